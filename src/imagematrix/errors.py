@@ -1,0 +1,91 @@
+"""What can go wrong for a user, each kind with its exit code and its remedy.
+
+One class per thing a user can do about it. Library code raises these and never prints or exits;
+`tasks` turns them into the exit codes of design.md 9.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes every command shares (design.md 9)."""
+
+    GOOD = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    NO_ENGINE = 3
+    STALE = 5
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in what a person wrote: where, what is wrong, and what to do.
+
+    `line` counts from 1; 0 means that the mistake belongs to the whole file.
+    """
+
+    file: str
+    line: int
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.what}" + (f"\n    {self.hint}" if self.hint else "")
+
+
+class UserError(Exception):
+    """The root of everything that is told to the user without a traceback."""
+
+    code: ExitCode = ExitCode.FAILED
+
+
+class InputError(UserError):
+    """The matrix, the lock, a template or a flag is wrong; carries all problems found, in file order."""
+
+    code = ExitCode.BAD_INPUT
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.what)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class FlagError(UserError):
+    """A flag or a pattern on the command line is wrong."""
+
+    code = ExitCode.BAD_INPUT
+
+
+class NoEngineError(UserError):
+    """No Docker Engine, or no usable buildx, answers."""
+
+    code = ExitCode.NO_ENGINE
+
+
+class StaleError(UserError):
+    """Leaves on the disk differ from what the matrix renders to."""
+
+    code = ExitCode.STALE
+
+
+class WorkspaceError(UserError):
+    """The disk refused: full, read-only, or no permission."""
+
+
+class InterruptedRunError(UserError):
+    """The run was stopped by Ctrl-C or SIGTERM."""
+
+    code = ExitCode.INTERRUPTED
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint: the known word nearest to a misspelt one, or the list of all that are known."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(word, choices, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(choices)}" if choices else "none is declared"
