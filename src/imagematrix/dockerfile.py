@@ -1,0 +1,77 @@
+"""The text of a stage in, the paths it reads from its build context out.
+
+Keys hash what the builder sees, so this must find every path that BuildKit would: sources of COPY and
+ADD without `--from`, and of `RUN --mount=type=bind` without `from=`
+(https://docs.docker.com/reference/dockerfile/).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+_CONTINUED = re.compile(r"\\[ \t]*$")
+_FLAG = re.compile(r"--(\S+)\s*")
+_WILDCARDS = frozenset("*?[")
+
+
+def context_paths(text: str) -> tuple[str, ...]:
+    """Return the context paths (files or folders, no leading or trailing slash) that a stage's text reads.
+
+    Raises ValueError for a source with a wildcard: what it matches would not be seen by a reader.
+    """
+    found = {path for instruction in _instructions(text) for path in _sources(instruction)}
+    for path in found:
+        if _WILDCARDS & set(path):
+            raise ValueError(f"source {path!r} has a wildcard: name the file or its folder")
+    return tuple(sorted(found))
+
+
+def _instructions(text: str) -> Iterator[str]:
+    """Yield logical lines: comments dropped, continued lines joined."""
+    parts: list[str] = []
+    for line in text.splitlines():
+        if line.lstrip().startswith("#") or (parts and not line.strip()):
+            continue
+        parts.append(_CONTINUED.sub("", line))
+        if not _CONTINUED.search(line):
+            yield " ".join(parts).strip()
+            parts = []
+    if parts:
+        yield " ".join(parts).strip()
+
+
+def _sources(instruction: str) -> Iterator[str]:
+    word, _, rest = instruction.partition(" ")
+    flags, rest = _split_flags(rest.strip())
+    match word.upper():
+        case "COPY" | "ADD" if not any(flag.startswith("from=") for flag in flags):
+            yield from (_clean(path) for path in _arguments(rest)[:-1] if "://" not in path)
+        case "RUN":
+            yield from (path for flag in flags if (path := _bind_source(flag)))
+        case _:
+            return
+
+
+def _split_flags(rest: str) -> tuple[list[str], str]:
+    flags: list[str] = []
+    while found := _FLAG.match(rest):
+        flags.append(found.group(1))
+        rest = rest[found.end() :]
+    return flags, rest
+
+
+def _arguments(rest: str) -> list[str]:
+    return [str(word) for word in json.loads(rest)] if rest.startswith("[") else rest.split()
+
+
+def _bind_source(flag: str) -> str:
+    name, _, value = flag.partition("=")
+    options = dict(option.partition("=")[::2] for option in value.split(","))
+    # A mount without a type is a bind mount: the default of the Dockerfile frontend.
+    if name != "mount" or options.get("type", "bind") != "bind" or "from" in options:
+        return ""
+    return _clean(options.get("source", options.get("src", ".")))
+
+
+def _clean(path: str) -> str:
+    return path.strip("/").removeprefix("./") or "."

@@ -1,0 +1,141 @@
+"""Leaves in, nodes with keys out, and the difference between two sets of inputs: the only home of hashlib.
+
+A key is the hash of everything a node is made from (design.md 3) and of nothing else: no axis names,
+times, commits, absolute paths or mtimes. All keys are known offline.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Final
+
+from imagematrix.model import BASE_LAYER, File, Key, Leaf, Lock, Node, Stage
+
+SCHEMA: Final = 1
+"""Raised whenever the meaning of an input changes: every node is then built anew."""
+
+_INLINE_LIMIT: Final = 2048
+"""Bytes up to which a text file stands in the inputs itself, so that a changed version can be named."""
+
+_CHANGES_SHOWN: Final = 3
+
+PARENT_CHANGED: Final = "its parent changed"
+
+
+class Assigner:
+    """Gives each stage of each leaf its node; equal stages on equal parents get the same one."""
+
+    def __init__(self, lock: Lock, platform: str) -> None:
+        self._lock = lock
+        self._platform = platform
+        self._nodes: dict[tuple[Stage, str], Node] = {}
+        self._file_inputs: dict[Stage, Mapping[str, str]] = {}
+
+    def chain(self, leaf: Leaf) -> tuple[Node, ...]:
+        """Return the nodes of a leaf, first to last; each is the parent of the next."""
+        parent: Node | None = None
+        chain: list[Node] = []
+        for stage in (leaf.bootstrap, *leaf.stages):
+            if stage is not None:
+                parent = self._node(stage, leaf, parent)
+                chain.append(parent)
+        return tuple(chain)
+
+    def _node(self, stage: Stage, leaf: Leaf, parent: Node | None) -> Node:
+        below = parent.key if parent else self._base(leaf)
+        node = self._nodes.get((stage, below))
+        if node is None:
+            inputs = self._inputs(stage, leaf, parent)
+            key = key_of(inputs)
+            parent_key = parent.key if parent else None
+            node = Node(key=key, layer=stage.layer, parent=parent_key, stage=stage, leaf=leaf, inputs=inputs)
+            self._nodes[stage, below] = node
+        return node
+
+    def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None) -> Mapping[str, str]:
+        inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.text, **self._files(stage)}
+        if stage.network and self._lock.epoch:
+            inputs["epoch"] = self._lock.epoch
+        if parent:
+            inputs["parent"] = parent.key
+        elif stage.layer != BASE_LAYER:
+            inputs["base"] = self._base(leaf)
+        return inputs
+
+    def _base(self, leaf: Leaf) -> str:
+        """Return what identifies an external base: its locked digest, else the name it is pulled by."""
+        return self._lock.bases.get(leaf.row.base.name, leaf.row.base.image)
+
+    def _files(self, stage: Stage) -> Mapping[str, str]:
+        known = self._file_inputs.get(stage)
+        if known is None:
+            known = self._file_inputs[stage] = {f"file {file.path}": _file_input(file) for file in stage.inputs}
+        return known
+
+
+def key_of(inputs: Mapping[str, str]) -> Key:
+    """Return the hash of canonical JSON of the inputs."""
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return Key(hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """Say in words which inputs two recipes differ in, in the order a person looks for them."""
+    changed = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    return tuple(_difference(name, old.get(name), new.get(name)) for name in sorted(changed, key=_rank))
+
+
+def _rank(name: str) -> tuple[int, str]:
+    order = ("text", "file", "base", "epoch", "platform", "schema", "parent")
+    return (order.index(name.partition(" ")[0]), name)
+
+
+def _difference(name: str, old: str | None, new: str | None) -> str:
+    kind, _, path = name.partition(" ")
+    match kind:
+        case "file" if old is None or new is None:
+            return f"{path} is {'new' if old is None else 'gone'}"
+        case "file":
+            return f"{path} changed{_lines(old or '', new or '')}"
+        case "text":
+            return f"its Dockerfile stage changed{_lines(old or '', new or '')}"
+        case "parent":
+            return PARENT_CHANGED
+        case "base":
+            return f"the base changed: {_short(old)} -> {_short(new)}"
+        case "epoch":
+            return f"the refresh epoch moved: {old or 'none'} -> {new or 'none'}"
+        case _:
+            return f"the {kind} changed: {old} -> {new}"
+
+
+def _lines(old: str, new: str) -> str:
+    """Show the lines that changed, when they are few; nothing for contents known by hash only."""
+    pairs = [(before, after) for before, after in _paired(old, new) if before != after]
+    if len(pairs) > _CHANGES_SHOWN or any(line.startswith("sha256 ") for pair in pairs for line in pair):
+        return ""
+    return ": " + "; ".join(f"{before.strip() or '(nothing)'} -> {after.strip() or '(nothing)'}" for before, after in pairs)
+
+
+def _paired(old: str, new: str) -> Iterator[tuple[str, str]]:
+    return zip_longest(old.splitlines(), new.splitlines(), fillvalue="")
+
+
+def _short(reference: str | None) -> str:
+    return (reference or "none").removeprefix("sha256:")[:60]
+
+
+def _file_input(file: File) -> str:
+    mode = "0755" if file.executable else "0644"
+    text = _inline_text(file.content)
+    return f"{mode}\n{text}" if text is not None else f"{mode}\nsha256 {hashlib.sha256(file.content).hexdigest()}"
+
+
+def _inline_text(content: bytes) -> str | None:
+    if len(content) > _INLINE_LIMIT:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,109 @@
+"""The DAG and what exists in, a plan out: a verdict and a reason for each node."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix import keys
+from imagematrix.graph import Dag
+from imagematrix.model import Key, Node, Plan, Step, Verdict
+
+_CANDIDATES: Final = 64
+"""How many of a layer's latest records are compared to find the nearest: a reason must not cost a plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is remembered of a node that was built: enough to say later what changed."""
+
+    key: Key
+    layer: str
+    inputs: Mapping[str, str]
+    rows: tuple[str, ...]
+    seconds: float
+
+
+def make(
+    dag: Dag, *, present: Collection[Key], history: Sequence[Record] = (), all_rows: Collection[str] = ()
+) -> Plan:
+    """Decide for each node whether it is built or reused.
+
+    `present` are the keys that exist. `history` is what was built before, oldest first, and `all_rows`
+    names every row of the matrix: both are only asked for reasons, never for verdicts.
+    """
+    needed = dag.needed(present)
+    past = _Past(dag, history if needed else (), all_rows or dag.tips)
+    standing = dag.standing_on()
+    steps = tuple(
+        Step(
+            node=node,
+            verdict=Verdict.BUILD if node.key in needed else Verdict.REUSE,
+            reason=past.reason(node, standing[node.key], needed) if node.key in needed else _kept(node, present),
+            leaves=standing[node.key],
+        )
+        for node in dag.order()
+    )
+    return Plan(steps=steps, tips=dag.tips, rows=dag.rows)
+
+
+def _kept(node: Node, present: Collection[Key]) -> str:
+    if node.key in present:
+        return f"an image with key {node.key[:12]} exists"
+    return "not needed: all that stands on it exists"
+
+
+class _Past:
+    """Finds for a node that must be built the recorded one it comes from, to say what changed."""
+
+    def __init__(self, dag: Dag, history: Sequence[Record], all_rows: Collection[str]) -> None:
+        self._nodes = dag.nodes
+        self._all_rows = frozenset(all_rows)
+        self._by_key = {record.key: (age, record) for age, record in enumerate(history)}
+        self._by_layer: dict[str, dict[Key, None]] = {}
+        self._by_row: dict[tuple[str, str], Key] = {}
+        for record in history:
+            self._by_layer.setdefault(record.layer, {})[record.key] = None
+            self._by_row.update({(record.layer, row): record.key for row in record.rows})
+
+    def reason(self, node: Node, rows: tuple[str, ...], needed: Collection[Key]) -> str:
+        if node.key in self._by_key:
+            return "it was built before, but its image is gone from the engine"
+        origin = self._origin(node, rows)
+        if origin is None:
+            return f"no {node.layer} was built before"
+        changes = [
+            change if change != keys.PARENT_CHANGED else self._parent(node, needed)
+            for change in keys.differences(origin.inputs, node.inputs)
+        ]
+        replaced = set(rows) & set(origin.rows) or self._superseded(origin)
+        return ("" if replaced else "new: unlike its nearest kin, ") + "; ".join(changes)
+
+    def _origin(self, node: Node, rows: tuple[str, ...]) -> Record | None:
+        """Return the record a node most likely replaces.
+
+        One of the same rows; else one that the matrix no longer wants; then the one with the fewest
+        differing inputs; then the latest.
+        """
+        same_rows = {key for row in rows if (key := self._by_row.get((node.layer, row)))}
+        latest = list(self._by_layer.get(node.layer, ()))[-_CANDIDATES:]
+
+        def likeness(key: Key) -> tuple[bool, bool, int, int]:
+            age, record = self._by_key[key]
+            return (key not in same_rows, not self._superseded(record), _distance(record, node), -age)
+
+        candidates = same_rows or latest
+        return self._by_key[min(candidates, key=likeness)][1] if candidates else None
+
+    def _superseded(self, record: Record) -> bool:
+        return not self._all_rows & set(record.rows)
+
+    def _parent(self, node: Node, needed: Collection[Key]) -> str:
+        parent = self._nodes[node.parent] if node.parent else None
+        if parent is None:
+            return keys.PARENT_CHANGED
+        return f"its parent {parent.layer} {'is built anew' if parent.key in needed else 'is another one'}"
+
+
+def _distance(record: Record, node: Node) -> int:
+    names = {*record.inputs, *node.inputs}
+    return sum(record.inputs.get(name) != node.inputs.get(name) for name in names)

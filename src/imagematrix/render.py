@@ -1,0 +1,247 @@
+"""Rows and templates in, leaves in memory out: the only home of jinja2.
+
+A template sees the values of its row (axes and facts, all strings) and nothing else. What it renders to
+depends only on the values it names, so each distinct rendering is made once and shared by all its rows:
+the DAG falls out of that.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import jinja2
+from jinja2 import meta
+
+from imagematrix import dockerfile
+from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.model import BASE_LAYER, File, Leaf, Row, Sources, Stage
+
+BOOTSTRAP_SCRIPT: Final = "bootstrap.sh"
+_LEAF_TEMPLATES: Final = "leaf/"
+_TEMPLATE_SUFFIX: Final = ".j2"
+_NETWORK_MARK: Final = "--mount=type=secret,"
+"""Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A compiled template with the names of all values it, or what it includes, refers to."""
+
+    name: str
+    compiled: jinja2.Template
+    names: tuple[str, ...]
+
+
+class Renderer:
+    """Renders rows against one set of sources; remembers every distinct rendering."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._environment = _environment(sources)
+        self._templates: dict[str, _Template] = {}
+        self._texts: dict[tuple[str, tuple[str | None, ...]], str] = {}
+        self._stages: dict[tuple[object, ...], Stage] = {}
+        self._layer_files: dict[tuple[str, tuple[str, ...]], tuple[File, ...]] = {}
+        self._memo: dict[tuple[object, ...], Stage] = {}
+
+    def leaf(self, row: Row) -> Leaf:
+        """Render the stages of a row. Raises InputError naming template, line and row."""
+        layers = row.family.layers
+        parents = ("${BASE_IMAGE}", *layers)
+        stages = tuple(
+            self._stage(row, layer=layer, parent=parent, last=layer == layers[-1])
+            for layer, parent in zip(layers, parents, strict=False)
+        )
+        return Leaf(row=row, base_image=_base_image(row), bootstrap=self._bootstrap(row), stages=stages)
+
+    def files(self, leaf: Leaf) -> tuple[File, ...]:
+        """Return every file of a leaf's directory, sorted by path."""
+        row = leaf.row
+        files = [File(path="Dockerfile", content=leaf.dockerfile.encode()), *self._sources.init]
+        for layer in row.family.layers:
+            files += self._files_of(layer, row)
+        if leaf.bootstrap:
+            files += leaf.bootstrap.inputs
+        files += self._companions(leaf)
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
+        template = self._template(self._sources.layers[layer].template_path)
+        body = self._render(template, row, layer=layer, parent=parent)
+        text = f"FROM {parent} AS {layer}\n{body.strip()}\n" + (_labels(row) if last else "")
+        files = self._files_of(layer, row)
+        known = self._memo.get((layer, text, files))
+        return known or self._intern(row, layer=layer, text=text, files=files)
+
+    def _intern(self, row: Row, *, layer: str, text: str, files: tuple[File, ...]) -> Stage:
+        inputs = self._inputs(row, layer=layer, text=text, files=files)
+        made = Stage(layer=layer, text=text, inputs=inputs, network=_NETWORK_MARK in text)
+        # Files that the stage does not read must not keep two equal stages apart.
+        stage = self._stages.setdefault((layer, text, inputs), made)
+        self._memo[layer, text, files] = stage
+        return stage
+
+    def _inputs(self, row: Row, *, layer: str, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
+        source = self._sources.layers[layer]
+        try:
+            paths = dockerfile.context_paths(text)
+        except ValueError as error:
+            raise InputError([Problem(file=source.template_path, line=0, what=str(error))]) from None
+        tree = (*files, *self._sources.init)
+        chosen = {path: [file for file in tree if _within(file.path, path)] for path in paths}
+        missing = [path for path, found in chosen.items() if not found]
+        if missing:
+            raise InputError(_missing_input(source.template_path, path, row, tree) for path in missing)
+        return tuple(sorted({file for found in chosen.values() for file in found}, key=lambda file: file.path))
+
+    def _files_of(self, layer: str, row: Row) -> tuple[File, ...]:
+        source = self._sources.layers[layer]
+        rendered = tuple(
+            self._render(self._template(_file_template(source.template_path, file)), row, layer=layer)
+            for file in source.files
+            if file.path.endswith(_TEMPLATE_SUFFIX)
+        )
+        known = self._layer_files.get((layer, rendered))
+        if known is None:
+            texts = iter(rendered)
+            known = tuple(_placed(layer, file, texts.__next__) for file in source.files)
+            self._layer_files[layer, rendered] = known
+        return known
+
+    def _bootstrap(self, row: Row) -> Stage | None:
+        suite = row.base.bootstrap
+        if not suite:
+            return None
+        script = self._sources.bootstrap
+        if script is None:
+            problem = f"base {row.base.name!r} is bootstrapped, but there is no common/bootstrap/debian.sh"
+            raise InputError([Problem(file="common/bootstrap", line=0, what=problem)])
+        made = Stage(layer=BASE_LAYER, text=suite, inputs=(script,), network=True)
+        return self._stages.setdefault((BASE_LAYER, suite), made)
+
+    def _companions(self, leaf: Leaf) -> Iterable[File]:
+        """Yield what stands beside the Dockerfile: how to build the leaf alone, how to run it, what it is."""
+        extra = {
+            "image": leaf.row.image,
+            "base_image": leaf.base_image,
+            "bootstrap": leaf.row.base.bootstrap,
+            "layers": leaf.row.family.layers,
+        }
+        for name in self._environment.list_templates(filter_func=lambda name: name.startswith(_LEAF_TEMPLATES)):
+            text = self._render(self._template(name), leaf.row, **extra)
+            path = name.removeprefix(_LEAF_TEMPLATES).removesuffix(_TEMPLATE_SUFFIX)
+            yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
+
+    def _template(self, name: str) -> _Template:
+        known = self._templates.get(name)
+        if known is None:
+            known = self._templates[name] = self._compile(name)
+        return known
+
+    def _compile(self, name: str) -> _Template:
+        try:
+            return _Template(name, self._environment.get_template(name), tuple(sorted(self._names(name))))
+        except jinja2.TemplateSyntaxError as error:
+            problem = Problem(file=error.filename or name, line=error.lineno, what=error.message or "syntax error")
+        except jinja2.TemplateNotFound as error:
+            problem = Problem(file=name, line=0, what=f"template {error.name!r} is not found")
+        raise InputError([problem])
+
+    def _names(self, name: str) -> set[str]:
+        loader = self._environment.loader
+        assert loader is not None  # set in _environment
+        tree = self._environment.parse(loader.get_source(self._environment, name)[0], filename=name)
+        names = meta.find_undeclared_variables(tree)
+        for other in meta.find_referenced_templates(tree):
+            if other:
+                names |= self._names(other)
+        return names
+
+    def _render(self, template: _Template, row: Row, **extra: object) -> str:
+        """Render with a row's values; renderings are shared by all rows that agree on the names used."""
+        values: dict[str, object] = {**row.values, "family": row.family.name, "tag": row.tag, **extra}
+        seen = tuple(values.get(name) for name in template.names)
+        text = self._texts.get((template.name, seen))  # type: ignore[arg-type]
+        if text is None:
+            text = self._texts[template.name, seen] = _rendered(template, values, row)  # type: ignore[index]
+        return text
+
+
+def _environment(sources: Sources) -> jinja2.Environment:
+    texts = dict(_template_texts(sources))
+
+    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        return (texts[name], name, lambda: True) if name in texts else None
+
+    loader = jinja2.ChoiceLoader([jinja2.FunctionLoader(load), jinja2.PackageLoader("imagematrix", "templates")])
+    return jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+        autoescape=False,  # Dockerfiles and shell, never HTML  # noqa: S701
+    )
+
+
+def _template_texts(sources: Sources) -> Iterable[tuple[str, str]]:
+    for layer in sources.layers.values():
+        yield layer.template_path, layer.template
+        for file in layer.files:
+            if file.path.endswith(_TEMPLATE_SUFFIX):
+                yield _file_template(layer.template_path, file), file.content.decode()
+
+
+def _file_template(template_path: str, file: File) -> str:
+    return f"{template_path.rpartition('/')[0]}/files/{file.path}"
+
+
+def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
+    """Return a layer's file as it lies in the leaf: under the layer's name, rendered if it is a template."""
+    path = f"{layer}/{file.path}"
+    if not path.endswith(_TEMPLATE_SUFFIX):
+        return File(path=path, content=file.content, executable=file.executable)
+    return File(path=path.removesuffix(_TEMPLATE_SUFFIX), content=next_text().encode(), executable=file.executable)
+
+
+def _within(path: str, folder: str) -> bool:
+    return folder == "." or path == folder or path.startswith(f"{folder}/")
+
+
+def _base_image(row: Row) -> str:
+    return row.base.image or f"imagematrix/base:{row.base.bootstrap}"
+
+
+def _labels(row: Row) -> str:
+    labels = {
+        "imagematrix.row": row.name,
+        "org.opencontainers.image.base.name": _base_image(row),
+        "org.opencontainers.image.title": row.family.name,
+        "org.opencontainers.image.version": row.tag,
+    }
+    return "LABEL " + " \\\n      ".join(f'{name}="{value}"' for name, value in labels.items()) + "\n"
+
+
+def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> str:
+    try:
+        return template.compiled.render(values)
+    except jinja2.TemplateError as error:
+        file, line = _place(error, template.name)
+        message = error.message or type(error).__name__
+        unknown = message.partition("'")[2].partition("'")[0]
+        hint = did_you_mean(unknown, values) if isinstance(error, jinja2.UndefinedError) else ""
+        raise InputError([Problem(file=file, line=line, what=f"{message} (row {row.name})", hint=hint)]) from None
+
+
+def _place(error: Exception, name: str) -> tuple[str, int]:
+    """Return template and line of a render error: jinja2 puts them in the traceback, not in the text."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEMPLATE_SUFFIX)]
+    return (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
+
+
+def _missing_input(template: str, path: str, row: Row, tree: Iterable[File]) -> Problem:
+    what = f"stage copies {path!r}, which is not in the leaf (row {row.name})"
+    return Problem(file=template, line=0, what=what, hint=did_you_mean(path, [file.path for file in tree]))
