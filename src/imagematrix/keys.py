@@ -115,7 +115,9 @@ def _lines(old: str, new: str) -> str:
     pairs = [(before, after) for before, after in _paired(old, new) if before != after]
     if len(pairs) > _CHANGES_SHOWN or any(line.startswith("sha256 ") for pair in pairs for line in pair):
         return ""
-    return ": " + "; ".join(f"{before.strip() or '(nothing)'} -> {after.strip() or '(nothing)'}" for before, after in pairs)
+    return ": " + "; ".join(
+        f"{before.strip() or '(nothing)'} -> {after.strip() or '(nothing)'}" for before, after in pairs
+    )
 
 
 def _paired(old: str, new: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The DAG and what exists in, a plan out: a verdict and a reason for each node."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,15 +24,20 @@ class Record:
 
 
 def make(
-    dag: Dag, *, present: Collection[Key], history: Sequence[Record] = (), all_rows: Collection[str] = ()
+    dag: Dag,
+    *,
+    present: Collection[Key],
+    history: Callable[[], Sequence[Record]] = list,
+    all_rows: Collection[str] = (),
 ) -> Plan:
     """Decide for each node whether it is built or reused.
 
-    `present` are the keys that exist. `history` is what was built before, oldest first, and `all_rows`
-    names every row of the matrix: both are only asked for reasons, never for verdicts.
+    `present` are the keys that exist. `history` gives what was built before, oldest first, and is only
+    called when something must be built; `all_rows` names every row of the matrix. Both are only asked for
+    reasons, never for verdicts.
     """
     needed = dag.needed(present)
-    past = _Past(dag, history if needed else (), all_rows or dag.tips)
+    past = _Past(dag, history() if needed else (), all_rows or dag.tips)
     standing = dag.standing_on()
     steps = tuple(
         Step(

@@ -15,7 +15,7 @@ from jinja2 import meta
 
 from imagematrix import dockerfile
 from imagematrix.errors import InputError, Problem, did_you_mean
-from imagematrix.model import BASE_LAYER, File, Leaf, Row, Sources, Stage
+from imagematrix.model import BASE_LAYER, EPOCH, File, Leaf, Row, Sources, Stage
 
 BOOTSTRAP_SCRIPT: Final = "bootstrap.sh"
 _LEAF_TEMPLATES: Final = "leaf/"
@@ -38,7 +38,8 @@ class Renderer:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._environment = _environment(sources)
+        self._loader = _loader(sources)
+        self._environment = _environment(self._loader)
         self._templates: dict[str, _Template] = {}
         self._texts: dict[tuple[str, tuple[str | None, ...]], str] = {}
         self._stages: dict[tuple[object, ...], Stage] = {}
@@ -69,7 +70,8 @@ class Renderer:
     def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
         template = self._template(self._sources.layers[layer].template_path)
         body = self._render(template, row, layer=layer, parent=parent)
-        text = f"FROM {parent} AS {layer}\n{body.strip()}\n" + (_labels(row) if last else "")
+        argument = f"ARG {EPOCH}\n" if _NETWORK_MARK in body else ""
+        text = f"FROM {parent} AS {layer}\n{argument}{body.strip()}\n" + (_labels(row) if last else "")
         files = self._files_of(layer, row)
         known = self._memo.get((layer, text, files))
         return known or self._intern(row, layer=layer, text=text, files=files)
@@ -149,9 +151,7 @@ class Renderer:
         raise InputError([problem])
 
     def _names(self, name: str) -> set[str]:
-        loader = self._environment.loader
-        assert loader is not None  # set in _environment
-        tree = self._environment.parse(loader.get_source(self._environment, name)[0], filename=name)
+        tree = self._environment.parse(self._loader.get_source(self._environment, name)[0], filename=name)
         names = meta.find_undeclared_variables(tree)
         for other in meta.find_referenced_templates(tree):
             if other:
@@ -168,13 +168,16 @@ class Renderer:
         return text
 
 
-def _environment(sources: Sources) -> jinja2.Environment:
+def _loader(sources: Sources) -> jinja2.BaseLoader:
     texts = dict(_template_texts(sources))
 
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         return (texts[name], name, lambda: True) if name in texts else None
 
-    loader = jinja2.ChoiceLoader([jinja2.FunctionLoader(load), jinja2.PackageLoader("imagematrix", "templates")])
+    return jinja2.ChoiceLoader([jinja2.FunctionLoader(load), jinja2.PackageLoader("imagematrix", "templates")])
+
+
+def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     return jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
@@ -208,7 +211,7 @@ def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
 
 
 def _within(path: str, folder: str) -> bool:
-    return folder == "." or path == folder or path.startswith(f"{folder}/")
+    return folder in (".", path) or path.startswith(f"{folder}/")
 
 
 def _base_image(row: Row) -> str:

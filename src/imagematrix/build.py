@@ -1,0 +1,173 @@
+"""The build command: everything is decided in `project`, `schedule` acts, this puts the two together."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+from imagematrix import builder, lock, report, schedule, site
+from imagematrix.engine import Engine, EngineImage, node_ref, nodes
+from imagematrix.model import Key, Outcome, Plan, Row, Status, Step, Verdict
+from imagematrix.plan import Record
+from imagematrix.project import Project, Selection
+from imagematrix.report import ImageFact, RunReport
+from imagematrix.shell import Shell
+from imagematrix.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to build."""
+
+    jobs: int
+    retries: int
+    fail_fast: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a run."""
+
+    report: RunReport
+    interrupted: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether every leaf is there."""
+        return all(leaf.outcome in (Status.BUILT, Status.REUSED) for leaf in self.report.leaves)
+
+
+def run(
+    project: Project,
+    selection: Selection,
+    options: Options,
+    *,
+    engine: Engine,
+    listen: Callable[[Plan], schedule.Listener],
+    waiting: Callable[[], None],
+) -> Result:
+    """Build the selected rows on an engine.
+
+    `listen` makes who is told of the progress; `waiting` is called when another build holds the project.
+    """
+    rows = project.rows(selection)
+    started, clock = datetime.now(UTC), time.monotonic()
+    with project.workspace.sole_builder(waiting=waiting), _stoppable() as stop:
+        if options.fresh:
+            project = _refresh(project, started)
+        plan = _decide(project, rows, engine)
+        outcomes = _act(project, plan, options, engine=engine, listener=listen(plan), stop=stop)
+        images = nodes(engine.images())
+        facts = _name_leaves(engine, plan, images)
+    made = report.make(plan, outcomes, facts, started=started, seconds=time.monotonic() - clock)
+    return Result(report=made, interrupted=stop.is_set())
+
+
+def _refresh(project: Project, now: datetime) -> Project:
+    """Move the epoch: stages that install from the network are built anew, here and wherever the lock goes."""
+    project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    project.workspace.write_lock(lock.dump(project.lock))
+    return project
+
+
+def _decide(project: Project, rows: Sequence[Row], engine: Engine) -> Plan:
+    leaves = project.leaves(rows)
+    project.workspace.write_leaves(project.files(leaves), keep=project.directories())
+    return project.plan(project.dag(leaves), engine.images())
+
+
+def _act(
+    project: Project,
+    plan: Plan,
+    options: Options,
+    *,
+    engine: Engine,
+    listener: schedule.Listener,
+    stop: threading.Event,
+) -> tuple[Outcome, ...]:
+    remembering = _Remembering(listener, project.workspace, engine, plan)
+    if not any(step.verdict is Verdict.BUILD for step in plan.steps):
+        return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
+    where = site.discover(project.matrix.site, root=project.workspace.root)
+    with builder.ready(
+        engine=engine,
+        shell=Shell(),
+        where=where,
+        lock=project.lock,
+        platform=project.matrix.platform,
+        workspace=project.workspace,
+    ) as executor:
+        return schedule.run(
+            plan,
+            executor,
+            remembering,
+            jobs=options.jobs,
+            retries=options.retries,
+            fail_fast=options.fail_fast,
+            stop=stop,
+        )
+
+
+def _name_leaves(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
+    """See that each leaf that exists has its own name; return what became of them, by row name."""
+    facts: dict[str, ImageFact] = {}
+    for name, tip in plan.tips.items():
+        image = images.get(tip)
+        if image:
+            wanted = plan.rows[name].image
+            if wanted not in image.names:
+                engine.tag(node_ref(tip), wanted)
+            facts[name] = ImageFact(image=wanted, digest=image.id, bytes=image.bytes)
+    return facts
+
+
+class _Remembering:
+    """A listener that records and names each node the moment it is built, so that a killed run loses nothing."""
+
+    def __init__(self, listener: schedule.Listener, workspace: Workspace, engine: Engine, plan: Plan) -> None:
+        self._next = listener
+        self._workspace = workspace
+        self._engine = engine
+        self._rows: dict[Key, list[Row]] = {}
+        for name, tip in plan.tips.items():
+            self._rows.setdefault(tip, []).append(plan.rows[name])
+
+    def started(self, step: Step) -> None:
+        self._next.started(step)
+
+    def retried(self, step: Step, attempt: schedule.Attempt, number: int, wait_seconds: float) -> None:
+        self._next.retried(step, attempt, number, wait_seconds)
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        if outcome.status is Status.BUILT:
+            node = step.node
+            for row in self._rows.get(node.key, ()):
+                self._engine.tag(node_ref(node.key), row.image)
+            self._workspace.remember(
+                Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
+            )
+        self._next.finished(step, outcome)
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set; a second Ctrl-C is Python's own."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def halt(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, halt)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,189 @@
+"""Builds one node on the engine: the executor of a plan. Everything it does was decided before."""
+
+import re
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from imagematrix import buildx, site
+from imagematrix.engine import Engine, buildx_command, docker_command, node_ref
+from imagematrix.errors import NoEngineError
+from imagematrix.model import BASE_LAYER, Attempt, Lock, Node, Site, Step
+from imagematrix.progress import Reader
+from imagematrix.shell import Shell
+from imagematrix.transient import is_transient
+from imagematrix.workspace import Workspace
+
+_TAIL_LINES: Final = 20
+_JUDGED_LINES: Final = 60
+"""How many last lines decide whether a failure is transient."""
+_OLDEST_BUILDX: Final = (0, 13)
+"""The first with --progress rawjson."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Builds steps with one engine, one site and one set of secrets; see `ready`."""
+
+    engine: Engine
+    shell: Shell
+    site: Site
+    lock: Lock
+    platform: str
+    workspace: Workspace
+    buildx: str
+    docker: str
+    secrets: Mapping[str, str]
+    revision: str
+
+    def build(self, step: Step) -> Attempt:
+        """Try once to build a step's node. Raises nothing that a build can cause."""
+        node = step.node
+        path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
+        with path.open("a", encoding="utf-8") as stream:
+            log = _Log(stream)
+            code = self._bootstrap(node, log) if node.layer == BASE_LAYER else self._solve(node, log)
+        if code == 0:
+            return Attempt(ok=True, log=self._shown(path))
+        return Attempt(
+            ok=False,
+            transient=is_transient(code, log.judged()),
+            why=log.why(code),
+            tail=log.tail(),
+            log=self._shown(path),
+        )
+
+    def cancel(self) -> None:
+        """Stop all builds; the engine drops what their clients asked for within moments."""
+        self.shell.cancel()
+
+    def _solve(self, node: Node, log: "_Log") -> int:
+        argv = buildx.argv(
+            node,
+            program=self.buildx,
+            site=self.site,
+            platform=self.platform,
+            secrets=self.secrets,
+            epoch=self.lock.epoch,
+            labels=self._labels(node),
+        )
+        environment = {**buildx.ENVIRONMENT, **self.engine.environment}
+        code = self.shell.run(argv, env=environment, stdin=buildx.context(node), sink=log.feed)
+        log.close()
+        return code
+
+    def _bootstrap(self, node: Node, log: "_Log") -> int:
+        """Make a base with the very script that its leaves carry."""
+        with tempfile.TemporaryDirectory(prefix="imagematrix-") as folder:
+            script = Path(folder, "bootstrap.sh")
+            script.write_bytes(node.stage.inputs[0].content)
+            argv = buildx.bootstrap_argv(node, script=str(script))
+            code = self.shell.run(argv, env={"DOCKER": self.docker, **self.engine.environment}, sink=log.feed)
+        log.close()
+        if code == 0:  # so that a leaf built alone finds the base that the matrix made
+            self.engine.tag(node_ref(node.key), node.leaf.base_image)
+        return code
+
+    def _labels(self, node: Node) -> Mapping[str, str]:
+        base = node.leaf.row.base
+        digest = self.engine.image_id(node.leaf.base_image) if base.bootstrap else self.lock.bases.get(base.name, "")
+        labels = {"org.opencontainers.image.revision": self.revision, "org.opencontainers.image.base.digest": digest}
+        return {name: value for name, value in labels.items() if value}
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.workspace.root).as_posix()
+
+
+@contextmanager
+def ready(
+    *, engine: Engine, shell: Shell, where: Site, lock: Lock, platform: str, workspace: Workspace
+) -> Iterator[Builder]:
+    """Give a builder whose secrets lie in a private directory that is gone afterwards.
+
+    Raises NoEngineError when there is no buildx, or one too old.
+    """
+    program = buildx_command(engine)
+    _refuse_old(shell, program)
+    with tempfile.TemporaryDirectory(prefix="imagematrix-site-") as folder:
+        yield Builder(
+            engine=engine,
+            shell=shell,
+            site=where,
+            lock=lock,
+            platform=platform,
+            workspace=workspace,
+            buildx=program,
+            docker=docker_command(engine),
+            secrets=_secrets(where, Path(folder)),
+            revision=_revision(shell, workspace.root),
+        )
+
+
+def _secrets(where: Site, folder: Path) -> Mapping[str, str]:
+    """Write the site's configuration files; return secret id -> path."""
+    paths = {"ca": where.ca_bundle} if where.ca_bundle else {}
+    for name, text in site.secret_files(where).items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+        paths[name] = str(path)
+    return paths
+
+
+def _refuse_old(shell: Shell, program: str) -> None:
+    code, text = shell.capture([program, "version"])
+    found = re.search(r"\bv?(\d+)\.(\d+)\.\d", text)
+    if code or not found:
+        raise NoEngineError(f"`{program} version` does not answer as buildx does: {text.strip()[:200]}")
+    if (int(found[1]), int(found[2])) < _OLDEST_BUILDX:
+        raise NoEngineError(f"buildx {found[0]} is too old: builds need 0.13 or newer")
+
+
+def _revision(shell: Shell, root: Path) -> str:
+    """Return the commit the project is at, `-dirty` if it has changes; empty outside a repository."""
+    code, text = shell.capture(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--match=-"])
+    return "" if code else text.strip()
+
+
+class _Log:
+    """The full output of a node in a file, its last lines in memory."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._reader = Reader()
+        self._last: deque[str] = deque(maxlen=_JUDGED_LINES)
+        self._said: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._error = ""
+
+    def feed(self, chunk: bytes) -> None:
+        for line in self._reader.feed(chunk):
+            self._take(line)
+
+    def close(self) -> None:
+        for line in self._reader.close():
+            self._take(line)
+
+    def judged(self) -> str:
+        return "\n".join(self._last)
+
+    def tail(self) -> tuple[str, ...]:
+        """Return what the failing step said last: its own output, else all there is."""
+        return tuple(self._said) or tuple(self._last)[-_TAIL_LINES:]
+
+    def why(self, code: int) -> str:
+        said = next((line.strip() for line in reversed(self._said) if line.strip() and line[0] != "#"), "")
+        return (said or self._error or f"ended with exit code {code}")[:300]
+
+    def _take(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._last.append(line)
+        if self._error:
+            return  # what follows repeats the Dockerfile and the error
+        if line.startswith("ERROR: "):
+            self._error = line.removeprefix("ERROR: ")
+        else:
+            self._said.append(line)

@@ -1,0 +1,97 @@
+"""One node in, the `docker buildx build` that makes it out: command line, build context, nothing executed."""
+
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from imagematrix.engine import KEY_LABEL, node_ref
+from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Node, Site
+
+LAYER_LABEL: Final = "imagematrix.layer"
+ENVIRONMENT: Final = {
+    # The engine's own builder: only it sees local, unpushed images as named contexts.
+    "BUILDX_BUILDER": "default",
+    "BUILDX_METADATA_PROVENANCE": "disabled",
+}
+
+
+def argv(
+    node: Node,
+    *,
+    program: str,
+    site: Site,
+    platform: str,
+    secrets: Mapping[str, str],
+    epoch: str,
+    labels: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return the command that builds a node from the context on its standard input.
+
+    `secrets`: id -> path of the file that holds it. `epoch` reaches the stages that install from the
+    network, whose cached steps it makes void. `labels` are added to our own.
+    """
+    options = [
+        ("--progress", "rawjson"),
+        ("--provenance", "false"),
+        ("--platform", platform),
+        ("--target", node.layer),
+        ("--tag", node_ref(node.key)),
+        *_parent(node),
+        *(("--label", f"{name}={value}") for name, value in _all_labels(node, labels).items()),
+        *([("--build-arg", f"{EPOCH}={epoch}")] if epoch and node.stage.network else []),
+        *_site(site, secrets),
+    ]
+    return (program, "build", *(word for option in options for word in option), "-")
+
+
+def context(node: Node) -> bytes:
+    """Return the build context as a tar: the leaf's Dockerfile and exactly the files that the key was made from.
+
+    The engine judges a folder's files by size and mtime, a tar's by content, so no false cache hit is possible.
+    """
+    files = (File(path="Dockerfile", content=node.leaf.dockerfile.encode()), *node.stage.inputs)
+    buffer = io.BytesIO()
+    # BuildKit does not read Python's default format (PAX headers).
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.path)
+            entry.size = len(file.content)
+            entry.mode = 0o755 if file.executable else 0o644
+            archive.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
+
+
+def bootstrap_argv(node: Node, *, script: str) -> tuple[str, ...]:
+    """Return the command that makes a base image from a distribution's packages."""
+    labels = {KEY_LABEL: node.key, LAYER_LABEL: BASE_LAYER}
+    return ("sh", script, node.stage.text, node_ref(node.key), *(f"LABEL {n}={v}" for n, v in labels.items()))
+
+
+def _parent(node: Node) -> Iterable[tuple[str, str]]:
+    """Put the parent's image in the place of the parent's stage; a base is named by the build argument."""
+    if node.parent is None:
+        return
+    below = node.leaf.stages[0].layer
+    if node.layer == below:
+        yield ("--build-arg", f"BASE_IMAGE={node_ref(node.parent)}")
+    else:
+        yield ("--build-context", f"{_parent_layer(node)}=docker-image://{node_ref(node.parent)}")
+
+
+def _parent_layer(node: Node) -> str:
+    layers = node.leaf.row.family.layers
+    return layers[layers.index(node.layer) - 1]
+
+
+def _all_labels(node: Node, labels: Mapping[str, str]) -> Mapping[str, str]:
+    return {KEY_LABEL: node.key, LAYER_LABEL: node.layer, **labels}
+
+
+def _site(site: Site, secrets: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    yield from (("--secret", f"id={name},src={path}") for name, path in secrets.items())
+    yield from (("--build-arg", f"{name}={value}") for name, value in site.proxies.items())
+    if site.wheelhouse:
+        yield ("--build-context", f"{WHEELHOUSE}={site.wheelhouse}")
+    if site.network:
+        yield ("--network", site.network)

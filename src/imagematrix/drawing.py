@@ -1,0 +1,166 @@
+"""A plan in, a picture of its DAG out: SVG, HTML or DOT text.
+
+Each node has one parent, so the DAG of a grid is a forest: layers stand in columns, each leaf has a line
+of its own, and a node stands in the middle of what stands on it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from imagematrix.model import Key, Plan, Step, Verdict
+from imagematrix.report import label
+
+_BOX_WIDTH: Final = 250
+_BOX_HEIGHT: Final = 40
+_COLUMN: Final = _BOX_WIDTH + 50
+_LINE: Final = 52
+_MARGIN: Final = 24
+_LEGEND: Final = 40
+_COLOURS: Final[Mapping[Verdict, tuple[str, str]]] = {
+    Verdict.REUSE: ("#d7f0dd", "#2f855a"),
+    Verdict.BUILD: ("#fde8cf", "#c05621"),
+}
+"""Fill and edge of a node by what a build would do with it; told by words too, in each node's tooltip."""
+_LEGEND_TEXT: Final = {Verdict.REUSE: "exists, is reused", Verdict.BUILD: "must be built"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    column: int
+    line: float
+
+    @property
+    def x(self) -> float:
+        return _MARGIN + self.column * _COLUMN
+
+    @property
+    def y(self) -> float:
+        return _MARGIN + _LEGEND + self.line * _LINE
+
+
+def svg(plan: Plan) -> str:
+    """Return the DAG as a stand-alone SVG picture; sizes are in pixels."""
+    places = _places(plan)
+    width = _MARGIN * 2 + _COLUMN * max((place.column for place in places.values()), default=0) + _BOX_WIDTH
+    height = _MARGIN * 2 + _LEGEND + _LINE * max(len(plan.tips), 1)
+    root = ET.Element(
+        "svg",
+        {
+            "xmlns": "http://www.w3.org/2000/svg",
+            "viewBox": f"0 0 {width} {height}",
+            "width": str(width),
+            "height": str(height),
+            "font-family": "system-ui, sans-serif",
+        },
+    )
+    ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
+    _legend(root)
+    for step in plan.steps:
+        _edge(root, step, places)
+    for step in plan.steps:
+        _box(root, step, places[step.node.key])
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def html(plan: Plan) -> str:
+    """Return a page that shows the picture; hovering over a node tells its reason and its leaves."""
+    head = '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>imagematrix</title>\n'
+    return f"{head}<body>\n{svg(plan)}</body>\n</html>\n"
+
+
+def dot(plan: Plan) -> str:
+    """Return the DAG in Graphviz's language."""
+    lines = ["digraph imagematrix {", "  rankdir=LR;", '  node [shape=box, style="filled,rounded"];']
+    for step in plan.steps:
+        fill, edge = _COLOURS[step.verdict]
+        text = label(step).replace('"', r"\"")
+        lines.append(f'  "{step.node.key[:12]}" [label="{text}", fillcolor="{fill}", color="{edge}"];')
+    lines += [f'  "{step.node.parent[:12]}" -> "{step.node.key[:12]}";' for step in plan.steps if step.node.parent]
+    return "\n".join([*lines, "}", ""])
+
+
+FORMS: Final[Mapping[str, Callable[[Plan], str]]] = {".svg": svg, ".html": html, ".dot": dot}
+"""A picture format is a function here, by file ending."""
+
+
+def _places(plan: Plan) -> Mapping[Key, _Place]:
+    """Give each node its column (how many stand below it) and its line (the middle of what stands on it)."""
+    columns: dict[Key, int] = {}
+    children: dict[Key, list[Key]] = {}
+    for step in plan.steps:  # parents first
+        parent = step.node.parent
+        columns[step.node.key] = columns[parent] + 1 if parent else 0
+        children.setdefault(step.node.key, [])
+        if parent:
+            children[parent].append(step.node.key)
+    lines: dict[Key, float] = {}
+    free = iter(range(len(plan.steps)))
+    roots = [step.node.key for step in plan.steps if not step.node.parent]
+    for key in _children_first(roots, children):
+        above = [lines[child] for child in children[key]]
+        lines[key] = (min(above) + max(above)) / 2 if above else float(next(free))
+    return {key: _Place(column=columns[key], line=lines[key]) for key in columns}
+
+
+def _children_first(roots: list[Key], children: Mapping[Key, list[Key]]) -> list[Key]:
+    """Return all nodes in depth-first order, each after what stands on it: subtrees stay together."""
+    stack, order = list(roots), []
+    while stack:
+        key = stack.pop()
+        order.append(key)
+        stack += children[key]
+    return order[::-1]
+
+
+def _legend(root: ET.Element) -> None:
+    for index, (verdict, text) in enumerate(_LEGEND_TEXT.items()):
+        fill, edge = _COLOURS[verdict]
+        x = _MARGIN + index * 180
+        box = {
+            "x": str(x),
+            "y": str(_MARGIN - 8),
+            "width": "16",
+            "height": "16",
+            "rx": "4",
+            "fill": fill,
+            "stroke": edge,
+        }
+        ET.SubElement(root, "rect", box)
+        _text(root, text, x=x + 24, y=_MARGIN + 5, size=13)
+
+
+def _edge(root: ET.Element, step: Step, places: Mapping[Key, _Place]) -> None:
+    if step.node.parent is None:
+        return
+    start, end = places[step.node.parent], places[step.node.key]
+    x1, y1, x2, y2 = start.x + _BOX_WIDTH, start.y + _BOX_HEIGHT / 2, end.x, end.y + _BOX_HEIGHT / 2
+    middle = (x1 + x2) / 2
+    path = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
+    ET.SubElement(root, "path", {"d": path, "fill": "none", "stroke": "#a0aec0", "stroke-width": "1.5"})
+
+
+def _box(root: ET.Element, step: Step, place: _Place) -> None:
+    fill, edge = _COLOURS[step.verdict]
+    group = ET.SubElement(root, "g")
+    tooltip = [label(step), f"{step.verdict}: {step.reason}", f"key {step.node.key[:12]}", *step.leaves]
+    ET.SubElement(group, "title").text = "\n".join(tooltip)
+    box = {"x": str(place.x), "y": str(place.y), "width": str(_BOX_WIDTH), "height": str(_BOX_HEIGHT), "rx": "7"}
+    ET.SubElement(group, "rect", {**box, "fill": fill, "stroke": edge, "stroke-width": "1.5"})
+    name, detail = step.node.layer, _detail(step)
+    _text(group, name, x=place.x + 12, y=place.y + 17, size=13, weight="600")
+    _text(group, detail, x=place.x + 12, y=place.y + 32, size=11)
+
+
+def _detail(step: Step) -> str:
+    """Return what tells a node from its neighbours: its only leaf, or how many share it."""
+    if len(step.leaves) > 1:
+        return f"{step.node.leaf.row.base.name}, shared by {len(step.leaves)} rows"
+    return step.leaves[0] if step.leaves else ""
+
+
+def _text(root: ET.Element, text: str, *, x: float, y: float, size: int, weight: str = "400") -> None:
+    shape = {"x": str(x), "y": str(y), "font-size": str(size), "font-weight": weight, "fill": "#1a202c"}
+    ET.SubElement(root, "text", shape).text = text

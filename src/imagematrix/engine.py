@@ -1,0 +1,175 @@
+"""The Docker Engine: which one answers, its images and tags. The only home of the docker SDK.
+
+The SDK cannot build with BuildKit; builds are `buildx`'s. Both must talk to one engine, so `environment`
+says what a docker client has to be given to reach the same one.
+"""
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagematrix.errors import NoEngineError
+from imagematrix.model import Key
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+KEY_LABEL: Final = "imagematrix.key"
+_NODES: Final = "imagematrix/node"
+_API_VERSION: Final = "1.44"
+"""Named, because without a version the SDK connects before it can be told to leave proxies alone;
+engines from 25 to 29 speak it (https://docs.docker.com/reference/api/engine/)."""
+_TIMEOUT_SECONDS: Final = 30
+_PLUGINS: Final = tuple(
+    Path(folder, "docker/cli-plugins")
+    for folder in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+)
+"""Where docker's own client looks for plugins (docker/cli, cli-plugins/manager)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineImage:
+    """An image we built: its id (`sha256:…`), its size in bytes as the engine counts it, and all its names."""
+
+    id: str
+    key: Key
+    bytes: int
+    names: tuple[str, ...]
+
+
+class Engine:
+    """One engine that answered."""
+
+    def __init__(self, client: "DockerClient", environment: Mapping[str, str]) -> None:
+        self._client = client
+        self.environment = environment
+        """Added to the environment of docker clients so that they reach this engine."""
+
+    def images(self) -> tuple[EngineImage, ...]:
+        """Return all images that carry a key: one request, whatever their number."""
+        found = self._client.api.images(filters={"label": [KEY_LABEL]})
+        return tuple(
+            EngineImage(
+                id=image["Id"],
+                key=Key(image["Labels"][KEY_LABEL]),
+                bytes=image["Size"],
+                names=tuple(image["RepoTags"] or ()),
+            )
+            for image in found
+        )
+
+    def image_id(self, name: str) -> str:
+        """Return the id of a local image, empty when there is none of that name."""
+        from docker.errors import ImageNotFound
+
+        try:
+            return str(self._client.images.get(name).id)
+        except ImageNotFound:
+            return ""
+
+    def tag(self, source: str, name: str) -> None:
+        """Give an image one more name."""
+        repository, _, tag = name.rpartition(":")
+        self._client.api.tag(source, repository, tag)
+
+
+def node_ref(key: Key) -> str:
+    """Return the name under which the engine keeps a node; named contexts accept no image ids, so each has one."""
+    return f"{_NODES}:{key}"
+
+
+def nodes(images: Collection[EngineImage]) -> Mapping[Key, EngineImage]:
+    """Return the nodes among images. A label alone is no proof: images built on a node inherit it."""
+    return {image.key: image for image in images if node_ref(image.key) in image.names}
+
+
+def connect() -> Engine:
+    """Return the engine that docker itself would use, else the one that scripts/engine started.
+
+    Raises NoEngineError, saying how to get one.
+    """
+    tried: list[str] = []
+    for environment in _candidates():
+        try:
+            return Engine(_client(environment), environment)
+        except NoEngineError as error:
+            tried.append(str(error))
+    raise NoEngineError(
+        "no Docker Engine answers. Start docker, or point DOCKER_HOST at a running engine; on a Debian or Ubuntu "
+        "machine as root, `scripts/engine start` sets up a private one.\n    " + "\n    ".join(tried)
+    )
+
+
+def docker_command(engine: Engine) -> str:
+    """Return the docker client that reaches an engine: the private engine's own, or the one on the PATH."""
+    own = _private() / "bin" / "docker"
+    return str(own) if own.exists() and (engine.environment or not shutil.which("docker")) else "docker"
+
+
+def buildx_command(engine: Engine) -> str:
+    """Return the buildx program itself: calling it through `docker` costs a second start-up per node.
+
+    Raises NoEngineError when there is none.
+    """
+    own = _private() / "bin" / "docker-buildx"
+    home = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"), "cli-plugins")
+    installed = [folder / "docker-buildx" for folder in (home, *_PLUGINS)]
+    for path in (own, *installed) if engine.environment else (*installed, own):
+        if path.exists():
+            return str(path)
+    on_path = shutil.which("docker-buildx")
+    if on_path:
+        return on_path
+    raise NoEngineError(
+        "an engine answers, but the docker client has no buildx plugin, which builds need (0.13 or newer). "
+        "Install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian 13's)."
+    )
+
+
+def _candidates() -> Iterator[Mapping[str, str]]:
+    yield {}
+    private = _private() / "docker.sock"
+    if "DOCKER_HOST" not in os.environ and private.exists():
+        yield {"DOCKER_HOST": f"unix://{private}"}
+
+
+def _private() -> Path:
+    """Return the directory of the engine that scripts/engine keeps."""
+    return Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine"))
+
+
+def _client(environment: Mapping[str, str]) -> "DockerClient":
+    import docker
+    import requests
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(
+            version=_API_VERSION,
+            timeout=_TIMEOUT_SECONDS,
+            use_ssh_client=True,
+            environment={**os.environ, **environment},
+        )
+        # REQUESTS_CA_BUNDLE, usual behind company proxies, would override the engine's own certificate.
+        client.api.trust_env = False
+        client.ping()
+    except (DockerException, requests.RequestException, OSError) as error:
+        place = environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "docker's default socket"
+        raise NoEngineError(f"{place}: {_root_cause(error)}") from error
+    return client
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what the system said, from under the SDK's layers of wrapping."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PermissionError):
+            return "permission denied (is your user in the group `docker`?)"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        reasons = [argument for argument in cause.args if isinstance(argument, BaseException)]
+        cause = cause.__cause__ or cause.__context__ or (reasons[0] if reasons else None)
+    return str(error)

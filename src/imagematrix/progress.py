@@ -1,0 +1,71 @@
+"""The bytes of `buildx --progress rawjson` in, readable log lines out.
+
+The stream holds JSON values, one a line in new versions of buildx and indented over many lines in 0.13,
+and after a failure plain text: so it is read as a stream of values.
+"""
+
+import base64
+import codecs
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+_HIDDEN: Final = "[internal]"
+
+
+class Reader:
+    """Turns chunks of progress output into lines, each as soon as it is whole."""
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._parse = json.JSONDecoder().raw_decode
+        self._pending = ""
+        self._announced: set[str] = set()
+        self._partial: dict[str, str] = {}
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """Take a chunk; yield the lines it completes."""
+        self._pending += self._decode(chunk)
+        while self._pending:
+            self._pending = self._pending.lstrip()
+            value, length = self._next()
+            if not length:
+                return
+            self._pending = self._pending[length:]
+            yield from self._told(value) if isinstance(value, dict) else [str(value)]
+
+    def close(self) -> Iterator[str]:
+        """Yield what is left when the program has ended."""
+        yield from (text for text in self._partial.values() if text)
+        yield from self._pending.splitlines()
+        self._pending = ""
+
+    def _next(self) -> tuple[object, int]:
+        """Return the next value or line of plain text with its length; length 0 while it is not whole yet."""
+        if self._pending.startswith("{"):
+            try:
+                return self._parse(self._pending)
+            except json.JSONDecodeError:
+                return None, 0
+        line, newline, _ = self._pending.partition("\n")
+        return line, len(line) + len(newline) if newline else 0
+
+    def _told(self, document: Mapping[str, Any]) -> Iterator[str]:
+        for vertex in document.get("vertexes") or ():
+            yield from self._vertex(vertex)
+        for log in document.get("logs") or ():
+            yield from self._log(log["vertex"], base64.b64decode(log["data"]).decode(errors="replace"))
+
+    def _vertex(self, vertex: Mapping[str, Any]) -> Iterator[str]:
+        name = vertex["name"]
+        if vertex.get("started") and vertex["digest"] not in self._announced and not name.startswith(_HIDDEN):
+            self._announced.add(vertex["digest"])
+            yield f"# {name}"
+        if vertex.get("error"):
+            yield f"ERROR: {vertex['error']}"
+
+    def _log(self, vertex: str, text: str) -> Iterator[str]:
+        """Put chunks together to lines; of a line redrawn with carriage returns the last state counts."""
+        *whole, rest = (self._partial.get(vertex, "") + text).split("\n")
+        self._partial[vertex] = rest
+        yield from (line.rstrip("\r").rpartition("\r")[2] for line in whole)

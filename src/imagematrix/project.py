@@ -1,0 +1,123 @@
+"""A monorepo opened: its matrix and sources read once, its leaves and DAG made on demand. Decides; writes nothing."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from imagematrix import graph, lock, matrix, plan
+from imagematrix.engine import EngineImage, nodes
+from imagematrix.errors import InputError, Problem
+from imagematrix.graph import Dag
+from imagematrix.keys import Assigner
+from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row
+from imagematrix.render import Renderer
+from imagematrix.workspace import Workspace
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which rows a command is about; all of them when nothing is named."""
+
+    only: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Everything that was read, and what follows from it."""
+
+    workspace: Workspace
+    matrix: Matrix
+    lock: Lock
+    renderer: Renderer
+
+    def rows(self, selection: Selection) -> tuple[Row, ...]:
+        """Return the rows selected. Raises FlagError for a pattern or group that matches nothing."""
+        return matrix.select(self.matrix.rows, only=selection.only, groups=selection.groups)
+
+    def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
+        """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
+        return _each(rows, self.renderer.leaf)
+
+    def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
+        """Render all that lies in the leaves' directories: directory -> files."""
+        rendered = _each((leaf.row for leaf in leaves.values()), lambda row: self.renderer.files(leaves[row.name]))
+        return {leaf.row.directory: rendered[name] for name, leaf in leaves.items()}
+
+    def directories(self) -> Collection[str]:
+        """Return the leaf directories of all rows of the matrix."""
+        return {row.directory for row in self.matrix.rows}
+
+    def dag(self, leaves: Mapping[str, Leaf]) -> Dag:
+        """Return the DAG of some leaves."""
+        assigner = Assigner(self.lock, self.matrix.platform)
+        return graph.build({name: assigner.chain(leaf) for name, leaf in leaves.items()})
+
+    def plan(self, dag: Dag, images: Collection[EngineImage]) -> Plan:
+        """Compare the DAG with what the engine has."""
+        return plan.make(
+            dag,
+            present=nodes(images),
+            history=self.workspace.history,
+            all_rows={row.name for row in self.matrix.rows},
+        )
+
+    def refreshed(self, epoch: str) -> "Project":
+        """Return the same project at another refresh epoch."""
+        return replace(self, lock=replace(self.lock, epoch=epoch))
+
+
+def open_project(file: str) -> Project:
+    """Read a project. Raises InputError with every problem of its matrix, FlagError when there is none."""
+    workspace = Workspace(Path(file).absolute())
+    text = workspace.matrix_text()
+    parsed = matrix.parse(text, layers=workspace.layers(), file=workspace.matrix_file.name)
+    return Project(
+        workspace=workspace,
+        matrix=parsed,
+        lock=lock.parse(workspace.lock_text()),
+        renderer=Renderer(workspace.sources()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowState:
+    """A row with the state of its image on the engine."""
+
+    row: Row
+    key: Key
+    state: str
+    """`built`: the image is what the matrix says; `stale`: it is of another key; `missing`: there is none."""
+
+
+def states(dag: Dag, images: Collection[EngineImage]) -> tuple[RowState, ...]:
+    """Return each row of a DAG with the state of its image, sorted by name."""
+    named = {name for image in images for name in image.names}
+    present = nodes(images)
+
+    def state(row: Row, key: Key) -> str:
+        if key in present:
+            return "built"
+        return "stale" if row.image in named else "missing"
+
+    return tuple(
+        RowState(row=dag.rows[name], key=key, state=state(dag.rows[name], key)) for name, key in dag.tips.items()
+    )
+
+
+def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
+    """Render every row; a template's fault is told once, not once for each of its rows."""
+    rendered: dict[str, _T] = {}
+    problems: dict[tuple[str, int], Problem] = {}
+    for row in rows:
+        try:
+            rendered[row.name] = render(row)
+        except InputError as error:
+            for problem in error.problems:
+                problems.setdefault((problem.file, problem.line), problem)
+    if problems:
+        raise InputError(problems.values())
+    return rendered

@@ -1,0 +1,99 @@
+"""Runs programs: argument lists only, output streamed, everything in flight can be stopped. Only home of subprocess."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
+
+_CHUNK = 65536
+_GRACE_SECONDS = 5.0
+
+
+class Shell:
+    """Starts programs, each in a process group of its own, and can stop them all."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._cancelled = False
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        sink: Callable[[bytes], None],
+    ) -> int:
+        """Run a program to its end, handing its output (both streams, as it comes) to `sink`.
+
+        `env` is added to this process's own environment. Returns the exit code, negative for a signal.
+        Raises FileNotFoundError when there is no such program.
+        """
+        with tempfile.TemporaryFile() as source:
+            source.write(stdin)
+            source.seek(0)
+            process = self._start(argv, env or {}, source)
+        try:
+            while process.stdout and (chunk := os.read(process.stdout.fileno(), _CHUNK)):
+                sink(chunk)
+            return process.wait()
+        finally:
+            self._stop(process)
+            with self._lock:
+                self._running.discard(process)
+
+    def capture(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Run a short program; return its exit code and all it printed. A missing program is exit code 127."""
+        parts: list[bytes] = []
+        try:
+            code = self.run(argv, env=env, sink=parts.append)
+        except FileNotFoundError:
+            return 127, f"{argv[0]}: not found"
+        return code, b"".join(parts).decode(errors="replace")
+
+    def cancel(self) -> None:
+        """Stop everything in flight, politely first, and refuse to start more."""
+        with self._lock:
+            self._cancelled = True
+            running = tuple(self._running)
+        for process in running:
+            _signal(process, signal.SIGTERM)
+        for process in running:
+            try:
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                _signal(process, signal.SIGKILL)
+
+    def _start(self, argv: Sequence[str], env: Mapping[str, str], source: IO[bytes]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._cancelled:
+                raise InterruptedError("the run was stopped")
+            process = subprocess.Popen(
+                argv,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **env},
+                # A group of its own: Ctrl-C reaches us alone, and we stop all that a program started.
+                start_new_session=True,
+            )
+            self._running.add(process)
+            return process
+
+    def _stop(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,108 @@
+"""Where this machine fetches from: what the matrix says, completed by how the host's own clients are configured.
+
+Reaches builds through secrets and mounts alone; never part of a key, never in an image.
+"""
+
+import configparser
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from imagematrix.errors import FlagError
+from imagematrix.model import Site
+
+_CA_VARIABLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+"""The bundles of Debian's and of Fedora's family."""
+_PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+"""Docker's predefined build arguments: in no cache key and in no image."""
+_PIP_NAMES: Final = ("index-url", "extra-index-url", "find-links")
+_CA_MOUNT: Final = "/run/secrets/ca"
+_WHEELHOUSE_MOUNT: Final = "/wheelhouse"
+
+
+def discover(declared: Site, *, root: Path) -> Site:
+    """Complete what the matrix declares with the host's own settings: environment, then pip's configuration.
+
+    Raises FlagError when a declared file or directory does not exist.
+    """
+    pip = _pip_settings()
+    wheelhouse = declared.wheelhouse or _first_directory(pip.get("find-links", "").split())
+    site = replace(
+        declared,
+        ca_bundle=_absolute(declared.ca_bundle, root) or _host_ca(),
+        index_url=declared.index_url or pip.get("index-url", ""),
+        extra_index_urls=declared.extra_index_urls or tuple(_reachable(pip.get("extra-index-url", "").split())),
+        wheelhouse=_absolute(wheelhouse, root),
+        proxies={name: os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)},
+    )
+    for name, path in (("ca_bundle", site.ca_bundle), ("wheelhouse", site.wheelhouse)):
+        if path and not Path(path).exists():
+            raise FlagError(f"[site] {name}: {path} does not exist")
+    return site
+
+
+def secret_files(site: Site) -> Mapping[str, str]:
+    """Return the configuration files a build step may mount, by secret id: `apt`, `pip`, `uv` (and `ca` is a path)."""
+    texts = {"apt": _apt_conf(site), "pip": _pip_conf(site), "uv": _uv_toml(site)}
+    return {name: text for name, text in texts.items() if text}
+
+
+def _apt_conf(site: Site) -> str:
+    return f'Acquire::https::CAInfo "{_CA_MOUNT}";\n' if site.ca_bundle else ""
+
+
+def _pip_conf(site: Site) -> str:
+    settings = {
+        "cert": _CA_MOUNT if site.ca_bundle else "",
+        "index-url": site.index_url,
+        "extra-index-url": " ".join(site.extra_index_urls),
+        "find-links": _WHEELHOUSE_MOUNT if site.wheelhouse else "",
+    }
+    lines = [f"{name} = {value}" for name, value in settings.items() if value]
+    return "\n".join(["[global]", *lines, ""]) if lines else ""
+
+
+def _uv_toml(site: Site) -> str:
+    lines = [
+        "native-tls = true" if site.ca_bundle else "",
+        f'index-url = "{site.index_url}"' if site.index_url else "",
+        f"extra-index-url = {list(site.extra_index_urls)}" if site.extra_index_urls else "",
+        f'find-links = ["{_WHEELHOUSE_MOUNT}"]' if site.wheelhouse else "",
+    ]
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def _host_ca() -> str:
+    named = (os.environ.get(name, "") for name in _CA_VARIABLES)
+    return next((path for path in (*named, *_CA_FILES) if path and Path(path).is_file()), "")
+
+
+def _pip_settings() -> Mapping[str, str]:
+    """Return pip's settings as pip would see them: its files, overridden by its environment variables."""
+    files = configparser.ConfigParser(interpolation=None)
+    home = Path.home()
+    named = os.environ.get("PIP_CONFIG_FILE", os.devnull)
+    paths = (Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf", Path(named))
+    try:
+        files.read(paths, encoding="utf-8")
+    except configparser.Error as error:
+        raise FlagError(f"pip's configuration cannot be read: {error}") from None
+    settings = dict(files["global"]) if files.has_section("global") else {}
+    variables = {name: os.environ.get(f"PIP_{name.upper().replace('-', '_')}") for name in _PIP_NAMES}
+    return settings | {name: value for name, value in variables.items() if value}
+
+
+def _reachable(urls: Iterable[str]) -> Iterable[str]:
+    """Leave out what a container could not reach: the host's own files."""
+    return (url for url in urls if not url.startswith("file:"))
+
+
+def _first_directory(paths: Iterable[str]) -> str:
+    return next((path for path in paths if Path(path).is_dir()), "")
+
+
+def _absolute(path: str, root: Path) -> str:
+    return str((root / Path(path).expanduser()).resolve()) if path else ""

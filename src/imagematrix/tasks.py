@@ -1,0 +1,258 @@
+"""The command line: flags in, use cases called, errors to exit codes. The only home of invoke.
+
+Everything heavy is imported when a task needs it: `invoke --list` must cost no more than invoke itself.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
+
+from invoke import Collection, Context, Exit, task
+
+from imagematrix.errors import ExitCode, FlagError, InterruptedRunError, NoEngineError, StaleError, UserError
+
+if TYPE_CHECKING:
+    from imagematrix.engine import Engine, EngineImage
+    from imagematrix.model import Plan
+    from imagematrix.project import Project, Selection
+
+_P = ParamSpec("_P")
+
+_MATRIX: Final = "matrix.toml"
+_FILE_HELP: Final = {"file": "Another matrix file than ./matrix.toml; its directory is the project's root."}
+_SELECT_HELP: Final = {
+    "matrix": "All rows of the matrix.",
+    "only": "Rows whose family:tag matches this glob; may be given again.",
+    "group": "Rows of this group; may be given again.",
+    **_FILE_HELP,
+}
+_JSON_HELP: Final = {"json": "Print JSON for programs instead of text for people."}
+
+
+def _told(body: Callable[_P, None]) -> Callable[_P, None]:
+    """Turn errors into messages and exit codes: one place for all tasks."""
+
+    @functools.wraps(body)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            body(*args, **kwargs)
+        except UserError as error:
+            raise Exit(str(error), code=int(error.code)) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted", code=int(ExitCode.INTERRUPTED)) from None
+        except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return wrapped
+
+
+@task(iterable=["only", "group"], help={**_SELECT_HELP, **_JSON_HELP}, auto_shortflags=False)
+@_told
+def list_(_: Context, only: Sequence[str] = (), group: Sequence[str] = (), json: bool = False, file: str = "") -> None:
+    """List the rows of the matrix and the state of each: built, stale or missing."""
+    from imagematrix import project as projects
+    from imagematrix import views
+
+    project = _open(file)
+    rows = project.rows(_selection(only, group))
+    states = projects.states(project.dag(project.leaves(rows)), _images_or_none())
+    print(views.rows_json(states) if json else views.rows_text(states))
+
+
+@task(help=_FILE_HELP, auto_shortflags=False)
+@_told
+def check(_: Context, file: str = "") -> None:
+    """Prove the matrix: every problem of matrix.toml, the templates and the lock at once."""
+    project = _open(file)
+    leaves = project.leaves(project.matrix.rows)
+    project.files(leaves)
+    print(
+        f"{project.workspace.matrix_file.name}: {len(leaves)} rows of {len(project.matrix.families)} families are fine"
+    )
+
+
+@task(
+    help={"check": "Change nothing; fail when a leaf is stale, naming the first difference of each file.", **_FILE_HELP}
+)
+@_told
+def render(_: Context, check: bool = False, file: str = "") -> None:
+    """Write the leaves under images/, and remove generated ones that no row makes any more."""
+    project = _open(file)
+    files = project.files(project.leaves(project.matrix.rows))
+    if check:
+        stale = list(project.workspace.stale(files, keep=project.directories()))
+        if stale:
+            raise StaleError("\n".join([*stale, "leaves are stale: run `invoke render` and commit the result"]))
+        print(f"{len(files)} leaves are what the matrix says")
+        return
+    touched = project.workspace.write_leaves(files, keep=project.directories())
+    print("\n".join([*touched, f"{len(touched)} of {len(files)} leaves written"]))
+
+
+@task(
+    iterable=["only", "group"],
+    help={**_SELECT_HELP, **_JSON_HELP, "why": "Explain one node: a layer's name or the beginning of a key."},
+    auto_shortflags=False,
+)
+@_told
+def plan(
+    _: Context,
+    matrix: bool = False,
+    only: Sequence[str] = (),
+    group: Sequence[str] = (),
+    why: str = "",
+    json: bool = False,
+    file: str = "",
+) -> None:
+    """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
+    from imagematrix import views
+
+    made = _plan(_open(file), _selection(only, group))
+    if why:
+        print(views.explanation(made, why))
+    else:
+        print(views.plan_json(made) if json else views.plan_text(made))
+
+
+@task(
+    iterable=["only", "group"],
+    help={
+        **_SELECT_HELP,
+        "jobs": "How many nodes are built at once (default: one more than there are processors).",
+        "retries": "How often a failure that may pass by itself is tried again (default: 2).",
+        "fail-fast": "Start nothing new after the first failure.",
+        "fresh": "Build anew all that installs from the network.",
+        "report": "Write report.json into this directory.",
+    },
+    auto_shortflags=False,
+)
+@_told
+def build(
+    _: Context,
+    matrix: bool = False,
+    only: Sequence[str] = (),
+    group: Sequence[str] = (),
+    jobs: str = "",
+    retries: str = "2",
+    fail_fast: bool = False,
+    fresh: bool = False,
+    report: str = "",
+    file: str = "",
+) -> None:
+    """Build images: what is missing, in parallel, going on after failures; what exists is reused."""
+    from imagematrix import build as builds
+    from imagematrix import report as reports
+
+    if not (matrix or only or group):
+        raise FlagError("say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    options = builds.Options(
+        jobs=_number("jobs", jobs or str((os.cpu_count() or 1) + 1), least=1),
+        retries=_number("retries", retries, least=0),
+        fail_fast=fail_fast,
+        fresh=fresh,
+    )
+    project = _open(file)
+    project.rows(_selection(only, group))  # wrong input is told before an engine is asked for
+    result = builds.run(
+        project,
+        _selection(only, group),
+        options,
+        engine=_engine(),
+        listen=lambda made: reports.listener(sys.stdout, made),
+        waiting=lambda: print("another build of this project is running: waiting for it to end", flush=True),
+    )
+    if report:
+        project.workspace.write(Path(report).absolute() / "report.json", reports.to_json(result.report))
+    print(reports.summary(result.report))
+    if result.interrupted:
+        raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
+    if not result.good:
+        raise Exit("", code=int(ExitCode.FAILED))
+
+
+@task(
+    iterable=["only", "group"],
+    help={**_SELECT_HELP, "out": "The picture to write: .svg, .dot or .html (default: graph.svg)."},
+    auto_shortflags=False,
+)
+@_told
+def graph(
+    _: Context,
+    matrix: bool = False,
+    only: Sequence[str] = (),
+    group: Sequence[str] = (),
+    out: str = "graph.svg",
+    file: str = "",
+) -> None:
+    """Draw the layer DAG, its nodes coloured by what a build would do with them."""
+    from imagematrix import drawing
+
+    form = drawing.FORMS.get(Path(out).suffix)
+    if form is None:
+        raise FlagError(f"--out {out}: the ending must be one of {', '.join(drawing.FORMS)}")
+    project = _open(file)
+    project.workspace.write(Path(out).absolute(), form(_plan(project, _selection(only, group))))
+    print(out)
+
+
+def _open(file: str) -> "Project":
+    from imagematrix.project import open_project
+
+    return open_project(file or _nearest_matrix())
+
+
+def _nearest_matrix() -> str:
+    """Return the matrix file here or in the nearest folder above, as invoke finds its tasks."""
+    here = Path.cwd()
+    found = (folder / _MATRIX for folder in (here, *here.parents))
+    return str(next((path for path in found if path.exists()), here / _MATRIX))
+
+
+def _selection(only: Sequence[str], group: Sequence[str]) -> "Selection":
+    from imagematrix.project import Selection
+
+    return Selection(only=tuple(only), groups=tuple(group))
+
+
+def _plan(project: "Project", selection: "Selection") -> "Plan":
+    return project.plan(project.dag(project.leaves(project.rows(selection))), _images_or_none())
+
+
+def _engine() -> "Engine":
+    from imagematrix.engine import connect
+
+    return connect()
+
+
+def _images_or_none() -> "Sequence[EngineImage]":
+    """Ask the engine what exists; without one, a plan is still true for an empty engine, so only say so."""
+    try:
+        return _engine().images()
+    except NoEngineError as error:
+        print(f"{error}\n    Going on as if nothing was built yet.", file=sys.stderr)
+        return ()
+
+
+def _number(flag: str, text: str, *, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise FlagError(f"--{flag} {text}: must be a whole number, {least} or more")
+    return int(text)
+
+
+def collection() -> Collection:
+    """Return the tasks for a monorepo's own tasks.py: `ns = imagematrix.tasks.collection()`."""
+    made = Collection()
+    tasks: dict[str, Any] = {
+        "list": list_,
+        "check": check,
+        "render": render,
+        "plan": plan,
+        "build": build,
+        "graph": graph,
+    }
+    for name, body in tasks.items():
+        made.add_task(body, name=name)
+    return made

@@ -1,0 +1,278 @@
+"""The repository on disk: read once, written atomically, pruned only where a file carries our mark.
+
+The only home of file writes. `.imagematrix/` in the project's root is what a run remembers: a lock, the
+record of what was built, logs. It may be deleted at any time; nothing but reasons and estimates is lost.
+"""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from imagematrix.errors import FlagError, InputError, Problem, WorkspaceError
+from imagematrix.model import File, Key, LayerSource, Sources
+from imagematrix.plan import Record
+
+MANIFEST: Final = ".generated"
+"""In each leaf: the paths we wrote there. What it does not list is never deleted."""
+
+_TEMPLATE: Final = "Dockerfile.j2"
+
+
+class Workspace:
+    """A project: the folder of its matrix file and all that lies below."""
+
+    def __init__(self, matrix_file: Path) -> None:
+        self.matrix_file = matrix_file
+        self.root = matrix_file.parent
+        self._state = self.root / ".imagematrix"
+
+    def matrix_text(self) -> str:
+        """Return the text of the matrix file. Raises FlagError when there is none to read."""
+        try:
+            return self.matrix_file.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise FlagError(
+                f"{self.matrix_file}: {_words(error)}\n    run this in a project's root, or name its matrix with --file"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise InputError([Problem(file=self.matrix_file.name, line=0, what=f"is not UTF-8: {error}")]) from None
+
+    def lock_text(self) -> str:
+        """Return the text of matrix.lock, empty when there is none."""
+        path = self.root / "matrix.lock"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def write_lock(self, text: str) -> None:
+        """Replace matrix.lock."""
+        self._replace(self.root / "matrix.lock", File(path="matrix.lock", content=text.encode()))
+
+    def layers(self) -> Mapping[str, bool]:
+        """Return the folders of common/layers, and whether each has a template."""
+        folder = self.root / "common" / "layers"
+        return {path.name: (path / _TEMPLATE).is_file() for path in sorted(folder.glob("*")) if path.is_dir()}
+
+    def sources(self) -> Sources:
+        """Read all that people wrote under common/."""
+        common = self.root / "common"
+        script = common / "bootstrap" / "debian.sh"
+        return Sources(
+            layers={name: self._layer(common / "layers" / name) for name, whole in self.layers().items() if whole},
+            init=_read_tree(common / "init", prefix="init/"),
+            bootstrap=File(path="bootstrap.sh", content=script.read_bytes(), executable=True)
+            if script.exists()
+            else None,
+        )
+
+    def _layer(self, folder: Path) -> LayerSource:
+        template = folder / _TEMPLATE
+        return LayerSource(
+            name=folder.name,
+            template=template.read_text(encoding="utf-8"),
+            template_path=template.relative_to(self.root).as_posix(),
+            files=_read_tree(folder / "files"),
+        )
+
+    def stale(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> Iterator[str]:
+        """Yield each difference between rendered leaves (directory -> files) and the disk, worst first told.
+
+        `keep` are the directories of all rows of the matrix: other generated ones are leftovers.
+        """
+        for directory, files in leaves.items():
+            folder = self.root / directory
+            yield from (f"{directory}/{file.path}{what}" for file in files if (what := _difference(folder, file)))
+            listed = {file.path for file in files} | {MANIFEST}
+            extra = (path for path in _paths(folder) if path not in listed)
+            yield from (f"{directory}/{path}: is not part of the leaf" for path in extra)
+        yield from (f"{directory}: no row of the matrix makes this leaf" for directory in self._leftovers(keep))
+
+    def write_leaves(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> tuple[str, ...]:
+        """Write what differs, delete generated files no longer wanted; return the directories touched.
+
+        Files that are already right keep their mtime; files that are not ours stay.
+        """
+        with _telling():
+            touched = [directory for directory, files in leaves.items() if self._write_leaf(directory, files)]
+            for directory in self._leftovers(keep):
+                self._delete(self.root / directory, _manifest(self.root / directory) | {MANIFEST})
+                touched.append(directory)
+            return tuple(touched)
+
+    def _write_leaf(self, directory: str, files: Sequence[File]) -> bool:
+        folder = self.root / directory
+        manifest = File(path=MANIFEST, content="".join(f"{file.path}\n" for file in files).encode())
+        # The manifest comes last: a killed run leaves the old one, which still lists what must go.
+        changed = [file for file in (*files, manifest) if _difference(folder, file)]
+        obsolete = _manifest(folder) - {file.path for file in files}
+        for file in changed[:-1] if changed and changed[-1] is manifest else changed:
+            self._replace(folder / file.path, file)
+        self._delete(folder, obsolete)
+        if changed and changed[-1] is manifest:
+            self._replace(folder / MANIFEST, manifest)
+        return bool(changed or obsolete)
+
+    def _leftovers(self, keep: Collection[str]) -> list[str]:
+        found = (path.parent.relative_to(self.root).as_posix() for path in self.root.glob(f"images/*/*/{MANIFEST}"))
+        return sorted(directory for directory in found if directory not in keep)
+
+    def _delete(self, folder: Path, paths: Collection[str]) -> None:
+        for path in sorted(paths, reverse=True):
+            (folder / path).unlink(missing_ok=True)
+        for parent in sorted({folder, *(parent for path in paths for parent in _parents(folder, path))}, reverse=True):
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+
+    def _replace(self, path: Path, file: File) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(file.content)
+            Path(temporary).chmod(0o755 if file.executable else 0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a report or a picture where the user asked for it."""
+        with _telling():
+            self._replace(path, File(path=path.name, content=text.encode()))
+
+    @contextmanager
+    def sole_builder(self, *, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold the project's build lock; call `waiting` once if another build has it."""
+        from filelock import FileLock, Timeout
+
+        with _telling():
+            self._make_state()
+            lock = FileLock(self._state / "build.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def log_path(self, name: str) -> Path:
+        """Return where the full output of a node goes; the folder exists afterwards."""
+        self._make_state()
+        return self._state / "logs" / name
+
+    def remember(self, record: Record) -> None:
+        """Append what was just built to the record; a killed run loses at most the last line."""
+        line = json.dumps(asdict(record), separators=(",", ":"))
+        with _telling(), (self._state / "built.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    def history(self) -> list[Record]:
+        """Return what was built before, oldest first; lines that a killed run left half-written are passed over."""
+        path = self._state / "built.jsonl"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8") as stream:
+            return [record for line in stream if (record := _record(line))]
+
+    def _make_state(self) -> None:
+        (self._state / "logs").mkdir(parents=True, exist_ok=True)
+        ignore = self._state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+
+def _record(line: str) -> Record | None:
+    try:
+        values = json.loads(line)
+        return Record(
+            key=Key(values["key"]),
+            layer=values["layer"],
+            inputs=values["inputs"],
+            rows=tuple(values["rows"]),
+            seconds=values["seconds"],
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_tree(folder: Path, prefix: str = "") -> tuple[File, ...]:
+    return tuple(
+        File(
+            path=prefix + path,
+            content=(folder / path).read_bytes(),
+            executable=os.access(folder / path, os.X_OK),
+        )
+        for path in _paths(folder)
+    )
+
+
+def _paths(folder: Path) -> list[str]:
+    """Return the paths of all files below a folder, relative to it, sorted; editors' and Python's droppings left out."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.endswith(("~", ".swp", ".pyc"))
+    )
+
+
+def _parents(folder: Path, path: str) -> Iterator[Path]:
+    yield from (folder / parent for parent in Path(path).parents if parent != Path())
+
+
+def _manifest(folder: Path) -> set[str]:
+    path = folder / MANIFEST
+    return set(path.read_text(encoding="utf-8").split("\n")) - {""} if path.exists() else set()
+
+
+def _difference(folder: Path, file: File) -> str:
+    """Return how a file on disk differs from the rendered one, empty when it does not."""
+    path = folder / file.path
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return ": is missing"
+    if content != file.content:
+        return _first_difference(content, file.content)
+    if bool(path.stat().st_mode & 0o100) != file.executable:
+        return f": should {'' if file.executable else 'not '}be executable"
+    return ""
+
+
+def _first_difference(found: bytes, wanted: bytes) -> str:
+    old, new = found.decode(errors="replace").splitlines(), wanted.decode(errors="replace").splitlines()
+    line = next(
+        (at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
+    )
+    has = repr(old[line]) if line < len(old) else "nothing"
+    wants = repr(new[line]) if line < len(new) else "nothing"
+    return f":{line + 1}: has {has}, should have {wants}"
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turn what the disk refuses into an error a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {error.filename or 'a file'}: {_words(error)}") from error
+
+
+def _words(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC:
+            return "the disk is full. Free some space (`docker system df` shows what images use) and run it again"
+        case errno.EROFS:
+            return "the file system is read-only"
+        case errno.EACCES | errno.EPERM:
+            return "permission denied"
+        case errno.ENOENT:
+            return "no such file"
+        case _:
+            return error.strerror or str(error)
