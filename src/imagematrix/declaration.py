@@ -1,0 +1,153 @@
+"""What a TOML document declares, section by section; every wrong value is noted where it stands."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix import family, names
+from imagematrix.facts import Fact, Pair
+from imagematrix.grid import Declared
+from imagematrix.model import Base, Site
+from imagematrix.shape import Mistakes, Table, check_variables
+
+SCHEMA: Final = 1
+
+_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
+_SUITE: Final = re.compile(r"[a-z]+")
+_NETWORKS: Final = ("", "host", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A whole document; families that cannot have rows are left out."""
+
+    registry: str
+    platform: str
+    site: Site
+    bases: Mapping[str, Base]
+    facts: Mapping[Pair, tuple[Fact, ...]]
+    families: tuple[Declared, ...]
+    whole: bool
+    """Nothing that rows are made from is left out."""
+
+
+def has_schema(document: Table, *, schema: int = SCHEMA) -> bool:
+    """Whether the document is written for this version; if not, that is noted and the rest says nothing."""
+    found = document.raw("schema")
+    if found is None:
+        document.require("schema", f"begin the file with: schema = {schema}")
+        return True
+    if type(found) is int and found == schema:
+        return True
+    document.wrong("schema", f"{found!r} is not supported", f"this version reads schema = {schema}")
+    return False
+
+
+def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> Declaration:
+    """Read every section of matrix.toml."""
+    document.allow("schema", "registry", "platform", "site", "bases", "families", "facts")
+    bases = _bases(document.table("bases"))
+    before = len(mistakes)
+    facts = _facts(document.table("facts"))
+    are_sound = len(mistakes) == before
+    declared = document.table("families")
+    if not tuple(declared):
+        mistakes.add(declared.at, "no family is declared", "an image line begins with [families.NAME]")
+    if not bases and "bases" not in document:
+        mistakes.add(("bases",), "no base is declared", "what images start from begins with [bases.NAME]")
+    found = [
+        family.read(declared.table(name), layers=layers, bases=bases, mistakes=mistakes, whole=are_sound)
+        for name in sorted(declared)
+    ]
+    return Declaration(
+        registry=_registry(document),
+        platform=_platform(document),
+        site=_site(document.table("site")),
+        bases=bases,
+        facts=facts,
+        families=tuple(each for each in found if each is not None),
+        whole=all(each is not None and each.whole for each in found),
+    )
+
+
+def _registry(document: Table) -> str:
+    registry = document.text("registry")
+    if registry and not names.is_repository(registry):
+        scheme = "leave out the scheme: " if "://" in registry else ""
+        hint = f'{scheme}expected "host[:port]/path", the path {names.COMPONENT_RULE}'
+        document.wrong("registry", f"no registry accepts the name {registry!r}", hint)
+    return registry
+
+
+def _platform(document: Table) -> str:
+    platform = document.text("platform", "linux/amd64")
+    if not _PLATFORM.fullmatch(platform):
+        document.wrong("platform", f"{platform!r} is no platform", 'expected "os/architecture", like "linux/amd64"')
+    return platform
+
+
+def _site(site: Table) -> Site:
+    site.allow("ca_bundle", "index_url", "extra_index_urls", "wheelhouse", "network")
+    network = site.text("network")
+    if network not in _NETWORKS:
+        site.wrong("network", f"{network!r} is no network of build steps", 'expected "host" or "none"')
+    return Site(
+        ca_bundle=site.text("ca_bundle"),
+        index_url=site.text("index_url"),
+        extra_index_urls=tuple(site.texts("extra_index_urls")),
+        wheelhouse=site.text("wheelhouse"),
+        network=network,
+    )
+
+
+def _bases(bases: Table) -> dict[str, Base]:
+    found = {}
+    for name in sorted(bases):
+        if not names.is_component(name):
+            bases.wrong(name, f"{name!r} is no name for a base", f"expected {names.COMPONENT_RULE}")
+        found[name] = _base(bases.table(name), name)
+    return found
+
+
+def _base(base: Table, name: str) -> Base:
+    image, bootstrap = base.text("image"), base.text("bootstrap")
+    if bool(image) == bool(bootstrap):
+        what = "both image and bootstrap are given" if image else "neither image nor bootstrap is given"
+        base.wrong((), what, "give one: image = what to pull, bootstrap = the suite to make it from")
+    if image and not names.is_image(image):
+        hint = 'expected "[host/]name[:tag][@sha256:digest]"'
+        base.wrong("image", f"no registry accepts the name {image!r}", hint)
+    if bootstrap and not _SUITE.fullmatch(bootstrap):
+        base.wrong("bootstrap", f"{bootstrap!r} is no suite", 'expected a name in lower case, like "bookworm"')
+    facts = {fact: base.text(fact) for fact in sorted(base) if fact not in ("image", "bootstrap")}
+    check_variables(base, facts)
+    return Base(name=name, image=image, bootstrap=bootstrap, facts=facts)
+
+
+def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:
+    found: dict[Pair, tuple[Fact, ...]] = {}
+    for axis in facts:
+        by_value = facts.table(axis)
+        for value in by_value:
+            table = by_value.table(value)
+            if version := _unquoted(table, value):
+                hint = f'quote the version: [facts.{axis}."{version}"]'
+                by_value.wrong(value, f"{value!r} holds a table, not facts", hint)
+                continue
+            check_variables(table, table)
+            found[axis, value] = tuple(Fact(name=name, value=table.text(name), at=(*table.at, name)) for name in table)
+    return found
+
+
+def _unquoted(table: Table, value: str) -> str:
+    """Return the version of `[facts.torch.2.3.0]`, which TOML reads as tables in tables."""
+    keys = [value]
+    inner = table.raw(next(iter(table), ""))
+    if not isinstance(inner, dict):
+        return ""
+    keys.append(next(iter(table)))
+    while inner and isinstance(next(iter(inner.values())), dict):
+        key, inner = next(iter(inner.items()))
+        keys.append(key)
+    return ".".join(keys)

@@ -1,0 +1,174 @@
+"""What one `[families.NAME]` declares; what is wrong with its axes or rows is noted and left out of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from imagematrix import names
+from imagematrix.errors import did_you_mean
+from imagematrix.exclusion import Exclude
+from imagematrix.grid import Declared, HandRow
+from imagematrix.locate import KeyPath
+from imagematrix.model import BASE_LAYER, Base, Family
+from imagematrix.shape import Mistakes, Table, check_variables
+
+_LAYER_RULE: Final = "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, scratch are taken"
+
+
+def read(
+    table: Table,
+    *,
+    layers: Mapping[str, bool],
+    bases: Mapping[str, Base],
+    mistakes: Mistakes,
+    whole: bool,
+) -> Declared | None:
+    """Return a family, or nothing where it cannot have rows; `whole`: all facts and bases were understood."""
+    return _Reader(table, bases, mistakes, whole=whole).read(layers)
+
+
+class _Reader:
+    def __init__(
+        self,
+        table: Table,
+        bases: Mapping[str, Base],
+        mistakes: Mistakes,
+        *,
+        whole: bool,
+    ) -> None:
+        self._table = table
+        self._name = str(table.at[-1])
+        self._bases = bases
+        self._mistakes = mistakes
+        self._doubted: set[str] = set()
+        self._whole = whole
+
+    def read(self, layers: Mapping[str, bool]) -> Declared | None:
+        table = self._table
+        if not names.is_component(self._name):
+            what = f"no registry accepts the name {self._name!r}"
+            table.wrong((), what, f"a family is named with {names.COMPONENT_RULE}")
+        family = Family(
+            name=self._name,
+            layers=self._layers(layers),
+            tag=self._tag(),
+            groups=tuple(sorted(table.texts("groups"))),
+        )
+        before = len(self._mistakes)
+        table.allow("layers", "tag", "groups", "base", "axes", "exclude", "row")
+        axes = self._axes()
+        rows = self._rows(axes)
+        excludes = self._excludes()
+        self._whole = self._whole and len(self._mistakes) == before
+        if not self._can_expand(axes, rows):
+            return None
+        return Declared(
+            family=family,
+            at=table.at,
+            axes=axes,
+            rows=rows,
+            excludes=excludes,
+            doubted=frozenset(self._doubted),
+            whole=self._whole,
+        )
+
+    def _layers(self, layers: Mapping[str, bool]) -> tuple[str, ...]:
+        self._table.require("layers", 'name folders of common/layers in order: layers = ["system", "python"]')
+        if self._table.raw("layers") == []:
+            self._table.wrong("layers", "the list is empty", "name at least one folder of common/layers")
+        found = self._table.texts("layers")
+        for layer, at in found.items():
+            if layer == BASE_LAYER or not names.is_stage(layer):
+                self._mistakes.add(at, f"{layer!r} is no name for a layer", _LAYER_RULE)
+            elif layer not in layers:
+                self._mistakes.add(at, f"unknown layer {layer!r}", did_you_mean(layer, layers))
+            elif not layers[layer]:
+                what = f"layer {layer!r} has no template"
+                self._mistakes.add(at, what, f"write common/layers/{layer}/Dockerfile.j2")
+        return tuple(found)
+
+    def _tag(self) -> str:
+        self._table.require("tag", 'make one of its axes: tag = "{torch}-python{python}"')
+        return self._table.text("tag")
+
+    def _axes(self) -> dict[str, dict[str, KeyPath]]:
+        """Return the values of each axis; those that only rows name have none."""
+        table = self._table.table("axes")
+        axes = {axis: self._axis(table, axis) for axis in table}
+        if "axes" not in self._table:
+            axes = {axis: {} for row in self._table.tables("row") for axis in row}
+        for named in (table, *self._table.tables("row")):
+            check_variables(named, axes)
+            if "reason" in named:
+                named.wrong("reason", "an axis cannot be named 'reason'", "excludes give their reason by this key")
+        self._add_base(axes)
+        if "base" in axes:
+            axes["base"] = {name: at for name, at in axes["base"].items() if self._is_base(name, at)}
+        return dict(sorted(axes.items()))
+
+    def _axis(self, axes: Table, axis: str) -> dict[str, KeyPath]:
+        raw, values = axes.raw(axis), axes.texts(axis)
+        if raw == []:
+            axes.wrong(axis, "the axis has no values", "give it at least one, or remove it")
+        if not isinstance(raw, list) or not raw or len(raw) != len(values):
+            self._doubted.add(axis)
+        return values
+
+    def _add_base(self, axes: dict[str, dict[str, KeyPath]]) -> None:
+        if "base" not in self._table:
+            return
+        if "base" in axes:
+            self._table.wrong("base", "base is also an axis", "keep one of them")
+            self._doubted.add("base")
+        else:
+            axes["base"] = {self._table.text("base"): (*self._table.at, "base")}
+
+    def _is_base(self, name: str, at: KeyPath) -> bool:
+        if name in self._bases:
+            return True
+        if self._bases:
+            self._mistakes.add(at, f"unknown base {name!r}", did_you_mean(name, self._bases))
+        self._doubted.add("base")
+        self._whole = False
+        return False
+
+    def _rows(self, axes: Mapping[str, Mapping[str, KeyPath]]) -> tuple[HandRow, ...]:
+        rows = []
+        for table in self._table.tables("row"):
+            before = len(self._mistakes)
+            values = {axis: table.text(axis) for axis in table}
+            if "base" in self._table and "base" not in table:
+                values["base"] = self._table.text("base")
+            for axis in table:
+                if axis not in axes:
+                    table.wrong(axis, "unknown axis", did_you_mean(axis, axes))
+            missing = sorted(axes.keys() - values.keys())
+            if missing:
+                table.wrong((), f"the row has no value for {', '.join(missing)}", "a row names a value for each axis")
+            if "base" in table:
+                self._is_base(values["base"], (*table.at, "base"))
+            if len(self._mistakes) == before and values.get("base", "") in ("", *self._bases):
+                rows.append(HandRow(at=table.at, values=values))
+        return tuple(rows)
+
+    def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:
+        """Whether rows can be made; if not, and nothing has told it yet, that is noted."""
+        given = "axes" in self._table or "row" in self._table
+        if not given and self._whole:
+            self._table.wrong((), "the family has no rows", "give it [families.NAME.axes] or [[families.NAME.row]]")
+        elif "base" not in axes and self._whole:
+            hint = "add an axis base, or base = NAME to the family"
+            self._table.wrong((), "the rows have no base", f"{hint}; {did_you_mean('', self._bases)}")
+        return given and "base" in axes and (any(axes.values()) or bool(rows))
+
+    def _excludes(self) -> tuple[Exclude, ...]:
+        found = []
+        for table in self._table.tables("exclude"):
+            before = len(self._mistakes)
+            conditions = {name: table.text(name) for name in table if name != "reason"}
+            if not conditions:
+                table.wrong((), "this exclude has no condition", 'name an axis or fact: torch = "<2.5"')
+            elif len(self._mistakes) == before:
+                found.append(Exclude(at=table.at, conditions=conditions, reason=table.text("reason")))
+            if not table.raw("reason"):
+                table.wrong((), "'reason' is missing", 'say why such rows are not wanted: reason = "…"')
+        return tuple(found)

@@ -1,0 +1,170 @@
+"""A family's declaration in, its rows out: the product of its axes without what is excluded."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, product
+
+from imagematrix.exclusion import Exclude, Exclusion, exclusions
+from imagematrix.facts import AGREE, Consequences, Facts, clash
+from imagematrix.locate import KeyPath
+from imagematrix.model import Family
+from imagematrix.shape import Mistakes
+
+Combination = tuple[Consequences, ...]
+"""One value for each axis, in the order of the axes' names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandRow:
+    """A `[[row]]`: a value for each axis, and where it stands."""
+
+    at: KeyPath
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A family as declared. Values that are wrong have been left out; `doubted` names their axes."""
+
+    family: Family
+    at: KeyPath
+    axes: Mapping[str, Mapping[str, KeyPath]]
+    """Axis -> value -> where it stands; axes sorted by name. A base for all rows is an axis of one value."""
+    rows: tuple[HandRow, ...]
+    excludes: tuple[Exclude, ...]
+    doubted: frozenset[str]
+    whole: bool
+    """Nothing was left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A row before it has a tag."""
+
+    combination: Combination
+    values: Mapping[str, str]
+
+
+class Grid:
+    """The rows of one family."""
+
+    def __init__(self, declared: Declared, facts: Facts, mistakes: Mistakes) -> None:
+        self.declared = declared
+        self._facts = facts
+        self._mistakes = mistakes
+        self._clashes: dict[tuple[Consequences, Consequences], tuple[str, ...]] = {}
+        self._columns = tuple(
+            tuple(facts.follow(axis, value) for value in sorted(values)) for axis, values in declared.axes.items()
+        )
+        self._by_hand = tuple(
+            (row, tuple(facts.follow(axis, row.values[axis]) for axis in declared.axes)) for row in declared.rows
+        )
+        self.known = _known([*self._columns, *(combination for _, combination in self._by_hand)])
+        """Every axis and fact of the family, each with all its values."""
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the rows; rules that do nothing and rows that cannot be are noted."""
+        rules = exclusions(self.declared.excludes, self.known, self._mistakes, is_possible=self.may_be)
+        cells = (*self._of_axes(rules), *self._of_rows(rules))
+        for rule in rules:
+            if not self._in_doubt(rule):
+                rule.note_idle(self._mistakes)
+        if not cells and self.declared.whole:
+            self._mistakes.add(self.declared.at, "the family has no rows", "every row is excluded")
+        return cells
+
+    def used(self, cells: Iterable[Cell]) -> set[Consequences]:
+        """Return every value of the given rows, and of those written by hand."""
+        by_hand = (combination for _, combination in self._by_hand)
+        return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand)))
+
+    def may_be(self, name: str) -> bool:
+        """Whether a name that no row has may be one of what was left out of the declaration."""
+        return not self.declared.whole and self._facts.is_named(name)
+
+    def _in_doubt(self, rule: Exclusion) -> bool:
+        """Whether a value that was left out may be the one the rule is for: of a doubted axis, or a fact of it."""
+        declared = self.declared
+        if declared.whole:
+            return False
+        doubtful = any(name in declared.doubted or name not in declared.axes for name in rule.names)
+        return doubtful or not all(self._columns)
+
+    def _of_axes(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
+        for combination in product(*self._columns):
+            values, clashes = self._merge(combination)
+            excluded = False
+            for rule in rules:
+                if rule.matches(values):
+                    rule.used = excluded = True
+            if excluded:
+                continue
+            if clashes:
+                self._note_clashes(clashes)
+            yield Cell(combination=combination, values=values)
+
+    def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
+        seen: dict[Combination, KeyPath] = {}
+        for row, combination in self._by_hand:
+            values, clashes = self._merge(combination)
+            hits = [rule for rule in rules if rule.matches(values)]
+            for rule in hits:
+                rule.used = True
+                what = f"an exclude forbids this row: {rule.exclude.reason}"
+                self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
+            if not hits and not self._is_repeated(row, seen.get(combination)):
+                self._note_clashes(clashes)
+                yield Cell(combination=combination, values=values)
+            seen.setdefault(combination, row.at)
+
+    def _is_repeated(self, row: HandRow, earlier: KeyPath | None) -> bool:
+        axes = self.declared.axes
+        if earlier:
+            self._mistakes.add(row.at, "this row is given twice", "remove one of them", other=earlier)
+        elif all(row.values[axis] in values for axis, values in axes.items()):
+            what = "this row is given twice: the axes already give it"
+            self._mistakes.add(row.at, what, "remove it", other=(*self.declared.at, "axes"))
+        else:
+            return False
+        return True
+
+    def _merge(self, combination: Combination) -> tuple[dict[str, str], list[tuple[Consequences, Consequences]]]:
+        values: dict[str, str] = {}
+        size = 0
+        for part in combination:
+            values.update(part.values)
+            size += len(part.values)
+        if len(values) == size:  # nothing overlaps: the usual case, and nearly all of the time
+            return values, []
+        # What a person chose wins over what follows, so that an exclude may speak of the row.
+        values.update((part.axis, part.value) for part in combination)
+        return values, [pair for pair in combinations(combination, 2) if self._clash(pair)]
+
+    def _clash(self, pair: tuple[Consequences, Consequences]) -> tuple[str, ...]:
+        names = self._clashes.get(pair)
+        if names is None:
+            names = self._clashes[pair] = clash(*pair)
+        return names
+
+    def _note_clashes(self, clashes: Iterable[tuple[Consequences, Consequences]]) -> None:
+        for pair in clashes:
+            for name in self._clash(pair):
+                places = [(part.origins[name] or self._place(part), part.values[name]) for part in pair]
+                # A fact is told that it contradicts an axis, not the axis that it contradicts a fact.
+                (other, theirs), (at, ours) = sorted(places, key=lambda place: (place[0][0] == "facts", str(place[0])))
+                self._mistakes.add(at, f"{ours!r} contradicts {name} = {theirs!r}", AGREE, other=other)
+
+    def _place(self, part: Consequences) -> KeyPath:
+        """Return where a value is written: among the axes, or in the first row that has it."""
+        for row in self.declared.rows:
+            if row.values[part.axis] == part.value:
+                return self.declared.axes[part.axis].get(part.value, (*row.at, part.axis))
+        return self.declared.axes[part.axis][part.value]
+
+
+def _known(columns: Iterable[Iterable[Consequences]]) -> dict[str, set[str]]:
+    known: dict[str, set[str]] = {}
+    for part in set(chain.from_iterable(columns)):
+        for name, value in part.values.items():
+            known.setdefault(name, set()).add(value)
+    return known

@@ -1,0 +1,72 @@
+"""Names a registry, the engine and a Dockerfile accept."""
+
+import re
+from typing import Final
+
+# The grammar of github.com/distribution/reference (reference.go, regexp.go), which the engine and
+# registries share: path components are lower case, a name has at most 255 characters.
+_COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
+_HOST: Final = re.compile(
+    r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::\d+)?",
+)
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+# BuildKit: validStageName and reservedStageNames of frontend/dockerfile/instructions/parse.go.
+_STAGE: Final = re.compile(r"[a-z][a-z0-9_.-]*")
+_RESERVED_STAGES: Final = ("context", "scratch")
+# Jinja and tag patterns take these as names; `a-b` would be a subtraction.
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+COMPONENT_RULE: Final = "lower case letters and digits, parted by one '.', one or two '_' or any number of '-'"
+TAG_RULE: Final = "a tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . -"
+VARIABLE_RULE: Final = "letters, digits and '_', not beginning with a digit: templates use it as a variable"
+
+_LONGEST_NAME: Final = 255
+
+
+def is_component(name: str) -> bool:
+    """Whether a registry accepts this as one component of an image's name."""
+    return _COMPONENT.fullmatch(name) is not None
+
+
+def is_repository(name: str) -> bool:
+    """Whether this names a place for images: `[host[:port]/]component[/component…]`."""
+    host, *components = name.split("/")
+    if not _is_host(host):
+        components = [host, *components]
+    elif not _HOST.fullmatch(host):
+        return False
+    return len(name) <= _LONGEST_NAME and all(map(is_component, components))
+
+
+def _is_host(first: str) -> bool:
+    # reference.splitDockerDomain: without one of these, the first component is a Docker Hub user.
+    return "." in first or ":" in first or first == "localhost"
+
+
+def is_tag(tag: str) -> bool:
+    """Whether docker accepts this as a tag."""
+    return _TAG.fullmatch(tag) is not None
+
+
+def is_digest(digest: str) -> bool:
+    """Whether this is a sha256 digest."""
+    return _DIGEST.fullmatch(digest) is not None
+
+
+def is_image(reference: str) -> bool:
+    """Whether an engine can pull this: `repository[:tag][@digest]`."""
+    name, at, digest = reference.partition("@")
+    colon = name.find(":", name.rfind("/") + 1)
+    repository, tag = (name, "latest") if colon < 0 else (name[:colon], name[colon + 1 :])
+    return is_repository(repository) and is_tag(tag) and (not at or is_digest(digest))
+
+
+def is_stage(name: str) -> bool:
+    """Whether a Dockerfile accepts this as the name of a stage."""
+    return _STAGE.fullmatch(name) is not None and name not in _RESERVED_STAGES
+
+
+def is_variable(name: str) -> bool:
+    """Whether templates and tag patterns can use this as a variable."""
+    return _VARIABLE.fullmatch(name) is not None

@@ -1,0 +1,174 @@
+"""Tables of a TOML document, read by the type that is expected; what is wrong is collected by key path."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix import names
+from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.locate import KeyPath, locate
+
+QUOTE_IT: Final = "versions are strings, put it in quotes: without them 3.10 is the number 3.1"
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mistake:
+    at: KeyPath
+    what: str
+    hint: str
+    other: KeyPath
+
+
+class Mistakes:
+    """What is wrong in one document, each thing once."""
+
+    def __init__(self) -> None:
+        self._found: dict[_Mistake, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, at: KeyPath, what: str, hint: str = "", *, other: KeyPath = ()) -> None:
+        """Note a mistake at a key path; the line of `other`, a place it speaks of, is put behind it."""
+        self._found[_Mistake(at=at, what=what, hint=hint, other=other)] = None
+
+    def raise_any(self, text: str, *, file: str) -> None:
+        """Raise InputError with every mistake on its line of the text, if there is one."""
+        if self._found:
+            places = locate(text)
+            raise InputError(_problem(mistake, places, file=file) for mistake in self._found)
+
+
+def _problem(mistake: _Mistake, places: Mapping[KeyPath, tuple[int, int]], *, file: str) -> Problem:
+    what = f"{dotted(mistake.at)}: {mistake.what}" if mistake.at else mistake.what
+    if mistake.other:
+        what += f" (line {_line(mistake.other, places)})"
+    return Problem(file=file, line=_line(mistake.at, places), what=what, hint=mistake.hint)
+
+
+def _line(at: KeyPath, places: Mapping[KeyPath, tuple[int, int]]) -> int:
+    """Return the line of a path, or of the nearest table around what is missing."""
+    while at and at not in places:
+        at = at[:-1]
+    return places[at][0] if at else 0
+
+
+def dotted(at: KeyPath) -> str:
+    """Return a key path as TOML writes it, without list indexes: `facts.torch."2.3.0"`."""
+    parts = (part for part in at if isinstance(part, str))
+    return ".".join(part if _BARE.fullmatch(part) else f'"{part}"' for part in parts)
+
+
+class Table:
+    """A table with its place. What is missing reads as empty; what has the wrong type also, and is noted."""
+
+    def __init__(self, values: Mapping[str, object], at: KeyPath, mistakes: Mistakes) -> None:
+        self.at = at
+        self._values = values
+        self._mistakes = mistakes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def wrong(self, key: str | KeyPath, what: str, hint: str = "") -> None:
+        """Note a mistake at a key of this table, or at a path below it."""
+        self._mistakes.add((*self.at, *((key,) if isinstance(key, str) else key)), what, hint)
+
+    def allow(self, *known: str) -> None:
+        """Note every key that is not known."""
+        for key in self._values:
+            if key not in known:
+                self.wrong(key, "unknown key", did_you_mean(key, known))
+
+    def require(self, key: str, hint: str) -> None:
+        """Note that a key is missing."""
+        if key not in self._values:
+            self._mistakes.add(self.at, f"{key!r} is missing", hint)
+
+    def raw(self, key: str) -> object:
+        """Return a value of any type; None when it is missing."""
+        return self._values.get(key)
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a string; of a number, which is wrong, what it would be as a string."""
+        value = self._values.get(key, default)
+        if isinstance(value, str):
+            return value
+        self._mistyped(key, value, "a string")
+        return "" if isinstance(value, list | dict) else str(value)
+
+    def texts(self, key: str) -> dict[str, KeyPath]:
+        """Return the strings of a list, each with its path, in order; those that are repeated are noted."""
+        value = self._values.get(key, [])
+        if not isinstance(value, list):
+            self._mistyped(key, value, "a list of strings")
+            return {}
+        found: dict[str, KeyPath] = {}
+        for index, element in enumerate(value):
+            if not isinstance(element, str):
+                self._mistyped((key, index), element, "a string")
+            elif element in found:
+                self.wrong((key, index), f"{element!r} is given twice", "remove one of them")
+            else:
+                found[element] = (*self.at, key, index)
+        return found
+
+    def table(self, key: str) -> "Table":
+        """Return a table."""
+        value = self._values.get(key, {})
+        if not isinstance(value, dict):
+            self._mistyped(key, value, "a table")
+            value = {}
+        return Table(value, (*self.at, key), self._mistakes)
+
+    def tables(self, key: str) -> "tuple[Table, ...]":
+        """Return the tables of a list of tables."""
+        value = self._values.get(key, [])
+        if not isinstance(value, list):
+            self._mistyped(key, value, f"a list of tables, [[{dotted((*self.at, key))}]]")
+            return ()
+        for index, element in enumerate(value):
+            if not isinstance(element, dict):
+                self._mistyped((key, index), element, "a table")
+        return tuple(
+            Table(element, (*self.at, key, index), self._mistakes)
+            for index, element in enumerate(value)
+            if isinstance(element, dict)
+        )
+
+    def _mistyped(self, key: str | KeyPath, value: object, expected: str) -> None:
+        hint = f"expected {expected}"
+        if isinstance(value, int | float) and not isinstance(value, bool) and expected == "a string":
+            hint = QUOTE_IT
+        elif isinstance(value, str) and expected == "a list of strings":
+            hint = f'write it in brackets: ["{value}"]'
+        self.wrong(key, f"{_kind(value)} is not {expected.partition(',')[0]}", hint)
+
+
+def check_variables(table: Table, found: Iterable[str]) -> None:
+    """Note the keys among these that templates could not use as variables."""
+    for name in found:
+        if name in table and not names.is_variable(name):
+            table.wrong(name, "no name for an axis or fact", f"expected {names.VARIABLE_RULE}")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the string {value!r}"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return f"the date {value}"

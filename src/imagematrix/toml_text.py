@@ -1,0 +1,48 @@
+"""The one reader of TOML: text in, a document or a syntax error with its line out."""
+
+import re
+import tomllib
+from typing import Any, Final
+
+from imagematrix.errors import InputError, Problem
+
+_POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_STRINGS: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
+# `2.3.0`, `3.10rc1`, `cu121`, `v2`: what people write for a version and TOML takes for no value at all.
+_BARE_VERSION: Final = re.compile(r"(?:=|\[|,)\s*(?!true\b|false\b|inf\b|nan\b)([A-Za-z]*\d[\w.+-]*)\s*(?:,|\]|\}|$)")
+_WRONG_CASE: Final = re.compile(r"(?:=|\[|,)\s*(true|false)\b", re.IGNORECASE)
+_CONFLICT: Final = ("<<<<<<<", "=======", ">>>>>>>")
+
+
+def read(text: str, *, file: str) -> dict[str, Any]:
+    """Return the document a TOML text holds; raise InputError where it is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError([Problem(file=file, line=0, what="values are nested too deeply")]) from None
+    except ValueError as error:  # TOMLDecodeError, and int() on a number of thousands of digits
+        raise InputError([_problem(str(error), text, file=file)]) from error
+
+
+def _problem(message: str, text: str, *, file: str) -> Problem:
+    lines = text.splitlines() or [""]
+    position = _POSITION.search(message)
+    number = int(position[1] or len(lines)) if position else 0
+    what = f"TOML syntax: {_POSITION.sub('', message)}"
+    if position and position[2]:
+        what += f" (near column {position[2]})"
+    return Problem(file=file, line=number, what=what, hint=_hint(message, lines[number - 1] if number else ""))
+
+
+def _hint(message: str, line: str) -> str:
+    if line.startswith(_CONFLICT):
+        return "a merge conflict is not resolved"
+    if message.startswith(("Cannot declare", "Cannot overwrite")):
+        return "the same key or table already stands above"
+    code = _STRINGS.sub('""', line)
+    if version := _BARE_VERSION.search(code):
+        return f'versions must be quoted: "{version[1]}"'
+    boolean = _WRONG_CASE.search(code)
+    if boolean and not boolean[1].islower():
+        return f"true/false are lower case: {boolean[1].lower()}"
+    return ""
