@@ -1,0 +1,299 @@
+"""Runs a plan on an executor: longest remaining path first. The only home of threads.
+
+It knows no Docker, no disk and no process. All state belongs to the coordinating thread, which is the one
+that calls `run`: workers take a step, try to build it, and hand back an outcome.
+"""
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import tenacity
+
+from imagematrix.frontier import Frontier, typical_seconds
+from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Status, Step, Verdict
+
+_POLL_SECONDS: Final = 0.1
+"""How long a stop that comes from a signal handler or another thread may go unseen."""
+
+_TRACE_LINES: Final = 15
+
+_INTERRUPTED: Final = "interrupted"
+
+
+class Executor(Protocol):
+    """Builds nodes, several at once."""
+
+    def build(self, step: Step) -> Attempt:
+        """Try once to build a step; runs in a worker thread."""
+
+    def cancel(self) -> None:
+        """Make every `build` return soon, those that have not begun too; may be called more than once."""
+
+
+class Listener(Protocol):
+    """Is told what happens, always from the coordinating thread, so it needs no lock."""
+
+    def started(self, step: Step) -> None:
+        """A build begins."""
+
+    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+        """Attempt `number`, from 1, failed for a reason that may pass; another follows after a wait."""
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        """A step has its outcome: once for each step, reused and skipped ones too."""
+
+
+def run(
+    plan: Plan,
+    executor: Executor,
+    listener: Listener,
+    *,
+    jobs: int,
+    stop: threading.Event,
+    retries: int = 2,
+    fail_fast: bool = False,
+    estimate: Callable[[Node], float] = typical_seconds,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] | None = None,
+) -> tuple[Outcome, ...]:
+    """Build what the plan says; return one outcome for each step, in plan order.
+
+    - At most `jobs` builds at once. A transient failure is tried again up to `retries` times, after a wait
+      that doubles and has some chance in it; a waiting node keeps its place among the `jobs`.
+    - A node that failed skips what stands on it, nothing else. With `fail_fast` nothing starts after it.
+    - Setting `stop` (best from a signal handler, which then cannot hit between two lines) or Ctrl-C cancels
+      the executor and waits for what runs. What ran is `INTERRUPTED`, what had not begun is `SKIPPED`, what
+      was finished keeps its outcome. Ctrl-C during that wait cancels again and gives up waiting: the outcomes
+      are still complete.
+    - `sleep` is how a retry waits; by default it ends at once when `stop` is set.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    worker = _Worker(executor=executor, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
+    coordinator = _Coordinator(plan, listener, worker, jobs=jobs, fail_fast=fail_fast, estimate=estimate)
+    try:
+        coordinator.work()
+    except KeyboardInterrupt:
+        stop.set()
+    finally:  # also when a listener raised: no build outlives the run
+        coordinator.wind_down_despite_interrupts()
+    return coordinator.outcomes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Retry:
+    step: Step
+    attempt: Attempt
+    number: int
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    step: Step
+    outcome: Outcome
+
+
+_News = _Retry | _End
+
+
+class _Coordinator:
+    """The state of one run; only the thread that calls `run` touches it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        listener: Listener,
+        worker: "_Worker",
+        *,
+        jobs: int,
+        fail_fast: bool,
+        estimate: Callable[[Node], float],
+    ) -> None:
+        self._plan = plan
+        self._listener = listener
+        self._worker = worker
+        self._jobs = jobs
+        self._fail_fast = fail_fast
+        self._frontier = Frontier(plan, estimate)
+        self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
+        self._threads: dict[Key, threading.Thread] = {}
+        self._started: dict[Key, float] = {}
+        self._outcomes: dict[Key, Outcome] = {}
+        self._begun = worker.clock()
+
+    def work(self) -> None:
+        """Start what is ready and take in what ends, until nothing is left or `stop` is set."""
+        for step in self._plan.steps:
+            if step.verdict is Verdict.REUSE:
+                self._record(step, Outcome(key=step.node.key, status=Status.REUSED))
+        while not self._worker.stop.is_set():
+            self._start_ready()
+            if not self._threads:
+                return
+            try:
+                self._take_in(self._news.get(timeout=_POLL_SECONDS))
+            except queue.Empty:
+                continue  # look at `stop` again
+
+    def wind_down_despite_interrupts(self) -> None:
+        """Cancel what still runs and take in how it ended; Ctrl-C meanwhile gives up the wait, not the outcomes."""
+        try:
+            self._wind_down(wait=True)
+        except KeyboardInterrupt:
+            self._wind_down(wait=False)
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Return all outcomes in plan order."""
+        return tuple(self._outcomes[step.node.key] for step in self._plan.steps)
+
+    def _start_ready(self) -> None:
+        while len(self._threads) < self._jobs and (step := self._frontier.take()):
+            key = step.node.key
+            self._started[key] = self._worker.clock() - self._begun
+            # daemon: a build that does not let itself be cancelled must not keep the process from exiting
+            thread = threading.Thread(
+                target=self._worker.work,
+                args=(step, self._started[key], self._news.put),
+                name=f"build-{key[:12]}",
+                daemon=True,
+            )
+            self._threads[key] = thread
+            self._listener.started(step)
+            thread.start()
+
+    def _take_in(self, news: _News) -> None:
+        if isinstance(news, _Retry):
+            self._listener.retried(news.step, news.attempt, news.number, news.wait_seconds)
+            return
+        self._threads.pop(news.step.node.key, None)
+        self._record(news.step, news.outcome)
+        if news.outcome.status is Status.BUILT:
+            self._frontier.done(news.step.node.key)
+        elif news.outcome.status is Status.FAILED:
+            self._cascade(news.step.node)
+
+    def _cascade(self, failed: Node) -> None:
+        for step in self._frontier.failed(failed.key):
+            self._skip(step, f"skipped: {failed.layer} failed", blame=failed.key)
+        if self._fail_fast:
+            for step in self._frontier.drain():
+                self._skip(step, f"skipped: not started after {failed.layer} failed (--fail-fast)")
+
+    def _skip(self, step: Step, why: str, *, blame: Key | None = None) -> None:
+        self._record(step, Outcome(key=step.node.key, status=Status.SKIPPED, why=why, blame=blame))
+
+    def _record(self, step: Step, outcome: Outcome) -> None:
+        self._outcomes[step.node.key] = outcome
+        self._listener.finished(step, outcome)
+
+    def _wind_down(self, *, wait: bool) -> None:
+        if self._threads:
+            self._worker.stop.set()
+            self._worker.executor.cancel()
+        if wait:
+            for thread in filter(threading.Thread.is_alive, tuple(self._threads.values())):
+                thread.join()
+        while not self._news.empty():
+            self._take_in(self._news.get_nowait())
+        for step in self._plan.steps:
+            if step.node.key not in self._outcomes:
+                self._record(step, self._unfinished(step.node.key))
+
+    def _unfinished(self, key: Key) -> Outcome:
+        if key in self._started:
+            return Outcome(
+                key=key,
+                status=Status.INTERRUPTED,
+                seconds=self._worker.clock() - self._begun - self._started[key],
+                attempts=1,
+                started=self._started[key],
+                why=_INTERRUPTED,
+            )
+        return Outcome(key=key, status=Status.SKIPPED, why="skipped: interrupted before it started")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Worker:
+    """What a worker thread does: tries, waits, tries again. It shares nothing but `stop` and the queue."""
+
+    executor: Executor
+    retries: int
+    stop: threading.Event
+    clock: Callable[[], float]
+    sleep: Callable[[float], object]
+
+    def work(self, step: Step, started: float, put: Callable[[_News], None]) -> None:
+        """Build a step, with retries, and put its outcome: always exactly one."""
+        spent: list[float] = []
+
+        def attempt() -> Attempt:
+            if self.stop.is_set():
+                return Attempt(ok=False, why=_INTERRUPTED)
+            begun = self.clock()
+            try:
+                return _guarded(self.executor, step)
+            finally:
+                spent.append(self.clock() - begun)
+
+        last = self._retrying(step, put)(attempt)
+        status, why = self._verdict(last)
+        outcome = Outcome(
+            key=step.node.key,
+            status=status,
+            seconds=sum(spent),
+            attempts=len(spent),
+            started=started,
+            why=why,
+            tail=last.tail,
+            log=last.log,
+        )
+        put(_End(step=step, outcome=outcome))
+
+    def _verdict(self, last: Attempt) -> tuple[Status, str]:
+        if last.ok:
+            return Status.BUILT, ""
+        if self.stop.is_set():
+            return Status.INTERRUPTED, _INTERRUPTED
+        return Status.FAILED, last.why
+
+    def _retrying(self, step: Step, put: Callable[[_News], None]) -> tenacity.Retrying:
+        def tell(state: tenacity.RetryCallState) -> None:
+            wait = state.upcoming_sleep
+            put(_Retry(step=step, attempt=_result(state), number=state.attempt_number, wait_seconds=wait))
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_result(_is_transient),
+            stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
+            wait=tenacity.wait_exponential(multiplier=2, max=60) + tenacity.wait_random(0, 2),
+            sleep=self._nap,
+            before_sleep=tell,
+            retry_error_callback=_result,
+        )
+
+    def _nap(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+def _guarded(executor: Executor, step: Step) -> Attempt:
+    """Build; whatever is raised becomes a failed attempt, so that no node is lost."""
+    try:
+        return executor.build(step)
+    except BaseException as error:  # SystemExit too: it would end the thread without a word
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
+
+
+def _is_transient(attempt: Attempt) -> bool:
+    return not attempt.ok and attempt.transient
+
+
+def _result(state: tenacity.RetryCallState) -> Attempt:
+    assert state.outcome is not None  # tenacity sets it before it asks
+    result: Attempt = state.outcome.result()
+    return result

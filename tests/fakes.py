@@ -1,0 +1,176 @@
+"""Stateful stand-ins for the outside world, and small plans to run on them."""
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from imagematrix.model import (
+    Attempt,
+    Base,
+    Family,
+    Key,
+    Leaf,
+    Node,
+    Outcome,
+    Plan,
+    Row,
+    Stage,
+    Step,
+    Verdict,
+)
+
+
+def row(name: str, registry: str = "") -> Row:
+    """Make the row of a `family:tag`."""
+    family, tag = name.split(":")
+    image = f"{registry}/{name}" if registry else name
+    return Row(
+        family=Family(name=family, layers=(), tag=""),
+        base=Base(name="debian12"),
+        tag=tag,
+        axes={},
+        values={},
+        image=image,
+    )
+
+
+def plan_of(
+    parents: Mapping[str, str | None],
+    *,
+    rows: Mapping[str, str] | None = None,
+    layers: Mapping[str, str] | None = None,
+    reused: Collection[str] = (),
+) -> Plan:
+    """Make a plan from node -> parent, parents first; node names are the keys.
+
+    `rows` maps row names to their last nodes (default: a row `image:<node>` for each node without a child);
+    a node's layer is its name unless `layers` says otherwise.
+    """
+    tips = rows or {f"image:{name}": name for name in parents if name not in parents.values()}
+    standing: dict[str, list[str]] = {name: [] for name in parents}
+    for row_name in sorted(tips):
+        node: str | None = tips[row_name]
+        while node is not None:
+            standing[node].append(row_name)
+            node = parents[node]
+    leaf = Leaf(row=row("image:any"), base_image="", bootstrap=None, stages=())
+    steps = tuple(
+        Step(
+            node=Node(
+                key=Key(name),
+                layer=(layers or {}).get(name, name),
+                parent=Key(parent) if parent else None,
+                stage=Stage(layer=name, text="", inputs=(), network=False),
+                leaf=leaf,
+                inputs={},
+            ),
+            verdict=Verdict.REUSE if name in reused else Verdict.BUILD,
+            reason=f"an image with key {name} exists" if name in reused else f"no {name} was built before",
+            leaves=tuple(standing[name]),
+        )
+        for name, parent in parents.items()
+    )
+    return Plan(
+        steps=steps,
+        tips={name: Key(tips[name]) for name in sorted(tips)},
+        rows={name: row(name) for name in sorted(tips)},
+    )
+
+
+@dataclass
+class FakeExecutor:
+    """A little engine: what is in it afterwards says what was built, how often, and in which order."""
+
+    fails: Collection[str] = ()
+    """Nodes that fail for good."""
+    flaky: Mapping[str, int] = field(default_factory=dict)
+    """Nodes that fail in passing so many times before they build."""
+    raises: Mapping[str, BaseException] = field(default_factory=dict)
+    endless: Collection[str] = ()
+    """Nodes that build until they are cancelled."""
+    seconds: float = 0.0
+    images: list[str] = field(default_factory=list)
+    """What was built, in order."""
+    tries: Counter[str] = field(default_factory=Counter)
+    orphans: list[str] = field(default_factory=list)
+    """What was begun before its parent was there."""
+    running: int = 0
+    most_running: int = 0
+    cancels: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
+    """Set when an endless build has begun."""
+    there: Collection[str] = ()
+    """Images that exist before the run."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def build(self, step: Step) -> Attempt:
+        """Pretend to build, as the fields say."""
+        self._begin(step)
+        try:
+            attempt = self._attempt(step)
+        finally:
+            with self.lock:
+                self.running -= 1
+        if attempt.ok:
+            with self.lock:
+                self.images.append(step.node.key)
+        return attempt
+
+    def cancel(self) -> None:
+        """End what runs and refuse what comes."""
+        self.cancels += 1
+        self.cancelled.set()
+
+    def _begin(self, step: Step) -> None:
+        with self.lock:
+            self.tries[step.node.key] += 1
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+            parent = step.node.parent
+            if parent is not None and parent not in self.images and parent not in self.there:
+                self.orphans.append(step.node.key)
+
+    def _attempt(self, step: Step) -> Attempt:
+        key = step.node.key
+        if key in self.endless:
+            self.reached.set()
+        if self.cancelled.wait(60.0 if key in self.endless else self.seconds):
+            return Attempt(ok=False, why="cancelled")
+        if key in self.raises:
+            raise self.raises[key]
+        if key in self.fails:
+            return Attempt(ok=False, why=f"no such package: {key}", tail=("line 1", "E: line 2"), log=f"logs/{key}.log")
+        if self.tries[key] <= self.flaky.get(key, 0):
+            return Attempt(ok=False, transient=True, why="503 from the mirror", log=f"logs/{key}.log")
+        return Attempt(ok=True, log=f"logs/{key}.log")
+
+
+@dataclass
+class Recorder:
+    """A listener that remembers."""
+
+    events: list[tuple[str, str]] = field(default_factory=list)
+    """(what, node) in the order told."""
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    waits: list[float] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+
+    def started(self, step: Step) -> None:
+        """Remember a start."""
+        self._note("started", step)
+
+    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+        """Remember a retry and its wait."""
+        self._note(f"retried {number}: {attempt.why}", step)
+        self.waits.append(wait_seconds)
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        """Remember an outcome."""
+        self._note("finished", step)
+        self.outcomes[step.node.key] = outcome
+
+    def _note(self, what: str, step: Step) -> None:
+        self.threads.add(threading.get_ident())
+        self.events.append((what, step.node.key))

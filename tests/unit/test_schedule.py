@@ -1,0 +1,334 @@
+"""Running a plan: order, failures, retries, interrupts; on an executor that is a few fields."""
+
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagematrix import schedule
+from imagematrix.frontier import Frontier, typical_seconds
+from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Status, Step
+from tests.fakes import FakeExecutor, Recorder, plan_of
+
+CHAIN_AND_FORK: dict[str, str | None] = {
+    "base": None,
+    "system": "base",
+    "python": "system",
+    "torch": "python",
+    "paddle": "python",
+    "notebook": "torch",
+}
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> dict[str, str | None]:
+    """Up to 25 nodes, each on an earlier one or on nothing."""
+    count = draw(st.integers(min_value=1, max_value=25))
+    parents = [draw(st.none() | st.integers(0, index - 1)) if index else None for index in range(count)]
+    return {f"n{index}": None if parent is None else f"n{parent}" for index, parent in enumerate(parents)}
+
+
+def run(
+    plan: Plan, executor: FakeExecutor, listener: schedule.Listener | None = None, **options: object
+) -> dict[str, Outcome]:
+    """Run without waiting for real time; return the outcomes by node."""
+    settled = {"jobs": 4, "stop": threading.Event(), "sleep": lambda _seconds: None} | options
+    outcomes = schedule.run(plan, executor, listener or Recorder(), **settled)  # type: ignore[arg-type]
+    assert [outcome.key for outcome in outcomes] == [step.node.key for step in plan.steps]
+    return {outcome.key: outcome for outcome in outcomes}
+
+
+def statuses(outcomes: dict[str, Outcome]) -> dict[str, str]:
+    return {key: outcome.status.value for key, outcome in outcomes.items()}
+
+
+def descendants(parents: dict[str, str | None], roots: set[str]) -> set[str]:
+    """Walk the definition, not the implementation: a node is lost when its parent failed or is lost."""
+    lost: set[str] = set()
+    for name, parent in parents.items():
+        if parent in roots or parent in lost:
+            lost.add(name)
+    return lost
+
+
+@settings(deadline=None, max_examples=60)
+@given(parents=forests(), jobs=st.integers(1, 5), data=st.data())
+def test_each_node_has_one_outcome_and_a_failure_skips_exactly_its_descendants(
+    parents: dict[str, str | None], jobs: int, data: st.DataObject
+) -> None:
+    """Whatever the DAG and whatever fails: the rest is built, parents first, never more than `jobs` at once."""
+    fails = data.draw(st.sets(st.sampled_from(sorted(parents)), max_size=4))
+    reused = data.draw(st.sets(st.sampled_from(sorted(name for name in parents if parents[name] is None)), max_size=2))
+    executor = FakeExecutor(fails=fails, there=reused)
+    listener = Recorder()
+
+    outcomes = run(plan_of(parents, reused=reused), executor, listener, jobs=jobs)
+
+    failing = fails - reused
+    lost = descendants(parents, failing)
+    expected = {
+        name: "reused" if name in reused else "skipped" if name in lost else "failed" if name in failing else "built"
+        for name in parents
+    }
+    assert statuses(outcomes) == expected
+    assert set(executor.images) == {name for name, status in expected.items() if status == "built"}
+    assert executor.orphans == []
+    assert executor.most_running <= jobs
+    assert sorted(name for what, name in listener.events if what == "finished") == sorted(parents)
+    assert listener.threads == {threading.get_ident()}
+
+
+def test_jobs_builds_run_at_once() -> None:
+    """What is ready is started, up to the cap."""
+    executor = FakeExecutor(seconds=0.02)
+
+    run(plan_of(dict.fromkeys("abcdefgh")), executor, jobs=3)
+
+    assert executor.most_running == 3
+
+
+def test_no_jobs_is_an_error() -> None:
+    """Nothing could ever start."""
+    with pytest.raises(ValueError, match="at least 1"):
+        run(plan_of({"a": None}), FakeExecutor(), jobs=0)
+
+
+def test_a_skipped_node_names_what_failed() -> None:
+    """The node to blame is the one that failed, not the skipped parent in between."""
+    outcomes = run(plan_of(CHAIN_AND_FORK), FakeExecutor(fails={"python"}))
+
+    notebook = outcomes["notebook"]
+    assert (notebook.why, notebook.blame) == ("skipped: python failed", "python")
+    python = outcomes["python"]
+    assert (python.why, python.tail, python.log) == (
+        "no such package: python",
+        ("line 1", "E: line 2"),
+        "logs/python.log",
+    )
+
+
+def test_longest_remaining_path_starts_first() -> None:
+    """A short node with a long chain on it goes before a longer one that nothing waits for."""
+    plan = plan_of({"lone": None, "root": None, "next": "root", "last": "next", "twin": None})
+    seconds = {"lone": 4.0, "twin": 4.0, "root": 1.0, "next": 2.0, "last": 3.0}
+    executor = FakeExecutor()
+
+    run(plan, executor, jobs=1, estimate=lambda node: seconds[node.key])
+
+    assert executor.images == ["root", "next", "lone", "twin", "last"]
+
+
+def test_frontier_gives_each_step_once_and_breaks_ties_by_plan_order() -> None:
+    """The same events give the same order."""
+    frontier = Frontier(plan_of({"b": None, "a": None, "c": "a", "d": "c", "e": "a"}), lambda _node: 1.0)
+
+    assert name(frontier.take()) == "a"
+    assert name(frontier.take()) == "b"
+    assert frontier.take() is None
+    frontier.done(Key("a"))
+    assert name(frontier.take()) == "c"
+    assert [name(step) for step in frontier.failed(Key("c"))] == ["d"]
+    assert [name(step) for step in frontier.drain()] == ["e"]
+    frontier.done(Key("b"))
+    assert frontier.take() is None
+
+
+def name(step: Step | None) -> str:
+    assert step is not None
+    return step.node.key
+
+
+def test_transient_failures_are_retried_with_growing_waits() -> None:
+    """A flaky mirror costs a retry; its attempts are counted."""
+    executor, listener = FakeExecutor(flaky={"a": 3}), Recorder()
+
+    outcomes = run(plan_of({"a": None}), executor, listener, retries=3)
+
+    assert (outcomes["a"].status, outcomes["a"].attempts) == (Status.BUILT, 4)
+    assert [what for what, _ in listener.events] == [
+        "started",
+        "retried 1: 503 from the mirror",
+        "retried 2: 503 from the mirror",
+        "retried 3: 503 from the mirror",
+        "finished",
+    ]
+    assert [low <= wait <= low + 2 for low, wait in zip((2, 4, 8), listener.waits, strict=True)] == [True] * 3
+
+
+def test_retries_end() -> None:
+    """A mirror that stays away fails the node."""
+    executor = FakeExecutor(flaky={"a": 9})
+
+    outcomes = run(plan_of({"a": None, "b": "a"}), executor, retries=2)
+
+    assert statuses(outcomes) == {"a": "failed", "b": "skipped"}
+    assert (executor.tries["a"], outcomes["a"].attempts, outcomes["a"].why) == (3, 3, "503 from the mirror")
+
+
+def test_real_failures_are_not_retried() -> None:
+    """A package that does not exist will not exist in two seconds either."""
+    executor = FakeExecutor(fails={"a"})
+
+    run(plan_of({"a": None}), executor, retries=5)
+
+    assert executor.tries["a"] == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("engine gone"), SystemExit(3)])
+def test_an_executor_that_raises_fails_the_node_only(error: BaseException) -> None:
+    """A worker's exception becomes an outcome with its text and its traceback, never a lost node."""
+    executor = FakeExecutor(raises={"a": error})
+
+    outcomes = run(plan_of({"a": None, "b": None}), executor)
+
+    assert statuses(outcomes) == {"a": "failed", "b": "built"}
+    assert outcomes["a"].why == f"{type(error).__name__}: {error}"
+    assert any("_attempt" in line for line in outcomes["a"].tail)
+
+
+def test_fail_fast_starts_nothing_after_a_failure() -> None:
+    """What has not begun is skipped, and says that it is not to blame on its own parents."""
+    executor = FakeExecutor(fails={"a"})
+    plan = plan_of({"a": None, "on-a": "a", "b": None, "on-b": "b"})
+
+    outcomes = run(plan, executor, jobs=1, fail_fast=True)
+
+    assert executor.tries == {"a": 1}
+    assert outcomes["on-a"].blame == "a"
+    assert (outcomes["b"].blame, outcomes["b"].why) == (None, "skipped: not started after a failed (--fail-fast)")
+
+
+def test_fail_fast_lets_what_runs_end() -> None:
+    """A build in flight keeps its result; what would stand on it does not start."""
+    both_run = threading.Barrier(2)
+
+    class Meeting(FakeExecutor):
+        def _attempt(self, step: Step) -> Attempt:
+            both_run.wait(10)
+            if step.node.key == "b":
+                failed.wait(10)
+            return super()._attempt(step)
+
+    class Watch(Recorder):
+        def finished(self, step: Step, outcome: Outcome) -> None:
+            super().finished(step, outcome)
+            if outcome.status is Status.FAILED:
+                failed.set()
+
+    failed = threading.Event()
+    outcomes = run(plan_of({"a": None, "b": None, "on-b": "b"}), Meeting(fails={"a"}), Watch(), jobs=2, fail_fast=True)
+
+    assert statuses(outcomes) == {"a": "failed", "b": "built", "on-b": "skipped"}
+
+
+def test_seconds_and_start_are_of_the_run_clock() -> None:
+    """Seconds add up the attempts and leave out the waits between them."""
+    now = [100.0]
+
+    class Slow(FakeExecutor):
+        def _attempt(self, step: Step) -> Attempt:
+            now[0] += 5
+            return super()._attempt(step)
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    outcomes = run(plan_of({"a": None, "b": "a"}), Slow(flaky={"a": 1}), jobs=1, clock=lambda: now[0], sleep=wait)
+
+    assert (outcomes["a"].started, outcomes["a"].seconds) == (0.0, 10.0)
+    assert outcomes["b"].started >= 12.0
+
+
+def interrupted_run(executor: FakeExecutor, interrupt: Callable[[threading.Event], None]) -> dict[str, Outcome]:
+    """Run quick -> slow (endless) -> late beside queued, and interrupt while slow is building."""
+    stop = threading.Event()
+
+    def wait_for_slow() -> None:
+        assert executor.reached.wait(10)
+        interrupt(stop)
+
+    watcher = threading.Thread(target=wait_for_slow)
+    watcher.start()
+    plan = plan_of({"quick": None, "slow": "quick", "late": "slow", "queued": None})
+    try:
+        return run(plan, executor, jobs=1, stop=stop, sleep=None)
+    finally:
+        watcher.join()
+
+
+def send_ctrl_c(_stop: threading.Event) -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [threading.Event.set, send_ctrl_c])
+def test_an_interrupt_cancels_what_runs_and_keeps_what_is_done(interrupt: Callable[[threading.Event], None]) -> None:
+    """SIGTERM sets `stop`, Ctrl-C raises: both give a full set of outcomes, and soon."""
+    executor = FakeExecutor(endless={"slow"})
+
+    outcomes = interrupted_run(executor, interrupt)
+
+    assert statuses(outcomes) == {"quick": "built", "slow": "interrupted", "late": "skipped", "queued": "skipped"}
+    assert outcomes["late"].why == "skipped: interrupted before it started"
+    assert outcomes["slow"].why == "interrupted"
+    assert executor.cancels == 1
+
+
+def test_a_second_ctrl_c_gives_up_waiting_for_a_build_that_does_not_end() -> None:
+    """The executor ignores the first cancel; the outcomes are complete all the same."""
+
+    class Stubborn(FakeExecutor):
+        def cancel(self) -> None:
+            self.cancels += 1
+            if self.cancels == 1:
+                threading.Thread(target=send_ctrl_c, args=(threading.Event(),)).start()
+
+    executor = Stubborn(endless={"slow"})
+    outcomes = interrupted_run(executor, send_ctrl_c)
+    executor.cancelled.set()
+
+    assert statuses(outcomes) == {"quick": "built", "slow": "interrupted", "late": "skipped", "queued": "skipped"}
+    assert executor.cancels == 2
+
+
+def test_a_stop_ends_the_wait_before_a_retry() -> None:
+    """A node that waits out a flaky mirror does not hold up Ctrl-C, and is not tried again."""
+    waits: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            return super().wait(timeout)
+
+    class StopOnRetry(Recorder):
+        def retried(self, *_: object) -> None:
+            stop.set()
+
+    executor, stop = FakeExecutor(flaky={"a": 9}), Stop()
+    outcomes = run(plan_of({"a": None}), executor, StopOnRetry(), retries=9, stop=stop, sleep=None)
+
+    assert (outcomes["a"].status, outcomes["a"].attempts) == (Status.INTERRUPTED, 1)
+    assert executor.tries["a"] == 1
+    assert len(waits) == 1
+
+
+def test_a_listener_that_raises_leaves_no_build_running() -> None:
+    """Its error comes out, after everything was cancelled."""
+    executor = FakeExecutor(endless={"slow"})
+
+    class Broken(Recorder):
+        def finished(self, step: Step, outcome: Outcome) -> None:
+            raise OSError(f"no space left on device: {step.node.key} {outcome.status}")
+
+    with pytest.raises(OSError, match="no space"):
+        run(plan_of({"a": None, "slow": None}), executor, Broken(), jobs=2)
+    assert (executor.cancels, executor.running) == (1, 0)
+
+
+def test_an_estimate_of_a_new_layer_needs_no_table() -> None:
+    """A layer nobody timed has a middling estimate."""
+    nodes: list[Node] = [step.node for step in plan_of({"my-layer": None, "torch": None}).steps]
+
+    assert 0 < typical_seconds(nodes[0]) < typical_seconds(nodes[1])
