@@ -46,11 +46,8 @@ class Frontier:
 
     def take(self) -> Step | None:
         """Give the next step to build; None when nothing is ready."""
-        while self._ready:
-            step = self._waiting.pop(heapq.heappop(self._ready)[-1], None)
-            if step is not None:  # else `drain` gave it out
-                return step
-        return None
+        # what `drain` gave out may still be on the heap
+        return self._waiting.pop(heapq.heappop(self._ready)[-1], None) if self._ready else None
 
     def done(self, key: Key) -> None:
         """Note that a node was built: what stands on it is ready."""
