@@ -194,6 +194,9 @@ find "$root/usr/share/doc" -depth -type d -empty -delete
 rm -rf "$root"/usr/share/man/* "$root"/usr/share/info/* "$root"/usr/share/groff "$root"/usr/share/lintian "$root"/usr/share/linda
 # What belongs to this host: how it reaches mirrors, its name, its resolver.
 rm -f "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
+# One place for sources, the same in each release.
+[ ! -e "$root/etc/apt/sources.list.d/0000sources.list" ] ||
+    mv "$root/etc/apt/sources.list.d/0000sources.list" "$root/etc/apt/sources.list"
 rm -f "$root"/etc/hostname "$root"/etc/resolv.conf
 # Services are not started while packages are installed: nothing would stop them.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -261,9 +264,14 @@ quietly() {
 make_tarball() {
     SOURCE_DATE_EPOCH=$(release_epoch)
     export SOURCE_DATE_EPOCH
-    # Debian 11's packages still come with a split /usr; its images have long had it merged.
-    set -- --hook-dir="$HOOKS/maybe-merged-usr"
-    [ -d "$HOOKS/maybe-merged-usr" ] || set --
+    # These two still come with a split /usr but are meant to be used with a merged one; later
+    # releases bring it along. Only bookworm has packages that ask for it, which takes more care.
+    # shellcheck disable=SC2016 # $1 and $d are the hook's
+    case $SUITE in
+    bullseye) set -- --setup-hook='for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d" && ln -s "usr/$d" "$1/$d" || exit; done' ;;
+    bookworm) set -- --hook-dir="$HOOKS/merged-usr" ;;
+    *) set -- ;;
+    esac
     set -- "$@" "$SUITE" "$WORK/root.tar"
     [ ! -s "$WORK/sources" ] || set -- "$@" "$WORK/sources"
     TMPDIR=$WORK "$MMDEBSTRAP" --quiet --variant=minbase --keyring="$KEYRING" \
@@ -283,6 +291,8 @@ main() {
     shift 2
     [ "$(id -u)" = 0 ] || die "making a root file system takes root"
     command -v "${DOCKER:-docker}" >/dev/null || die "no docker client: install one, or name it in DOCKER"
+    # Now, not after half a minute of work.
+    "${DOCKER:-docker}" version >/dev/null || die "no Docker Engine answers"
     make_work
     host_apt_options >"$WORK/apt.conf"
     choose_sources >"$WORK/sources"
