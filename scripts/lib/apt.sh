@@ -97,6 +97,7 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 APT::Sandbox::User "root";
 APT::Install-Recommends "false";
+APT::Update::Error-Mode "any";
 CONF
     } >"$dir/apt.conf"
     apt_run "$dir" update
