@@ -1,7 +1,7 @@
 """Excludes: which rows of a grid are not wanted."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
@@ -43,6 +43,10 @@ class Exclusion:
             if values.get(name) not in wanted:
                 return False
         return True
+
+    def may_match(self, candidates: Sequence[Mapping[str, str]]) -> bool:
+        """Whether a row is excluded whose parts contradict each other: any of them may meet a condition."""
+        return all(any(values.get(name) in wanted for values in candidates) for name, wanted in self.tests)
 
     def note_idle(self, mistakes: Mistakes) -> None:
         """Note that no row was excluded, and by which condition."""
@@ -87,8 +91,8 @@ def _wanted(exclude: Exclude, name: str, values: AbstractSet[str], mistakes: Mis
     condition = exclude.conditions[name]
     if not _COMPARISON.match(condition):
         return frozenset((condition,)) & values
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - 30 ms that few files need
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
     at = (*exclude.at, name)
     try:

@@ -100,6 +100,7 @@ class _Reader:
             check_variables(named, axes)
             if "reason" in named:
                 named.wrong("reason", "an axis cannot be named 'reason'", "excludes give their reason by this key")
+        axes.pop("reason", None)
         self._add_base(axes)
         if "base" in axes:
             axes["base"] = {name: at for name, at in axes["base"].items() if self._is_base(name, at)}
@@ -139,7 +140,7 @@ class _Reader:
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
-                if axis not in axes:
+                if axis not in axes and axis != "reason":
                     table.wrong(axis, "unknown axis", did_you_mean(axis, axes))
             missing = sorted(axes.keys() - values.keys())
             if missing:

@@ -93,23 +93,17 @@ class Grid:
     def _of_axes(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         for combination in product(*self._columns):
             values, clashes = self._merge(combination)
-            excluded = False
-            for rule in rules:
-                if rule.matches(values):
-                    rule.used = excluded = True
-            if excluded:
+            if _hits(rules, combination, values, has_clashes=bool(clashes)):
                 continue
-            if clashes:
-                self._note_clashes(clashes)
+            self._note_clashes(clashes)
             yield Cell(combination=combination, values=values)
 
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[Combination, KeyPath] = {}
         for row, combination in self._by_hand:
             values, clashes = self._merge(combination)
-            hits = [rule for rule in rules if rule.matches(values)]
+            hits = _hits(rules, combination, values, has_clashes=bool(clashes))
             for rule in hits:
-                rule.used = True
                 what = f"an exclude forbids this row: {rule.exclude.reason}"
                 self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
             if not hits and not self._is_repeated(row, seen.get(combination)):
@@ -136,8 +130,6 @@ class Grid:
             size += len(part.values)
         if len(values) == size:  # nothing overlaps: the usual case, and nearly all of the time
             return values, []
-        # What a person chose wins over what follows, so that an exclude may speak of the row.
-        values.update((part.axis, part.value) for part in combination)
         return values, [pair for pair in combinations(combination, 2) if self._clash(pair)]
 
     def _clash(self, pair: tuple[Consequences, Consequences]) -> tuple[str, ...]:
@@ -160,6 +152,25 @@ class Grid:
             if row.values[part.axis] == part.value:
                 return self.declared.axes[part.axis].get(part.value, (*row.at, part.axis))
         return self.declared.axes[part.axis][part.value]
+
+
+def _hits(
+    rules: Iterable[Exclusion],
+    combination: Combination,
+    values: Mapping[str, str],
+    *,
+    has_clashes: bool,
+) -> list[Exclusion]:
+    """Return the rules that exclude a row, each marked as used."""
+    hits = [rule for rule in rules if rule.matches(values)]
+    if has_clashes:
+        # What a person chose for an axis wins over a fact that says otherwise: that is told, not excluded.
+        chosen = {part.axis: part.value for part in combination}
+        parts = [{**part.values, **chosen} for part in combination]
+        hits = [rule for rule in rules if rule.may_match(parts)]
+    for rule in hits:
+        rule.used = True
+    return hits
 
 
 def _known(columns: Iterable[Iterable[Consequences]]) -> dict[str, set[str]]:

@@ -1,0 +1,598 @@
+"""matrix.toml: the rows it gives, and what is told of one that is wrong."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagematrix import matrix
+from imagematrix.errors import InputError
+from imagematrix.model import Matrix
+
+LAYERS = {"system": True, "python": True, "torch": True, "boot": True, "draft": False}
+
+GOOD = """\
+schema = 1
+registry = "registry.example.com:5000/mlops"
+
+[bases.cuda121]
+image = "nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04"
+cuda = "12.1"
+python = "3.10"
+
+[bases.debian13]
+bootstrap = "trixie"
+python = "3.13"
+
+[families.pytorch]
+layers = ["system", "python", "torch", "boot"]
+tag = "{torch}-python{python}-{base}"
+groups = ["gpu"]
+
+[families.pytorch.axes]
+base = ["cuda121", "debian13"]
+torch = ["2.4.1", "2.5.1"]
+
+[[families.pytorch.exclude]]
+python = "3.13"
+torch = "<2.5"
+reason = "no cp313 wheel before 2.5.0"
+
+[[families.pytorch.row]]
+base = "cuda121"
+torch = "2.3.0"
+
+[facts.torch."2.5.1"]
+torchvision = "0.20.1"
+
+[facts.python."3.13"]
+jupyterlab = "4.4.1"
+"""
+
+
+def parse(text: str) -> Matrix:
+    return matrix.parse(text, layers=LAYERS)
+
+
+def problems(text: str) -> list[str]:
+    """Return what is wrong with a text, each as `LINE: what | hint`."""
+    with pytest.raises(InputError) as error:
+        parse(text)
+    return [f"{problem.line}: {problem.what} | {problem.hint}" for problem in error.value.problems]
+
+
+def changed(*changes: tuple[str, str]) -> str:
+    """Return GOOD with one place of each text replaced."""
+    text = GOOD
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+class TestRows:
+    """What a matrix gives."""
+
+    def test_rows_are_the_product_without_what_is_excluded_plus_those_by_hand(self) -> None:
+        """Rows are sorted by name."""
+        assert [row.name for row in parse(GOOD).rows] == [
+            "pytorch:2.3.0-python3.10-cuda121",
+            "pytorch:2.4.1-python3.10-cuda121",
+            "pytorch:2.5.1-python3.10-cuda121",
+            "pytorch:2.5.1-python3.13-debian13",
+        ]
+
+    def test_a_row_has_all_that_follows_from_its_values(self) -> None:
+        """Facts of the base, of an axis, and of a fact."""
+        row = parse(GOOD).rows[-1]
+        assert row.axes == {"base": "debian13", "torch": "2.5.1"}
+        assert row.values == {
+            "base": "debian13",
+            "torch": "2.5.1",
+            "python": "3.13",
+            "jupyterlab": "4.4.1",
+            "torchvision": "0.20.1",
+        }
+        assert row.base.bootstrap == "trixie"
+        assert row.image == "registry.example.com:5000/mlops/pytorch:2.5.1-python3.13-debian13"
+        assert row.directory == "images/pytorch/2.5.1-python3.13-debian13"
+
+    def test_without_registry_an_image_is_family_and_tag(self) -> None:
+        """So that it can be run as it is named."""
+        first = parse(changed(('registry = "registry.example.com:5000/mlops"', ""))).rows[0]
+        assert first.image == first.name
+
+    def test_a_family_may_have_one_base_and_rows_only(self) -> None:
+        """`base` of the family is an axis of one value; without axes, rows name their own."""
+        text = """
+            schema = 1
+            bases.deb = {image = "debian:12"}
+            families.plain = {layers = ["system"], tag = "{v}", base = "deb", row = [{v = "1"}, {v = "2"}]}
+        """
+        rows = parse(text).rows
+        assert [(row.tag, dict(row.axes)) for row in rows] == [
+            ("1", {"base": "deb", "v": "1"}),
+            ("2", {"base": "deb", "v": "2"}),
+        ]
+
+    def test_site_and_platform(self) -> None:
+        """They are passed on as they are."""
+        site = '[site]\nnetwork = "host"\nextra_index_urls = ["https://b", "https://a"]\n'
+        parsed = parse(changed(("schema = 1\n", 'schema = 1\nplatform = "linux/arm64"\n')) + site)
+        assert (parsed.platform, parsed.site.network) == ("linux/arm64", "host")
+        assert parsed.site.extra_index_urls == ("https://b", "https://a")
+
+    @pytest.mark.parametrize(
+        ("condition", "left"),
+        [
+            ('"2.4.1"', ["2.5.1"]),
+            ('">=2.4.1,<2.5"', ["2.5.1"]),
+            ('"==2.4.*"', ["2.5.1"]),
+            ('"!=2.4.1"', ["2.4.1"]),
+            ('"~=2.5"', ["2.4.1"]),
+        ],
+    )
+    def test_an_exclude_compares_versions_or_names_one(self, condition: str, left: list[str]) -> None:
+        """Comparisons are those of packaging."""
+        text = changed(('python = "3.13"\ntorch = "<2.5"', f"torch = {condition}"), ('torch = "2.3.0"', 'torch = "2"'))
+        text = text.replace('[[families.pytorch.row]]\nbase = "cuda121"\ntorch = "2"\n', "")
+        text = text if "2.5.1" in left else text.replace('[facts.torch."2.5.1"]\ntorchvision = "0.20.1"', "")
+        assert sorted({row.axes["torch"] for row in parse(text).rows}) == left
+
+    def test_an_exclude_settles_what_facts_contradict(self) -> None:
+        """A fact that contradicts a base is no problem where no row has both."""
+        pinned = '[facts.torch."2.4.1"]\npython = "3.10"\n'
+        assert parse(GOOD + pinned) == parse(GOOD)
+
+    def test_a_byte_order_mark_is_no_part_of_the_text(self) -> None:
+        """Editors of Windows write one."""
+        assert parse("\ufeff" + GOOD) == parse(GOOD)
+
+
+BLOCKS = GOOD.split("\n\n")
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_the_file_does_not_matter(rng: random.Random) -> None:
+    """Tables, keys and axis values in any order give the same matrix."""
+    head, *tables = (block.splitlines() for block in BLOCKS)
+    blocks = []
+    for name, *pairs in tables:
+        rng.shuffle(pairs)
+        blocks.append("\n".join([name, *pairs]))
+    rng.shuffle(blocks)
+    text = "\n".join([*head, *blocks])
+    for values in (['"2.4.1"', '"2.5.1"'], ['"cuda121"', '"debian13"']):
+        shuffled = rng.sample(values, 2)
+        text = text.replace(", ".join(values), ", ".join(shuffled))
+    parsed, expected = parse(text), parse(GOOD)
+    assert parsed == expected
+    assert [list(row.values) for row in parsed.rows] == [list(row.values) for row in expected.rows]
+    assert [list(row.axes) for row in parsed.rows] == [list(row.axes) for row in expected.rows]
+
+
+QUOTE = "versions are strings, put it in quotes: without them 3.10 is the number 3.1"
+PATH_RULE = "lower case letters and digits, parted by one '.', one or two '_' or any number of '-'"
+TAG_RULE = "a tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . -"
+AGREE = "make them agree, or exclude the rows that have both"
+
+AXES = '[families.pytorch.axes]\nbase = ["cuda121", "debian13"]\ntorch = ["2.4.1", "2.5.1"]\n'
+EXCLUDE = 'python = "3.13"\ntorch = "<2.5"\nreason = "no cp313 wheel before 2.5.0"\n'
+ROW = '[[families.pytorch.row]]\nbase = "cuda121"\ntorch = "2.3.0"\n'
+
+SYNTAX = {
+    "version without quotes": (
+        ('"2.3.0"', "2.3.0"),
+        (
+            "29: TOML syntax: Expected newline or end of document after a statement (near column 12)"
+            ' | versions must be quoted: "2.3.0"'
+        ),
+    ),
+    "version without quotes in a list": (
+        ('"2.4.1", ', "2.4.1, "),
+        '20: TOML syntax: Unclosed array (near column 13) | versions must be quoted: "2.4.1"',
+    ),
+    "true in capitals": (
+        ('"trixie"', "True"),
+        "10: TOML syntax: Invalid value (near column 13) | true/false are lower case: true",
+    ),
+    "key twice": (
+        ('cuda = "12.1"', 'cuda = "12.1"\ncuda = "12"'),
+        "7: TOML syntax: Cannot overwrite a value (near column 12) | the same key or table already stands above",
+    ),
+    "open at the end": (
+        ('jupyterlab = "4.4.1"', 'jupyterlab = ["4.4.1"'),
+        "35: TOML syntax: Unclosed array | ",
+    ),
+}
+
+UNKNOWN = {
+    "key": (("registry =", "registy ="), "2: registy: unknown key | did you mean 'registry'?"),
+    "key of a family": (
+        ("groups =", "group ="),
+        "16: families.pytorch.group: unknown key | did you mean 'groups'?",
+    ),
+    "layer": (
+        ('"python", "torch"', '"pyton", "torch"'),
+        "14: families.pytorch.layers: unknown layer 'pyton' | did you mean 'python'?",
+    ),
+    "layer without template": (
+        ('"boot"', '"draft"'),
+        "14: families.pytorch.layers: layer 'draft' has no template | write common/layers/draft/Dockerfile.j2",
+    ),
+    "layer twice": (
+        ('"boot"', '"torch"'),
+        "14: families.pytorch.layers: 'torch' is given twice | remove one of them",
+    ),
+    "reserved layer": (
+        ('"boot"', '"base"'),
+        (
+            "14: families.pytorch.layers: 'base' is no name for a layer | a Dockerfile names a stage with"
+            " a-z 0-9 _ . -, a letter first; base, context, scratch are taken"
+        ),
+    ),
+    "base of an axis": (
+        ('["cuda121", "debian13"]', '["cuda121", "debian13", "cuda112"]'),
+        "19: families.pytorch.axes.base: unknown base 'cuda112' | did you mean 'cuda121'?",
+    ),
+    "base of a row": (
+        ('base = "cuda121"', 'base = "cuda112"'),
+        "28: families.pytorch.row.base: unknown base 'cuda112' | did you mean 'cuda121'?",
+    ),
+    "axis of a row": (
+        (ROW, ROW + 'pyton = "3"\n'),
+        "30: families.pytorch.row.pyton: unknown axis | known: base, torch",
+    ),
+    "axis of an exclude": (
+        ('torch = "<2.5"', 'trch = "<2.5"'),
+        "24: families.pytorch.exclude.trch: unknown axis or fact | did you mean 'torch'?",
+    ),
+    "name in the tag": (
+        ("{torch}-", "{torhc}-"),
+        "15: families.pytorch.tag: unknown name {torhc} | did you mean 'torch'?",
+    ),
+    "axis of facts": (
+        ("[facts.torch.", "[facts.trch."),
+        "31: facts.trch.\"2.5.1\": nothing uses these facts: no row has an axis or fact 'trch' | did you mean 'torch'?",
+    ),
+    "value of facts": (
+        ('[facts.torch."2.5.1"]', '[facts.torch."2.5.11"]'),
+        "31: facts.torch.\"2.5.11\": nothing uses these facts: no row has torch = '2.5.11' | did you mean '2.5.1'?",
+    ),
+}
+
+TYPES = {
+    "number in an axis": (
+        ('["2.4.1", "2.5.1"]', '[2.4, "2.4.1", "2.5.1"]'),
+        f"20: families.pytorch.axes.torch: the number 2.4 is not a string | {QUOTE}",
+    ),
+    "number in a base": (
+        ('python = "3.10"', "python = 3.10"),
+        f"7: bases.cuda121.python: the number 3.1 is not a string | {QUOTE}",
+    ),
+    "number in a row": (
+        ('torch = "2.3.0"', "torch = 2"),
+        f"29: families.pytorch.row.torch: the number 2 is not a string | {QUOTE}",
+    ),
+    "number in facts": (
+        ('"4.4.1"', "4.4"),
+        f'35: facts.python."3.13".jupyterlab: the number 4.4 is not a string | {QUOTE}',
+    ),
+    "version of facts without quotes": (
+        ('[facts.torch."2.5.1"]', "[facts.torch.2.5.1]"),
+        "31: facts.torch.2: '2' holds a table, not facts | quote the version: [facts.torch.\"2.5.1\"]",
+    ),
+    "string for a list": (
+        ('["gpu"]', '"gpu"'),
+        "16: families.pytorch.groups: the string 'gpu' is not a list of strings | write it in brackets: [\"gpu\"]",
+    ),
+    "boolean for a string": (
+        ('"12.1"', "true"),
+        "6: bases.cuda121.cuda: true is not a string | expected a string",
+    ),
+    "list for a table": (
+        ('[facts.python."3.13"]\njupyterlab = "4.4.1"', "[facts]\npython = []"),
+        "35: facts.python: a list is not a table | expected a table",
+    ),
+    "table for a list of tables": (
+        ("[[families.pytorch.row]]", "[families.pytorch.row]"),
+        (
+            "27: families.pytorch.row: a table is not a list of tables"
+            " | expected a list of tables, [[families.pytorch.row]]"
+        ),
+    ),
+    "schema": (("schema = 1", "schema = 2"), "1: schema: 2 is not supported | this version reads schema = 1"),
+    "schema as a boolean": (
+        ("schema = 1", "schema = true"),
+        "1: schema: True is not supported | this version reads schema = 1",
+    ),
+    "no schema": (("schema = 1", ""), "0: 'schema' is missing | begin the file with: schema = 1"),
+}
+
+RULES = {
+    "base of nothing": (
+        ('bootstrap = "trixie"', ""),
+        (
+            "9: bases.debian13: neither image nor bootstrap is given"
+            " | give one: image = what to pull, bootstrap = the suite to make it from"
+        ),
+    ),
+    "base of two": (
+        ('bootstrap = "trixie"', 'bootstrap = "trixie"\nimage = "debian:13"'),
+        (
+            "9: bases.debian13: both image and bootstrap are given"
+            " | give one: image = what to pull, bootstrap = the suite to make it from"
+        ),
+    ),
+    "suite": (
+        ('"trixie"', '"Debian 13"'),
+        "10: bases.debian13.bootstrap: 'Debian 13' is no suite | expected a name in lower case, like \"bookworm\"",
+    ),
+    "image": (
+        ('"nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04"', '"NVIDIA/cuda:12.1.0"'),
+        (
+            "5: bases.cuda121.image: no registry accepts the name 'NVIDIA/cuda:12.1.0'"
+            ' | expected "[host/]name[:tag][@sha256:digest]"'
+        ),
+    ),
+    "fact that is no variable": (
+        ('cuda = "12.1"', 'cuda-version = "12.1"'),
+        (
+            "6: bases.cuda121.cuda-version: no name for an axis or fact"
+            " | expected letters, digits and '_', not beginning with a digit: templates use it as a variable"
+        ),
+    ),
+    "registry": (
+        ('"registry.example.com:5000/mlops"', '"registry.example.com/MLOps"'),
+        (
+            "2: registry: no registry accepts the name 'registry.example.com/MLOps'"
+            f' | expected "host[:port]/path", the path {PATH_RULE}'
+        ),
+    ),
+    "registry with a scheme": (
+        ('"registry.example.com:5000/mlops"', '"https://x.io/a"'),
+        (
+            "2: registry: no registry accepts the name 'https://x.io/a'"
+            f' | leave out the scheme: expected "host[:port]/path", the path {PATH_RULE}'
+        ),
+    ),
+    "platform": (
+        ("schema = 1", 'schema = 1\nplatform = "amd64"'),
+        '2: platform: \'amd64\' is no platform | expected "os/architecture", like "linux/amd64"',
+    ),
+    "network": (
+        ("[bases.cuda121]", '[site]\nnetwork = "bridge"\n[bases.cuda121]'),
+        '5: site.network: \'bridge\' is no network of build steps | expected "host" or "none"',
+    ),
+    "tag missing": (
+        ('tag = "{torch}-python{python}-{base}"', ""),
+        "13: families.pytorch: 'tag' is missing | make one of its axes: tag = \"{torch}-python{python}\"",
+    ),
+    "layers missing": (
+        ('layers = ["system", "python", "torch", "boot"]', ""),
+        (
+            "13: families.pytorch: 'layers' is missing"
+            ' | name folders of common/layers in order: layers = ["system", "python"]'
+        ),
+    ),
+    "layers empty": (
+        ('["system", "python", "torch", "boot"]', "[]"),
+        "14: families.pytorch.layers: the list is empty | name at least one folder of common/layers",
+    ),
+    "braces": (
+        ("-{base}", "-{base"),
+        (
+            "15: families.pytorch.tag: the braces of '{torch}-python{python}-{base' are wrong"
+            " | a pattern is text with {name} of an axis or fact, nothing else in braces"
+        ),
+    ),
+    "name that some rows lack": (
+        ("-{base}", "-{base}-{torchvision}"),
+        (
+            "15: families.pytorch.tag: a row has no torchvision: base=cuda121, torch=2.4.1, and 1 more like it"
+            " | give every row a torchvision, as an axis or by facts"
+        ),
+    ),
+    "tag that docker refuses": (
+        ('"2.3.0"', '"2.3.0+cu121"'),
+        (
+            "15: families.pytorch.tag: docker accepts no tag '2.3.0+cu121-python3.10-cuda121':"
+            f" base=cuda121, torch=2.3.0+cu121 | {TAG_RULE}"
+        ),
+    ),
+    "tag that begins with a dot": (
+        ('"{torch}-', '".{torch}-'),
+        (
+            "15: families.pytorch.tag: docker accepts no tag '.2.4.1-python3.10-cuda121':"
+            f" base=cuda121, torch=2.4.1, and 3 more like it | {TAG_RULE}"
+        ),
+    ),
+    "two rows with one tag": (
+        ("{torch}-", ""),
+        (
+            "15: families.pytorch.tag: two rows have the tag 'python3.10-cuda121':"
+            " base=cuda121, torch=2.4.1 and base=cuda121, torch=2.5.1, and 1 more like it | put {torch} into the tag"
+        ),
+    ),
+    "axis without values": (
+        ('torch = ["2.4.1", "2.5.1"]', "torch = []"),
+        "20: families.pytorch.axes.torch: the axis has no values | give it at least one, or remove it",
+    ),
+    "value twice": (
+        ('"2.5.1"]\n\n[[f', '"2.5.1", "2.4.1"]\n\n[[f'),
+        "20: families.pytorch.axes.torch: '2.4.1' is given twice | remove one of them",
+    ),
+    "base twice": (
+        ('groups = ["gpu"]', 'base = "cuda121"'),
+        "16: families.pytorch.base: base is also an axis | keep one of them",
+    ),
+    "axis named reason": (
+        ('"2.5.1"]\n\n[[f', '"2.5.1"]\nreason = ["x"]\n\n[[f'),
+        "21: families.pytorch.axes.reason: an axis cannot be named 'reason' | excludes give their reason by this key",
+    ),
+    "exclude without reason": (
+        ('reason = "no cp313 wheel before 2.5.0"', ""),
+        "22: families.pytorch.exclude: 'reason' is missing | say why such rows are not wanted: reason = \"…\"",
+    ),
+    "exclude without condition": (
+        (EXCLUDE, 'reason = "x"\n'),
+        '22: families.pytorch.exclude: this exclude has no condition | name an axis or fact: torch = "<2.5"',
+    ),
+    "exclude of no value": (
+        ('"<2.5"', '"<2.3"'),
+        (
+            "22: families.pytorch.exclude: this exclude matches nothing"
+            " | no row has torch = '<2.3'; torch is one of: 2.3.0, 2.4.1, 2.5.1"
+        ),
+    ),
+    "exclude of no row": (
+        ('torch = "<2.5"', 'torch = "<2.5"\ncuda = "12.1"'),
+        (
+            "22: families.pytorch.exclude: this exclude matches nothing"
+            " | no row meets all of its conditions: correct it or remove it"
+        ),
+    ),
+    "comparison": (
+        ('"<2.5"', '"<2.5 or so"'),
+        (
+            "24: families.pytorch.exclude.torch: '<2.5 or so' is no comparison"
+            ' | write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"'
+        ),
+    ),
+    "comparison with what is no version": (
+        ('torch = "<2.5"', 'torch = "<2.5"\nbase = "<cuda122"'),
+        (
+            "25: families.pytorch.exclude.base: '<cuda122' is no comparison"
+            ' | write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"'
+        ),
+    ),
+    "row twice": (
+        (ROW, ROW + ROW),
+        "30: families.pytorch.row: this row is given twice (line 27) | remove one of them",
+    ),
+    "row that the axes give": (
+        ('"2.3.0"', '"2.4.1"'),
+        "27: families.pytorch.row: this row is given twice: the axes already give it (line 18) | remove it",
+    ),
+    "row that an exclude forbids": (
+        ('base = "cuda121"', 'base = "debian13"'),
+        (
+            "27: families.pytorch.row: an exclude forbids this row: no cp313 wheel before 2.5.0 (line 22)"
+            " | remove the row or narrow the exclude"
+        ),
+    ),
+    "row without a value": (
+        ('base = "cuda121"\ntorch', "torch"),
+        "27: families.pytorch.row: the row has no value for base | a row names a value for each axis",
+    ),
+    "all rows excluded": (
+        (ROW, '[[families.pytorch.exclude]]\ntorch = ">1"\nreason = "x"\n'),
+        "13: families.pytorch: the family has no rows | every row is excluded",
+    ),
+    "fact against fact": (
+        ('torchvision = "0.20.1"', 'jupyterlab = "4.0"'),
+        f"32: facts.torch.\"2.5.1\".jupyterlab: '4.0' contradicts jupyterlab = '4.4.1' (line 35) | {AGREE}",
+    ),
+    "fact against base": (
+        ('torchvision = "0.20.1"', 'python = "3.13"'),
+        f"32: facts.torch.\"2.5.1\".python: '3.13' contradicts python = '3.10' (line 7) | {AGREE}",
+    ),
+    "fact against axis": (
+        ('jupyterlab = "4.4.1"', 'torch = "2.4.1"'),
+        f"35: facts.python.\"3.13\".torch: '2.4.1' contradicts torch = '2.5.1' (line 20) | {AGREE}",
+    ),
+    "fact against itself": (
+        ('jupyterlab = "4.4.1"', 'python = "3.12"'),
+        "35: facts.python.\"3.13\".python: '3.12' contradicts python = '3.13' (line 11) | make them agree",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(change, message, id=f"{group} {name}")
+        for group, cases in (("syntax", SYNTAX), ("unknown", UNKNOWN), ("type", TYPES), ("rule", RULES))
+        for name, (change, message) in cases.items()
+    ],
+)
+def test_one_mistake_gives_one_message(change: tuple[str, str], message: str) -> None:
+    """It is told exactly so, and drags no other behind it."""
+    assert problems(changed(change)) == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        (
+            "",
+            [
+                "0: 'schema' is missing | begin the file with: schema = 1",
+                "0: bases: no base is declared | what images start from begins with [bases.NAME]",
+                "0: families: no family is declared | an image line begins with [families.NAME]",
+            ],
+        ),
+        (
+            'schema = 1\nbases.b.image = "x"\n[families.f]\nlayers = ["boot"]\ntag = "1"\n',
+            [
+                "3: families.f: the family has no rows | give it [families.NAME.axes] or [[families.NAME.row]]",
+            ],
+        ),
+        (
+            'schema = 1\nbases.b.image = "x"\n[families.f]\nlayers = ["boot"]\ntag = "{v}"\naxes.v = ["1"]\n',
+            ["3: families.f: the rows have no base | add an axis base, or base = NAME to the family; known: b"],
+        ),
+        (
+            'schema = 1\nbases.b.image = "x"\n[families.Torch]\nlayers = ["boot"]\ntag = "1"\naxes.base = ["b"]\n',
+            [f"3: families.Torch: no registry accepts the name 'Torch' | a family is named with {PATH_RULE}"],
+        ),
+        ("a = " + "[" * 5000, ["0: values are nested too deeply | "]),
+    ],
+    ids=["nothing", "no rows", "no base", "name of a family", "nesting"],
+)
+def test_a_grid_that_is_not_there(text: str, messages: list[str]) -> None:
+    """An empty grid says what it lacks."""
+    assert problems(text) == messages
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """In the order of the file, each section for itself, though the values they speak of are wrong too."""
+    text = changed(
+        ("registry =", "registy ="),
+        ('bootstrap = "trixie"\n', ""),
+        ('"boot"]', '"boto"]'),
+        ('["cuda121", "debian13"]', '["cuda121", "debian13", "debian31"]'),
+        ('"2.4.1", "2.5.1"]', '"2.4.1", "2.5.1", 2.6]'),
+        ('torch = "<2.5"', 'trch = "<2.5"'),
+        ('torch = "2.3.0"', 'torch = "2.4.1"'),
+        ("-{base}", "-{bsae}"),
+    )
+    assert [problem.split(" | ")[0] for problem in problems(text)] == [
+        "2: registy: unknown key",
+        "9: bases.debian13: neither image nor bootstrap is given",
+        "13: families.pytorch.layers: unknown layer 'boto'",
+        "14: families.pytorch.tag: unknown name {bsae}",
+        "18: families.pytorch.axes.base: unknown base 'debian31'",
+        "19: families.pytorch.axes.torch: the number 2.6 is not a string",
+        "23: families.pytorch.exclude.trch: unknown axis or fact",
+        "26: families.pytorch.row: this row is given twice: the axes already give it (line 17)",
+    ]
+
+
+def test_an_error_names_the_file() -> None:
+    """As a compiler does, with the hint below."""
+    with pytest.raises(InputError) as error:
+        matrix.parse(changed(("registry =", "registy =")), layers=LAYERS, file="other.toml")
+    assert str(error.value) == "other.toml:2: registy: unknown key\n    did you mean 'registry'?"
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(["", "1", '"x"', "[", "]", "\n", "{}", "= "]))
+def test_a_damaged_text_is_told_never_a_crash(start: int, length: int, inserted: str) -> None:
+    """Whatever is cut out or put in, there is a matrix or a list of problems."""
+    text = GOOD[:start] + inserted + GOOD[start + length :]
+    try:
+        outcome: tuple[object, ...] = parse(text).rows
+    except InputError as error:
+        outcome = error.problems
+    assert outcome
