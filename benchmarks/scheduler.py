@@ -24,10 +24,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from tests.fakes import plan_of
+
 from imagematrix import schedule
 from imagematrix.frontier import TYPICAL_SECONDS, Frontier, typical_seconds
 from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Step
-from tests.fakes import plan_of
 
 Seconds = Mapping[str, float]
 JOBS = (1, 2, 4, 8, 16, 64)
@@ -165,7 +166,7 @@ class Nothing:
 
     def build(self, step: Step) -> Attempt:
         """Build nothing."""
-        return Attempt(ok=True)
+        return Attempt(ok=bool(step.node.key))
 
     def cancel(self) -> None:
         """Cancel nothing."""

@@ -39,16 +39,16 @@ class Listener(Protocol):
     """Is told what happens, always from the coordinating thread, so it needs no lock."""
 
     def started(self, step: Step) -> None:
-        """A build begins."""
+        """Hear that a build begins."""
 
     def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
-        """Attempt `number`, from 1, failed for a reason that may pass; another follows after a wait."""
+        """Hear that attempt `number`, from 1, failed for a reason that may pass; another follows after a wait."""
 
     def finished(self, step: Step, outcome: Outcome) -> None:
-        """A step has its outcome: once for each step, reused and skipped ones too."""
+        """Hear how a step ended: once for each step, reused and skipped ones too."""
 
 
-def run(
+def run(  # noqa: PLR0913  (each is its caller's choice)
     plan: Plan,
     executor: Executor,
     listener: Listener,
@@ -284,7 +284,7 @@ def _guarded(executor: Executor, step: Step) -> Attempt:
     """Build; whatever is raised becomes a failed attempt, so that no node is lost."""
     try:
         return executor.build(step)
-    except BaseException as error:  # SystemExit too: it would end the thread without a word
+    except BaseException as error:  # noqa: BLE001  (SystemExit too: it would end the thread without a word)
         lines = "".join(traceback.format_exception(error)).splitlines()
         return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
 
@@ -294,6 +294,6 @@ def _is_transient(attempt: Attempt) -> bool:
 
 
 def _result(state: tenacity.RetryCallState) -> Attempt:
-    assert state.outcome is not None  # tenacity sets it before it asks
+    assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
     result: Attempt = state.outcome.result()
     return result

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes import FakeExecutor, Recorder, plan_of
 
 from imagematrix import schedule
 from imagematrix.frontier import Frontier, typical_seconds
 from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Status, Step
-from tests.fakes import FakeExecutor, Recorder, plan_of
 
 CHAIN_AND_FORK: dict[str, str | None] = {
     "base": None,

@@ -1,0 +1,211 @@
+"""A run as it happens: a live board on a terminal, one line per event in a log."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
+
+from imagematrix.model import Attempt, Key, Outcome, Plan, Status, Step, Verdict
+from imagematrix.report.words import count, duration, label
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+Clock = Callable[[], float]
+
+_STYLES: Mapping[Status, str] = {
+    Status.BUILT: "green",
+    Status.FAILED: "bold red",
+    Status.SKIPPED: "yellow",
+    Status.INTERRUPTED: "yellow",
+    Status.REUSED: "dim",
+}
+
+
+class Progress(AbstractContextManager["Progress"], Protocol):
+    """A listener of `schedule.run` to be used in a `with`; it also takes output lines."""
+
+    def started(self, step: Step) -> None:
+        """Hear that a build begins."""
+
+    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+        """Hear that a build is tried again after a wait."""
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        """Hear how a step ended."""
+
+    def output(self, key: Key, line: str) -> None:
+        """Hear a line that a running build printed; may be called from any thread."""
+
+
+def listener(stream: TextIO, plan: Plan, *, clock: Clock = time.monotonic) -> Progress:
+    """Choose how to show a run: a board where a terminal can draw one, else plain lines."""
+    if stream.isatty():
+        from rich.console import Console
+
+        console = Console(file=stream, highlight=False)
+        if not console.is_dumb_terminal:
+            return Board(console, plan, clock=clock)
+    return PlainLog(stream, plan, clock=clock)
+
+
+class PlainLog:
+    """One line per event, with the time since the run began: `[  12.3s] built   python debian12  (14.2s)`."""
+
+    def __init__(self, stream: TextIO, plan: Plan, *, clock: Clock = time.monotonic) -> None:
+        self._stream = stream
+        self._lines = _Lines(plan, clock)
+
+    def __enter__(self) -> Self:
+        self._print(self._lines.opening())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def started(self, step: Step) -> None:
+        """Print that a build begins."""
+        self._print(self._lines.event("start", step))
+
+    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+        """Print why a build is tried again, and when."""
+        self._print(self._lines.retry(step, attempt, number, wait_seconds))
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        """Print an outcome, unless there is no news in it."""
+        if _is_news(outcome):
+            self._print(self._lines.outcome(step, outcome))
+
+    def output(self, key: Key, line: str) -> None:
+        """Print nothing: the full output is in the node's log."""
+
+    def _print(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+class Board:
+    """What runs, with its time and last line, under the lines of what is done; redrawn in place."""
+
+    def __init__(self, console: "Console", plan: Plan, *, clock: Clock = time.monotonic) -> None:
+        from rich.live import Live
+
+        self._console = console
+        self._clock = clock
+        self._begun = clock()
+        self._lines = _Lines(plan, clock)
+        self._total = len(plan.steps)
+        self._counts: Counter[Status] = Counter()
+        # replaced, never changed in place: the thread that redraws reads it at any moment
+        self._running: Mapping[Key, tuple[str, float]] = {}
+        self._last_lines: dict[Key, str] = {}
+        self._live = Live(console=console, get_renderable=self.draw, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._say(self._lines.opening())
+        self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._live.stop()
+
+    def started(self, step: Step) -> None:
+        """Give a build its line."""
+        self._running = {**self._running, step.node.key: (label(step), self._clock())}
+
+    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+        """Say above the board why a build is tried again; on it, that it waits."""
+        self._last_lines[step.node.key] = f"attempt {number + 1} begins within {wait_seconds:.0f}s"
+        self._say(self._lines.retry(step, attempt, number, wait_seconds), "yellow")
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        """Count an outcome; say it above the board when there is news in it."""
+        self._running = {key: shown for key, shown in self._running.items() if key != step.node.key}
+        self._last_lines.pop(step.node.key, None)
+        self._counts[outcome.status] += 1
+        self._live.refresh()  # else the board is drawn once more as it was, under the line that follows
+        if _is_news(outcome):
+            self._say(self._lines.outcome(step, outcome), _STYLES[outcome.status])
+
+    def output(self, key: Key, line: str) -> None:
+        """Show the last line that a build printed."""
+        self._last_lines[key] = line
+
+    def draw(self) -> "RenderableType":
+        """Draw the board as it is now: at most half a screen of builds, under the counts."""
+        from rich.console import Group
+        from rich.text import Text
+
+        rows = max(1, self._console.height // 2)
+        more = len(self._running) - rows
+        note = [Text(f"  and {more} more", "dim")] if more > 0 else []
+        return Group(self._running_table(rows), *note, Text(self._tally(), "bold", no_wrap=True, overflow="ellipsis"))
+
+    def _running_table(self, rows: int) -> "Table":
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=60)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
+        for key, (name, begun) in tuple(self._running.items())[:rows]:
+            table.add_row(Text(name), duration(self._clock() - begun), Text.from_ansi(self._last_lines.get(key, "")))
+        return table
+
+    def _tally(self) -> str:
+        counts = " · ".join(f"{self._counts[status]} {status}" for status in Status if self._counts[status])
+        settled = f"{sum(self._counts.values())} of {count(self._total, 'node')}"
+        return f"{settled}{f' ({counts})' if counts else ''}  {duration(self._clock() - self._begun)}"
+
+    def _say(self, line: str, style: str = "") -> None:
+        from rich.text import Text
+
+        self._console.print(Text(line, style), soft_wrap=True)
+
+
+class _Lines:
+    """The lines that a log and a board both print."""
+
+    def __init__(self, plan: Plan, clock: Clock) -> None:
+        self._clock = clock
+        self._begun = clock()
+        self._plan = plan
+
+    def opening(self) -> str:
+        """Say what is ahead."""
+        steps = self._plan.steps
+        to_build = sum(step.verdict is Verdict.BUILD for step in steps)
+        return f"{count(len(steps), 'node')}: {to_build} to build, {len(steps) - to_build} reused"
+
+    def event(self, what: str, step: Step, more: str = "") -> str:
+        """Say that something happened to a node."""
+        return f"[{self._clock() - self._begun:6.1f}s] {what:<7} {label(step)}{more}"
+
+    def retry(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> str:
+        """Say why and when a node is tried again."""
+        return self.event("retry", step, f"  (attempt {number} failed: {attempt.why}; next in {wait_seconds:.0f}s)")
+
+    def outcome(self, step: Step, outcome: Outcome) -> str:
+        """Say how a node ended."""
+        return self.event(_VERBS.get(outcome.status, outcome.status.value), step, "".join(_details(outcome)))
+
+
+_VERBS: Mapping[Status, str] = {Status.INTERRUPTED: "stopped"}
+
+
+def _details(outcome: Outcome) -> Iterator[str]:
+    if outcome.status is Status.SKIPPED:
+        yield f"  ({outcome.why.removeprefix('skipped: ')})"
+        return
+    yield f"  ({duration(outcome.seconds)}{f', {outcome.attempts} attempts' if outcome.attempts > 1 else ''})"
+    if outcome.status is Status.FAILED:
+        yield f": {outcome.why}"
+        yield f"; log: {outcome.log}" if outcome.log else ""
+
+
+def _is_news(outcome: Outcome) -> bool:
+    """Leave out what is reused, or was never begun because the run stopped: it is counted, not told one by one."""
+    return outcome.status is not Status.REUSED and not (outcome.status is Status.SKIPPED and outcome.blame is None)

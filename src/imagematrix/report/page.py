@@ -1,0 +1,139 @@
+"""A finished run in, the page a person reads out: images first, then what broke and what it blocks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Final
+
+from imagematrix.model import Status
+from imagematrix.report.record import LeafReport, NodeReport, RunReport
+from imagematrix.report.words import count, duration, size, some
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_REUSED_SHOWN: Final = 40
+_TAIL_LINES: Final = 15
+_NAMES_SHOWN: Final = 12
+
+_STYLES: Final[Mapping[Status, str]] = {
+    Status.BUILT: "green",
+    Status.REUSED: "dim",
+    Status.FAILED: "bold red",
+    Status.SKIPPED: "yellow",
+}
+
+
+def summary(report: RunReport, *, color: bool = False) -> str:
+    """Say what there is now and what there is not; `color` for a terminal."""
+    if report.leaves and all(leaf.outcome is Status.REUSED for leaf in report.leaves):
+        return _up_to_date(len(report.leaves)) + "\n"
+    console = _console(color=color)
+    _draw_leaves(console, report)
+    for node in report.nodes:
+        if node.outcome is Status.FAILED and not node.interrupted:
+            _draw_failure(console, node, [leaf for leaf in report.leaves if leaf.blame == node.key])
+    _draw_untried(console, report)
+    _say(console, _last_line(report), "bold")
+    drawn: StringIO = console.file  # type: ignore[assignment]
+    return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines()) + "\n"
+
+
+def _up_to_date(images: int) -> str:
+    verb = "is" if images == 1 else "are"
+    return f"{count(images, 'image')} {verb} up to date: every key exists on the engine"
+
+
+def _console(*, color: bool) -> "Console":
+    from rich.console import Console
+
+    # as wide as it takes: a name that is cut or wrapped cannot be copied
+    return Console(file=StringIO(), width=1000, color_system="standard" if color else None, highlight=False)
+
+
+def _say(console: "Console", line: str, style: str = "") -> None:
+    from rich.text import Text
+
+    console.print(Text(line, style), soft_wrap=True)
+
+
+def _draw_leaves(console: "Console", report: RunReport) -> None:
+    reused = [leaf for leaf in report.leaves if leaf.outcome is Status.REUSED]
+    folded = len(reused) > _REUSED_SHOWN
+    shown = [leaf for leaf in report.leaves if not (folded and leaf.outcome is Status.REUSED)]
+    console.print(_table(shown, report))
+    if folded:
+        _say(console, _up_to_date(len(reused)), "dim")
+    _say(console, "")
+
+
+def _table(leaves: Iterable[LeafReport], report: RunReport) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    sharing = _Sharing(report.nodes)
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in ("image", "outcome", "size", "own time", "shares"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in {"size", "own time"} else "left")
+    for leaf in leaves:
+        table.add_row(
+            Text(leaf.image),
+            Text(leaf.outcome.value, _STYLES[leaf.outcome]),
+            size(leaf.fact.bytes) if leaf.fact else "",
+            duration(leaf.seconds) if leaf.seconds else "",
+            sharing.of(leaf.name),
+        )
+    return table
+
+
+class _Sharing:
+    """Which nodes each row shares with which others."""
+
+    def __init__(self, nodes: Iterable[NodeReport]) -> None:
+        self._nodes: dict[str, list[NodeReport]] = {}
+        for node in nodes:
+            for name in node.leaves:
+                self._nodes.setdefault(name, []).append(node)
+
+    def of(self, name: str) -> str:
+        """Say it of one row: `3 of 5 nodes with 4 rows`."""
+        nodes = self._nodes.get(name, [])
+        shared = [node for node in nodes if len(node.leaves) > 1]
+        others = {other for node in shared for other in node.leaves} - {name}
+        return f"{len(shared)} of {count(len(nodes), 'node')} with {count(len(others), 'row')}" if shared else ""
+
+
+def _draw_failure(console: "Console", node: NodeReport, blocked: Sequence[LeafReport]) -> None:
+    names = [leaf.name for leaf in blocked]
+    tried = f"{count(node.attempts, 'attempt')}, {duration(node.seconds)}"
+    _say(console, f"failed: {node.label}  ({tried})", _STYLES[Status.FAILED])
+    _say(console, f"  {node.why}")
+    for line in node.tail[-_TAIL_LINES:]:
+        _say(console, f"  | {line}", "dim")
+    if node.log:
+        _say(console, f"  log:     {node.log}")
+    _say(console, f"  blocks:  {count(len(names), 'image')}: {some(names, _NAMES_SHOWN)}")
+    if names:
+        _say(console, f"  repeat:  invoke build --only '{names[0]}'")
+    _say(console, "")
+
+
+def _draw_untried(console: "Console", report: RunReport) -> None:
+    stopped = [node.label for node in report.nodes if node.interrupted]
+    if stopped:
+        _say(console, f"interrupted while building: {some(stopped, _NAMES_SHOWN)}", _STYLES[Status.SKIPPED])
+        _say(console, "  what was finished is kept: the same command goes on from there\n")
+    untried: dict[str, list[str]] = {}
+    for leaf in report.leaves:
+        if leaf.outcome is Status.SKIPPED:
+            untried.setdefault(leaf.why.removeprefix("skipped: "), []).append(leaf.name)
+    for why, names in untried.items():
+        _say(console, f"skipped: {count(len(names), 'image')}: {why}", _STYLES[Status.SKIPPED])
+        _say(console, f"  {some(names, _NAMES_SHOWN)}\n")
+
+
+def _last_line(report: RunReport) -> str:
+    outcomes = [leaf.outcome for leaf in report.leaves]
+    counted = ", ".join(f"{outcomes.count(status)} {status}" for status in _STYLES if status in outcomes)
+    built = sum(node.outcome is Status.BUILT for node in report.nodes)
+    return f"{count(len(outcomes), 'image')}: {counted}; {count(built, 'node')} built in {duration(report.seconds)}"

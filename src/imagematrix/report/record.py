@@ -1,0 +1,175 @@
+"""A plan and its outcomes in, the run as data out: what `report.json` says."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from imagematrix.model import Key, Outcome, Plan, Status, Step
+from imagematrix.report.words import label
+
+INTERRUPTED: Final = "interrupted"
+"""Why an interrupted node failed: the documented outcomes are four, so it counts as failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFact:
+    """What the engine says of an image that exists."""
+
+    image: str
+    digest: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """How a node ended; `outcome` is built, reused, failed or skipped."""
+
+    key: Key
+    layer: str
+    parent: Key | None
+    label: str
+    outcome: Status
+    seconds: float
+    log: str
+    attempts: int
+    why: str
+    tail: tuple[str, ...]
+    blame: Key | None
+    leaves: tuple[str, ...]
+
+    @property
+    def interrupted(self) -> bool:
+        """It was being built when the run was stopped: not its own fault."""
+        return self.outcome is Status.FAILED and self.why == INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafReport:
+    """How a row ended: failed when one of its nodes did, skipped when the run stopped before it was done."""
+
+    name: str
+    family: str
+    tag: str
+    outcome: Status
+    image: str
+    fact: ImageFact | None
+    """None where the run leaves no image of this row."""
+    blame: Key | None
+    """The node that broke it."""
+    seconds: float
+    """Time spent on nodes that only this row has."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """One run: when, how long, and how every node and every row ended, in plan order."""
+
+    started: datetime
+    seconds: float
+    nodes: tuple[NodeReport, ...]
+    leaves: tuple[LeafReport, ...]
+
+
+def make(
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    images: Mapping[str, ImageFact],
+    *,
+    started: datetime,
+    seconds: float,
+) -> RunReport:
+    """Join what was planned, how it ended, and the images that exist (row name -> fact)."""
+    nodes = tuple(_node(step, outcome) for step, outcome in zip(plan.steps, outcomes, strict=True))
+    by_key = {node.key: node for node in nodes}
+    leaves = tuple(_leaf(name, plan, by_key, images.get(name)) for name in plan.tips)
+    return RunReport(started=started, seconds=seconds, nodes=nodes, leaves=leaves)
+
+
+def to_json(report: RunReport) -> str:
+    """Write a report as the JSON that `--report` promises."""
+    labels = {node.key: node.label for node in report.nodes}
+    document = {
+        "started": report.started.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": round(report.seconds, 3),
+        "nodes": [_node_document(node) for node in report.nodes],
+        "leaves": [_leaf_document(leaf, labels) for leaf in report.leaves],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _node(step: Step, outcome: Outcome) -> NodeReport:
+    interrupted = outcome.status is Status.INTERRUPTED
+    return NodeReport(
+        key=outcome.key,
+        layer=step.node.layer,
+        parent=step.node.parent,
+        label=label(step),
+        outcome=Status.FAILED if interrupted else outcome.status,
+        seconds=outcome.seconds,
+        log=outcome.log,
+        attempts=outcome.attempts,
+        why=INTERRUPTED if interrupted else outcome.why,
+        tail=outcome.tail,
+        blame=outcome.blame,
+        leaves=step.leaves,
+    )
+
+
+def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeReport], fact: ImageFact | None) -> LeafReport:
+    row, stack = plan.rows[name], tuple(_chain(plan.tips[name], nodes))
+    tip = stack[0]
+    good = tip.outcome in {Status.BUILT, Status.REUSED}
+    broken = None if good else next((node for node in stack if node.outcome is Status.FAILED), None)
+    stopped = broken is not None and broken.interrupted
+    blame = broken.key if broken and not stopped else None
+    return LeafReport(
+        name=name,
+        family=row.family.name,
+        tag=row.tag,
+        outcome=tip.outcome if good else Status.FAILED if blame else Status.SKIPPED,
+        image=fact.image if fact else row.image,
+        fact=fact if good else None,  # an older image of that name is not what this run was asked for
+        blame=blame,
+        seconds=sum(node.seconds for node in stack if node.leaves == (name,)),
+        why=INTERRUPTED if stopped else tip.why,
+    )
+
+
+def _chain(tip: Key, nodes: Mapping[Key, NodeReport]) -> Iterable[NodeReport]:
+    """Yield the nodes of a row, last to first."""
+    key: Key | None = tip
+    while key is not None and key in nodes:
+        yield nodes[key]
+        key = nodes[key].parent
+
+
+def _node_document(node: NodeReport) -> Mapping[str, object]:
+    return {
+        "key": node.key,
+        "layer": node.layer,
+        "parent": node.parent,
+        "label": node.label,
+        "outcome": node.outcome.value,
+        "seconds": round(node.seconds, 3),
+        "log": node.log,
+        "attempts": node.attempts,
+        "why": node.why,
+        "leaves": list(node.leaves),
+    }
+
+
+def _leaf_document(leaf: LeafReport, labels: Mapping[Key, str]) -> Mapping[str, object]:
+    return {
+        "name": leaf.name,
+        "family": leaf.family,
+        "tag": leaf.tag,
+        "outcome": leaf.outcome.value,
+        "image": leaf.image,
+        "digest": leaf.fact.digest if leaf.fact else None,
+        "bytes": leaf.fact.bytes if leaf.fact else None,
+        "blame": {"node": leaf.blame, "label": labels[leaf.blame]} if leaf.blame else None,
+        "seconds": round(leaf.seconds, 3),
+    }

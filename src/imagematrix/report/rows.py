@@ -1,0 +1,36 @@
+"""The rows of a matrix with the state of their images: for a reader and for a machine."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from imagematrix.project import RowState
+from imagematrix.report.words import count
+
+
+def rows_text(states: Sequence[RowState]) -> str:
+    """Write a line for each row, and how many are in which state."""
+    width = max((len(state.row.name) for state in states), default=0)
+    lines = [f"{state.row.name:<{width}}  {state.state:<7}  {', '.join(state.row.family.groups)}" for state in states]
+    tally = Counter(state.state for state in states)
+    numbers = ", ".join(f"{number} {state}" for state, number in sorted(tally.items()))
+    return "\n".join([*(line.rstrip() for line in lines), "", f"{count(len(states), 'row')}: {numbers}"])
+
+
+def rows_json(states: Sequence[RowState]) -> str:
+    """Write the JSON that `invoke list --json` promises."""
+    return json.dumps([_document(state) for state in states], indent=2, ensure_ascii=False)
+
+
+def _document(state: RowState) -> Mapping[str, object]:
+    row = state.row
+    return {
+        "family": row.family.name,
+        "tag": row.tag,
+        "axes": dict(row.axes),
+        "groups": list(row.family.groups),
+        "image": row.image,
+        "directory": row.directory,
+        "key": state.key,
+        "state": state.state,
+    }

@@ -1,0 +1,64 @@
+"""Names and quantities as a person reads them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from imagematrix.model import Step
+
+_STEP: Final = 1000
+_TWO_DIGITS: Final = 10
+_SIXTY: Final = 60
+
+
+def label(step: Step) -> str:
+    """Name a node: its layer, what the tags of its leaves have in common, and how many those are.
+
+    `tensorflow 2.20.0-python3.11-debian12`, `notebook tensorflow:2.20.0-python3.11-debian12`,
+    `python tensorflow:python3.11-debian12 (2 leaves)`, `system debian12 (5 leaves)`: the family is named
+    where all leaves are of one and it is not the layer's own name.
+    """
+    layer = step.node.layer
+    shared = _common(step.leaves).removeprefix(f"{layer}:")
+    leaves = f"({count(len(step.leaves), 'leaf', 'leaves')})" if len(step.leaves) > 1 else ""
+    return " ".join(filter(None, (layer, shared, leaves)))
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Write a number with its noun: `1 leaf`, `3 leaves`; the default plural has an s."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def some(names: Sequence[str], limit: int) -> str:
+    """Write at most `limit` names, and how many more there are."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def size(number: int) -> str:
+    """Write bytes as the engine does, in powers of 1000."""
+    value, units = float(number), ["B", "kB", "MB", "GB"]
+    while value >= _STEP and len(units) > 1:
+        value, units = value / _STEP, units[1:]
+    return f"{value:.0f} {units[0]}" if value >= _TWO_DIGITS or units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds: `0.4s`, `14.2s`, `3m 12s`, `1h 02m`."""
+    if round(seconds, 1) < _SIXTY:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), _SIXTY)
+    return f"{minutes}m {rest:02}s" if minutes < _SIXTY else f"{minutes // _SIXTY}h {minutes % _SIXTY:02}m"
+
+
+def _common(leaves: Sequence[str]) -> str:
+    families = {leaf.partition(":")[0] for leaf in leaves}
+    tags = [leaf.partition(":")[2].split("-") for leaf in leaves]
+    shared = "-".join(_in_all(tags)) if tags else ""
+    if not shared:
+        return some(leaves, 1)
+    return f"{families.pop()}:{shared}" if len(families) == 1 else shared
+
+
+def _in_all(tags: Iterable[Sequence[str]]) -> list[str]:
+    first, *others = tags
+    return [part for part in first if all(part in other for other in others)]
