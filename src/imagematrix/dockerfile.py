@@ -12,40 +12,53 @@ from collections.abc import Iterator
 _CONTINUED = re.compile(r"\\[ \t]*$")
 _FLAG = re.compile(r"--(\S+)\s*")
 _WILDCARDS = frozenset("*?[")
+_MAY_HAVE_HERE_DOCUMENTS = re.compile(r"(COPY|ADD|RUN)\s", re.IGNORECASE)
+_HERE_DOCUMENT = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
 
 
 def context_paths(text: str) -> tuple[str, ...]:
     """Return the context paths (files or folders, no leading or trailing slash) that a stage's text reads.
 
-    Raises ValueError for a source with a wildcard: what it matches would not be seen by a reader.
+    Raises ValueError for a source with a wildcard, since what it matches would not be seen by a reader, and for
+    the whole context, which holds more than this stage's key knows.
     """
     found = {path for instruction in _instructions(text) for path in _sources(instruction)}
-    for path in found:
+    for path in sorted(found):
+        if path == ".":
+            raise ValueError("source '.' is the whole leaf: name the file or its folder")
         if _WILDCARDS & set(path):
             raise ValueError(f"source {path!r} has a wildcard: name the file or its folder")
     return tuple(sorted(found))
 
 
 def _instructions(text: str) -> Iterator[str]:
-    """Yield logical lines: comments dropped, continued lines joined."""
+    """Yield logical lines: comments and the bodies of here-documents dropped, continued lines joined."""
     parts: list[str] = []
-    for line in text.splitlines():
+    lines = iter(text.splitlines())
+    for line in lines:
         if line.lstrip().startswith("#") or (parts and not line.strip()):
             continue
         parts.append(_CONTINUED.sub("", line))
         if not _CONTINUED.search(line):
-            yield " ".join(parts).strip()
+            yield (instruction := "".join(parts).strip())
+            _pass_here_documents(instruction, lines)
             parts = []
     if parts:
-        yield " ".join(parts).strip()
+        yield "".join(parts).strip()
+
+
+def _pass_here_documents(instruction: str, lines: Iterator[str]) -> None:
+    if _MAY_HAVE_HERE_DOCUMENTS.match(instruction):
+        for dash, _, end in _HERE_DOCUMENT.findall(instruction):
+            next((line for line in lines if (line.lstrip("\t") if dash else line) == end), None)
 
 
 def _sources(instruction: str) -> Iterator[str]:
-    word, _, rest = instruction.partition(" ")
-    flags, rest = _split_flags(rest.strip())
+    word, *after = instruction.split(maxsplit=1) or [""]
+    flags, rest = _split_flags("".join(after))
     match word.upper():
         case "COPY" | "ADD" if not any(flag.startswith("from=") for flag in flags):
-            yield from (_clean(path) for path in _arguments(rest)[:-1] if "://" not in path)
+            yield from (_clean(path) for path in _arguments(rest)[:-1] if not _is_elsewhere(path))
         case "RUN":
             yield from (path for flag in flags if (path := _bind_source(flag)))
         case _:
@@ -61,7 +74,15 @@ def _split_flags(rest: str) -> tuple[list[str], str]:
 
 
 def _arguments(rest: str) -> list[str]:
-    return [str(word) for word in json.loads(rest)] if rest.startswith("[") else rest.split()
+    try:
+        return [str(word) for word in json.loads(rest)] if rest.startswith("[") else rest.split()
+    except json.JSONDecodeError:  # a wildcard, as BuildKit takes it
+        return rest.split()
+
+
+def _is_elsewhere(path: str) -> bool:
+    """Whether a source is no path of the context: a URL, or a document that stands in the Dockerfile itself."""
+    return "://" in path or _HERE_DOCUMENT.fullmatch(path) is not None
 
 
 def _bind_source(flag: str) -> str:
