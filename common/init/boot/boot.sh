@@ -28,6 +28,11 @@ for service in "${chosen[@]}"; do
     cp "/init/supervisor/$service.conf" "$run/supervisor.d/"
 done
 printf '%s\n' "${ports[@]}" > "$run/ports"
+# supervisord stops one group after the other, but all members of a group at once.
+printf '[group:services]\nprograms = %s\n' "$(IFS=, && echo "${chosen[*]}")" \
+    > "$run/supervisor.d/group.conf"
 
 log "starting ${chosen[*]}"
-exec supervisord --nodaemon --configuration /init/supervisor/supervisord.conf
+options=()
+if as_root; then options=(--user root); fi
+exec supervisord --nodaemon --configuration /init/supervisor/supervisord.conf "${options[@]}"

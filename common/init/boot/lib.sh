@@ -181,7 +181,10 @@ prepare_jupyter() {
 }
 
 prepare_tensorboard() {
-    mkdir -p "$TENSORBOARD_LOGDIR" ||
-        log "tensorboard: $TENSORBOARD_LOGDIR can not be made, mount a directory there"
+    if ! mkdir -p "$TENSORBOARD_LOGDIR" 2> /dev/null; then
+        log "tensorboard: cannot write to $TENSORBOARD_LOGDIR, reading $HOME/tensorboard-logs"
+        export TENSORBOARD_LOGDIR=$HOME/tensorboard-logs
+        mkdir -p "$TENSORBOARD_LOGDIR"
+    fi
     ports+=("$TENSORBOARD_PORT")
 }
