@@ -111,13 +111,14 @@ def states(dag: Dag, images: Collection[EngineImage]) -> tuple[RowState, ...]:
 def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
     """Render every row; a template's fault is told once, not once for each of its rows."""
     rendered: dict[str, _T] = {}
-    problems: dict[tuple[str, int], Problem] = {}
+    problems: dict[tuple[str, int, str], Problem] = {}
     for row in rows:
         try:
             rendered[row.name] = render(row)
         except InputError as error:
             for problem in error.problems:
-                problems.setdefault((problem.file, problem.line), problem)
+                what, _, _row = problem.what.partition(" (row ")
+                problems.setdefault((problem.file, problem.line, what), problem)
     if problems:
         raise InputError(problems.values())
     return rendered

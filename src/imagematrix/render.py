@@ -5,13 +5,15 @@ depends only on the values it names, so each distinct rendering is made once and
 the DAG falls out of that.
 """
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeAlias
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 
 from imagematrix import dockerfile
 from imagematrix.errors import InputError, Problem, did_you_mean
@@ -22,6 +24,10 @@ _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
 _NETWORK_MARK: Final = "--mount=type=secret,"
 """Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads."""
+_Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
+_REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
+_RENDER_ERRORS: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""Its own errors, and those of the Python that an expression comes down to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,10 @@ class Renderer:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._loader = _loader(sources)
+        package = jinja2.PackageLoader("imagematrix", "templates")
+        self._loader = _loader(sources, package)
         self._environment = _environment(self._loader)
+        self._leaf_templates = [name for name in package.list_templates() if name.startswith(_LEAF_TEMPLATES)]
         self._templates: dict[str, _Template] = {}
         self._texts: dict[tuple[str, tuple[str | None, ...]], str] = {}
         self._stages: dict[tuple[object, ...], Stage] = {}
@@ -130,7 +138,7 @@ class Renderer:
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,
         }
-        for name in self._environment.list_templates(filter_func=lambda name: name.startswith(_LEAF_TEMPLATES)):
+        for name in self._leaf_templates:
             text = self._render(self._template(name), leaf.row, **extra)
             path = name.removeprefix(_LEAF_TEMPLATES).removesuffix(_TEMPLATE_SUFFIX)
             yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
@@ -146,17 +154,25 @@ class Renderer:
             return _Template(name, self._environment.get_template(name), tuple(sorted(self._names(name))))
         except jinja2.TemplateSyntaxError as error:
             problem = Problem(file=error.filename or name, line=error.lineno, what=error.message or "syntax error")
-        except jinja2.TemplateNotFound as error:
-            problem = Problem(file=name, line=0, what=f"template {error.name!r} is not found")
         raise InputError([problem])
 
     def _names(self, name: str) -> set[str]:
         tree = self._environment.parse(self._loader.get_source(self._environment, name)[0], filename=name)
         names = meta.find_undeclared_variables(tree)
-        for other in meta.find_referenced_templates(tree):
-            if other:
-                names |= self._names(other)
+        for reference in tree.find_all(_REFERENCES):
+            names |= self._names_within(reference, name)
         return names
+
+    def _names_within(self, reference: _Reference, name: str) -> set[str]:
+        other = reference.template.value if isinstance(reference.template, nodes.Const) else ""
+        try:
+            if other:
+                return self._names(other)
+            # Renderings are told apart by the values that they use: those of an unknown template are unknown.
+            what, hint = "the name of this template is computed", "write it out"
+        except jinja2.TemplateNotFound:
+            what, hint = f"there is no template {other!r}", ""
+        raise InputError([Problem(file=name, line=reference.lineno, what=what, hint=hint)])
 
     def _render(self, template: _Template, row: Row, **extra: object) -> str:
         """Render with a row's values; renderings are shared by all rows that agree on the names used."""
@@ -168,13 +184,13 @@ class Renderer:
         return text
 
 
-def _loader(sources: Sources) -> jinja2.BaseLoader:
+def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
     texts = dict(_template_texts(sources))
 
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         return (texts[name], name, lambda: True) if name in texts else None
 
-    return jinja2.ChoiceLoader([jinja2.FunctionLoader(load), jinja2.PackageLoader("imagematrix", "templates")])
+    return jinja2.ChoiceLoader([jinja2.FunctionLoader(load), package])
 
 
 def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
@@ -195,7 +211,15 @@ def _template_texts(sources: Sources) -> Iterable[tuple[str, str]]:
         yield layer.template_path, layer.template
         for file in layer.files:
             if file.path.endswith(_TEMPLATE_SUFFIX):
-                yield _file_template(layer.template_path, file), file.content.decode()
+                name = _file_template(layer.template_path, file)
+                yield name, _decoded(name, file.content)
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError([Problem(file=name, line=0, what=f"is not UTF-8: {error}")]) from None
 
 
 def _file_template(template_path: str, file: File) -> str:
@@ -231,17 +255,21 @@ def _labels(row: Row) -> str:
 def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> str:
     try:
         return template.compiled.render(values)
-    except jinja2.TemplateError as error:
+    except _RENDER_ERRORS as error:
         file, line = _place(error, template.name)
-        message = error.message or type(error).__name__
-        unknown = message.partition("'")[2].partition("'")[0]
-        hint = did_you_mean(unknown, values) if isinstance(error, jinja2.UndefinedError) else ""
+        message = str(error) or type(error).__name__
+        unknown = re.fullmatch(r"'(\w+)' is undefined", message)
+        hint = did_you_mean(unknown[1], values) if unknown else ""
         raise InputError([Problem(file=file, line=line, what=f"{message} (row {row.name})", hint=hint)]) from None
 
 
 def _place(error: Exception, name: str) -> tuple[str, int]:
-    """Return template and line of a render error: jinja2 puts them in the traceback, not in the text."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEMPLATE_SUFFIX)]
+    """Return template and line of a render error: jinja2 puts them in the traceback, not in the text.
+
+    Of the macros that come with us, the place that called them: it is there that something can be mended.
+    """
+    places = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEMPLATE_SUFFIX)]
+    frames = [frame for frame in places if not Path(frame.filename).is_absolute()] or places
     return (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
 
 

@@ -46,11 +46,11 @@ class Workspace:
     def lock_text(self) -> str:
         """Return the text of matrix.lock, empty when there is none."""
         path = self.root / "matrix.lock"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return self._text(path) if path.exists() else ""
 
     def write_lock(self, text: str) -> None:
         """Replace matrix.lock."""
-        self._replace(self.root / "matrix.lock", File(path="matrix.lock", content=text.encode()))
+        self.write(self.root / "matrix.lock", text)
 
     def layers(self) -> Mapping[str, bool]:
         """Return the folders of common/layers, and whether each has a template."""
@@ -73,10 +73,17 @@ class Workspace:
         template = folder / _TEMPLATE
         return LayerSource(
             name=folder.name,
-            template=template.read_text(encoding="utf-8"),
+            template=self._text(template),
             template_path=template.relative_to(self.root).as_posix(),
             files=_read_tree(folder / "files"),
         )
+
+    def _text(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            name = path.relative_to(self.root).as_posix()
+            raise InputError([Problem(file=name, line=0, what=f"is not UTF-8: {error}")]) from None
 
     def stale(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> Iterator[str]:
         """Yield each difference between rendered leaves (directory -> files) and the disk, worst first told.
@@ -214,7 +221,7 @@ def _read_tree(folder: Path, prefix: str = "") -> tuple[File, ...]:
 
 
 def _paths(folder: Path) -> list[str]:
-    """Return the paths of all files below a folder, relative to it, sorted; editors' and Python's droppings left out."""
+    """Return the paths of all files below a folder, relative to it, sorted; without editors' and Python's droppings."""
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")

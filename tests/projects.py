@@ -1,0 +1,119 @@
+"""Small monorepos in a folder: matrix text and the files of common/ in, a project, its keys or its plan out."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from imagematrix.engine import EngineImage, node_ref
+from imagematrix.graph import Dag
+from imagematrix.model import Key, Plan, Step
+from imagematrix.plan import Record
+from imagematrix.project import Project, Selection, open_project
+
+MATRIX = """\
+schema = 1
+
+[bases.cuda]
+image = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
+os = "ubuntu22.04"
+
+[bases.debian]
+bootstrap = "bookworm"
+os = "debian12"
+
+[families.pytorch]
+layers = ["system", "python", "torch", "boot"]
+tag = "{torch}-python{python}-{base}"
+groups = ["gpu"]
+
+[families.pytorch.axes]
+base = ["cuda", "debian"]
+python = ["3.10", "3.11"]
+torch = ["2.3.0", "2.4.1"]
+
+[families.plain]
+layers = ["system", "python", "boot"]
+tag = "{python}-{base}"
+
+[families.plain.axes]
+base = ["debian"]
+python = ["3.11"]
+"""
+
+FILES: Mapping[str, str] = {
+    "common/bootstrap/debian.sh": "#!/bin/sh\necho make\n",
+    "common/init/boot.sh": "#!/bin/sh\nexec sleep 1\n",
+    "common/init/banner.txt": "hello\n",
+    "common/layers/system/Dockerfile.j2": "# for {{ os }}\nRUN --mount=type=secret,id=apt apt-get install -y ssh\n",
+    "common/layers/python/Dockerfile.j2": "COPY --link python/profile.sh /etc/profile.d/\nENV VERSION={{ python }}\n",
+    "common/layers/python/files/profile.sh": "PATH=/opt/python/bin:$PATH\n",
+    "common/layers/python/files/unread.txt": "nobody copies this\n",
+    "common/layers/torch/Dockerfile.j2": (
+        "RUN --mount=type=secret,id=uv \\\n"
+        "    --mount=type=bind,source=torch/requirements.txt,target=/r.txt \\\n"
+        "    uv pip install -r /r.txt\n"
+    ),
+    "common/layers/torch/files/requirements.txt.j2": "torch=={{ torch }}\nnumpy<3\n",
+    "common/layers/boot/Dockerfile.j2": "COPY --link init/ /init/\n",
+}
+
+PYTORCH = "pytorch:2.3.0-python3.10-cuda"
+"""A row on a pulled base."""
+PLAIN = "plain:3.11-debian"
+"""A row on a bootstrapped base."""
+
+
+def write(root: Path, *, matrix: str = MATRIX, files: Mapping[str, str] = FILES, lock: str = "") -> Path:
+    """Write a monorepo; what begins with `#!` may be executed. Return its matrix file."""
+    for name, text in {**files, "matrix.toml": matrix, "matrix.lock": lock}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
+    return root / "matrix.toml"
+
+
+def project(root: Path, *, matrix: str = MATRIX, files: Mapping[str, str] = FILES, lock: str = "") -> Project:
+    """Write a monorepo and open it."""
+    return open_project(str(write(root, matrix=matrix, files=files, lock=lock)))
+
+
+def lock(*, epoch: str = "", **bases: str) -> str:
+    """Return the text of a matrix.lock: base name -> a letter that its digest is made of."""
+    digests = "".join(f'{name} = "sha256:{letter * 64}"\n' for name, letter in bases.items())
+    return f'schema = 1\nepoch = "{epoch}"\n\n[bases]\n{digests}'
+
+
+def dag(opened: Project, *only: str) -> Dag:
+    """Return the DAG of the rows that match, of all rows without a pattern."""
+    return opened.dag(opened.leaves(opened.rows(Selection(only=only))))
+
+
+def keys(opened: Project) -> Mapping[tuple[str, str], Key]:
+    """Return the key of each (row, layer)."""
+    made = dag(opened)
+    rows = made.standing_on()
+    return {(row, node.layer): key for key, node in made.nodes.items() for row in rows[key]}
+
+
+def plan(opened: Project, *only: str, images: Collection[EngineImage] = ()) -> Plan:
+    """Return the plan for an engine that has these images."""
+    return opened.plan(dag(opened, *only), images)
+
+
+def build(opened: Project, *only: str) -> tuple[EngineImage, ...]:
+    """Do as a build would that succeeds: remember every node; return the images the engine then has."""
+    steps = plan(opened, *only).steps
+    with opened.workspace.sole_builder(waiting=lambda: None):
+        for step in steps:
+            opened.workspace.remember(_record(step))
+    return tuple(image(step.node.key) for step in steps)
+
+
+def image(key: Key) -> EngineImage:
+    """Return a node's image as an engine lists it."""
+    return EngineImage(id=f"sha256:{key}", key=key, bytes=1, names=(node_ref(key),))
+
+
+def _record(step: Step) -> Record:
+    node = step.node
+    return Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=1.0)
