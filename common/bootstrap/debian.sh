@@ -30,7 +30,7 @@ die() {
 # vanishes with us however we end.
 enter_namespace() {
     [ -z "${BOOTSTRAP_INSIDE:-}" ] || return 0
-    if unshare --mount true 2>/dev/null; then
+    if unshare --mount --pid --fork --kill-child --mount-proc true 2>/dev/null; then
         BOOTSTRAP_INSIDE=1 exec unshare --mount sh "$0" "$@"
     fi
 }
@@ -53,11 +53,14 @@ clean_up() {
 }
 
 # A shell ignores signals while a command runs in its foreground, so the long one runs in the
-# background, is waited for, and is ended here.
+# background, is waited for, and is ended here: at once where it has a process namespace that
+# goes with it (its mounts are in ours), else the way that lets it clean up.
 interrupt() {
     trap '' INT TERM HUP
     if [ -n "${CHILD:-}" ]; then
-        kill -TERM "$CHILD" 2>/dev/null || true # it may just have ended
+        signal=TERM
+        [ -z "${BOOTSTRAP_INSIDE:-}" ] || signal=KILL
+        kill -s "$signal" "$CHILD" 2>/dev/null || true # it may just have ended
         wait "$CHILD" || true
     fi
     exit "$1"
@@ -274,9 +277,11 @@ make_tarball() {
     esac
     set -- "$@" "$SUITE" "$WORK/root.tar"
     [ ! -s "$WORK/sources" ] || set -- "$@" "$WORK/sources"
-    TMPDIR=$WORK "$MMDEBSTRAP" --quiet --variant=minbase --keyring="$KEYRING" \
+    set -- "$MMDEBSTRAP" --quiet --variant=minbase --keyring="$KEYRING" \
         --aptopt="$WORK/apt.conf" --dpkgopt=force-unsafe-io \
-        --customize-hook="sh '$WORK/finish.sh' \"\$1\"" "$@" >"$WORK/log" 2>&1 &
+        --customize-hook="sh '$WORK/finish.sh' \"\$1\"" "$@"
+    [ -z "${BOOTSTRAP_INSIDE:-}" ] || set -- unshare --pid --fork --kill-child --mount-proc "$@"
+    TMPDIR=$WORK "$@" >"$WORK/log" 2>&1 &
     CHILD=$!
     if ! wait "$CHILD"; then
         cat "$WORK/log" >&2
