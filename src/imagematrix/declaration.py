@@ -1,7 +1,7 @@
 """What a TOML document declares, section by section; every wrong value is noted where it stands."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,24 +48,20 @@ def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> 
     """Read every section of matrix.toml."""
     document.allow("schema", "registry", "platform", "site", "bases", "families", "facts")
     bases = _bases(document.table("bases"))
-    before = len(mistakes)
-    facts = _facts(document.table("facts"))
-    are_sound = len(mistakes) == before
     declared = document.table("families")
     if not tuple(declared):
         mistakes.add(declared.at, "no family is declared", "an image line begins with [families.NAME]")
     if not bases and "bases" not in document:
         mistakes.add(("bases",), "no base is declared", "what images start from begins with [bases.NAME]")
     found = [
-        family.read(declared.table(name), layers=layers, bases=bases, mistakes=mistakes, whole=are_sound)
-        for name in sorted(declared)
+        family.read(declared.table(name), layers=layers, bases=bases, mistakes=mistakes) for name in sorted(declared)
     ]
     return Declaration(
         registry=_registry(document),
         platform=_platform(document),
         site=_site(document.table("site")),
         bases=bases,
-        facts=facts,
+        facts=_facts(document.table("facts")),
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
     )
@@ -129,25 +125,25 @@ def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:
     found: dict[Pair, tuple[Fact, ...]] = {}
     for axis in facts:
         by_value = facts.table(axis)
-        for value in by_value:
-            table = by_value.table(value)
-            if version := _unquoted(table, value):
-                hint = f'quote the version: [facts.{axis}."{version}"]'
-                by_value.wrong(value, f"{value!r} holds a table, not facts", hint)
-                continue
-            check_variables(table, table)
-            found[axis, value] = tuple(Fact(name=name, value=table.text(name), at=(*table.at, name)) for name in table)
+        for key in by_value:
+            for value, table in _by_value(by_value.table(key), key):
+                said = tuple(name for name in table if not isinstance(table.raw(name), dict))
+                check_variables(table, said)
+                found[axis, value] = tuple(
+                    Fact(name=name, value=table.text(name), at=(*table.at, name)) for name in said
+                )
     return found
 
 
-def _unquoted(table: Table, value: str) -> str:
-    """Return the version of `[facts.torch.2.3.0]`, which TOML reads as tables in tables."""
-    keys = [value]
-    inner = table.raw(next(iter(table), ""))
-    if not isinstance(inner, dict):
-        return ""
-    keys.append(next(iter(table)))
-    while inner and isinstance(next(iter(inner.values())), dict):
-        key, inner = next(iter(inner.items()))
-        keys.append(key)
-    return ".".join(keys)
+def _by_value(table: Table, value: str) -> Iterator[tuple[str, Table]]:
+    """Yield the facts of a value; those of `[facts.torch.2.3.0]`, to TOML tables in tables, as they were meant."""
+    deeper = [key for key in table if isinstance(table.raw(key), dict)]
+    if not deeper or len(deeper) < len(tuple(table)):
+        yield value, table
+    for key in deeper:
+        version = f"{value}.{key}"
+        for whole, inner in _by_value(table.table(key), version):
+            if whole == version:
+                hint = f'quote the version: [facts.{table.at[1]}."{version}"]'
+                inner.wrong((), "without quotes a version is tables in tables", hint)
+            yield whole, inner

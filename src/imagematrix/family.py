@@ -20,10 +20,9 @@ def read(
     layers: Mapping[str, bool],
     bases: Mapping[str, Base],
     mistakes: Mistakes,
-    whole: bool,
 ) -> Declared | None:
-    """Return a family, or nothing where it cannot have rows; `whole`: all facts and bases were understood."""
-    return _Reader(table, bases, mistakes, whole=whole).read(layers)
+    """Return a family, or nothing where it cannot have rows."""
+    return _Reader(table, bases, mistakes).read(layers)
 
 
 class _Reader:
@@ -32,15 +31,13 @@ class _Reader:
         table: Table,
         bases: Mapping[str, Base],
         mistakes: Mistakes,
-        *,
-        whole: bool,
     ) -> None:
         self._table = table
         self._name = str(table.at[-1])
         self._bases = bases
         self._mistakes = mistakes
         self._doubted: set[str] = set()
-        self._whole = whole
+        self._whole = True
 
     def read(self, layers: Mapping[str, bool]) -> Declared | None:
         table = self._table

@@ -33,6 +33,7 @@ base = "x"
   [[row.inner]]
   v = 0x1F
   [[row.inner]]
+  [[row.inner]]
   [row.table]
   t = inf
 [[row]]

@@ -63,7 +63,9 @@ def test_broken_lock(text: str, message: str) -> None:
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("locked", [Lock(epoch="a\\x41"), Lock(epoch="\u00a0"), Lock(bases={"x": "sha256:short"})])
+@pytest.mark.parametrize(
+    "locked", [Lock(epoch="a\\x41"), Lock(epoch="\\x41"), Lock(epoch="\u00a0"), Lock(bases={"x": "sha256:short"})]
+)
 def test_a_lock_that_would_not_read_back_is_a_bug(locked: Lock) -> None:
     """The toml package turns a backslash with hex digits into a character: never written."""
     with pytest.raises(RuntimeError, match="a lock was written that"):

@@ -28,7 +28,7 @@ python = "3.13"
 [families.pytorch]
 layers = ["system", "python", "torch", "boot"]
 tag = "{torch}-python{python}-{base}"
-groups = ["gpu"]
+groups = ["amd", "gpu"]
 
 [families.pytorch.axes]
 base = ["cuda121", "debian13"]
@@ -149,6 +149,31 @@ class TestRows:
         """Editors of Windows write one."""
         assert parse("\ufeff" + GOOD) == parse(GOOD)
 
+    def test_an_exclude_compares_releases_to_come(self) -> None:
+        """A release candidate is a version like any other."""
+        text = changed(
+            ('torch = "2.3.0"', 'torch = "2.6.0rc1"'),
+            ('"<2.5"', '">=2.5.2"'),
+            ('base = "cuda121"', 'base = "debian13"'),
+        )
+        assert problems(text) == [
+            (
+                "27: families.pytorch.row: an exclude forbids this row: no cp313 wheel before 2.5.0 (line 22)"
+                " | remove the row or narrow the exclude"
+            )
+        ]
+
+    @pytest.mark.parametrize("registry", ["localhost", "mirror:5000", "[::1]:5000/a", "mlops", "a.io/b-c/d__e"])
+    def test_registries(self, registry: str) -> None:
+        """A host, a host with a port, a user of Docker Hub, each with components."""
+        assert parse(changed(("registry.example.com:5000/mlops", registry))).registry == registry
+
+    @pytest.mark.parametrize("image", ["debian", "debian:12", "r:5000/a/b:1", "a.io/b@sha256:" + "0" * 64])
+    def test_images_of_bases(self, image: str) -> None:
+        """Whatever an engine can pull."""
+        text = changed(("nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04", image))
+        assert parse(text).bases["cuda121"].image == image
+
 
 BLOCKS = GOOD.split("\n\n")
 
@@ -163,7 +188,7 @@ def test_the_order_of_the_file_does_not_matter(rng: random.Random) -> None:
         blocks.append("\n".join([name, *pairs]))
     rng.shuffle(blocks)
     text = "\n".join([*head, *blocks])
-    for values in (['"2.4.1"', '"2.5.1"'], ['"cuda121"', '"debian13"']):
+    for values in (['"2.4.1"', '"2.5.1"'], ['"amd"', '"gpu"'], ['"cuda121"', '"debian13"']):
         shuffled = rng.sample(values, 2)
         text = text.replace(", ".join(values), ", ".join(shuffled))
     parsed, expected = parse(text), parse(GOOD)
@@ -264,7 +289,7 @@ UNKNOWN = {
 
 TYPES = {
     "number in an axis": (
-        ('["2.4.1", "2.5.1"]', '[2.4, "2.4.1", "2.5.1"]'),
+        ('["2.4.1", "2.5.1"]', '[2.4, "2.5.1"]'),
         f"20: families.pytorch.axes.torch: the number 2.4 is not a string | {QUOTE}",
     ),
     "number in a base": (
@@ -281,10 +306,13 @@ TYPES = {
     ),
     "version of facts without quotes": (
         ('[facts.torch."2.5.1"]', "[facts.torch.2.5.1]"),
-        "31: facts.torch.2: '2' holds a table, not facts | quote the version: [facts.torch.\"2.5.1\"]",
+        (
+            "31: facts.torch.2.5.1: without quotes a version is tables in tables"
+            ' | quote the version: [facts.torch."2.5.1"]'
+        ),
     ),
     "string for a list": (
-        ('["gpu"]', '"gpu"'),
+        ('["amd", "gpu"]', '"gpu"'),
         "16: families.pytorch.groups: the string 'gpu' is not a list of strings | write it in brackets: [\"gpu\"]",
     ),
     "boolean for a string": (
@@ -424,7 +452,7 @@ RULES = {
         "20: families.pytorch.axes.torch: '2.4.1' is given twice | remove one of them",
     ),
     "base twice": (
-        ('groups = ["gpu"]', 'base = "cuda121"'),
+        ('groups = ["amd", "gpu"]', 'base = "cuda121"'),
         "16: families.pytorch.base: base is also an axis | keep one of them",
     ),
     "axis named reason": (
@@ -578,6 +606,39 @@ def test_all_problems_are_told_at_once() -> None:
         "23: families.pytorch.exclude.trch: unknown axis or fact",
         "26: families.pytorch.row: this row is given twice: the axes already give it (line 17)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "condition"),
+    [
+        ('[2.4, "2.5.1"]', 'torch = "2.4.1"'),
+        ("[2.4]", 'base = "debian13"'),
+    ],
+)
+def test_what_is_left_out_makes_no_rule_idle(values: str, condition: str) -> None:
+    """A value that is wrong may be the one an exclude is for; an axis without one good value has no rows."""
+    text = changed(
+        ('["2.4.1", "2.5.1"]', values),
+        (EXCLUDE, f'{condition}\nreason = "x"\n'),
+        ('[facts.python."3.13"]\njupyterlab = "4.4.1"\n', ""),
+    )
+    assert problems(text) == [f"20: families.pytorch.axes.torch: the number 2.4 is not a string | {QUOTE}"]
+
+
+def test_a_version_without_quotes_still_has_its_facts() -> None:
+    """The tag that uses them is not blamed too."""
+    text = changed(("-{base}", "-{base}-{tv}"), ('[facts.torch."2.5.1"]\ntorchvision = "0.20.1"\n', ""))
+    for version in ("2.3.0", "2.4.1", "2.5.1"):
+        text += f'[facts.torch.{version}]\ntv = "1"\n'
+    assert [problem.split(" | ")[1] for problem in problems(text)] == [
+        f'quote the version: [facts.torch."{version}"]' for version in ("2.3.0", "2.4.1", "2.5.1")
+    ]
+
+
+def test_the_order_of_values_does_not_change_what_is_told() -> None:
+    """The example among many rows is always the same."""
+    one = changed(("{torch}-", ""))
+    assert problems(one) == problems(one.replace('"2.4.1", "2.5.1"', '"2.5.1", "2.4.1"'))
 
 
 def test_an_error_names_the_file() -> None:
