@@ -214,7 +214,7 @@ def _read_tree(folder: Path, prefix: str = "") -> tuple[File, ...]:
         File(
             path=prefix + path,
             content=(folder / path).read_bytes(),
-            executable=os.access(folder / path, os.X_OK),
+            executable=_is_executable(folder / path),
         )
         for path in _paths(folder)
     )
@@ -233,6 +233,11 @@ def _parents(folder: Path, path: str) -> Iterator[Path]:
     yield from (folder / parent for parent in Path(path).parents if parent != Path())
 
 
+def _is_executable(path: Path) -> bool:
+    """Whether its owner may execute it: the one bit that git keeps, so the same on every machine."""
+    return bool(path.stat().st_mode & 0o100)
+
+
 def _manifest(folder: Path) -> set[str]:
     path = folder / MANIFEST
     return set(path.read_text(encoding="utf-8").split("\n")) - {""} if path.exists() else set()
@@ -247,7 +252,7 @@ def _difference(folder: Path, file: File) -> str:
         return ": is missing"
     if content != file.content:
         return _first_difference(content, file.content)
-    if bool(path.stat().st_mode & 0o100) != file.executable:
+    if _is_executable(path) != file.executable:
         return f": should {'' if file.executable else 'not '}be executable"
     return ""
 
