@@ -88,7 +88,9 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ..
 
 def _rank(name: str) -> tuple[int, str]:
     order = ("text", "file", "base", "epoch", "platform", "schema", "parent")
-    return (order.index(name.partition(" ")[0]), name)
+    kind = name.partition(" ")[0]
+    # A record may be of another version, with inputs that this one does not know.
+    return (order.index(kind) if kind in order else len(order), name)
 
 
 def _difference(name: str, old: str | None, new: str | None) -> str:
@@ -107,12 +109,14 @@ def _difference(name: str, old: str | None, new: str | None) -> str:
         case "epoch":
             return f"the refresh epoch moved: {old or 'none'} -> {new or 'none'}"
         case _:
-            return f"the {kind} changed: {old} -> {new}"
+            return f"the {kind} changed: {old or 'none'} -> {new or 'none'}"
 
 
 def _lines(old: str, new: str) -> str:
     """Show the lines that changed, when they are few; nothing for contents known by hash only."""
     pairs = [(before, after) for before, after in _paired(old, new) if before != after]
+    if not pairs:
+        return ": line ends only"
     if len(pairs) > _CHANGES_SHOWN or any(line.startswith("sha256 ") for pair in pairs for line in pair):
         return ""
     return ": " + "; ".join(
@@ -125,7 +129,8 @@ def _paired(old: str, new: str) -> Iterator[tuple[str, str]]:
 
 
 def _short(reference: str | None) -> str:
-    return (reference or "none").removeprefix("sha256:")[:60]
+    name = reference or "none"
+    return name.removeprefix("sha256:")[:12] if name.startswith("sha256:") else name
 
 
 def _file_input(file: File) -> str:
