@@ -11,12 +11,15 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Final
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
 
 from imagematrix.errors import FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.plan import Record
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 MANIFEST: Final = ".generated"
 """In each leaf: the paths we wrote there. What it does not list is never deleted."""
@@ -92,8 +95,9 @@ class Workspace:
         """
         for directory, files in leaves.items():
             folder = self.root / directory
-            yield from (f"{directory}/{file.path}{what}" for file in files if (what := _difference(folder, file)))
-            listed = {file.path for file in files} | {MANIFEST}
+            wanted = (*files, _listing(files))
+            yield from (f"{directory}/{file.path}{what}" for file in wanted if (what := _difference(folder, file)))
+            listed = {file.path for file in wanted}
             extra = (path for path in _paths(folder) if path not in listed)
             yield from (f"{directory}/{path}: is not part of the leaf" for path in extra)
         yield from (f"{directory}: no row of the matrix makes this leaf" for directory in self._leftovers(keep))
@@ -112,15 +116,12 @@ class Workspace:
 
     def _write_leaf(self, directory: str, files: Sequence[File]) -> bool:
         folder = self.root / directory
-        manifest = File(path=MANIFEST, content="".join(f"{file.path}\n" for file in files).encode())
-        # The manifest comes last: a killed run leaves the old one, which still lists what must go.
-        changed = [file for file in (*files, manifest) if _difference(folder, file)]
+        # The listing comes last: a killed run leaves the old one, which still lists what must go.
+        changed = [file for file in (*files, _listing(files)) if _difference(folder, file)]
         obsolete = _manifest(folder) - {file.path for file in files}
-        for file in changed[:-1] if changed and changed[-1] is manifest else changed:
+        self._delete(folder, obsolete)  # first: a file may have become a folder
+        for file in changed:
             self._replace(folder / file.path, file)
-        self._delete(folder, obsolete)
-        if changed and changed[-1] is manifest:
-            self._replace(folder / MANIFEST, manifest)
         return bool(changed or obsolete)
 
     def _leftovers(self, keep: Collection[str]) -> list[str]:
@@ -154,14 +155,13 @@ class Workspace:
     @contextmanager
     def sole_builder(self, *, waiting: Callable[[], None]) -> Iterator[None]:
         """Hold the project's build lock; call `waiting` once if another build has it."""
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
 
         with _telling():
             self._make_state()
             lock = FileLock(self._state / "build.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            is_ours = _taken(lock)
+        if not is_ours:
             waiting()
             lock.acquire()
         try:
@@ -171,21 +171,22 @@ class Workspace:
 
     def log_path(self, name: str) -> Path:
         """Return where the full output of a node goes; the folder exists afterwards."""
-        self._make_state()
+        with _telling():
+            self._make_state()
         return self._state / "logs" / name
 
     def remember(self, record: Record) -> None:
         """Append what was just built to the record; a killed run loses at most the last line."""
         line = json.dumps(asdict(record), separators=(",", ":"))
         with _telling(), (self._state / "built.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+            stream.write("\n" + line)  # not after it: the line before may be half-written
 
     def history(self) -> list[Record]:
         """Return what was built before, oldest first; lines that a killed run left half-written are passed over."""
         path = self._state / "built.jsonl"
         if not path.exists():
             return []
-        with path.open(encoding="utf-8") as stream:
+        with path.open(encoding="utf-8", errors="replace") as stream:
             return [record for line in stream if (record := _record(line))]
 
     def _make_state(self) -> None:
@@ -201,7 +202,7 @@ def _record(line: str) -> Record | None:
         return Record(
             key=Key(values["key"]),
             layer=values["layer"],
-            inputs=values["inputs"],
+            inputs=dict(values["inputs"]),
             rows=tuple(values["rows"]),
             seconds=values["seconds"],
         )
@@ -238,9 +239,26 @@ def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o100)
 
 
+def _listing(files: Sequence[File]) -> File:
+    return File(path=MANIFEST, content="".join(f"{file.path}\n" for file in files).encode())
+
+
 def _manifest(folder: Path) -> set[str]:
+    """Return what a leaf's listing names, but nothing outside the leaf: the listing may come from anywhere."""
     path = folder / MANIFEST
-    return set(path.read_text(encoding="utf-8").split("\n")) - {""} if path.exists() else set()
+    listed = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ()
+    return {name for name in listed if name and not PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
+
+
+def _taken(lock: "FileLock") -> bool:
+    """Take a lock if it is free; return whether it was."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
 
 
 def _difference(folder: Path, file: File) -> str:
@@ -248,7 +266,7 @@ def _difference(folder: Path, file: File) -> str:
     path = folder / file.path
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # also: a file where there was a folder
         return ": is missing"
     if content != file.content:
         return _first_difference(content, file.content)
@@ -258,7 +276,7 @@ def _difference(folder: Path, file: File) -> str:
 
 
 def _first_difference(found: bytes, wanted: bytes) -> str:
-    old, new = found.decode(errors="replace").splitlines(), wanted.decode(errors="replace").splitlines()
+    old, new = found.decode(errors="replace").split("\n"), wanted.decode(errors="replace").split("\n")
     line = next(
         (at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
     )
