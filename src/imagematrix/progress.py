@@ -21,7 +21,8 @@ class Reader:
         self._parse = json.JSONDecoder().raw_decode
         self._pending = ""
         self._announced: set[str] = set()
-        self._partial: dict[str, str] = {}
+        self._partial: dict[str, bytes] = {}
+        """Vertex -> what it has said of a line that is not whole yet."""
 
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Take a chunk; yield the lines it completes."""
@@ -36,7 +37,8 @@ class Reader:
 
     def close(self) -> Iterator[str]:
         """Yield what is left when the program has ended."""
-        yield from (text for text in self._partial.values() if text)
+        for vertex in tuple(self._partial):
+            yield from self._rest(vertex)
         yield from self._pending.splitlines()
         self._pending = ""
 
@@ -51,21 +53,38 @@ class Reader:
         return line, len(line) + len(newline) if newline else 0
 
     def _told(self, document: Mapping[str, Any]) -> Iterator[str]:
-        for vertex in document.get("vertexes") or ():
-            yield from self._vertex(vertex)
+        """Tell what a step said before that it failed, in whatever order its document has them."""
+        vertexes = document.get("vertexes") or ()
+        for vertex in vertexes:
+            yield from self._start(vertex)
         for log in document.get("logs") or ():
-            yield from self._log(log["vertex"], base64.b64decode(log["data"]).decode(errors="replace"))
+            yield from self._log(log["vertex"], base64.b64decode(log.get("data") or ""))
+        for vertex in vertexes:
+            yield from self._end(vertex)
 
-    def _vertex(self, vertex: Mapping[str, Any]) -> Iterator[str]:
-        name = vertex["name"]
+    def _start(self, vertex: Mapping[str, Any]) -> Iterator[str]:
+        name = vertex.get("name", "")
         if vertex.get("started") and vertex["digest"] not in self._announced and not name.startswith(_HIDDEN):
             self._announced.add(vertex["digest"])
             yield f"# {name}"
+
+    def _end(self, vertex: Mapping[str, Any]) -> Iterator[str]:
+        if vertex.get("completed"):
+            yield from self._rest(vertex["digest"])
         if vertex.get("error"):
             yield f"ERROR: {vertex['error']}"
 
-    def _log(self, vertex: str, text: str) -> Iterator[str]:
-        """Put chunks together to lines; of a line redrawn with carriage returns the last state counts."""
-        *whole, rest = (self._partial.get(vertex, "") + text).split("\n")
-        self._partial[vertex] = rest
-        yield from (line.rstrip("\r").rpartition("\r")[2] for line in whole)
+    def _log(self, vertex: str, data: bytes) -> Iterator[str]:
+        """Put chunks together to lines; a chunk may end within a character."""
+        *whole, self._partial[vertex] = (self._partial.get(vertex, b"") + data).split(b"\n")
+        yield from map(_line, whole)
+
+    def _rest(self, vertex: str) -> Iterator[str]:
+        rest = self._partial.pop(vertex, b"")
+        if rest:
+            yield _line(rest)
+
+
+def _line(data: bytes) -> str:
+    """Return a line as text; of one redrawn with carriage returns the last state counts."""
+    return data.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
