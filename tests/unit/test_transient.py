@@ -1,0 +1,93 @@
+"""Which failures pass by themselves: messages as they were really seen."""
+
+import pytest
+
+from imagematrix.transient import is_transient
+
+PASSES = {
+    "engine: a race of its own": "ERROR: failed to solve: failed to get dead record x1y2: no such job x1y2: not found",
+    "engine: another": "ERROR: failed to solve: inconsistent graph state in edge",
+    "engine: gone for a moment": 'ERROR: rpc error: code = Unavailable desc = connection error: desc = "transport',
+    "engine: a registry that is full": "ERROR: failed to copy: httpReadSeeker: failed open: unexpected status code 503",
+    "engine: a registry's limit": "toomanyrequests: You have reached your pull rate limit.",
+    "engine: a registry too far": "failed to do request: Head: net/http: TLS handshake timeout",
+    "engine: names": "dial tcp: lookup registry.example.com on 127.0.0.53:53: server misbehaving",
+    "apt: names": "Err:1 http://deb.example.com bookworm InRelease\n  Temporary failure resolving 'deb.example.com'",
+    "apt: a server's fault": "E: Failed to fetch http://deb.example.com/x.deb  503  Service Unavailable [IP: 10.0.0.1]",
+    "apt: a mirror half-way through its update": (
+        "E: Failed to fetch http://deb.example.com/Packages.xz  File has unexpected size (1 != 2). "
+        "Mirror sync in progress? [IP: 10.0.0.1 80]"
+    ),
+    "apt: the same, found by its hash": "E: Failed to fetch http://deb.example.com/Packages.xz  Hash Sum mismatch",
+    "apt: a connection": "E: Failed to fetch http://deb.example.com/x.deb  Connection failed [IP: 10.0.0.1 80]",
+    "curl": "curl: (28) Operation timed out after 30001 milliseconds with 0 bytes received",
+    "curl: names": "curl: (6) Could not resolve host: example.com",
+    "pip: a timeout": (
+        "pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPSConnectionPool(host='files.example.com', port=443): "
+        "Read timed out."
+    ),
+    "pip: cut short": "ERROR: ('Connection broken: IncompleteRead(1 bytes read)', IncompleteRead(1 bytes read))",
+    "pip: after its last retry it takes an index that it cannot reach for an empty one": (
+        "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection "
+        "broken by 'NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused')': "
+        "/simple/uv/\n"
+        "ERROR: Could not find a version that satisfies the requirement uv==0.13.9 (from versions: none)\n"
+        "ERROR: No matching distribution found for uv==0.13.9"
+    ),
+    "uv: a request": "error: Failed to fetch: `https://pypi.example.com/torch/`\n  Caused by: error sending request",
+    "uv: a body": "error: Failed to download `torch==2.3.0`\n  Caused by: error decoding response body",
+    "uv: a limit": "  Caused by: HTTP status client error (429 Too Many Requests) for url (https://pypi.example.com/)",
+    "uv: a server's fault": "  Caused by: HTTP status server error (502 Bad Gateway) for url (https://pypi.example.com/)",
+}
+STAYS = {
+    "uv: no such version": (
+        "  x No solution found when resolving dependencies:\n  Because there is no version of torch==99 ..."
+    ),
+    "uv: no such package": "  Because nosuchpackage was not found in the package registry and you require it",
+    "pip: no such version": (
+        "ERROR: Could not find a version that satisfies the requirement torch==99 (from versions: 2.3.0, 2.4.1)\n"
+        "ERROR: No matching distribution found for torch==99"
+    ),
+    "pip: no such package, and a connection that was mended by a retry": (
+        "WARNING: Retrying (Retry(total=4, connect=None, read=None, redirect=None, status=None)) after connection "
+        "broken by 'ReadTimeoutError(\"Read timed out.\")': /simple/nosuch/\n"
+        "ERROR: No matching distribution found for nosuch"
+    ),
+    "pip: a wrong hash": "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+    "uv: a wrong hash": "  Caused by: Hash mismatch for `torch==2.3.0`",
+    "apt: no such package": "E: Unable to locate package nosuchpackage",
+    "apt: a package that is gone": "E: Failed to fetch http://deb.example.com/x.deb  404  Not Found [IP: 10.0.0.1 80]",
+    "uv: gone": "  Caused by: HTTP status client error (404 Not Found) for url (https://pypi.example.com/simple/x/)",
+    "engine: no such image": "ERROR: failed to solve: nosuch:1: failed to resolve source metadata: nosuch:1: not found",
+    "engine: a Dockerfile": "ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: RUM",
+    "engine: a full disk": "ERROR: failed to solve: write /var/lib/x: no space left on device: unexpected EOF",
+    "a full disk, and what it broke": "OSError: [Errno 28] No space left on device\nerror: unexpected EOF",
+    "a compiler": "gcc: error: unrecognized command-line option '-mfoo'\nerror: command '/usr/bin/gcc' failed",
+    "a test": "AssertionError: 3.11 != 3.10",
+    "a script": 'ERROR: process "/bin/sh -c false" did not complete successfully: exit code: 1',
+    "a number that looks like a status": "Successfully installed 503 packages in error-free 502 seconds",
+}
+
+
+@pytest.mark.parametrize("output", PASSES.values(), ids=PASSES)
+def test_what_passes(output: str) -> None:
+    """Is worth another try, whatever was said before it."""
+    assert is_transient(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
+
+
+@pytest.mark.parametrize("output", STAYS.values(), ids=STAYS)
+def test_what_stays(output: str) -> None:
+    """Costs no second try."""
+    assert not is_transient(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
+
+
+def test_a_missing_package_decides() -> None:
+    """Also where something else failed on the way, and whatever the exit code."""
+    assert not is_transient(1, f"{PASSES['curl']}\n{STAYS['apt: no such package']}")
+    assert not is_transient(100, STAYS["apt: no such package"])
+
+
+def test_the_engines_own_error() -> None:
+    """Buildx ends with 100 when the engine, not the build, is at fault."""
+    assert is_transient(100, "ERROR: something of the engine's own")
+    assert not is_transient(1, "ERROR: something of the engine's own")
