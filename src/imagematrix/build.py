@@ -11,10 +11,10 @@ from types import FrameType
 
 from imagematrix import builder, lock, report, schedule, site
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
-from imagematrix.model import Key, Outcome, Plan, Row, Status, Step, Verdict
+from imagematrix.model import Attempt, Key, Outcome, Plan, Row, Status, Step, Verdict
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
-from imagematrix.report import ImageFact, RunReport
+from imagematrix.report import ImageFact, Progress, RunReport
 from imagematrix.shell import Shell
 from imagematrix.workspace import Workspace
 
@@ -48,7 +48,7 @@ def run(
     options: Options,
     *,
     engine: Engine,
-    listen: Callable[[Plan], schedule.Listener],
+    listen: Callable[[Plan], Progress],
     waiting: Callable[[], None],
 ) -> Result:
     """Build the selected rows on an engine.
@@ -61,7 +61,7 @@ def run(
         if options.fresh:
             project = _refresh(project, started)
         plan = _decide(project, rows, engine)
-        outcomes = _act(project, plan, options, engine=engine, listener=listen(plan), stop=stop)
+        outcomes = _act(project, plan, options, engine=engine, listen=listen, stop=stop)
         images = nodes(engine.images())
         facts = _name_leaves(engine, plan, images)
     made = report.make(plan, outcomes, facts, started=started, seconds=time.monotonic() - clock)
@@ -87,30 +87,42 @@ def _act(
     options: Options,
     *,
     engine: Engine,
-    listener: schedule.Listener,
+    listen: Callable[[Plan], Progress],
     stop: threading.Event,
 ) -> tuple[Outcome, ...]:
-    remembering = _Remembering(listener, project.workspace, engine, plan)
     if not any(step.verdict is Verdict.BUILD for step in plan.steps):
         return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
     where = site.discover(project.matrix.site, root=project.workspace.root)
-    with builder.ready(
-        engine=engine,
-        shell=Shell(),
-        where=where,
-        lock=project.lock,
-        platform=project.matrix.platform,
-        workspace=project.workspace,
-    ) as executor:
+    with (
+        listen(plan) as progress,
+        builder.ready(
+            engine=engine,
+            shell=Shell(),
+            where=where,
+            lock=project.lock,
+            platform=project.matrix.platform,
+            workspace=project.workspace,
+            names=_names(plan),
+            said=progress.output,
+        ) as executor,
+    ):
         return schedule.run(
             plan,
             executor,
-            remembering,
+            _Remembering(progress, project.workspace),
             jobs=options.jobs,
             retries=options.retries,
             fail_fast=options.fail_fast,
             stop=stop,
         )
+
+
+def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:
+    """Return the image names of the leaves that end in a node."""
+    names: dict[Key, list[str]] = {}
+    for row, tip in plan.tips.items():
+        names.setdefault(tip, []).append(plan.rows[row].image)
+    return names
 
 
 def _name_leaves(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
@@ -127,27 +139,21 @@ def _name_leaves(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) 
 
 
 class _Remembering:
-    """A listener that records and names each node the moment it is built, so that a killed run loses nothing."""
+    """A listener that records each node the moment it is built, so that a killed run loses nothing."""
 
-    def __init__(self, listener: schedule.Listener, workspace: Workspace, engine: Engine, plan: Plan) -> None:
+    def __init__(self, listener: schedule.Listener, workspace: Workspace) -> None:
         self._next = listener
         self._workspace = workspace
-        self._engine = engine
-        self._rows: dict[Key, list[Row]] = {}
-        for name, tip in plan.tips.items():
-            self._rows.setdefault(tip, []).append(plan.rows[name])
 
     def started(self, step: Step) -> None:
         self._next.started(step)
 
-    def retried(self, step: Step, attempt: schedule.Attempt, number: int, wait_seconds: float) -> None:
+    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
         self._next.retried(step, attempt, number, wait_seconds)
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         if outcome.status is Status.BUILT:
             node = step.node
-            for row in self._rows.get(node.key, ()):
-                self._engine.tag(node_ref(node.key), row.image)
             self._workspace.remember(
                 Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
             )

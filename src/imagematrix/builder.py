@@ -1,9 +1,10 @@
 """Builds one node on the engine: the executor of a plan. Everything it does was decided before."""
 
+import functools
 import re
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final, TextIO
 from imagematrix import buildx, site
 from imagematrix.engine import Engine, buildx_command, docker_command, node_ref
 from imagematrix.errors import NoEngineError
-from imagematrix.model import BASE_LAYER, Attempt, Lock, Node, Site, Step
+from imagematrix.model import BASE_LAYER, Attempt, Key, Lock, Node, Site, Step
 from imagematrix.progress import Reader
 from imagematrix.shell import Shell
 from imagematrix.transient import is_transient
@@ -39,15 +40,21 @@ class Builder:
     docker: str
     secrets: Mapping[str, str]
     revision: str
+    names: Mapping[Key, Sequence[str]]
+    """What else a node's image is called: the leaves that end in it."""
+    said: Callable[[Key, str], None]
+    """Told each line a build prints, from the thread that builds."""
 
     def build(self, step: Step) -> Attempt:
         """Try once to build a step's node. Raises nothing that a build can cause."""
         node = step.node
         path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
         with path.open("a", encoding="utf-8") as stream:
-            log = _Log(stream)
+            log = _Log(stream, functools.partial(self.said, node.key))
             code = self._bootstrap(node, log) if node.layer == BASE_LAYER else self._solve(node, log)
         if code == 0:
+            for name in self.names.get(node.key, ()):
+                self.engine.tag(node_ref(node.key), name)
             return Attempt(ok=True, log=self._shown(path))
         return Attempt(
             ok=False,
@@ -100,7 +107,15 @@ class Builder:
 
 @contextmanager
 def ready(
-    *, engine: Engine, shell: Shell, where: Site, lock: Lock, platform: str, workspace: Workspace
+    *,
+    engine: Engine,
+    shell: Shell,
+    where: Site,
+    lock: Lock,
+    platform: str,
+    workspace: Workspace,
+    names: Mapping[Key, Sequence[str]],
+    said: Callable[[Key, str], None],
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
 
@@ -120,6 +135,8 @@ def ready(
             docker=docker_command(engine),
             secrets=_secrets(where, Path(folder)),
             revision=_revision(shell, workspace.root),
+            names=names,
+            said=said,
         )
 
 
@@ -152,7 +169,8 @@ def _revision(shell: Shell, root: Path) -> str:
 class _Log:
     """The full output of a node in a file, its last lines in memory."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, said: Callable[[str], None]) -> None:
+        self._tell = said
         self._stream = stream
         self._reader = Reader()
         self._last: deque[str] = deque(maxlen=_JUDGED_LINES)
@@ -180,6 +198,7 @@ class _Log:
 
     def _take(self, line: str) -> None:
         self._stream.write(line + "\n")
+        self._tell(line)
         self._last.append(line)
         if self._error:
             return  # what follows repeats the Dockerfile and the error

@@ -146,6 +146,7 @@ def _client(environment: Mapping[str, str]) -> "DockerClient":
     import requests
     from docker.errors import DockerException
 
+    client = None
     try:
         client = docker.from_env(
             version=_API_VERSION,
@@ -157,6 +158,8 @@ def _client(environment: Mapping[str, str]) -> "DockerClient":
         client.api.trust_env = False
         client.ping()
     except (DockerException, requests.RequestException, OSError) as error:
+        if client:
+            client.close()
         place = environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "docker's default socket"
         raise NoEngineError(f"{place}: {_root_cause(error)}") from error
     return client

@@ -58,7 +58,7 @@ class Row:
     base: Base
     tag: str
     axes: Mapping[str, str]
-    """Axis -> value, in the order the family declares its axes."""
+    """Axis -> value, sorted by axis; always with the `base`."""
     values: Mapping[str, str]
     """What templates may use: the axes and all facts that follow from them."""
     image: str

@@ -23,12 +23,12 @@ _P = ParamSpec("_P")
 
 _MATRIX: Final = "matrix.toml"
 _FILE_HELP: Final = {"file": "Another matrix file than ./matrix.toml; its directory is the project's root."}
-_SELECT_HELP: Final = {
-    "matrix": "All rows of the matrix.",
+_ROWS_HELP: Final = {
     "only": "Rows whose family:tag matches this glob; may be given again.",
     "group": "Rows of this group; may be given again.",
     **_FILE_HELP,
 }
+_SELECT_HELP: Final = {"matrix": "All rows of the matrix.", **_ROWS_HELP}
 _JSON_HELP: Final = {"json": "Print JSON for programs instead of text for people."}
 
 
@@ -49,17 +49,23 @@ def _told(body: Callable[_P, None]) -> Callable[_P, None]:
     return wrapped
 
 
-@task(iterable=["only", "group"], help={**_SELECT_HELP, **_JSON_HELP}, auto_shortflags=False)
+@task(iterable=["only", "group"], help={**_ROWS_HELP, **_JSON_HELP}, auto_shortflags=False)
 @_told
-def list_(_: Context, only: Sequence[str] = (), group: Sequence[str] = (), json: bool = False, file: str = "") -> None:
+def list_(
+    _: Context,
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    json: bool = False,
+    file: str = "",
+) -> None:
     """List the rows of the matrix and the state of each: built, stale or missing."""
     from imagematrix import project as projects
-    from imagematrix import views
+    from imagematrix.report import rows
 
     project = _open(file)
-    rows = project.rows(_selection(only, group))
-    states = projects.states(project.dag(project.leaves(rows)), _images_or_none())
-    print(views.rows_json(states) if json else views.rows_text(states))
+    leaves = project.leaves(project.rows(_selection(only, group)))
+    states = projects.states(project.dag(leaves), _images_or_none())
+    print(rows.rows_json(states) if json else rows.rows_text(states))
 
 
 @task(help=_FILE_HELP, auto_shortflags=False)
@@ -101,20 +107,20 @@ def render(_: Context, check: bool = False, file: str = "") -> None:
 def plan(
     _: Context,
     matrix: bool = False,
-    only: Sequence[str] = (),
-    group: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
     why: str = "",
     json: bool = False,
     file: str = "",
 ) -> None:
     """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
-    from imagematrix import views
+    from imagematrix.report import plan_json, plan_text, why as reasons
 
     made = _plan(_open(file), _selection(only, group))
     if why:
-        print(views.explanation(made, why))
+        print(reasons.explanation(made, why))
     else:
-        print(views.plan_json(made) if json else views.plan_text(made))
+        print(plan_json(made) if json else plan_text(made), end="")
 
 
 @task(
@@ -133,8 +139,8 @@ def plan(
 def build(
     _: Context,
     matrix: bool = False,
-    only: Sequence[str] = (),
-    group: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
     jobs: str = "",
     retries: str = "2",
     fail_fast: bool = False,
@@ -166,7 +172,7 @@ def build(
     )
     if report:
         project.workspace.write(Path(report).absolute() / "report.json", reports.to_json(result.report))
-    print(reports.summary(result.report))
+    print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
     if not result.good:
@@ -182,8 +188,8 @@ def build(
 def graph(
     _: Context,
     matrix: bool = False,
-    only: Sequence[str] = (),
-    group: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
     out: str = "graph.svg",
     file: str = "",
 ) -> None:
@@ -211,10 +217,10 @@ def _nearest_matrix() -> str:
     return str(next((path for path in found if path.exists()), here / _MATRIX))
 
 
-def _selection(only: Sequence[str], group: Sequence[str]) -> "Selection":
+def _selection(only: Sequence[str] | None, group: Sequence[str] | None) -> "Selection":
     from imagematrix.project import Selection
 
-    return Selection(only=tuple(only), groups=tuple(group))
+    return Selection(only=tuple(only or ()), groups=tuple(group or ()))
 
 
 def _plan(project: "Project", selection: "Selection") -> "Plan":

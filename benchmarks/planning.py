@@ -1,0 +1,80 @@
+"""Measures planning: matrix text -> rows -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
+
+Run `python benchmarks/planning.py` in the project's environment: a line for 10,000 and one for 100,000 rows, each
+measured in a process of its own. The grid has five layers and shares nodes as a real one does: few systems,
+some Pythons, many framework versions.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from imagematrix.project import Selection, open_project
+
+SIZES: Final = (10_000, 100_000)
+_LAYERS: Final = {
+    "system": "RUN --mount=type=secret,id=apt echo {{ os }}\nCOPY system/etc /etc\n",
+    "python": "RUN --mount=type=secret,id=pip echo python {{ python }}\n",
+    "torch": "RUN --mount=type=bind,source=torch/requirements.txt,target=/r --mount=type=secret,id=uv uv pip install -r /r\n",
+    "notebook": "RUN --mount=type=secret,id=uv uv pip install jupyterlab=={{ jupyter }}\n",
+    "boot": "COPY --link init/ /init/\n",
+}
+_BASES: Final = 10
+_PYTHONS: Final = 5
+_JUPYTERS: Final = 4
+
+
+def make_project(root: Path, rows: int) -> Path:
+    """Write a project of so many rows; return its matrix file."""
+    for layer, template in _LAYERS.items():
+        folder = root / "common" / "layers" / layer
+        (folder / "files").mkdir(parents=True)
+        (folder / "Dockerfile.j2").write_text(template)
+    (root / "common/layers/system/files/etc").mkdir()
+    (root / "common/layers/system/files/etc/motd").write_text("hello\n")
+    (root / "common/layers/torch/files/requirements.txt.j2").write_text("torch=={{ torch }}\ntorchvision=={{ vision }}\n")
+    (root / "common/init/boot").mkdir(parents=True)
+    (root / "common/init/boot/boot.sh").write_text("#!/bin/sh\n" + "# boot\n" * 300)
+    file = root / "matrix.toml"
+    file.write_text(_matrix(rows))
+    return file
+
+
+def _matrix(rows: int) -> str:
+    torches = [f"2.{index // 10}.{index % 10}" for index in range(rows // (_BASES * _PYTHONS * _JUPYTERS))]
+    bases = [f'[bases.cuda{index}]\nimage = "nvidia/cuda:12.{index}"\nos = "ubuntu{index}"\n' for index in range(_BASES)]
+    facts = [f'[facts.torch."{torch}"]\nvision = "0.{torch}"\n' for torch in torches]
+    axes = {
+        "base": [f"cuda{index}" for index in range(_BASES)],
+        "python": [f"3.{index}" for index in range(_PYTHONS)],
+        "torch": torches,
+        "jupyter": [f"4.{index}" for index in range(_JUPYTERS)],
+    }
+    family = f'[families.pytorch]\nlayers = {list(_LAYERS)}\ntag = "{{torch}}-python{{python}}-jupyter{{jupyter}}-{{base}}"\n'
+    lines = [f"{axis} = {values}" for axis, values in axes.items()]
+    return "\n".join(["schema = 1", *bases, family, "[families.pytorch.axes]", *lines, *facts, ""])
+
+
+def measure(rows: int) -> str:
+    """Plan a grid of so many rows; return a line of results: seconds, peak memory of the process."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = make_project(Path(folder), rows)
+        begun = time.perf_counter()
+        project = open_project(str(file))
+        plan = project.plan(project.dag(project.leaves(project.rows(Selection()))), ())
+        seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    made = f"{len(plan.tips):>7} rows {len(plan.steps):>7} nodes"
+    return f"{made} {seconds:6.2f} s {seconds / len(plan.tips) * 1e6:5.0f} us/row {peak:6.0f} MB"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(measure(int(sys.argv[1])))
+    else:
+        for size in SIZES:
+            subprocess.run([sys.executable, __file__, str(size)], check=True)

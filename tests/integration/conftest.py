@@ -1,0 +1,48 @@
+"""A real engine, and small monorepos to build on it."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imagematrix.engine import Engine, connect
+from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The engine that builds would use. No engine is a failure, never a skip."""
+    found = connect()
+    yield found
+    found._client.close()
+
+
+@pytest.fixture
+def monorepo(tmp_path: Path, engine: Engine) -> Iterator[Monorepo]:
+    salt = uuid.uuid4().hex[:12]
+    made = Monorepo(root=tmp_path, family=f"it{salt}", engine=engine)
+    (tmp_path / "matrix.toml").write_text(MATRIX.format(family=made.family))
+    for layer, template in LAYERS.items():
+        folder = tmp_path / "common/layers" / layer
+        folder.mkdir(parents=True)
+        (folder / "Dockerfile.j2").write_text(template.format(salt=salt))
+    (tmp_path / "common/layers/app/files").mkdir()
+    (tmp_path / "common/layers/app/files/version.txt.j2").write_text("{{ app }}\n")
+    (tmp_path / "common/init").mkdir()
+    (tmp_path / "common/init/hello.sh").write_text("#!/bin/sh\necho hello\n")
+    # The repository's own script: the base is the very node that the quickstart grid has.
+    shutil.copytree(REPOSITORY / "common/bootstrap", tmp_path / "common/bootstrap")
+    yield made
+    _remove_images(made)
+
+
+def _remove_images(monorepo: Monorepo) -> None:
+    record = monorepo.root / ".imagematrix/built.jsonl"
+    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    names = [f"imagematrix/node:{line['key']}" for line in reversed(lines) if line["layer"] != "base"]
+    leaves = [name for image in monorepo.engine.images() for name in image.names if name.startswith(monorepo.family)]
+    for name in (*leaves, *names):
+        monorepo.client.images.remove(name, force=True)

@@ -1,0 +1,109 @@
+"""A small monorepo of a test's own, and what its commands said."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagematrix.engine import Engine
+
+REPOSITORY = Path(__file__).parents[2]
+
+MATRIX = """\
+schema = 1
+
+[bases.debian12]
+bootstrap = "bookworm"
+os = "debian12"
+
+[families.{family}]
+layers = ["tools", "app", "boot"]
+tag = "{{tools}}-{{app}}"
+groups = ["small"]
+
+[families.{family}.axes]
+base = ["debian12"]
+tools = ["1.0"]
+app = ["1.1", "1.2", "1.3"]
+"""
+
+LAYERS = {
+    "tools": "RUN echo {salt} {{{{ tools }}}} > /tools.txt\n",
+    "app": "COPY app/version.txt /app.txt\nRUN cat /tools.txt /app.txt > /both.txt\n",
+    "boot": 'COPY --link init/ /init/\nCMD ["cat", "/both.txt"]\n',
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a finished command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Monorepo:
+    """A project of its own in a temporary folder: its nodes are nobody else's but for the base."""
+
+    root: Path
+    family: str
+    engine: Engine
+
+    def run(self, *words: str, env: Mapping[str, str] | None = None) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "imagematrix", *words],
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "imagematrix", *words],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def build(self, *words: str) -> tuple[Done, Any]:
+        """Build everything; return what was printed, and the report."""
+        folder = self.root / "report"
+        shutil.rmtree(folder, ignore_errors=True)
+        done = self.run("build", "--matrix", "--report", str(folder), *words)
+        return done, json.loads((folder / "report.json").read_text()) if folder.exists() else None
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def output(self, image: str, *command: str) -> str:
+        """Run an image to its end; return what it printed."""
+        return str(self.client.containers.run(image, list(command) or None, remove=True, network_mode="none").decode())
+
+    @property
+    def client(self) -> Any:
+        return self.engine._client
+
+
+def outcomes(report: Any) -> dict[str, list[str]]:
+    """Return the outcomes of a report's nodes by layer."""
+    found: dict[str, list[str]] = {}
+    for node in report["nodes"]:
+        found.setdefault(node["layer"], []).append(node["outcome"])
+    return found
