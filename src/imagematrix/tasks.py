@@ -114,7 +114,8 @@ def plan(
     file: str = "",
 ) -> None:
     """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
-    from imagematrix.report import plan_json, plan_text, why as reasons
+    from imagematrix.report import plan_json, plan_text
+    from imagematrix.report import why as reasons
 
     made = _plan(_open(file), _selection(only, group))
     if why:

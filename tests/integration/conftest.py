@@ -1,15 +1,16 @@
 """A real engine, and small monorepos to build on it."""
 
-import json
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from imagematrix.engine import Engine, connect
 from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo
+
+from imagematrix.engine import Engine, connect, node_ref
+from imagematrix.model import BASE_LAYER
+from imagematrix.workspace import Workspace
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +41,8 @@ def monorepo(tmp_path: Path, engine: Engine) -> Iterator[Monorepo]:
 
 
 def _remove_images(monorepo: Monorepo) -> None:
-    record = monorepo.root / ".imagematrix/built.jsonl"
-    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-    names = [f"imagematrix/node:{line['key']}" for line in reversed(lines) if line["layer"] != "base"]
+    records = Workspace(monorepo.root / "matrix.toml").history()
+    names = [node_ref(record.key) for record in reversed(records) if record.layer != BASE_LAYER]
     leaves = [name for image in monorepo.engine.images() for name in image.names if name.startswith(monorepo.family)]
     for name in (*leaves, *names):
         monorepo.client.images.remove(name, force=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from imagematrix.locate import KeyPath, locate
+from imagematrix.text.locate import KeyPath, locate
 
 EVERYTHING = r'''# a comment with [brackets] and = signs
 title = "a \"quoted\" [title] # no comment"   # a comment

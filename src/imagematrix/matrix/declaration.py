@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import family, names
-from imagematrix.facts import Fact, Pair
-from imagematrix.grid import Declared
+from imagematrix.matrix import family
+from imagematrix.matrix.facts import Fact, Pair
+from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Site
-from imagematrix.shape import Mistakes, Table, check_variables
+from imagematrix.text import names
+from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from imagematrix import names
 from imagematrix.errors import did_you_mean
-from imagematrix.exclusion import Exclude
-from imagematrix.grid import Declared, HandRow
-from imagematrix.locate import KeyPath
+from imagematrix.matrix.exclusion import Exclude
+from imagematrix.matrix.grid import Declared, HandRow
 from imagematrix.model import BASE_LAYER, Base, Family
-from imagematrix.shape import Mistakes, Table, check_variables
+from imagematrix.text import names
+from imagematrix.text.locate import KeyPath
+from imagematrix.text.shape import Mistakes, Table, check_variables
 
 _LAYER_RULE: Final = "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, scratch are taken"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import names
 from imagematrix.errors import did_you_mean
-from imagematrix.grid import Cell, Grid
+from imagematrix.matrix.grid import Cell, Grid
 from imagematrix.model import Base, Row
-from imagematrix.shape import Mistakes
+from imagematrix.text import names
+from imagematrix.text.shape import Mistakes
 
 _NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NOT_IN_TAGS: Final = re.compile(r"[^A-Za-z0-9_.-]")

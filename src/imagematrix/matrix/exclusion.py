@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imagematrix.errors import did_you_mean
-from imagematrix.locate import KeyPath
-from imagematrix.shape import Mistakes
+from imagematrix.text.locate import KeyPath
+from imagematrix.text.shape import Mistakes
 
 _COMPARISON: Final = re.compile(r"\s*(?:[<>]|[=!~]=)")
 _SHOWN: Final = 12

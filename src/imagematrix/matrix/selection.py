@@ -1,59 +1,16 @@
-"""TOML text in, the matrix out: every row proven well-formed, or all that is wrong told at once."""
+"""Patterns and groups in, the rows they mean out."""
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import translate
 from itertools import islice
 from typing import Final
 
-from imagematrix import declaration, tagging, toml_text
 from imagematrix.errors import FlagError, did_you_mean
-from imagematrix.facts import Consequences, Facts
-from imagematrix.grid import Grid
-from imagematrix.model import Matrix, Row
-from imagematrix.shape import Mistakes, Table
+from imagematrix.model import Row
 
 _COMPARED_NAMES: Final = 2000  # difflib takes a second for tens of thousands
-
-
-def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> Matrix:
-    """Return the matrix a text declares; raise InputError with all of its problems.
-
-    `layers` names the folders of common/layers, each with whether it holds a Dockerfile.j2.
-    """
-    text = text.removeprefix("\ufeff")
-    mistakes = Mistakes()
-    document = Table(toml_text.read(text, file=file), (), mistakes)
-    if not declaration.has_schema(document):
-        mistakes.raise_any(text, file=file)
-    declared = declaration.read(document, layers=layers, mistakes=mistakes)
-    rows = _rows(declared, mistakes)
-    mistakes.raise_any(text, file=file)
-    return Matrix(
-        rows=tuple(sorted(rows, key=lambda row: row.name)),
-        bases=declared.bases,
-        families={family.family.name: family.family for family in declared.families},
-        registry=declared.registry,
-        platform=declared.platform,
-        site=declared.site,
-    )
-
-
-def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:
-    facts = Facts(declared.facts, declared.bases, mistakes)
-    found: list[Row] = []
-    used: set[Consequences] = set()
-    is_whole = declared.whole
-    for family in declared.families:
-        grid = Grid(family, facts, mistakes)
-        cells = grid.cells()
-        used |= grid.used(cells)
-        is_whole = is_whole and bool(cells)
-        found += tagging.rows(grid, cells, bases=declared.bases, registry=declared.registry, mistakes=mistakes)
-    if is_whole and declared.families:
-        facts.note_unused(used)
-    return found
 
 
 def select(rows: Sequence[Row], *, only: Sequence[str] = (), groups: Sequence[str] = ()) -> tuple[Row, ...]:

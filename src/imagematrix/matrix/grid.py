@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, product
 
-from imagematrix.exclusion import Exclude, Exclusion, exclusions
-from imagematrix.facts import AGREE, Consequences, Facts, clash
-from imagematrix.locate import KeyPath
+from imagematrix.matrix.exclusion import Exclude, Exclusion, exclusions
+from imagematrix.matrix.facts import AGREE, Consequences, Facts, clash
 from imagematrix.model import Family
-from imagematrix.shape import Mistakes
+from imagematrix.text.locate import KeyPath
+from imagematrix.text.shape import Mistakes
 
 Combination = tuple[Consequences, ...]
 """One value for each axis, in the order of the axes' names."""

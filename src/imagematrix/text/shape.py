@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import names
 from imagematrix.errors import InputError, Problem, did_you_mean
-from imagematrix.locate import KeyPath, locate
+from imagematrix.text import names
+from imagematrix.text.locate import KeyPath, locate
 
 QUOTE_IT: Final = "versions are strings, put it in quotes: without them 3.10 is the number 3.1"
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.errors import did_you_mean
-from imagematrix.locate import KeyPath
 from imagematrix.model import Base
-from imagematrix.shape import Mistakes
+from imagematrix.text.locate import KeyPath
+from imagematrix.text.shape import Mistakes
 
 Pair = tuple[str, str]
 """An axis or fact and one value of it."""

@@ -1,0 +1,162 @@
+"""Command lines and build contexts: exactly what the engine is asked for."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from imagematrix import buildx
+from imagematrix.model import Node, Site
+from tests import projects
+from tests.projects import FILES, PLAIN, PYTORCH
+
+CUDA = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
+
+
+def nodes(root: Path, row: str, lock: str = "") -> Mapping[str, Node]:
+    """Return layer -> node of one row."""
+    dag = projects.dag(projects.project(root, lock=lock), row)
+    return {node.layer: node for node in dag.order()}
+
+
+def argv(
+    node: Node,
+    *,
+    site: Site | None = None,
+    secrets: Mapping[str, str] | None = None,
+    epoch: str = "",
+    labels: Mapping[str, str] | None = None,
+) -> list[str]:
+    made = buildx.argv(
+        node,
+        program="/bin/buildx",
+        site=site or Site(),
+        platform="linux/amd64",
+        secrets=secrets or {},
+        epoch=epoch,
+        labels=labels or {},
+    )
+    return list(made)
+
+
+def command(node: Node, *options: str) -> list[str]:
+    """Return what every command has in common, and the options of this one."""
+    return [
+        *("/bin/buildx", "build", "--progress", "rawjson", "--provenance", "false", "--platform", "linux/amd64"),
+        *("--target", node.layer, "--tag", f"imagematrix/node:{node.key}"),
+        *options,
+        "-",
+    ]
+
+
+def labelled(node: Node) -> tuple[str, ...]:
+    return ("--label", f"imagematrix.key={node.key}", "--label", f"imagematrix.layer={node.layer}")
+
+
+def test_first_stage_on_a_pulled_base(tmp_path: Path) -> None:
+    """The base is what the Dockerfile says."""
+    node = nodes(tmp_path, PYTORCH)["system"]
+    assert argv(node) == command(node, *labelled(node))
+
+
+def test_first_stage_on_a_locked_base(tmp_path: Path) -> None:
+    """The base is the one whose digest the key has, wherever its tag points by now."""
+    node = nodes(tmp_path, PYTORCH, lock=projects.lock(cuda="a"))["system"]
+    base = ("--build-arg", f"BASE_IMAGE={CUDA}@sha256:{'a' * 64}")
+    assert argv(node) == command(node, *base, *labelled(node))
+
+
+def test_first_stage_on_a_bootstrapped_base(tmp_path: Path) -> None:
+    """The base is the node below."""
+    row = nodes(tmp_path, PLAIN)
+    base = ("--build-arg", f"BASE_IMAGE=imagematrix/node:{row['base'].key}")
+    assert argv(row["system"]) == command(row["system"], *base, *labelled(row["system"]))
+
+
+def test_a_stage_in_the_middle(tmp_path: Path) -> None:
+    """The stage below is replaced by the image of its node."""
+    row = nodes(tmp_path, PYTORCH)
+    context = ("--build-context", f"python=docker-image://imagematrix/node:{row['python'].key}")
+    assert argv(row["torch"]) == command(row["torch"], *context, *labelled(row["torch"]))
+
+
+def test_everything_that_a_site_adds(tmp_path: Path) -> None:
+    """Secrets, proxies, wheels, network and the epoch: as build-time things, none of them in the image."""
+    row = nodes(tmp_path, PYTORCH)
+    site = Site(wheelhouse="/srv/wheels", network="host", proxies={"https_proxy": "http://proxy.example.com:3128"})
+    made = argv(
+        row["torch"],
+        site=site,
+        secrets={"ca": "/etc/ca.pem", "uv": "/run/uv.toml"},
+        epoch="2026-11-22T00:00:00Z",
+        labels={"org.opencontainers.image.revision": "abc"},
+    )
+    assert made == command(
+        row["torch"],
+        *("--build-context", f"python=docker-image://imagematrix/node:{row['python'].key}"),
+        *labelled(row["torch"]),
+        *("--label", "org.opencontainers.image.revision=abc"),
+        *("--build-arg", "EPOCH=2026-11-22T00:00:00Z"),
+        *("--secret", "id=ca,src=/etc/ca.pem", "--secret", "id=uv,src=/run/uv.toml"),
+        *("--build-arg", "https_proxy=http://proxy.example.com:3128"),
+        *("--build-context", "wheelhouse=/srv/wheels", "--network", "host"),
+    )
+
+
+def test_the_epoch_is_for_stages_that_install(tmp_path: Path) -> None:
+    """To others it would be a change that their key does not know."""
+    node = nodes(tmp_path, PYTORCH)["python"]
+    assert not [word for word in argv(node, epoch="1") if "EPOCH" in word]
+
+
+def test_making_a_base(tmp_path: Path) -> None:
+    """With the script that its leaves carry: suite, name, labels."""
+    node = nodes(tmp_path, PLAIN)["base"]
+    assert buildx.bootstrap_argv(node, script="/tmp/s/bootstrap.sh") == (
+        *("sh", "/tmp/s/bootstrap.sh", "bookworm", f"imagematrix/node:{node.key}"),
+        *(f"LABEL imagematrix.key={node.key}", "LABEL imagematrix.layer=base"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "paths"),
+    [
+        ("system", {}),
+        ("python", {"python/profile.sh": 0o644}),
+        ("torch", {"torch/requirements.txt": 0o644}),
+        ("boot", {"init/banner.txt": 0o644, "init/boot.sh": 0o755}),
+    ],
+)
+def test_the_context_is_what_the_key_was_made_from(tmp_path: Path, layer: str, paths: Mapping[str, int]) -> None:
+    """The Dockerfile and the stage's files with their modes; no time, no owner, nothing else."""
+    node = nodes(tmp_path, PYTORCH)[layer]
+    data = buildx.context(node)
+
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        entries = archive.getmembers()
+        content = {entry.name: _read(archive, entry) for entry in entries}
+    assert {entry.name: entry.mode for entry in entries} == {"Dockerfile": 0o644, **paths}
+    assert content["Dockerfile"] == node.leaf.dockerfile
+    assert all(content[file.path] == file.content.decode() for file in node.stage.inputs)
+    assert {(entry.mtime, entry.uid, entry.gid, entry.type) for entry in entries} == {(0, 0, 0, tarfile.REGTYPE)}
+    assert buildx.context(nodes(tmp_path / "again", PYTORCH)[layer]) == data
+
+
+def test_long_paths_in_a_context(tmp_path: Path) -> None:
+    """Are written in a form that the engine reads."""
+    deep = "/".join(["d" * 60] * 3)
+    files = {**FILES, f"common/init/{deep}/a": "a\n"}
+    dag = projects.dag(projects.project(tmp_path, files=files), PYTORCH)
+    data = buildx.context(next(node for node in dag.order() if node.layer == "boot"))
+
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert f"init/{deep}/a" in archive.getnames()
+        assert archive.pax_headers == {}
+
+
+def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
+    stream = archive.extractfile(entry)
+    assert stream
+    return stream.read().decode()

@@ -1,0 +1,153 @@
+"""Programs: their output as it comes, their exit codes, and that all of them can be stopped."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imagematrix import shell
+from imagematrix.shell import Shell
+
+SOON = 10.0
+"""Seconds within which something must have happened; it takes a small part of them."""
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON
+    while not holds():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+
+
+def test_output_exit_code_and_input() -> None:
+    """Both streams in the order they were written, bytes as they are; what goes in is read to its end."""
+    parts: list[bytes] = []
+    code = Shell().run(
+        ["sh", "-c", r"cat; echo err >&2; printf '\377'; exit 3"], stdin=b"in\n" * 100_000, sink=parts.append
+    )
+
+    assert code == 3
+    assert b"".join(parts) == b"in\n" * 100_000 + b"err\n\xff"
+
+
+def test_output_is_handed_on_as_it_comes(tmp_path: Path) -> None:
+    """Not at the end: the program waits until its first line has arrived."""
+    arrived = tmp_path / "arrived"
+    script = f"echo first; while [ ! -e {arrived} ]; do sleep 0.01; done; echo second"
+    parts: list[bytes] = []
+
+    def sink(chunk: bytes) -> None:
+        parts.append(chunk)
+        arrived.touch()
+
+    assert Shell().run(["sh", "-c", script], sink=sink) == 0
+    assert parts == [b"first\n", b"second\n"]
+
+
+def test_the_environment_is_added_to() -> None:
+    """What is given is added, the rest is inherited."""
+    code, text = Shell().capture(["sh", "-c", 'echo "$GIVEN $PATH"'], env={"GIVEN": "1"})
+    assert (code, text) == (0, f"1 {os.environ['PATH']}\n")
+
+
+def test_a_signal_is_a_negative_exit_code() -> None:
+    """As the system reports it."""
+    assert Shell().capture(["sh", "-c", "kill -9 $$"]) == (-signal.SIGKILL, "")
+
+
+def test_a_program_that_is_not_there() -> None:
+    """A missing program is an error to run, and exit code 127 to ask something of."""
+    with pytest.raises(FileNotFoundError):
+        Shell().run(["imagematrix-no-such-program"], sink=lambda _: None)
+    assert Shell().capture(["imagematrix-no-such-program"]) == (127, "imagematrix-no-such-program: not found")
+
+
+def test_a_sink_that_fails_leaves_no_process(tmp_path: Path) -> None:
+    """Its error comes through; the program is stopped."""
+    pid = tmp_path / "pid"
+
+    def sink(_: bytes) -> None:
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        Shell().run(["sh", "-c", f"echo $$ > {pid}; echo go; exec sleep 60"], sink=sink)
+    assert not alive(int(pid.read_text()))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Started:
+    """A program that runs in a thread of its own, its children's ids as it prints them."""
+
+    def __init__(self, running: Shell, script: str) -> None:
+        self.code: int | None = None
+        self._text = b""
+        self._thread = threading.Thread(target=self._run, args=(running, script))
+        self._thread.start()
+
+    def _run(self, running: Shell, script: str) -> None:
+        self.code = running.run(["sh", "-c", script], sink=self._take)
+
+    def _take(self, chunk: bytes) -> None:
+        self._text += chunk
+
+    def pids(self, number: int) -> list[int]:
+        until(lambda: self._text.count(b"\n") >= number)
+        return [int(line) for line in self._text.split()]
+
+    def ended(self) -> bool:
+        self._thread.join(SOON)
+        return not self._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("sleep 60 & echo $!; echo $$; wait", id="one that heeds"),
+        pytest.param("trap '' TERM; sleep 60 & echo $!; echo $$; wait; sleep 60", id="one that does not"),
+        pytest.param("(trap '' TERM; sleep 60; sleep 60) & echo $!; echo $$; wait", id="one whose child does not"),
+    ],
+)
+def test_cancel_stops_all_that_a_program_started(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """The whole group is gone within moments, politely or not, and the one who waits for it goes on."""
+    monkeypatch.setattr(shell, "_GRACE_SECONDS", 0.2)
+    running = Shell()
+    programs = [Started(running, script) for _ in range(3)]
+    pids = [pid for program in programs for pid in program.pids(2)]
+    assert all(map(alive, pids))
+
+    began = time.monotonic()
+    running.cancel()
+    assert all(program.ended() for program in programs)
+    assert time.monotonic() - began < SOON / 2
+    until(lambda: not any(map(alive, pids)))
+    assert all(program.code and program.code < 0 for program in programs)
+
+
+def test_after_cancel_nothing_starts(tmp_path: Path) -> None:
+    """A run that is stopped begins nothing more."""
+    running = Shell()
+    running.cancel()
+    running.cancel()
+
+    with pytest.raises(InterruptedError):
+        running.run(["touch", str(tmp_path / "started")], sink=lambda _: None)
+    assert not (tmp_path / "started").exists()
+
+
+def test_ctrl_c_reaches_only_us() -> None:
+    """A program is in a session of its own: a terminal's Ctrl-C does not end it behind our back."""
+    _, text = Shell().capture(["sh", "-c", "ps -o sid= -p $$"])
+    ours = subprocess.run(["ps", "-o", "sid=", "-p", str(os.getpid())], check=True, capture_output=True, text=True)
+    assert int(text) != int(ours.stdout)
