@@ -69,8 +69,14 @@ def bootstrap_argv(node: Node, *, script: str) -> tuple[str, ...]:
 
 
 def _parent(node: Node) -> Iterable[tuple[str, str]]:
-    """Put the parent's image in the place of the parent's stage; a base is named by the build argument."""
+    """Put the parent's image in the place of the parent's stage; a base is named by the build argument.
+
+    A pulled base is the one that the key was made from: its tag may point elsewhere by now.
+    """
     if node.parent is None:
+        base = node.inputs["base"]
+        if base.startswith("sha256:"):
+            yield ("--build-arg", f"BASE_IMAGE={node.leaf.base_image.partition('@')[0]}@{base}")
         return
     below = node.leaf.stages[0].layer
     if node.layer == below:

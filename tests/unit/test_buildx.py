@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests import projects
+from tests.projects import FILES, PLAIN, PYTORCH
 
 from imagematrix import buildx
 from imagematrix.model import Node, Site
-from tests import projects
-from tests.projects import FILES, PLAIN, PYTORCH
 
 CUDA = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
 
@@ -114,8 +114,8 @@ def test_the_epoch_is_for_stages_that_install(tmp_path: Path) -> None:
 def test_making_a_base(tmp_path: Path) -> None:
     """With the script that its leaves carry: suite, name, labels."""
     node = nodes(tmp_path, PLAIN)["base"]
-    assert buildx.bootstrap_argv(node, script="/tmp/s/bootstrap.sh") == (
-        *("sh", "/tmp/s/bootstrap.sh", "bookworm", f"imagematrix/node:{node.key}"),
+    assert buildx.bootstrap_argv(node, script="/private/bootstrap.sh") == (
+        *("sh", "/private/bootstrap.sh", "bookworm", f"imagematrix/node:{node.key}"),
         *(f"LABEL imagematrix.key={node.key}", "LABEL imagematrix.layer=base"),
     )
 
