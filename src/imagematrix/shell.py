@@ -5,11 +5,13 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 _CHUNK = 65536
 _GRACE_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 
 
 class Shell:
@@ -62,11 +64,12 @@ class Shell:
             running = tuple(self._running)
         for process in running:
             _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_SECONDS
         for process in running:
-            try:
-                process.wait(_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGKILL)
+            # Not the program alone: what it started may live on, and hold its output open.
+            while _is_alive(process) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            _signal(process, signal.SIGKILL)
 
     def _start(self, argv: Sequence[str], env: Mapping[str, str], source: IO[bytes]) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -92,8 +95,16 @@ class Shell:
             process.stdout.close()
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _is_alive(process: subprocess.Popen[bytes]) -> bool:
+    """Whether anything of a program's process group is left."""
+    process.poll()  # buries the program itself, which would count as alive
+    return _signal(process, 0)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Signal a program's process group; return whether there is one."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
-        return
+        return False
+    return True
