@@ -38,9 +38,10 @@ def discover(declared: Site, *, root: Path) -> Site:
         wheelhouse=_absolute(wheelhouse, root),
         proxies={name: os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)},
     )
-    for name, path in (("ca_bundle", site.ca_bundle), ("wheelhouse", site.wheelhouse)):
-        if path and not Path(path).exists():
-            raise FlagError(f"[site] {name}: {path} does not exist")
+    if site.ca_bundle and not Path(site.ca_bundle).is_file():
+        raise FlagError(f"[site] ca_bundle: {site.ca_bundle} is not a file")
+    if site.wheelhouse and not Path(site.wheelhouse).is_dir():
+        raise FlagError(f"[site] wheelhouse: {site.wheelhouse} is not a directory")
     return site
 
 
@@ -51,7 +52,9 @@ def secret_files(site: Site) -> Mapping[str, str]:
 
 
 def _apt_conf(site: Site) -> str:
-    return f'Acquire::https::CAInfo "{_CA_MOUNT}";\n' if site.ca_bundle else ""
+    # Some bases delete every package once it is installed: the cache mount would stay empty.
+    keep = "#clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n"
+    return keep + (f'Acquire::https::CAInfo "{_CA_MOUNT}";\n' if site.ca_bundle else "")
 
 
 def _pip_conf(site: Site) -> str:
@@ -67,7 +70,7 @@ def _pip_conf(site: Site) -> str:
 
 def _uv_toml(site: Site) -> str:
     lines = [
-        "native-tls = true" if site.ca_bundle else "",
+        "system-certs = true" if site.ca_bundle else "",
         f'index-url = "{site.index_url}"' if site.index_url else "",
         f"extra-index-url = {list(site.extra_index_urls)}" if site.extra_index_urls else "",
         f'find-links = ["{_WHEELHOUSE_MOUNT}"]' if site.wheelhouse else "",
@@ -83,16 +86,24 @@ def _host_ca() -> str:
 def _pip_settings() -> Mapping[str, str]:
     """Return pip's settings as pip would see them: its files, overridden by its environment variables."""
     files = configparser.ConfigParser(interpolation=None)
-    home = Path.home()
-    named = os.environ.get("PIP_CONFIG_FILE", os.devnull)
-    paths = (Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf", Path(named))
     try:
-        files.read(paths, encoding="utf-8")
-    except configparser.Error as error:
+        files.read(_pip_files(), encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
         raise FlagError(f"pip's configuration cannot be read: {error}") from None
-    settings = dict(files["global"]) if files.has_section("global") else {}
+    section = files["global"] if files.has_section("global") else {}
+    settings = {name.replace("_", "-"): value for name, value in section.items()}
     variables = {name: os.environ.get(f"PIP_{name.upper().replace('-', '_')}") for name in _PIP_NAMES}
     return settings | {name: value for name, value in variables.items() if value}
+
+
+def _pip_files() -> Iterable[Path]:
+    """Yield the files that pip reads, the last one wins; none at all when PIP_CONFIG_FILE is the null device."""
+    named = os.environ.get("PIP_CONFIG_FILE", "")
+    if named != os.devnull:
+        home = Path.home()
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+        yield from (Path("/etc/pip.conf"), home / ".pip/pip.conf", folder / "pip/pip.conf")
+        yield from ((Path(named),) if named else ())
 
 
 def _reachable(urls: Iterable[str]) -> Iterable[str]:
