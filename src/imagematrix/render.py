@@ -9,7 +9,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Final, TypeAlias
 
 import jinja2
@@ -269,7 +269,7 @@ def _place(error: Exception, name: str) -> tuple[str, int]:
     Of the macros that come with us, the place that called them: it is there that something can be mended.
     """
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEMPLATE_SUFFIX)]
-    frames = [frame for frame in places if not Path(frame.filename).is_absolute()] or places
+    frames = [frame for frame in places if not PurePath(frame.filename).is_absolute()] or places
     return (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
 
 

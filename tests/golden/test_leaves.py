@@ -1,0 +1,81 @@
+"""The committed leaves: what the matrix renders to, to the byte, and as good as linters can tell."""
+
+import subprocess
+import sysconfig
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from imagematrix.project import Project, Selection, open_project
+
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "images"
+TOOLS = Path(sysconfig.get_path("scripts"))
+SHEBANGS = (b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash", b"#!/usr/bin/env sh")
+ENDINGS = {".sh", ".bash"}
+
+
+@pytest.fixture(scope="module")
+def project() -> Project:
+    return open_project(str(ROOT / "matrix.toml"))
+
+
+def test_the_leaves_are_what_the_matrix_says(project: Project) -> None:
+    """Each difference is named; `invoke render` mends them."""
+    files = project.files(project.leaves(project.rows(Selection())))
+    assert list(project.workspace.stale(files, keep=project.directories())) == []
+
+
+def test_each_row_has_a_leaf(project: Project) -> None:
+    """And each leaf a row."""
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in IMAGES.glob("*/*/Dockerfile")}
+    assert folders == set(project.directories())
+
+
+def test_hadolint() -> None:
+    """Every distinct Dockerfile passes, but for the rules that .hadolint.yaml names with a reason."""
+    dockerfiles = distinct(IMAGES.glob("*/*/Dockerfile"))
+    assert dockerfiles
+    assert output("hadolint", "--config", str(ROOT / ".hadolint.yaml"), *dockerfiles) == ""
+
+
+def test_shellcheck() -> None:
+    """Every distinct script passes: those of the leaves, those they are made from, those of this repository."""
+    folders = (IMAGES, ROOT / "common", ROOT / "scripts", ROOT / ".ci")
+    scripts = distinct(path for folder in folders for path in folder.rglob("*") if path.is_file() and is_script(path))
+    assert {"build-scripts.sh", "bootstrap.sh", "docker-run.sh", "boot.sh", "debian.sh", "engine"} <= {
+        Path(script).name for script in scripts
+    }
+    assert output("shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts) == ""
+
+
+def test_run_examples_for_kubernetes() -> None:
+    """Are YAML whose selectors find what they are meant for, on the image of their row."""
+    for path in IMAGES.glob("*/*/run-example/k8s-run-deployment.yaml"):
+        documents = {document["kind"]: document for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))}
+        labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"]
+        family, tag = path.parts[-4:-2]
+
+        assert labels.items() >= documents["Service"]["spec"]["selector"].items()
+        assert labels.items() >= documents["Deployment"]["spec"]["selector"]["matchLabels"].items()
+        images = [container["image"] for container in documents["Deployment"]["spec"]["template"]["spec"]["containers"]]
+        assert all(image.endswith(f"{family}:{tag}") for image in images)
+
+
+def is_script(path: Path) -> bool:
+    head = path.read_bytes()[:200]
+    return head.startswith(SHEBANGS) or (path.suffix in ENDINGS and not path.name.endswith(".j2"))
+
+
+def distinct(paths: Iterator[Path]) -> Collection[str]:
+    """Return one path for each content, the first by name."""
+    by_content = {path.read_bytes(): path for path in sorted(paths, reverse=True)}
+    return sorted(path.relative_to(ROOT).as_posix() for path in by_content.values())
+
+
+def output(tool: str, *arguments: str) -> str:
+    """Return what a linter of this environment says."""
+    ended = subprocess.run([str(TOOLS / tool), *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+    return ended.stdout + ended.stderr

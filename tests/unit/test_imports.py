@@ -1,0 +1,159 @@
+"""The order of the modules: who may know of whom, and where each library is at home (docs/design.md)."""
+
+import ast
+import graphlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SOURCE: Final = Path(__file__).parents[2] / "src"
+PACKAGE: Final = "imagematrix"
+
+LEVELS: Final = (
+    # words and values
+    "errors model",
+    "text",
+    "dockerfile",
+    # decisions: no disk, network, process or clock
+    "matrix",
+    "lock",
+    "render",
+    "keys graph",
+    "plan",
+    "frontier",
+    "schedule",
+    # actions
+    "workspace engine shell site progress transient",
+    "buildx project",
+    "builder report",
+    "build drawing",
+    # the command line
+    "tasks",
+    "cli",
+    "__main__",
+)
+"""A module or package may import those of the lines above it and, in a package, its own modules."""
+
+PURE: Final = LEVELS[: LEVELS.index("frontier")]
+ACTING: Final = frozenset({"os", "shutil", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib"})
+
+HOMES: Final[Mapping[str, str]] = {
+    "docker": "engine",
+    "filelock": "workspace",
+    "hashlib": "keys",
+    "invoke": "tasks cli",
+    "jinja2": "render",
+    "networkx": "graph",
+    "packaging": "matrix.exclusion",
+    "requests": "engine",  # what the docker SDK raises
+    "rich": "report",
+    "subprocess": "shell",
+    "tenacity": "schedule",
+    "toml": "lock",
+    "tomllib": "text.toml_text",
+}
+"""Library -> the modules that may import it; of the standard library those that have one home."""
+
+
+@cache
+def modules() -> Mapping[str, ast.Module]:
+    """Return each module of the package by its name in it: `plan`, `matrix.grid`, `matrix` for its `__init__`."""
+    found = {}
+    for path in sorted((SOURCE / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(SOURCE / PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return found
+
+
+def imports(name: str) -> Iterator[str]:
+    """Yield what a module imports anywhere: at its top, for type checking, within functions."""
+    for node in ast.walk(modules()[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def known(name: str) -> Iterator[str]:
+    """Yield the modules of the package that a module imports."""
+    for path in imports(name):
+        if path.startswith(f"{PACKAGE}."):
+            inner = path.removeprefix(f"{PACKAGE}.")
+            module = inner if inner in modules() else inner.rpartition(".")[0]
+            if module:  # else a name of the package itself
+                yield module
+
+
+def unit(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def level(name: str) -> int:
+    return next(at for at, names in enumerate(LEVELS) if unit(name) in names.split())
+
+
+def test_every_module_has_its_level() -> None:
+    """Once; and every level has its modules."""
+    listed = " ".join(LEVELS).split()
+    assert sorted(listed) == sorted({unit(name) for name in modules()} - {"__init__"})
+
+
+def test_the_way_down() -> None:
+    """A module imports from the levels above it alone."""
+    wrong = [
+        f"{name} imports {other}"
+        for name in modules()
+        for other in known(name)
+        if unit(name) != "__init__" and unit(name) != unit(other) and level(other) >= level(name)
+    ]
+    assert wrong == []
+
+
+def test_no_cycles() -> None:
+    """Also within a package."""
+    graphlib.TopologicalSorter({name: {*known(name)} - {name} for name in modules()}).prepare()
+
+
+def test_each_library_has_one_home() -> None:
+    """And every library that is used has one."""
+    wrong = []
+    for name in modules():
+        for library in {path.partition(".")[0] for path in imports(name)} - {PACKAGE}:
+            homes = HOMES.get(library, "" if library not in sys.stdlib_module_names else name).split()
+            if not any(name == home or name.startswith(f"{home}.") for home in homes):
+                wrong.append(f"{name} imports {library}")
+    assert wrong == []
+
+
+def test_what_decides_does_not_act() -> None:
+    """No disk, network, process or clock before a plan is made."""
+    pure = " ".join(PURE).split()
+    wrong = [
+        f"{name} imports {path}"
+        for name in modules()
+        if unit(name) in pure
+        for path in imports(name)
+        if path.partition(".")[0] in ACTING or path in {"pathlib.Path", "datetime.datetime"}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", ["imagematrix.tasks", "imagematrix.cli"])
+def test_the_command_line_starts_light(module: str) -> None:
+    """`invoke --list` costs no more than invoke itself: libraries come with the task that needs them."""
+    heavy = {"docker", "filelock", "jinja2", "networkx", "packaging", "requests", "rich", "tenacity", "toml"}
+    program = f"import sys, {module}; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    )
+
+    assert {name.partition(".")[0] for name in loaded.stdout.split()} & heavy == set()
