@@ -45,7 +45,7 @@ def test_shellcheck() -> None:
     """Every distinct script passes: those of the leaves, those they are made from, those of this repository."""
     folders = (IMAGES, ROOT / "common", ROOT / "scripts", ROOT / ".ci")
     scripts = distinct(path for folder in folders for path in folder.rglob("*") if path.is_file() and is_script(path))
-    assert {"build-scripts.sh", "bootstrap.sh", "docker-run.sh", "boot.sh", "debian.sh", "engine"} <= {
+    assert {"build-scripts.sh", "docker-run.sh", "boot.sh", "debian.sh", "engine", "inv"} <= {
         Path(script).name for script in scripts
     }
     assert output("shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts) == ""

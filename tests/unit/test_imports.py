@@ -152,8 +152,7 @@ def test_the_command_line_starts_light(module: str) -> None:
     heavy = {"docker", "filelock", "jinja2", "networkx", "packaging", "requests", "rich", "tenacity", "toml"}
     program = f"import sys, {module}; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
-    )
+    python = [sys.executable, "-c", program]
+    loaded = subprocess.run(python, env=environment, check=True, capture_output=True, text=True).stdout
 
-    assert {name.partition(".")[0] for name in loaded.stdout.split()} & heavy == set()
+    assert {name.partition(".")[0] for name in loaded.split()} & heavy == set()

@@ -198,7 +198,7 @@ def fresh(use: Callable[[Path], object]) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_the_order_of_the_file_changes_nothing(seed: int) -> None:
     """Tables, and lines within a table, may stand anywhere: the plan stays the same to the letter."""
 
