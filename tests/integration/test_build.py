@@ -1,11 +1,15 @@
 """Builds on a real engine: what is built, what is reused, what is said about it."""
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 from tests.integration.monorepo import Monorepo, outcomes
+
+from imagematrix.engine import docker_command
 
 
 def test_first_build_makes_everything_and_the_second_nothing(monorepo: Monorepo) -> None:
@@ -214,3 +218,23 @@ def _wait_for_built(monorepo: Monorepo, layer: str) -> None:
     while not (record.exists() and f'"layer":"{layer}"' in record.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_leaf_builds_alone_wherever_it_is_copied(monorepo: Monorepo, tmp_path: Path) -> None:
+    monorepo.build()
+    image = f"{monorepo.family}:1.0-1.2"
+    expected = monorepo.client.images.get(image)
+    monorepo.client.images.remove(image)
+    alone = tmp_path / "elsewhere"
+    shutil.copytree(monorepo.root / f"images/{monorepo.family}/1.0-1.2", alone)
+
+    docker = Path(docker_command(monorepo.engine)).parent
+    environment = {**os.environ, **monorepo.engine.environment, "PATH": f"{docker}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "build-scripts.sh"], cwd=alone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    made = monorepo.client.images.get(image)
+    assert monorepo.output(image).endswith("1.0\n1.2\n")
+    assert made.attrs["Config"]["Cmd"] == expected.attrs["Config"]["Cmd"]
+    assert made.labels["imagematrix.row"] == image
