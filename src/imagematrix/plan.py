@@ -92,9 +92,9 @@ class _Past:
         same_rows = {key for row in rows if (key := self._by_row.get((node.layer, row)))}
         latest = list(self._by_layer.get(node.layer, ()))[-_CANDIDATES:]
 
-        def likeness(key: Key) -> tuple[bool, bool, int, int]:
+        def likeness(key: Key) -> tuple[bool, int, int]:
             age, record = self._by_key[key]
-            return (key not in same_rows, not self._superseded(record), _distance(record, node), -age)
+            return (not self._superseded(record), _distance(record, node), -age)
 
         candidates = same_rows or latest
         return self._by_key[min(candidates, key=likeness)][1] if candidates else None

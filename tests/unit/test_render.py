@@ -135,6 +135,14 @@ def test_values_used_by_an_included_template(tmp_path: Path) -> None:
             id="one in a layer's file",
         ),
         pytest.param(
+            {
+                TORCH: '# one\n{% include "common/layers/torch/files/part.j2" %}\n',
+                "common/layers/torch/files/part.j2": "# one\n# two\n{{ tourch }}\n",
+            },
+            f"common/layers/torch/files/part.j2:3: 'tourch' is undefined (row {PYTORCH})\n    did you mean 'torch'?",
+            id="one in an included template",
+        ),
+        pytest.param(
             {TORCH: "{{ torch }}\n{{ torch.major }}\n"},
             f"{TORCH}:2: 'str object' has no attribute 'major' (row {PYTORCH})",
             id="an attribute that a string has not",

@@ -135,6 +135,18 @@ def test_cancel_stops_all_that_a_program_started(monkeypatch: pytest.MonkeyPatch
     assert all(program.code and program.code < 0 for program in programs)
 
 
+def test_cancel_is_polite_first(tmp_path: Path) -> None:
+    """Who heeds it has the time to clean up: what it started included, though the program itself has ended."""
+    done = tmp_path / "done"
+    running = Shell()
+    program = Started(running, f"(trap 'sleep 0.1; touch {done}; exit' TERM; echo $$; while :; do sleep 0.01; done)")
+    program.pids(1)
+
+    running.cancel()
+    assert program.ended()
+    assert done.exists()
+
+
 def test_after_cancel_nothing_starts(tmp_path: Path) -> None:
     """A run that is stopped begins nothing more."""
     running = Shell()
