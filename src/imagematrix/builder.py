@@ -58,7 +58,8 @@ class Builder:
             return Attempt(ok=True, log=self._shown(path))
         return Attempt(
             ok=False,
-            transient=is_transient(code, log.judged()),
+            # The exit codes of the bootstrap script are apt's and its own, not buildx's.
+            transient=is_transient(code if node.layer != BASE_LAYER else 1, log.judged()),
             why=log.why(code),
             tail=log.tail(),
             log=self._shown(path),

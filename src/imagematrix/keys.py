@@ -117,7 +117,7 @@ def _lines(old: str, new: str) -> str:
     pairs = [(before, after) for before, after in _paired(old, new) if before != after]
     if not pairs:
         return ": line ends only"
-    if len(pairs) > _CHANGES_SHOWN or any(line.startswith("sha256 ") for pair in pairs for line in pair):
+    if len(pairs) > _CHANGES_SHOWN or any(" sha256 " in line for pair in pairs for line in pair):
         return ""
     return ": " + "; ".join(
         f"{before.strip() or '(nothing)'} -> {after.strip() or '(nothing)'}" for before, after in pairs
@@ -136,7 +136,8 @@ def _short(reference: str | None) -> str:
 def _file_input(file: File) -> str:
     mode = "0755" if file.executable else "0644"
     text = _inline_text(file.content)
-    return f"{mode}\n{text}" if text is not None else f"{mode}\nsha256 {hashlib.sha256(file.content).hexdigest()}"
+    # One line for a hash, so that no text can be taken for one.
+    return f"{mode}\n{text}" if text is not None else f"{mode} sha256 {hashlib.sha256(file.content).hexdigest()}"
 
 
 def _inline_text(content: bytes) -> str | None:

@@ -17,13 +17,13 @@ from jinja2 import meta, nodes
 
 from imagematrix import dockerfile
 from imagematrix.errors import InputError, Problem, did_you_mean
-from imagematrix.model import BASE_LAYER, EPOCH, File, Leaf, Row, Sources, Stage
+from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
 
 BOOTSTRAP_SCRIPT: Final = "bootstrap.sh"
 _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
-_NETWORK_MARK: Final = "--mount=type=secret,"
-"""Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads."""
+_DOWNLOAD: Final = re.compile(r"--mount=type=secret,|^ADD\s+(?:--\S+\s+)*(?:https?://|git@)", re.MULTILINE)
+"""Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads; and ADD can."""
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
 _REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
 _RENDER_ERRORS: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -78,7 +78,7 @@ class Renderer:
     def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
         template = self._template(self._sources.layers[layer].template_path)
         body = self._render(template, row, layer=layer, parent=parent)
-        argument = f"ARG {EPOCH}\n" if _NETWORK_MARK in body else ""
+        argument = f"ARG {EPOCH}\n" if _downloads(body) else ""
         text = f"FROM {parent} AS {layer}\n{argument}{body.strip()}\n" + (_labels(row) if last else "")
         files = self._files_of(layer, row)
         known = self._memo.get((layer, text, files))
@@ -86,7 +86,7 @@ class Renderer:
 
     def _intern(self, row: Row, *, layer: str, text: str, files: tuple[File, ...]) -> Stage:
         inputs = self._inputs(row, layer=layer, text=text, files=files)
-        made = Stage(layer=layer, text=text, inputs=inputs, network=_NETWORK_MARK in text)
+        made = Stage(layer=layer, text=text, inputs=inputs, network=_downloads(text))
         # Files that the stage does not read must not keep two equal stages apart.
         stage = self._stages.setdefault((layer, text, inputs), made)
         self._memo[layer, text, files] = stage
@@ -116,6 +116,7 @@ class Renderer:
         if known is None:
             texts = iter(rendered)
             known = tuple(_placed(layer, file, texts.__next__) for file in source.files)
+            _refuse_twins(source, known)
             self._layer_files[layer, rendered] = known
         return known
 
@@ -232,6 +233,22 @@ def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
     if not path.endswith(_TEMPLATE_SUFFIX):
         return File(path=path, content=file.content, executable=file.executable)
     return File(path=path.removesuffix(_TEMPLATE_SUFFIX), content=next_text().encode(), executable=file.executable)
+
+
+def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
+    """Raise InputError for files that come to lie at one path: `x` beside `x.j2`."""
+    folder = source.template_path.rpartition("/")[0]
+    paths = [file.path.partition("/")[2] for file in placed]
+    twins = {path for path in paths if paths.count(path) > 1}
+    if twins:
+        what = f"stands beside its own template {_TEMPLATE_SUFFIX}"
+        raise InputError(
+            Problem(file=f"{folder}/files/{path}", line=0, what=what, hint="delete one of the two") for path in twins
+        )
+
+
+def _downloads(text: str) -> bool:
+    return _DOWNLOAD.search(text) is not None
 
 
 def _within(path: str, folder: str) -> bool:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MANIFEST: Final = ".generated"
 """In each leaf: the paths we wrote there. What it does not list is never deleted."""
 
+_WRITING: Final = ".writing-"
+"""How the name of a file begins while it is being written."""
+
 _TEMPLATE: Final = "Dockerfile.j2"
 
 
@@ -99,7 +102,7 @@ class Workspace:
             yield from (f"{directory}/{file.path}{what}" for file in wanted if (what := _difference(folder, file)))
             listed = {file.path for file in wanted}
             extra = (path for path in _paths(folder) if path not in listed)
-            yield from (f"{directory}/{path}: is not part of the leaf" for path in extra)
+            yield from (f"{directory}/{path}: is not part of the leaf: remove it" for path in extra)
         yield from (f"{directory}: no row of the matrix makes this leaf" for directory in self._leftovers(keep))
 
     def write_leaves(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> tuple[str, ...]:
@@ -120,6 +123,8 @@ class Workspace:
         changed = [file for file in (*files, _listing(files)) if _difference(folder, file)]
         obsolete = _manifest(folder) - {file.path for file in files}
         self._delete(folder, obsolete)  # first: a file may have become a folder
+        for remains in folder.rglob(f"{_WRITING}*"):  # of a run that was killed
+            remains.unlink(missing_ok=True)
         for file in changed:
             self._replace(folder / file.path, file)
         return bool(changed or obsolete)
@@ -137,7 +142,7 @@ class Workspace:
 
     def _replace(self, path: Path, file: File) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(file.content)

@@ -254,7 +254,14 @@ UNKNOWN = {
         ('"boot"', '"base"'),
         (
             "14: families.pytorch.layers: 'base' is no name for a layer | a Dockerfile names a stage with"
-            " a-z 0-9 _ . -, a letter first; base, context, scratch are taken"
+            " a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
+        ),
+    ),
+    "layer named like a folder of every leaf": (
+        ('"boot"', '"init"'),
+        (
+            "14: families.pytorch.layers: 'init' is no name for a layer | a Dockerfile names a stage with"
+            " a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
         ),
     ),
     "base of an axis": (

@@ -246,3 +246,18 @@ def test_a_template_that_is_not_utf8(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
         open_project(str(matrix))
     assert str(caught.value).startswith(f"{name}: is not UTF-8")
+
+
+def test_a_file_beside_its_own_template(tmp_path: Path) -> None:
+    message = told(tmp_path, {"common/layers/torch/files/requirements.txt": "torch\n"})
+    assert message == (
+        "common/layers/torch/files/requirements.txt: stands beside its own template .j2\n    delete one of the two"
+    )
+
+
+@pytest.mark.parametrize("line", ["ADD https://example.com/x /x\n", "ADD --link git@example.com:x.git /x\n"])
+def test_a_stage_that_adds_from_elsewhere_takes_the_epoch(tmp_path: Path, line: str) -> None:
+    made = leaf(opened(tmp_path, {TORCH: line}))
+    network = {stage.layer: stage.network for stage in made.stages}
+    assert network == {"system": True, "python": False, "torch": True, "boot": False}
+    assert made.stages[2].text.splitlines()[1] == "ARG EPOCH"

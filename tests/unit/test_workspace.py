@@ -180,7 +180,7 @@ def test_what_is_stale_besides(workspace: Workspace) -> None:
     assert stale(workspace) == [
         f"{LEAF}/Dockerfile: is missing",
         f"{LEAF}/{MANIFEST}:3: has 'gone', should have ''",
-        f"{LEAF}/gone: is not part of the leaf",
+        f"{LEAF}/gone: is not part of the leaf: remove it",
     ]
     assert list(workspace.stale({OTHER: FILES[:1]}, keep={LEAF, OTHER})) == [
         f"{OTHER}/Dockerfile: is missing",
@@ -413,3 +413,14 @@ def test_a_killed_builder_holds_nothing(workspace: Workspace) -> None:
     assert ended.returncode == 9
     with workspace.sole_builder(waiting=lambda: pytest.fail("waits")):
         pass
+
+
+def test_remains_of_a_killed_write_are_cleared(workspace: Workspace) -> None:
+    write(workspace, FILES)
+    remains = workspace.root / LEAF / "init/.writing-abc"
+    remains.parent.mkdir(exist_ok=True)
+    remains.write_text("half")
+
+    write(workspace, FILES)
+
+    assert not remains.exists()

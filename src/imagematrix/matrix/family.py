@@ -6,12 +6,17 @@ from typing import Final
 from imagematrix.errors import did_you_mean
 from imagematrix.matrix.exclusion import Exclude
 from imagematrix.matrix.grid import Declared, HandRow
-from imagematrix.model import BASE_LAYER, Base, Family
+from imagematrix.model import BASE_LAYER, WHEELHOUSE, Base, Family
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
-_LAYER_RULE: Final = "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, scratch are taken"
+_TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
+"""Stages and folders of every leaf."""
+
+_LAYER_RULE: Final = (
+    "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
+)
 
 
 def read(
@@ -74,7 +79,7 @@ class _Reader:
             self._table.wrong("layers", "the list is empty", "name at least one folder of common/layers")
         found = self._table.texts("layers")
         for layer, at in found.items():
-            if layer == BASE_LAYER or not names.is_stage(layer):
+            if layer in _TAKEN or not names.is_stage(layer):
                 self._mistakes.add(at, f"{layer!r} is no name for a layer", _LAYER_RULE)
             elif layer not in layers:
                 self._mistakes.add(at, f"unknown layer {layer!r}", did_you_mean(layer, layers))
