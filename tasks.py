@@ -1,23 +1,27 @@
 """What this monorepo offers to invoke: the tasks of imagematrix, and the tests of the repository itself."""
 
+import shlex
+import sys
+
 from invoke import Collection, Context, task
 
 from imagematrix.tasks import collection
 
-CHECKS = (
+PURE = (
     "ruff check .",
     "ruff format --check .",
     "mypy",
+    "pytest tests/unit tests/golden --numprocesses auto",
 )
+REAL = "pytest tests/integration"
 
 
 @task(help={"unit": "Only what needs no engine."})
 def test(context: Context, unit: bool = False) -> None:
     """Run linters and all tests, the integration tests against a real engine."""
-    for command in CHECKS:
-        context.run(command, echo=True)
-    folders = "tests/unit tests/golden" if unit else "tests"
-    context.run(f"pytest {folders}", echo=True)
+    for command in PURE if unit else (*PURE, REAL):
+        print(f"== {command}", flush=True)
+        context.run(f"{shlex.quote(sys.executable)} -m {command}")
 
 
 ns: Collection = collection()

@@ -19,7 +19,9 @@ SIZES: Final = (10_000, 100_000)
 _LAYERS: Final = {
     "system": "RUN --mount=type=secret,id=apt echo {{ os }}\nCOPY system/etc /etc\n",
     "python": "RUN --mount=type=secret,id=pip echo python {{ python }}\n",
-    "torch": "RUN --mount=type=bind,source=torch/requirements.txt,target=/r --mount=type=secret,id=uv uv pip install -r /r\n",
+    "torch": (
+        "RUN --mount=type=bind,source=torch/requirements.txt,target=/r --mount=type=secret,id=uv uv pip install -r /r\n"
+    ),
     "notebook": "RUN --mount=type=secret,id=uv uv pip install jupyterlab=={{ jupyter }}\n",
     "boot": "COPY --link init/ /init/\n",
 }
@@ -36,7 +38,8 @@ def make_project(root: Path, rows: int) -> Path:
         (folder / "Dockerfile.j2").write_text(template)
     (root / "common/layers/system/files/etc").mkdir()
     (root / "common/layers/system/files/etc/motd").write_text("hello\n")
-    (root / "common/layers/torch/files/requirements.txt.j2").write_text("torch=={{ torch }}\ntorchvision=={{ vision }}\n")
+    requirements = "torch=={{ torch }}\ntorchvision=={{ vision }}\n"
+    (root / "common/layers/torch/files/requirements.txt.j2").write_text(requirements)
     (root / "common/init/boot").mkdir(parents=True)
     (root / "common/init/boot/boot.sh").write_text("#!/bin/sh\n" + "# boot\n" * 300)
     file = root / "matrix.toml"
@@ -46,7 +49,7 @@ def make_project(root: Path, rows: int) -> Path:
 
 def _matrix(rows: int) -> str:
     torches = [f"2.{index // 10}.{index % 10}" for index in range(rows // (_BASES * _PYTHONS * _JUPYTERS))]
-    bases = [f'[bases.cuda{index}]\nimage = "nvidia/cuda:12.{index}"\nos = "ubuntu{index}"\n' for index in range(_BASES)]
+    bases = [f'[bases.cuda{index}]\nimage = "nvidia/cuda:12.{index}"\nos = "os{index}"\n' for index in range(_BASES)]
     facts = [f'[facts.torch."{torch}"]\nvision = "0.{torch}"\n' for torch in torches]
     axes = {
         "base": [f"cuda{index}" for index in range(_BASES)],
@@ -54,7 +57,8 @@ def _matrix(rows: int) -> str:
         "torch": torches,
         "jupyter": [f"4.{index}" for index in range(_JUPYTERS)],
     }
-    family = f'[families.pytorch]\nlayers = {list(_LAYERS)}\ntag = "{{torch}}-python{{python}}-jupyter{{jupyter}}-{{base}}"\n'
+    tag = "{torch}-python{python}-jupyter{jupyter}-{base}"
+    family = f'[families.pytorch]\nlayers = {list(_LAYERS)}\ntag = "{tag}"\n'
     lines = [f"{axis} = {values}" for axis, values in axes.items()]
     return "\n".join(["schema = 1", *bases, family, "[families.pytorch.axes]", *lines, *facts, ""])
 

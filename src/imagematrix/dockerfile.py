@@ -65,6 +65,10 @@ def _sources(instruction: str) -> Iterator[str]:
             return
 
 
+def _is_remote(source: str) -> bool:
+    return "://" in source or source.startswith("git@")
+
+
 def _split_flags(rest: str) -> tuple[list[str], str]:
     flags: list[str] = []
     while found := _FLAG.match(rest):
@@ -82,7 +86,7 @@ def _arguments(rest: str) -> list[str]:
 
 def _is_elsewhere(path: str) -> bool:
     """Whether a source is no path of the context: a URL, or a document that stands in the Dockerfile itself."""
-    return "://" in path or _HERE_DOCUMENT.fullmatch(path) is not None
+    return "://" in path or path.startswith("git@") or _HERE_DOCUMENT.fullmatch(path) is not None
 
 
 def _bind_source(flag: str) -> str:
