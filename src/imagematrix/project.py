@@ -1,6 +1,8 @@
 """A monorepo opened: its matrix and sources read once, its leaves and DAG made on demand. Decides; writes nothing."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -40,7 +42,8 @@ class Project:
 
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
         """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
-        return _each(rows, self.renderer.leaf)
+        with _only_keepsakes():
+            return _each(rows, self.renderer.leaf)
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
         """Render all that lies in the leaves' directories: directory -> files."""
@@ -54,16 +57,18 @@ class Project:
     def dag(self, leaves: Mapping[str, Leaf]) -> Dag:
         """Return the DAG of some leaves."""
         assigner = Assigner(self.lock, self.matrix.platform)
-        return graph.build({name: assigner.chain(leaf) for name, leaf in leaves.items()})
+        with _only_keepsakes():
+            return graph.build({name: assigner.chain(leaf) for name, leaf in leaves.items()})
 
     def plan(self, dag: Dag, images: Collection[EngineImage]) -> Plan:
         """Compare the DAG with what the engine has."""
-        return plan.make(
-            dag,
-            present=nodes(images),
-            history=self.workspace.history,
-            all_rows={row.name for row in self.matrix.rows},
-        )
+        with _only_keepsakes():
+            return plan.make(
+                dag,
+                present=nodes(images),
+                history=self.workspace.history,
+                all_rows={row.name for row in self.matrix.rows},
+            )
 
     def refreshed(self, epoch: str) -> "Project":
         """Return the same project at another refresh epoch."""
@@ -74,7 +79,8 @@ def open_project(file: str) -> Project:
     """Read a project. Raises InputError with every problem of its matrix, FlagError when there is none."""
     workspace = Workspace(Path(file).absolute())
     text = workspace.matrix_text()
-    parsed = matrix.parse(text, layers=workspace.layers(), file=workspace.matrix_file.name)
+    with _only_keepsakes():
+        parsed = matrix.parse(text, layers=workspace.layers(), file=workspace.matrix_file.name)
     return Project(
         workspace=workspace,
         matrix=parsed,
@@ -106,6 +112,21 @@ def states(dag: Dag, images: Collection[EngineImage]) -> tuple[RowState, ...]:
     return tuple(
         RowState(row=dag.rows[name], key=key, state=state(dag.rows[name], key)) for name, key in dag.tips.items()
     )
+
+
+@contextmanager
+def _only_keepsakes() -> Iterator[None]:
+    """Hold the garbage collector back while nothing is made but nouns that stay.
+
+    It would walk all of them again and again: a third of the time of planning 100,000 rows.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
