@@ -60,10 +60,13 @@ def run(
     with project.workspace.sole_builder(waiting=waiting), _stoppable() as stop:
         if options.fresh:
             project = _refresh(project, started)
-        plan = _decide(project, rows, engine)
-        outcomes = _act(project, plan, options, engine=engine, listen=listen, stop=stop)
-        images = nodes(engine.images())
-        facts = _name_leaves(engine, plan, images)
+        plan, images = _decide(project, rows, engine)
+        if any(step.verdict is Verdict.BUILD for step in plan.steps):
+            outcomes = _act(project, plan, options, engine=engine, listen=listen, stop=stop)
+            images = engine.images()
+        else:
+            outcomes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
+        facts = _name_leaves(engine, plan, nodes(images))
     made = report.make(plan, outcomes, facts, started=started, seconds=time.monotonic() - clock)
     return Result(report=made, interrupted=stop.is_set())
 
@@ -75,10 +78,11 @@ def _refresh(project: Project, now: datetime) -> Project:
     return project
 
 
-def _decide(project: Project, rows: Sequence[Row], engine: Engine) -> Plan:
+def _decide(project: Project, rows: Sequence[Row], engine: Engine) -> tuple[Plan, Sequence[EngineImage]]:
     leaves = project.leaves(rows)
     project.workspace.write_leaves(project.files(leaves), keep=project.directories())
-    return project.plan(project.dag(leaves), engine.images())
+    images = engine.images()
+    return project.plan(project.dag(leaves), images), images
 
 
 def _act(
@@ -90,8 +94,6 @@ def _act(
     listen: Callable[[Plan], Progress],
     stop: threading.Event,
 ) -> tuple[Outcome, ...]:
-    if not any(step.verdict is Verdict.BUILD for step in plan.steps):
-        return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
     where = site.discover(project.matrix.site, root=project.workspace.root)
     with (
         listen(plan) as progress,
