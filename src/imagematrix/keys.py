@@ -100,6 +100,8 @@ def _difference(name: str, old: str | None, new: str | None) -> str:
             return f"{path} is {'new' if old is None else 'gone'}"
         case "file":
             return f"{path} changed{_lines(old or '', new or '')}"
+        case "text" if _same_but_for_labels(old or "", new or ""):
+            return "the labels that name its row changed"
         case "text":
             return f"its Dockerfile stage changed{_lines(old or '', new or '')}"
         case "parent":
@@ -122,6 +124,14 @@ def _lines(old: str, new: str) -> str:
     return ": " + "; ".join(
         f"{before.strip() or '(nothing)'} -> {after.strip() or '(nothing)'}" for before, after in pairs
     )
+
+
+def _same_but_for_labels(old: str, new: str) -> bool:
+    return all(before == after or (_is_label(before) and _is_label(after)) for before, after in _paired(old, new))
+
+
+def _is_label(line: str) -> bool:
+    return line.strip().removeprefix("LABEL ").startswith(("imagematrix.row=", "org.opencontainers.image."))
 
 
 def _paired(old: str, new: str) -> Iterator[tuple[str, str]]:

@@ -87,7 +87,7 @@ class _Past:
         """Return the record a node most likely replaces.
 
         One of the same rows; else one that the matrix no longer wants; then the one with the fewest
-        differing inputs; then the latest.
+        differing lines; then the latest.
         """
         same_rows = {key for row in rows if (key := self._by_row.get((node.layer, row)))}
         latest = list(self._by_layer.get(node.layer, ()))[-_CANDIDATES:]
@@ -110,5 +110,5 @@ class _Past:
 
 
 def _distance(record: Record, node: Node) -> int:
-    names = {*record.inputs, *node.inputs}
-    return sum(record.inputs.get(name) != node.inputs.get(name) for name in names)
+    pairs = ((record.inputs.get(name, ""), node.inputs.get(name, "")) for name in {*record.inputs, *node.inputs})
+    return sum(len({*old.splitlines()} ^ {*new.splitlines()}) for old, new in pairs if old != new)

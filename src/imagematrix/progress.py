@@ -7,10 +7,13 @@ and after a failure plain text: so it is read as a stream of values.
 import base64
 import codecs
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_HIDDEN: Final = "[internal]"
+_HIDDEN: Final = ("[internal]", "[context ", "copy /context", "load remote build context")
+"""What the engine does for every build; nobody asks about it."""
+_MOUNTS: Final = re.compile(r"--mount=\S+\s+")
 
 
 class Reader:
@@ -66,7 +69,7 @@ class Reader:
         name = vertex.get("name", "")
         if vertex.get("started") and vertex["digest"] not in self._announced and not name.startswith(_HIDDEN):
             self._announced.add(vertex["digest"])
-            yield f"# {name}"
+            yield f"# {_MOUNTS.sub('', name)}"
 
     def _end(self, vertex: Mapping[str, Any]) -> Iterator[str]:
         if vertex.get("completed"):

@@ -246,3 +246,13 @@ def test_records_of_another_version(tmp_path: Path) -> None:
 
     found = reasons(projects.plan(project, PYTORCH))
     assert found["system"] == "build: the schema changed: 0 -> 1; the moon changed: full -> none"
+
+
+def test_each_row_is_compared_with_what_it_was(tmp_path: Path) -> None:
+    """Of many alike records, a row's own predecessor is the one with the fewest differing lines."""
+    matrix = MATRIX.replace('"2.4.1"', '"2.4.2"')
+    for base in ("cuda", "debian"):
+        row = f"pytorch:2.4.2-python3.11-{base}"
+        found = reasons(replanned(tmp_path / base, matrix=matrix, only=row), row)
+        assert found["torch"] == "build: torch/requirements.txt changed: torch==2.4.1 -> torch==2.4.2"
+        assert found["boot"] == "build: the labels that name its row changed; its parent torch is built anew"

@@ -154,3 +154,15 @@ def test_output_that_is_no_progress_at_all() -> None:
         "See 'docker buildx build --help'.",
     ]
     assert read([b'{"vertexes": [\npanic: out of memory\n']) == ['{"vertexes": [', "panic: out of memory"]
+
+
+def test_what_the_engine_does_for_every_build_is_not_told() -> None:
+    """Neither its own bookkeeping nor the mounts of a step, which hide what the step does."""
+    names = [
+        "[internal] load build definition from Dockerfile",
+        "[context python] load metadata for imagematrix/node:0",
+        "copy /context /",
+        "[paddle 1/1] RUN --mount=type=cache,target=/c     --mount=type=secret,id=uv     uv pip install",
+    ]
+    stream = "".join(json.dumps({"vertexes": [started(name, f"sha256:{name}")]}) + "\n" for name in names)
+    assert list(Reader().feed(stream.encode())) == ["# [paddle 1/1] RUN uv pip install"]
