@@ -1,6 +1,7 @@
 """The repository's own quickstart grid, really built, and what its images promise, really run."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from tests.integration.monorepo import REPOSITORY, Done
 
-from imagematrix.engine import Engine
+from imagematrix.engine import Engine, docker_command
 
 IMPORTS = {
     "tensorflow": "import tensorflow as m; assert float(m.reduce_sum(m.ones([2, 2]))) == 4",
@@ -98,9 +99,34 @@ def test_ssh_greets_and_python_is_on_the_path_of_a_login_shell(machine: Any) -> 
 
 @pytest.mark.parametrize("url", ["http://{}:8888/jupyter/api/status?token=sesame", "http://{}:6006/monitor/"])
 def test_jupyter_and_tensorboard_answer_under_their_paths(machine: Any, url: str) -> None:
-    machine.reload()
-    [network] = machine.attrs["NetworkSettings"]["Networks"].values()
-    wait_for(lambda: fetch(url.format(network["IPAddress"])) == 200)
+    wait_for(lambda: fetch(url.format(address(machine))) == 200)
+
+
+def test_the_run_example_gives_a_machine_to_log_in_to(report: Any, machine: Any, engine: Engine) -> None:
+    """The script as it is, from a shell that sets nothing else: a key logs in, and its ports are published."""
+    leaf = next(leaf for leaf in report["leaves"] if leaf["family"] == "python")
+    inside(machine, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/key")
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in ("TZ", "LANG")},
+        **engine.environment,
+        "PATH": f"{Path(docker_command(engine)).parent}:{os.environ['PATH']}",
+        "SSH_AUTHORIZED_KEYS": inside(machine, "cat", "/root/key.pub"),
+        "NAME": "it-run-example",
+        "SSH_PORT": "42222",
+        "JUPYTER_PORT": "48888",
+        "TENSORBOARD_PORT": "46006",
+    }
+    script = REPOSITORY / f"images/python/{leaf['tag']}/run-example/docker-run.sh"
+    subprocess.run(["sh", str(script)], env=environment, check=True, capture_output=True)
+    container = engine._client.containers.get("it-run-example")
+    try:
+        wait_for(lambda: fetch("http://127.0.0.1:48888/jupyter/api/status") == 403)  # it wants its token
+        ssh = ["ssh", "-i", "/root/key", "-o", "StrictHostKeyChecking=no", f"root@{address(container)}"]
+        python = leaf["tag"].partition("-")[0]
+        wait_for(lambda: f"Python {python}." in inside(machine, *ssh, "python --version"))
+        assert "CST" in inside(machine, *ssh, "date +%Z")
+    finally:
+        container.remove(force=True)
 
 
 def test_stopping_it_takes_less_than_five_seconds_and_ends_well(report: Any, engine: Engine) -> None:
@@ -138,12 +164,20 @@ def inside(container: Any, *command: str) -> str:
     return str(container.exec_run(list(command)).output.decode(errors="replace"))
 
 
+def address(container: Any) -> str:
+    container.reload()
+    [network] = container.attrs["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])
+
+
 def fetch(url: str) -> int:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as response:
             return int(response.status)
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
         return 0
 
 

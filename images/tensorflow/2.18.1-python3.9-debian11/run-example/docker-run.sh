@@ -13,12 +13,13 @@ set -eu
 
 NAME=${NAME:-tensorflow-test}
 
-# A variable that is only named here is passed on from this shell, if it is set there.
+# A variable that is only named here is passed on from this shell. Where it is not set there, it is
+# taken away from the container, so what the image sets itself is passed on only if it is set.
 docker run --detach --name "$NAME" --restart unless-stopped --ipc host \
     --env ROOT_PASSWORD \
     --env SSH_AUTHORIZED_KEYS \
     --env JUPYTER_TOKEN \
-    --env TZ \
+    ${TZ:+--env=TZ} \
     --publish "${SSH_PORT:-2222}:22" \
     --publish "${JUPYTER_PORT:-8888}:8888" \
     --publish "${TENSORBOARD_PORT:-6006}:6006" \

@@ -19,12 +19,15 @@ as_root() { [[ $(id -u) -eq 0 ]]; }
 check_settings() {
     local name
     for name in SSH_PORT JUPYTER_PORT TENSORBOARD_PORT; do
-        is_port "${!name}" || die "$name is '${!name}', expected a port from 1 to 65535"
+        is_port "${!name-}" || die "$name is '${!name-}', expected a port from 1 to 65535"
     done
     for name in JUPYTER_BASE_URL TENSORBOARD_PATH; do
-        [[ ${!name} =~ ^/[A-Za-z0-9._~/-]*$ ]] ||
-            die "$name is '${!name}', expected a path such as /lab"
+        [[ ${!name-} =~ ^/[A-Za-z0-9._~/-]*$ ]] ||
+            die "$name is '${!name-}', expected a path such as /lab"
     done
+    # "docker run --env NAME" takes a variable away where the caller has none of that name.
+    export TZ=${TZ:-$(< /etc/timezone)} LANG=${LANG:-C.UTF-8} SERVICES=${SERVICES:-auto}
+    export TENSORBOARD_LOGDIR=${TENSORBOARD_LOGDIR:-/root/tensorboard-logs}
     [[ -f /usr/share/zoneinfo/$TZ ]] ||
         die "TZ is '$TZ', expected a zone such as Asia/Shanghai or Europe/Berlin"
     if [[ $(locale charmap 2>&1) != UTF-8 ]]; then
