@@ -1,0 +1,160 @@
+"""The command line as a user meets it: what is printed, the exit code, and what is left on the disk."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests import projects
+from tests.projects import FILES, MATRIX, PYTORCH
+
+from imagematrix.cli import program
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a small monorepo as the current directory, on a machine without an engine."""
+    projects.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
+    try:
+        program.run(["imagematrix", *words])
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    out, err = capsys.readouterr()
+    return Said(code, out, err)
+
+
+def tree(root: Path) -> Mapping[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["biuld"], "No idea what 'biuld' is!\n    did you mean 'build'?"),
+        (["build", "--onyl", "x"], "No idea what '--onyl' is!\n    did you mean '--only'?"),
+        (["build"], "say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
+        (["build", "--matrix", "--jobs", "many"], "--jobs many: must be a whole number, 1 or more"),
+        (["build", "--matrix", "--retries", "-1"], "--retries -1: must be a whole number, 0 or more"),
+        (["build", "--group", "gpus"], "--group gpus: no row is in this group\n    did you mean 'gpu'?"),
+        (["plan", "--why", "tourch"], "--why tourch: no layer or key of this plan\n    did you mean 'torch'?"),
+        (["graph", "--out", "x.png"], "--out x.png: the ending must be one of .svg, .html, .dot"),
+        (["check", "--file", "none.toml"], "none.toml: no such file"),
+    ],
+)
+def test_a_wrong_word_is_exit_code_2_and_a_hint(
+    root: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    before = tree(root)
+    said = run(capsys, *words)
+    assert said.code == 2
+    assert message in said.err
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("command", ["list", "check", "render", "plan", "build", "graph"])
+def test_all_mistakes_of_a_matrix_at_once_and_no_file_touched(
+    root: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    matrix = MATRIX.replace('"torch", "boot"]', '"tourch", "boot"]', 1).replace('"2.3.0"', "2.3")
+    projects.write(root, matrix=matrix)
+    before = tree(root)
+    said = run(capsys, command, *(["--matrix"] if command == "build" else []))
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.count("matrix.toml:") == 2
+    assert "unknown layer 'tourch'\n    did you mean 'torch'?" in said.err
+    assert tree(root) == before
+
+
+def test_a_templates_mistake_is_told_before_an_engine_is_asked_for(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    projects.write(root, files={**FILES, "common/layers/boot/Dockerfile.j2": "# boot\nENV A={{ tourch }}\n"})
+    said = run(capsys, "check")
+    assert said.code == 2
+    assert said.err.startswith("common/layers/boot/Dockerfile.j2:2: 'tourch' is undefined")
+
+
+def test_render_and_its_check(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "render", "--check").code == 5
+    assert run(capsys, "render").out.endswith("9 of 9 leaves written\n")
+    assert run(capsys, "render", "--check") == (0, "9 leaves are what the matrix says\n", "")
+
+    leaf = root / "images/pytorch/2.3.0-python3.10-cuda/Dockerfile"
+    leaf.write_text(leaf.read_text().replace("FROM", "from", 1))
+    said = run(capsys, "render", "--check")
+    assert said.code == 5
+    assert "images/pytorch/2.3.0-python3.10-cuda/Dockerfile:3: has 'from scratch" in said.err
+    assert "run `invoke render`" in said.err
+
+
+def test_without_an_engine_a_plan_is_made_all_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "plan", "--only", PYTORCH, "--json")
+    assert said.code == 0
+    assert "Going on as if nothing was built yet" in said.err
+    plan = json.loads(said.out)
+    assert [node["layer"] for node in plan["nodes"]] == ["system", "python", "torch", "boot"]
+    assert [node["parent"] for node in plan["nodes"]] == [None, *(node["key"] for node in plan["nodes"][:-1])]
+    assert {node["verdict"] for node in plan["nodes"]} == {"build"}
+    assert plan["nodes"][0]["leaves"] == [PYTORCH]
+    assert tree(root).keys() == {*FILES, "matrix.toml", "matrix.lock"}  # planning writes nothing
+
+
+def test_without_an_engine_a_build_is_exit_code_3(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "build", "--matrix")
+    assert said.code == 3
+    assert said.err.startswith("no Docker Engine answers. Start docker")
+    assert f"unix://{root}/no.sock: No such file or directory" in said.err
+
+
+def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(run(capsys, "list", "--group", "gpu", "--json").out)
+    assert len(rows) == 8
+    assert rows[0] == {
+        "family": "pytorch",
+        "tag": "2.3.0-python3.10-cuda",
+        "axes": {"base": "cuda", "python": "3.10", "torch": "2.3.0"},
+        "groups": ["gpu"],
+        "image": PYTORCH,
+        "directory": "images/pytorch/2.3.0-python3.10-cuda",
+        "key": projects.keys(projects.project(root))[PYTORCH, "boot"],
+        "state": "missing",
+    }
+    assert run(capsys, "list").out.endswith("9 rows: 9 missing\n")
+
+
+@pytest.mark.usefixtures("root")
+def test_why_explains_a_node_down_to_its_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "plan", "--only", PYTORCH, "--why", "torch")
+    assert "verdict  build: no torch was built before" in said.out
+    assert "file torch/requirements.txt: 0644\n            torch==2.3.0\n" in said.out
+
+
+def test_another_matrix_file_makes_its_directory_the_root(
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert run(capsys, "render", "--file", str(root / "matrix.toml")).code == 0
+    assert (root / "images/pytorch").is_dir()
+
+
+def test_a_graph_is_written_where_it_was_asked_for(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "graph", "--out", "deep/dag.svg").code == 0
+    assert (root / "deep/dag.svg").read_text().startswith("<svg")
