@@ -11,6 +11,7 @@ from types import FrameType
 
 from imagematrix import builder, lock, report, schedule, site
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
+from imagematrix.errors import NoEngineError
 from imagematrix.model import Attempt, Key, Outcome, Plan, Row, Status, Step, Verdict
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
@@ -35,6 +36,8 @@ class Result:
 
     report: RunReport
     interrupted: bool
+    lost: NoEngineError | None = None
+    """Set when the engine stopped answering before the leaves could be named: the report then knows no images."""
 
     @property
     def good(self) -> bool:
@@ -63,12 +66,11 @@ def run(
         plan, images = _decide(project, rows, engine)
         if any(step.verdict is Verdict.BUILD for step in plan.steps):
             outcomes = _act(project, plan, options, engine=engine, listen=listen, stop=stop)
-            images = engine.images()
         else:
             outcomes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
-        facts = _name_leaves(engine, plan, nodes(images))
+        facts, lost = _name_leaves(engine, plan, images, outcomes)
     made = report.make(plan, outcomes, facts, started=started, seconds=time.monotonic() - clock)
-    return Result(report=made, interrupted=stop.is_set())
+    return Result(report=made, interrupted=stop.is_set(), lost=lost)
 
 
 def _refresh(project: Project, now: datetime) -> Project:
@@ -127,8 +129,22 @@ def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:
     return names
 
 
-def _name_leaves(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
-    """See that each leaf that exists has its own name; return what became of them, by row name."""
+def _name_leaves(
+    engine: Engine, plan: Plan, images: Sequence[EngineImage], outcomes: Sequence[Outcome]
+) -> tuple[Mapping[str, ImageFact], NoEngineError | None]:
+    """See that each leaf that exists has its own name; return what became of them, by row name.
+
+    An engine that is gone by now must not cost the report: the error is returned beside it.
+    """
+    try:
+        if any(outcome.status is Status.BUILT for outcome in outcomes):
+            images = engine.images()
+        return _named(engine, plan, nodes(images)), None
+    except NoEngineError as error:
+        return {}, error
+
+
+def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
     facts: dict[str, ImageFact] = {}
     for name, tip in plan.tips.items():
         image = images.get(tip)

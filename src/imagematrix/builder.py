@@ -49,7 +49,7 @@ class Builder:
         """Try once to build a step's node. Raises nothing that a build can cause."""
         node = step.node
         path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
-        with path.open("a", encoding="utf-8") as stream:
+        with path.open("a", encoding="utf-8", buffering=1) as stream:  # a person may be following it
             log = _Log(stream, functools.partial(self.said, node.key))
             code = self._bootstrap(node, log) if node.layer == BASE_LAYER else self._solve(node, log)
         if code == 0:

@@ -7,6 +7,7 @@ says what a docker client has to be given to reach the same one.
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,7 +51,8 @@ class Engine:
 
     def images(self) -> tuple[EngineImage, ...]:
         """Return all images that carry a key: one request, whatever their number."""
-        found = self._client.api.images(filters={"label": [KEY_LABEL]})
+        with _answering():
+            found = self._client.api.images(filters={"label": [KEY_LABEL]})
         return tuple(
             EngineImage(
                 id=image["Id"],
@@ -65,15 +67,17 @@ class Engine:
         """Return the id of a local image, empty when there is none of that name."""
         from docker.errors import ImageNotFound
 
-        try:
-            return str(self._client.images.get(name).id)
-        except ImageNotFound:
-            return ""
+        with _answering():
+            try:
+                return str(self._client.images.get(name).id)
+            except ImageNotFound:
+                return ""
 
     def tag(self, source: str, name: str) -> None:
         """Give an image one more name."""
         repository, _, tag = name.rpartition(":")
-        self._client.api.tag(source, repository, tag)
+        with _answering():
+            self._client.api.tag(source, repository, tag)
 
 
 def node_ref(key: Key) -> str:
@@ -163,6 +167,18 @@ def _client(environment: Mapping[str, str]) -> "DockerClient":
         place = environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "docker's default socket"
         raise NoEngineError(f"{place}: {_root_cause(error)}") from error
     return client
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn what an engine that stopped answering makes of a request into our own error."""
+    import requests
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except (DockerException, requests.RequestException) as error:
+        raise NoEngineError(f"the engine stopped answering: {_root_cause(error)}") from error
 
 
 def _root_cause(error: BaseException) -> str:

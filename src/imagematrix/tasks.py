@@ -176,6 +176,8 @@ def build(
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
+    if result.lost:
+        raise result.lost
     if not result.good:
         raise Exit("", code=int(ExitCode.FAILED))
 

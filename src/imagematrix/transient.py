@@ -33,6 +33,7 @@ _TRANSIENT: Final = (
     r"error reading from server: EOF",
     r"unexpected EOF",
     r"rpc error: code = Unavailable",
+    r"Cannot connect to the Docker daemon",
     # names, connections, servers, as apt, curl, uv, pip and the engine put it
     r"Temporary failure in name resolution|Temporary failure resolving|Could not resolve|server misbehaving",
     r"[Cc]onnection (?:reset|refused|timed out|aborted|broken)|Connection failed",

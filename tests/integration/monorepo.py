@@ -70,10 +70,11 @@ class Monorepo:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, "-m", "imagematrix", *words],
             cwd=self.root,
+            env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -95,6 +96,12 @@ class Monorepo:
     def output(self, image: str, *command: str) -> str:
         """Run an image to its end; return what it printed."""
         return str(self.client.containers.run(image, list(command) or None, remove=True, network_mode="none").decode())
+
+    @property
+    def host(self) -> str:
+        """Where the engine listens: a unix socket."""
+        named = {**os.environ, **self.engine.environment}
+        return named.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 
     @property
     def client(self) -> Any:

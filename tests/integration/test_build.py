@@ -1,5 +1,6 @@
 """Builds on a real engine: what is built, what is reused, what is said about it."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.integration.monorepo import Monorepo, outcomes
+from tests.integration.relay import Relay
 
 from imagematrix.engine import docker_command
 
@@ -209,6 +211,26 @@ def test_no_engine_is_exit_code_3_and_says_how_to_get_one(monorepo: Monorepo) ->
     plan = monorepo.run("plan", "--matrix", "--json", env=nowhere)
     assert plan.code == 0
     assert plan.json()["summary"]["reuse"] == 0
+
+
+def test_an_engine_that_dies_costs_neither_the_report_nor_what_was_built(monorepo: Monorepo) -> None:
+    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "RUN sleep 4\nRUN")
+    relay = Relay(monorepo.root / "engine.sock", monorepo.host)
+    process = monorepo.start(
+        "build", "--matrix", "--retries", "0", "--report", "report", env={"DOCKER_HOST": relay.host}
+    )
+    _wait_for_built(monorepo, "tools")
+    relay.cut()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode in (1, 3), out
+    assert "Traceback" not in out
+    report = json.loads((monorepo.root / "report/report.json").read_text())
+    assert outcomes(report)["tools"] == ["built"]
+    assert "failed" in outcomes(report)["app"]
+
+    done, report = monorepo.build()
+    assert done.code == 0, done.out
+    assert outcomes(report)["tools"] == ["reused"]
 
 
 def _wait_for_built(monorepo: Monorepo, layer: str) -> None:
