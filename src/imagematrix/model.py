@@ -8,6 +8,9 @@ from typing import NewType
 Key = NewType("Key", str)
 """Hash of everything a node is made from, 64 hex digits, known before anything is built."""
 
+Place = tuple[str | int, ...]
+"""A key path of matrix.toml, from the root: where something is written."""
+
 BASE_LAYER = "base"
 """The layer name of the node that makes a bootstrapped base."""
 
@@ -63,6 +66,12 @@ class Row:
     """What templates may use: the axes and all facts that follow from them."""
     image: str
     """The name it is built under: `[registry/]family:tag`."""
+    allow: str = ""
+    """Why it is built though upstream broke it."""
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    """Axis -> where its value is written, when it came from a file."""
+    origins: tuple[Mapping[str, Place], ...] = field(default=(), compare=False, repr=False)
+    """Fact -> where it is written, by each axis it follows from."""
 
     @property
     def name(self) -> str:
@@ -73,6 +82,12 @@ class Row:
     def directory(self) -> str:
         """The leaf directory, relative to the project's root."""
         return f"images/{self.family.name}/{self.tag}"
+
+    def place(self, name: str) -> Place:
+        """Return where an axis or a fact of this row is written; of what it does not have, nothing."""
+        if name in self.places:
+            return self.places[name]
+        return next((origin[name] for origin in self.origins if origin.get(name)), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ HOMES: Final[Mapping[str, str]] = {
     "invoke": "tasks cli",
     "jinja2": "render",
     "networkx": "graph",
-    "packaging": "matrix.exclusion",
+    "packaging": "text.versions",
     "requests": "engine",  # what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",

@@ -145,6 +145,36 @@ class TestRows:
         pinned = '[facts.torch."2.4.1"]\npython = "3.10"\n'
         assert parse(GOOD + pinned) == parse(GOOD)
 
+    def test_allow(self) -> None:
+        """A row says why it is built though it is broken; a rule says it for the rows that meet its conditions."""
+        rule = '[[families.pytorch.allow]]\ntorch = "<2.5"\nreason = "patched"\n'
+        more = '[[families.pytorch.allow]]\npython = "3.10"\ntorch = "2.4.1"\nreason = "tried"\n'
+        text = changed(('torch = "2.3.0"', 'torch = "2.3.0"\nallow = "by hand"'))
+
+        assert [row.allow for row in parse(text).rows] == ["by hand", "", "", ""]
+        assert {row.tag: row.allow for row in parse(text + rule + more).rows} == {
+            "2.3.0-python3.10-cuda121": "by hand; patched",
+            "2.4.1-python3.10-cuda121": "patched; tried",
+            "2.5.1-python3.10-cuda121": "",
+            "2.5.1-python3.13-debian13": "",
+        }
+        assert "allow" not in parse(text).rows[0].axes
+
+    def test_places(self) -> None:
+        """Each value of a row knows where it is written: its axis, its own line, the fact or base it follows from."""
+        text = changed(('torch = "2.3.0"', 'torch = "2.3.0"\nallow = "by hand"'))
+        rule = '[[families.pytorch.allow]]\ntorch = "2.5.1"\nreason = "x"\n'
+        rows = {row.tag: row for row in parse(text + rule).rows}
+        hand, grid = rows["2.3.0-python3.10-cuda121"], rows["2.5.1-python3.13-debian13"]
+
+        assert hand.place("torch") == ("families", "pytorch", "row", 0, "torch")
+        assert hand.place("allow") == ("families", "pytorch", "row", 0, "allow")
+        assert hand.place("cuda") == ("bases", "cuda121", "cuda")
+        assert grid.place("torch") == ("families", "pytorch", "axes", "torch", 1)
+        assert grid.place("torchvision") == ("facts", "torch", "2.5.1", "torchvision")
+        assert grid.place("allow") == ("families", "pytorch", "allow", 0)
+        assert grid.place("cuda") == ()
+
     def test_a_byte_order_mark_is_no_part_of_the_text(self) -> None:
         """Editors of Windows write one."""
         assert parse("\ufeff" + GOOD) == parse(GOOD)
@@ -465,6 +495,46 @@ RULES = {
     "axis named reason": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nreason = ["x"]\n\n[[f'),
         "21: families.pytorch.axes.reason: an axis cannot be named 'reason' | excludes give their reason by this key",
+    ),
+    "axis named allow": (
+        ('"2.5.1"]\n\n[[f', '"2.5.1"]\nallow = ["x"]\n\n[[f'),
+        (
+            "21: families.pytorch.axes.allow: an axis cannot be named 'allow'"
+            " | rows say by this key why they may be broken"
+        ),
+    ),
+    "allow of a row without a reason": (
+        ('torch = "2.3.0"', 'torch = "2.3.0"\nallow = ""'),
+        (
+            "30: families.pytorch.row.allow: the reason is empty"
+            ' | say why the row is built though it is broken: allow = "…"'
+        ),
+    ),
+    "allow of a row that is no text": (
+        ('torch = "2.3.0"', 'torch = "2.3.0"\nallow = true'),
+        "30: families.pytorch.row.allow: true is not a string | expected a string",
+    ),
+    "allow without reason": (
+        (ROW, '[[families.pytorch.allow]]\ntorch = "2.4.1"\n'),
+        (
+            "27: families.pytorch.allow: 'reason' is missing"
+            ' | say why such rows are built though they are broken: reason = "…"'
+        ),
+    ),
+    "allow without condition": (
+        (ROW, '[[families.pytorch.allow]]\nreason = "x"\n'),
+        '27: families.pytorch.allow: this allow has no condition | name an axis or fact: torch = "<2.5"',
+    ),
+    "allow of an unknown axis": (
+        (ROW, '[[families.pytorch.allow]]\ntrch = "2.4.1"\nreason = "x"\n'),
+        "28: families.pytorch.allow.trch: unknown axis or fact | did you mean 'torch'?",
+    ),
+    "allow of no row": (
+        (ROW, '[[families.pytorch.allow]]\npython = "3.13"\ntorch = "2.4.1"\nreason = "x"\n'),
+        (
+            "27: families.pytorch.allow: this allow matches nothing"
+            " | no row meets all of its conditions: correct it or remove it"
+        ),
     ),
     "exclude without reason": (
         ('reason = "no cp313 wheel before 2.5.0"', ""),

@@ -1,4 +1,4 @@
-"""Excludes: which rows of a grid are not wanted."""
+"""Rules of a grid: which rows are not wanted (exclude), and which may be broken (allow)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imagematrix.errors import did_you_mean
+from imagematrix.text import versions
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
@@ -16,8 +17,9 @@ _SHOWN: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclude:
-    """An `[[exclude]]`: conditions that a row must all meet, and why such a row is not wanted."""
+    """An `[[exclude]]` or `[[allow]]`: conditions that a row must all meet, and why such a row is treated so."""
 
+    kind: str
     at: KeyPath
     conditions: Mapping[str, str]
     reason: str
@@ -25,7 +27,7 @@ class Exclude:
 
 @dataclass(slots=True, kw_only=True)
 class Exclusion:
-    """An exclude resolved for one family: of each axis or fact, the values it is for."""
+    """An exclude or allow resolved for one family: of each axis or fact, the values it is for."""
 
     exclude: Exclude
     tests: tuple[tuple[str, frozenset[str]], ...]
@@ -38,18 +40,18 @@ class Exclusion:
         return tuple(name for name, _ in self.tests)
 
     def matches(self, values: Mapping[str, str]) -> bool:
-        """Whether a row with these values is excluded."""
+        """Whether a row with these values is meant."""
         for name, wanted in self.tests:  # noqa: SIM110 - all() of a generator takes three times as long
             if values.get(name) not in wanted:
                 return False
         return True
 
     def may_match(self, candidates: Sequence[Mapping[str, str]]) -> bool:
-        """Whether a row is excluded whose parts contradict each other: any of them may meet a condition."""
+        """Whether a row is meant whose parts contradict each other: any of them may meet a condition."""
         return all(any(values.get(name) in wanted for values in candidates) for name, wanted in self.tests)
 
     def note_idle(self, mistakes: Mistakes) -> None:
-        """Note that no row was excluded, and by which condition."""
+        """Note that no row was meant, and by which condition."""
         if self.used:
             return
         hint = "no row meets all of its conditions: correct it or remove it"
@@ -58,7 +60,7 @@ class Exclusion:
                 condition = self.exclude.conditions[name]
                 hint = f"no row has {name} = {condition!r}; {name} is one of: {_listed(self.known[name])}"
                 break
-        mistakes.add(self.exclude.at, "this exclude matches nothing", hint)
+        mistakes.add(self.exclude.at, f"this {self.exclude.kind} matches nothing", hint)
 
 
 def exclusions(
@@ -91,23 +93,16 @@ def _wanted(exclude: Exclude, name: str, values: AbstractSet[str], mistakes: Mis
     condition = exclude.conditions[name]
     if not _COMPARISON.match(condition):
         return frozenset((condition,)) & values
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    from packaging.version import InvalidVersion, Version
-
     at = (*exclude.at, name)
-    try:
-        specifiers = SpecifierSet(condition)
-    except InvalidSpecifier:
+    meets = versions.comparison(condition)
+    if meets is None:
         mistakes.add(at, f"{condition!r} is no comparison", 'write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"')
         return frozenset()
-    wanted = set()
-    for value in sorted(values):
-        try:
-            if specifiers.contains(Version(value), prereleases=True):
-                wanted.add(value)
-        except InvalidVersion:
+    verdicts = {value: meets(value) for value in sorted(values)}
+    for value, verdict in verdicts.items():
+        if verdict is None:
             mistakes.add(at, f"{condition!r} compares versions, but {value!r} is none", "give the value itself")
-    return frozenset(wanted)
+    return frozenset(value for value, verdict in verdicts.items() if verdict)
 
 
 def _listed(values: Iterable[str]) -> str:

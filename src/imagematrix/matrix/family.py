@@ -14,6 +14,9 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 _TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
 """Stages and folders of every leaf."""
 
+_ALLOW: Final = "allow"
+"""The key by which a row says why it is built though upstream broke it."""
+
 _LAYER_RULE: Final = (
     "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
 )
@@ -56,10 +59,11 @@ class _Reader:
             groups=tuple(sorted(table.texts("groups"))),
         )
         before = len(self._mistakes)
-        table.allow("layers", "tag", "groups", "base", "axes", "exclude", "row")
+        table.allow("layers", "tag", "groups", "base", "axes", "exclude", "allow", "row")
         axes = self._axes()
         rows = self._rows(axes)
-        excludes = self._excludes()
+        excludes = self._rules("exclude", why="say why such rows are not wanted")
+        allows = self._rules("allow", why="say why such rows are built though they are broken")
         self._whole = self._whole and len(self._mistakes) == before
         if not self._can_expand(axes, rows):
             return None
@@ -69,6 +73,7 @@ class _Reader:
             axes=axes,
             rows=rows,
             excludes=excludes,
+            allows=allows,
             doubted=frozenset(self._doubted),
             whole=self._whole,
         )
@@ -97,12 +102,15 @@ class _Reader:
         table = self._table.table("axes")
         axes = {axis: self._axis(table, axis) for axis in table}
         if "axes" not in self._table:
-            axes = {axis: {} for row in self._table.tables("row") for axis in row}
+            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis != _ALLOW}
         for named in (table, *self._table.tables("row")):
             check_variables(named, axes)
             if "reason" in named:
                 named.wrong("reason", "an axis cannot be named 'reason'", "excludes give their reason by this key")
+        if _ALLOW in table:
+            table.wrong(_ALLOW, f"an axis cannot be named {_ALLOW!r}", "rows say by this key why they may be broken")
         axes.pop("reason", None)
+        axes.pop(_ALLOW, None)
         self._add_base(axes)
         if "base" in axes:
             axes["base"] = {name: at for name, at in axes["base"].items() if self._is_base(name, at)}
@@ -138,11 +146,14 @@ class _Reader:
         rows = []
         for table in self._table.tables("row"):
             before = len(self._mistakes)
-            values = {axis: table.text(axis) for axis in table}
+            values = {axis: table.text(axis) for axis in table if axis != _ALLOW}
+            if _ALLOW in table and table.raw(_ALLOW) == "":
+                hint = f'say why the row is built though it is broken: {_ALLOW} = "…"'
+                table.wrong(_ALLOW, "the reason is empty", hint)
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
-                if axis not in axes and axis != "reason":
+                if axis not in axes and axis not in ("reason", _ALLOW):
                     table.wrong(axis, "unknown axis", did_you_mean(axis, axes))
             missing = sorted(axes.keys() - values.keys())
             if missing:
@@ -150,7 +161,7 @@ class _Reader:
             if "base" in table:
                 self._is_base(values["base"], (*table.at, "base"))
             if len(self._mistakes) == before and values.get("base", "") in ("", *self._bases):
-                rows.append(HandRow(at=table.at, values=values))
+                rows.append(HandRow(at=table.at, values=values, allow=table.text(_ALLOW)))
         return tuple(rows)
 
     def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:
@@ -163,15 +174,15 @@ class _Reader:
             self._table.wrong((), "the rows have no base", f"{hint}; {did_you_mean('', self._bases)}")
         return given and "base" in axes and (any(axes.values()) or bool(rows))
 
-    def _excludes(self) -> tuple[Exclude, ...]:
+    def _rules(self, kind: str, *, why: str) -> tuple[Exclude, ...]:
         found = []
-        for table in self._table.tables("exclude"):
+        for table in self._table.tables(kind):
             before = len(self._mistakes)
             conditions = {name: table.text(name) for name in table if name != "reason"}
             if not conditions:
-                table.wrong((), "this exclude has no condition", 'name an axis or fact: torch = "<2.5"')
+                table.wrong((), f"this {kind} has no condition", 'name an axis or fact: torch = "<2.5"')
             elif len(self._mistakes) == before:
-                found.append(Exclude(at=table.at, conditions=conditions, reason=table.text("reason")))
+                found.append(Exclude(kind=kind, at=table.at, conditions=conditions, reason=table.text("reason")))
             if not table.raw("reason"):
-                table.wrong((), "'reason' is missing", 'say why such rows are not wanted: reason = "…"')
+                table.wrong((), "'reason' is missing", f'{why}: reason = "…"')
         return tuple(found)

@@ -1,7 +1,7 @@
 """A family's declaration in, its rows out: the product of its axes without what is excluded."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 
 from imagematrix.matrix.exclusion import Exclude, Exclusion, exclusions
@@ -20,6 +20,8 @@ class HandRow:
 
     at: KeyPath
     values: Mapping[str, str]
+    allow: str = ""
+    """Why it is built though it is broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Declared:
     """Axis -> value -> where it stands; axes sorted by name. A base for all rows is an axis of one value."""
     rows: tuple[HandRow, ...]
     excludes: tuple[Exclude, ...]
+    allows: tuple[Exclude, ...]
     doubted: frozenset[str]
     whole: bool
     """Nothing was left out."""
@@ -43,6 +46,11 @@ class Cell:
 
     combination: Combination
     values: Mapping[str, str]
+    row: HandRow | None = None
+    """The `[[row]]` it is, when it is not of the axes."""
+    allow: str = ""
+    allowed_at: KeyPath = ()
+    """Where the first of its reasons stands."""
 
 
 class Grid:
@@ -65,8 +73,11 @@ class Grid:
     def cells(self) -> tuple[Cell, ...]:
         """Return the rows; rules that do nothing and rows that cannot be are noted."""
         rules = exclusions(self.declared.excludes, self.known, self._mistakes, is_possible=self.may_be)
+        allows = exclusions(self.declared.allows, self.known, self._mistakes, is_possible=self.may_be)
         cells = (*self._of_axes(rules), *self._of_rows(rules))
-        for rule in rules:
+        if allows:
+            cells = tuple(_allowed(cell, allows) for cell in cells)
+        for rule in (*rules, *allows):
             if not self._in_doubt(rule):
                 rule.note_idle(self._mistakes)
         if not cells and self.declared.whole:
@@ -108,8 +119,18 @@ class Grid:
                 self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
             if not hits and not self._is_repeated(row, seen.get(combination)):
                 self._note_clashes(clashes)
-                yield Cell(combination=combination, values=values)
+                yield Cell(
+                    combination=combination, values=values, row=row, allow=row.allow, allowed_at=(*row.at, "allow")
+                )
             seen.setdefault(combination, row.at)
+
+    def places(self, cell: Cell) -> Mapping[str, KeyPath]:
+        """Return where the values of a row are written: those of its axes, and of what it says itself."""
+        if cell.row:
+            places = {axis: (*cell.row.at, axis) for axis in self.declared.axes}
+        else:
+            places = {part.axis: self.declared.axes[part.axis][part.value] for part in cell.combination}
+        return {**places, "allow": cell.allowed_at} if cell.allow else places
 
     def _is_repeated(self, row: HandRow, earlier: KeyPath | None) -> bool:
         axes = self.declared.axes
@@ -171,6 +192,17 @@ def _hits(
     for rule in hits:
         rule.used = True
     return hits
+
+
+def _allowed(cell: Cell, allows: Iterable[Exclusion]) -> Cell:
+    """Return a row with the reasons of all that allow it to be broken."""
+    hits = [rule for rule in allows if rule.matches(cell.values)]
+    for rule in hits:
+        rule.used = True
+    reasons = dict.fromkeys((*filter(None, [cell.allow]), *(rule.exclude.reason for rule in hits)))
+    if not hits:
+        return cell
+    return replace(cell, allow="; ".join(reasons), allowed_at=cell.allowed_at if cell.allow else hits[0].exclude.at)
 
 
 def _known(columns: Iterable[Iterable[Consequences]]) -> dict[str, set[str]]:

@@ -115,5 +115,8 @@ def rows(
             axes={part.axis: part.value for part in cell.combination},
             values=cell.values,
             image=name + tag,
+            allow=cell.allow,
+            places=grid.places(cell),
+            origins=tuple(part.origins for part in cell.combination),
         )
     tags.note()

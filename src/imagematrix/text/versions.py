@@ -1,0 +1,68 @@
+"""Versions as people write them: parsed, compared, put in a row. The only home of packaging, imported when used."""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+Comparison = Callable[[str], bool | None]
+"""Whether a version meets a condition; nothing when the text is no version."""
+
+
+@lru_cache(maxsize=4096)
+def version(text: str) -> "Version | None":
+    """Return what a text means as a version, without its local part (`+cu121`); nothing when it is none."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(text.partition("+")[0])
+    except InvalidVersion:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def comparison(condition: str) -> Comparison | None:
+    """Return the test that a condition like `>=2.3,<2.5` is; nothing when it is no comparison."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        specifiers = SpecifierSet(condition)
+    except InvalidSpecifier:
+        return None
+
+    def meets(text: str) -> bool | None:
+        try:
+            return specifiers.contains(Version(text), prereleases=True)
+        except InvalidVersion:
+            return None
+
+    return meets
+
+
+def normal(text: str) -> str:
+    """Return a version as it compares, `2.3` for `2.3.0+cu121`; a text that is none as it is."""
+    from packaging.utils import canonicalize_version
+
+    found = version(text)
+    return canonicalize_version(found) if found else text
+
+
+def minor(text: str) -> str:
+    """Return the first two numbers of a version, `3.10` of `3.10.14`; nothing when it has no two."""
+    found = version(text)
+    return f"{found.major}.{found.minor}" if found and len(found.release) > 1 else ""
+
+
+def span(versions: Iterable[str]) -> str:
+    """Return minor versions in short: `2.7, 3.5-3.8`."""
+    runs: list[list[tuple[int, ...]]] = []
+    for each in sorted(tuple(map(int, text.split("."))) for text in versions):
+        if runs and runs[-1][-1] == (each[0], each[1] - 1):
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    shown = [tuple(dict.fromkeys((run[0], run[-1]))) for run in runs]
+    return ", ".join("-".join(f"{major}.{minor}" for major, minor in ends) for ends in shown)
