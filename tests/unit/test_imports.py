@@ -22,7 +22,7 @@ LEVELS: Final = (
     "dockerfile",
     # decisions: no disk, network, process or clock
     "matrix",
-    "lock",
+    "lock compat",
     "render",
     "keys graph",
     "plan",

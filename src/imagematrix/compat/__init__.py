@@ -1,0 +1,11 @@
+"""Which versions go together: a catalogue of facts, and rules that judge a row by it.
+
+`catalogue` reads the facts (`data/*.json`, each with its sources and date), `wheels` knows what has wheels for which
+Python, the modules named after a product hold its rules, `rules` is the table of all, `causes` groups what they find.
+"""
+
+from imagematrix.compat.causes import Cause, causes, problems, shown
+from imagematrix.compat.finding import Finding, Severity
+from imagematrix.compat.rules import findings
+
+__all__ = ["Cause", "Finding", "Severity", "causes", "findings", "problems", "shown"]

@@ -1,0 +1,252 @@
+"""The facts of `data/*.json`, each file read when a rule first asks for it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from imagematrix.compat.wheels import Wheels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Torch:
+    """One release of torch."""
+
+    builds: Mapping[str, tuple[str, ...]]
+    """Build (`cpu`, `cu121`) -> Pythons it has wheels for."""
+    glibc: str
+    """The lowest glibc that any of its builds installs on; empty: any that matters."""
+    partners: Mapping[str, str]
+    """`torchvision`, `torchaudio` -> the release that goes with it."""
+    partner_pythons: Mapping[str, tuple[str, ...]]
+    """Their Pythons."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensorflow:
+    """One release of TensorFlow."""
+
+    cuda: str
+    cudnn: str
+    cpu: tuple[str, ...]
+    """Packages that are its CPU build."""
+    gpu: tuple[str, ...]
+    numpy: str
+    """What its metadata asks for; empty: not looked up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaddleBuild:
+    """One CUDA build of a release of Paddle."""
+
+    pythons: tuple[str, ...]
+    cudnn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paddle:
+    """One release of Paddle."""
+
+    cpu_on_pypi: bool
+    builds: Mapping[str, PaddleBuild]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horovod:
+    """One release of Horovod."""
+
+    requires_python: str
+    tested: Mapping[str, tuple[str, str]]
+    """Framework -> the lowest and the highest release that upstream tested with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CudaImage:
+    """The nvidia/cuda tags of one toolkit on one Ubuntu."""
+
+    live: bool
+    flavours: frozenset[str]
+    cudnn: Mapping[str, str]
+    """As the tag names it (`cudnn8`) -> the exact version inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolkit:
+    """One CUDA toolkit."""
+
+    driver: str
+    driver_compat: str
+    images: Mapping[str, CudaImage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A bound that old versions of a framework need and do not declare."""
+
+    package: str
+    versions: str
+    numpy: str
+    why: str
+
+
+@cache
+def collected() -> str:
+    """Return the day of the catalogue: what `now` means to rules."""
+    return str(_read("python")["_meta"]["collected"])
+
+
+@cache
+def torch_wheels() -> Wheels:
+    """Return torch's Pythons."""
+    return _wheels("torch", {each["release"]: each["python"] for each in _read("torch")["releases"]})
+
+
+@cache
+def torch() -> Mapping[str, Torch]:
+    """Return torch by release."""
+    return {each["release"]: _torch(each) for each in _read("torch")["releases"]}
+
+
+def _torch(each: Mapping[str, Any]) -> Torch:
+    glibcs = [build.get("glibc_min", "") for build in each["builds"].values()]
+    partners = [name for name in ("torchvision", "torchaudio") if name in each]
+    return Torch(
+        builds={name: tuple(build.get("python", each["python"])) for name, build in each["builds"].items()},
+        glibc=min(glibcs) if all(glibcs) else "",
+        partners={name: each[name] for name in partners},
+        partner_pythons={name: tuple(each.get(f"{name}_python", each["python"])) for name in partners},
+    )
+
+
+@cache
+def tensorflow_wheels(package: str) -> Wheels:
+    """Return the Pythons of `tensorflow`, `tensorflow-cpu` or `tensorflow-gpu`."""
+    return _wheels(
+        package,
+        {
+            each["release"]: each["python"]
+            for each in _read("tensorflow")["releases"]
+            if package == "tensorflow" or package in (*each["packages"]["cpu"], *each["packages"]["gpu"])
+        },
+    )
+
+
+@cache
+def tensorflow() -> Mapping[str, Tensorflow]:
+    """Return TensorFlow by release."""
+    return {
+        each["release"]: Tensorflow(
+            cuda=each["cuda"],
+            cudnn=each["cudnn"],
+            cpu=tuple(each["packages"]["cpu"]),
+            gpu=tuple(each["packages"]["gpu"]),
+            numpy=each.get("numpy", ""),
+        )
+        for each in _read("tensorflow")["releases"]
+    }
+
+
+@cache
+def paddle_wheels() -> Wheels:
+    """Return the Pythons of Paddle's CPU wheels."""
+    return _wheels("paddlepaddle", {each["release"]: each["cpu_python"] for each in _read("paddle")["releases"]})
+
+
+@cache
+def paddle() -> Mapping[str, Paddle]:
+    """Return Paddle by release."""
+    return {
+        each["release"]: Paddle(
+            cpu_on_pypi=each["cpu_on_pypi"],
+            builds={
+                name: PaddleBuild(pythons=tuple(build["python"]), cudnn=build.get("cudnn", ""))
+                for name, build in each["gpu_builds"].items()
+            },
+        )
+        for each in _read("paddle")["releases"]
+    }
+
+
+@cache
+def horovod() -> Mapping[str, Horovod]:
+    """Return Horovod by release, oldest first."""
+    return {
+        each["release"]: Horovod(
+            requires_python=each.get("requires_python", ""),
+            tested={name: (each[name][0], each[name][1]) for name in ("tensorflow", "torch") if name in each},
+        )
+        for each in _read("horovod")["releases"]
+    }
+
+
+@cache
+def toolkits() -> Mapping[str, Toolkit]:
+    """Return CUDA toolkits by version, oldest first."""
+    return {
+        name: Toolkit(
+            driver=each["driver"] or "",
+            driver_compat=each["driver_compat"] or "",
+            images={
+                os: CudaImage(
+                    live=image["live"], flavours=frozenset(image["flavours"]), cudnn=dict(image.get("cudnn", {}))
+                )
+                for os, image in each["images"].items()
+            },
+        )
+        for name, each in _read("cuda")["toolkits"].items()
+    }
+
+
+@cache
+def tensorrt_wheels() -> Wheels:
+    """Return TensorRT's releases; those that are only an installer have no Pythons of their own."""
+    return _wheels("tensorrt", {each["release"]: each.get("python", ()) for each in _read("tensorrt")["releases"]})
+
+
+@cache
+def tensorrt_support() -> Mapping[str, tuple[str, ...]]:
+    """Return TensorRT series -> CUDA minor versions."""
+    return {name: tuple(cudas) for name, cudas in _read("tensorrt")["support"].items()}
+
+
+@cache
+def tensorrt_of_tensorflow() -> Mapping[str, str]:
+    """Return TensorFlow minor -> the TensorRT it loads."""
+    return dict(_read("tensorrt")["tensorflow"])
+
+
+@cache
+def python_ends() -> Mapping[str, str]:
+    """Return Python minor -> the day its support ends, where that is known."""
+    return {each["python"]: each["eol"] for each in _read("python")["python"] if each["eol"]}
+
+
+@cache
+def glibc() -> Mapping[str, str]:
+    """Return distribution -> its glibc."""
+    return dict(_read("python")["glibc"])
+
+
+@cache
+def numpy_wheels() -> Wheels:
+    """Return NumPy's Pythons by minor series."""
+    return _wheels("numpy", {each["series"]: each["python"] for each in _read("numpy")["series"]})
+
+
+@cache
+def numpy_limits() -> tuple[Limit, ...]:
+    """Return the bounds that nothing declares."""
+    return tuple(Limit(**each) for each in _read("numpy")["limits"])
+
+
+def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:
+    return Wheels.of(package, pythons, horizon=_read("python")["python"][-1]["python"])
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document

@@ -1,0 +1,59 @@
+"""Findings of many rows, each cause once, with the line of matrix.toml to blame."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from imagematrix.compat.finding import Finding, Severity
+from imagematrix.compat.rules import findings
+from imagematrix.errors import Problem
+from imagematrix.model import Place, Row
+from imagematrix.text.locate import locate
+
+_ORDER = tuple(Severity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One finding at one place, and all rows that have it."""
+
+    finding: Finding
+    line: int
+    """0: not known."""
+    rows: tuple[str, ...]
+    """Names, sorted."""
+
+
+def causes(rows: Iterable[Row], text: str) -> tuple[Cause, ...]:
+    """Return what is found in rows of a matrix text, the worst first, then by line."""
+    found: dict[tuple[Finding, Place], list[str]] = {}
+    for row in rows:
+        for finding in findings(row):
+            found.setdefault((finding, row.place(finding.about)), []).append(row.name)
+    places = locate(text) if found else {}
+    made = [
+        Cause(finding=finding, line=_line(place, places), rows=tuple(sorted(names)))
+        for (finding, place), names in found.items()
+    ]
+    return tuple(sorted(made, key=lambda cause: (_ORDER.index(cause.finding.severity), cause.line, str(cause.finding))))
+
+
+def _line(place: Place, places: "dict[Place, tuple[int, int]]") -> int:
+    """Return the line of a place, or of the nearest table around it."""
+    while place and place not in places:
+        place = place[:-1]
+    return places[place][0] if place else 0
+
+
+def problems(found: Iterable[Cause], *, file: str, severities: Iterable[Severity]) -> tuple[Problem, ...]:
+    """Return the causes of some severities as problems."""
+    wanted = set(severities)
+    return tuple(
+        Problem(file=file, line=cause.line, what=str(cause.finding), hint=shown(cause.rows))
+        for cause in found
+        if cause.finding.severity in wanted
+    )
+
+
+def shown(rows: tuple[str, ...]) -> str:
+    """Return row names in short."""
+    return rows[0] + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")

@@ -1,0 +1,56 @@
+"""What a rule says of a row."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad it is."""
+
+    IMPOSSIBLE = "impossible"
+    """It cannot be had: no wheel, no build."""
+    BROKEN = "broken"
+    """It is known to be wrong upstream: an error, unless the row says why it is built all the same."""
+    UNKNOWN = "unknown"
+    """The catalogue cannot tell: a warning, because the world moves on faster than a table."""
+    NOTE = "note"
+    """Good to know."""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether such a row is refused."""
+        return self in (Severity.IMPOSSIBLE, Severity.BROKEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something about a row, and the axis or fact to blame."""
+
+    severity: Severity
+    about: str
+    what: str
+    remedy: str = ""
+    """What would work."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}" if self.remedy else self.what
+
+
+def impossible(about: str, what: str, remedy: str = "") -> Finding:
+    """Return a finding that no reason can overrule."""
+    return Finding(severity=Severity.IMPOSSIBLE, about=about, what=what, remedy=remedy)
+
+
+def broken(about: str, what: str, remedy: str = "") -> Finding:
+    """Return a finding that a row may overrule by a reason."""
+    return Finding(severity=Severity.BROKEN, about=about, what=what, remedy=remedy)
+
+
+def unknown(about: str, what: str, remedy: str = "") -> Finding:
+    """Return a warning."""
+    return Finding(severity=Severity.UNKNOWN, about=about, what=what, remedy=remedy)
+
+
+def note(about: str, what: str, remedy: str = "") -> Finding:
+    """Return a note."""
+    return Finding(severity=Severity.NOTE, about=about, what=what, remedy=remedy)

@@ -1,0 +1,86 @@
+"""The table of all rules, and the row that they judge.
+
+A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls); one
+without a default must be there, else the rule says nothing. To add a rule, write the function and name it here.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Final
+
+from imagematrix.compat import cuda, others, paddle, tensorflow, torch
+from imagematrix.compat.finding import Finding, Severity, note
+from imagematrix.model import Row
+
+Rule = Callable[..., Iterable[Finding]]
+
+RULES: Final[tuple[Rule, ...]] = (
+    others.python_end,
+    cuda.base_tag,
+    cuda.driver,
+    torch.torch_on_python,
+    torch.torch_build,
+    torch.torch_on_os,
+    torch.torchvision,
+    torch.torchaudio,
+    tensorflow.tensorflow_on_python,
+    tensorflow.tensorflow_cpu_on_python,
+    tensorflow.tensorflow_gpu_on_python,
+    tensorflow.tensorflow_on_cuda,
+    tensorflow.tensorflow_gpu_on_cuda,
+    tensorflow.tensorflow_on_cudnn,
+    tensorflow.tensorflow_gpu_on_cudnn,
+    paddle.paddle_on_python,
+    paddle.paddle_on_pypi,
+    paddle.paddle_on_cuda,
+    others.numpy_on_python,
+    others.numpy_with_torch,
+    others.numpy_with_paddle,
+    others.numpy_with_tensorflow,
+    others.tensorrt_on_python,
+    others.tensorrt_on_cuda,
+    others.tensorrt_of_tensorflow,
+    others.horovod_on_python,
+    others.horovod_with_tensorflow,
+    others.horovod_with_torch,
+)
+
+
+def findings(row: Row) -> tuple[Finding, ...]:
+    """Return what is known of a row; what it allows to be broken is a note that shows its reason."""
+    values = {**row.values, "base_image": row.base.image}
+    found = tuple(finding for rule in RULES for finding in _judged(rule, _arguments(rule, values)))
+    if not row.allow:
+        return found
+    allowed = tuple(_allowed(finding, row.allow) for finding in found)
+    if allowed == found:
+        return (*found, note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}"))
+    return allowed
+
+
+def _allowed(finding: Finding, reason: str) -> Finding:
+    if finding.severity is not Severity.BROKEN:
+        return finding
+    return note(finding.about, finding.what, f"allowed: {reason}")
+
+
+def _arguments(rule: Rule, values: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the values a rule reads; nothing when one is missing that it needs."""
+    needed, optional = _reads(rule)
+    for name in needed:
+        if not values.get(name):
+            return None
+    return (*(values[name] for name in needed), *(values.get(name, "") for name in optional))
+
+
+@cache
+def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    parameters = inspect.signature(rule).parameters.values()
+    needed = tuple(each.name for each in parameters if each.default is each.empty)
+    return needed, tuple(each.name for each in parameters if each.default is not each.empty)
+
+
+@cache  # thousands of rows share the few values that a rule reads
+def _judged(rule: Rule, arguments: tuple[str, ...] | None) -> tuple[Finding, ...]:
+    return tuple(rule(*arguments)) if arguments is not None else ()

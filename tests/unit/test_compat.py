@@ -1,0 +1,519 @@
+"""Which versions go together: what is told of real combinations, word for word."""
+
+import ast
+import inspect
+import json
+from importlib import resources
+
+import pytest
+
+from imagematrix import compat
+from imagematrix.compat import Finding, Severity, catalogue, rules
+from imagematrix.model import Base, Family, Row
+from imagematrix.text.versions import version
+
+FILES = ("cuda", "horovod", "numpy", "paddle", "python", "tensorflow", "tensorrt", "torch")
+
+
+def row(name: str = "f:t", *, image: str = "", allow: str = "", **values: str) -> Row:
+    family, _, tag = name.partition(":")
+    return Row(
+        family=Family(name=family, layers=(), tag=""),
+        base=Base(name="b", image=image),
+        tag=tag,
+        axes={},
+        values=values,
+        image=name,
+        allow=allow,
+    )
+
+
+def told(wanted: Row) -> list[str]:
+    """Return what is found, as `SEVERITY ABOUT: text`; without the notes that every old or CUDA row has."""
+    return [
+        f"{finding.severity} {finding.about}: {finding}"
+        for finding in compat.findings(wanted)
+        if not (finding.severity is Severity.NOTE and finding.about in ("python", "cuda"))
+    ]
+
+
+TORCH = {
+    "no wheel yet": (
+        {"torch": "2.3.0", "python": "3.13"},
+        (
+            "impossible torch: torch 2.3.0 has no wheel for Python 3.13:"
+            " wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0"
+        ),
+    ),
+    "no wheel any more": (
+        {"torch": "2.5.0", "python": "3.8.20"},
+        (
+            "impossible torch: torch 2.5.0 has no wheel for Python 3.8:"
+            " wheels exist for 3.9-3.13; the last torch with 3.8 is 2.4.1"
+        ),
+    ),
+    "no wheel ever": (
+        {"torch": "1.5.0", "python": "3.4"},
+        (
+            "impossible torch: torch 1.5.0 has no wheel for Python 3.4:"
+            " wheels exist for 2.7, 3.5-3.8; no torch has wheels for 3.4"
+        ),
+    ),
+    "a release to come": (
+        {"torch": "2.99.0", "python": "3.13"},
+        "unknown torch: torch 2.99.0 is not in the catalogue (1.4.0-2.15.0): nothing is known of it",
+    ),
+    "a release between": (
+        {"torch": "2.3.9"},
+        "unknown torch: torch 2.3.9 is not in the catalogue (1.4.0-2.15.0): known of 2.3: 2.3.0, 2.3.1",
+    ),
+    "no version": (
+        {"torch": "nightly", "python": "3.13"},
+        "unknown torch: torch nightly is not in the catalogue (1.4.0-2.15.0): nothing is known of it",
+    ),
+    "a Python to come": (
+        {"torch": "2.15.0", "python": "3.16"},
+        "unknown torch: whether torch 2.15.0 has a wheel for Python 3.16 is not known",
+    ),
+    "no such build": (
+        {"torch": "2.3.0", "torch_build": "cu124"},
+        "impossible torch_build: torch 2.3.0 has no cu124 build: there are cpu, cu118, cu121",
+    ),
+    "no such build, as a local version": (
+        {"torch": "2.3.0+cu124", "python": "3.12"},
+        "impossible torch: torch 2.3.0 has no cu124 build: there are cpu, cu118, cu121",
+    ),
+    "no wheel of that build": (
+        {"torch": "1.5.0", "torch_build": "cu102", "python": "2.7"},
+        "impossible torch: torch 1.5.0+cu102 has no wheel for Python 2.7: wheels exist for 3.5-3.8; cpu, cu92 have one",
+    ),
+    "glibc": (
+        {"torch": "2.7.0", "python": "3.11", "os": "ubuntu18.04"},
+        (
+            "impossible torch: torch 2.7.0 needs glibc 2.28, ubuntu18.04 has 2.27: the last torch for it is 2.6.0;"
+            " new enough are debian10, debian11, debian12, debian13, ubuntu20.04, ubuntu22.04, ubuntu24.04"
+        ),
+    ),
+    "vision of another torch": (
+        {"torch": "2.3.0", "torchvision": "0.17.0"},
+        (
+            "broken torchvision: torchvision 0.17.0 does not go with torch 2.3.0:"
+            " 0.18.0 does; torchvision 0.17.0 goes with torch 2.2.0"
+        ),
+    ),
+    "audio of another torch": (
+        {"torch": "2.3.0", "torchaudio": "9"},
+        "broken torchaudio: torchaudio 9 does not go with torch 2.3.0: 2.3.0 does",
+    ),
+    "vision without a wheel": (
+        {"torch": "2.5.0", "python": "3.13", "torchvision": "0.20.0"},
+        (
+            "broken torchvision: torchvision 0.20.0 has no wheel for Python 3.13 on PyPI:"
+            " wheels exist for 3.9-3.12; the first torch whose torchvision has one is 2.6.0"
+        ),
+    ),
+}
+
+TENSORFLOW = {
+    "no wheel yet": (
+        {"tensorflow": "2.18.1", "python": "3.13"},
+        (
+            "impossible tensorflow: tensorflow 2.18.1 has no wheel for Python 3.13:"
+            " wheels exist for 3.9-3.12; the first tensorflow with 3.13 is 2.20.0"
+        ),
+    ),
+    "no CPU package": (
+        {"tensorflow_cpu": "1.15.5", "python": "3.7"},
+        "impossible tensorflow_cpu: there is no tensorflow-cpu 1.15.5: tensorflow 1.15.5 is its CPU build",
+    ),
+    "no GPU package": (
+        {"tensorflow_gpu": "2.12.0", "python": "3.10"},
+        "impossible tensorflow_gpu: there is no tensorflow-gpu 2.12.0: tensorflow 2.12.0 is its GPU build",
+    ),
+    "libcusolver": (
+        {"tensorflow": "2.4.1", "python": "3.8", "cuda": "11.1.1", "cudnn": "8.0.5", "horovod": "0.21.3"},
+        (
+            "broken tensorflow: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1:"
+            " take a base with CUDA 11.0, or link libcusolver.so.10 to libcusolver.so.11 and say so in allow"
+        ),
+    ),
+    "CUDA 9": (
+        {"tensorflow_gpu": "1.15.5", "python": "3.6", "cuda": "9.0"},
+        (
+            "broken tensorflow_gpu: tensorflow-gpu 1.15.5 does not find its GPU libraries on CUDA 9.0:"
+            " take a base with CUDA 10.0"
+        ),
+    ),
+    "CUDA 11 after 2.15": (
+        {"tensorflow": "2.15.0", "cuda": "11.8.0"},
+        (
+            "broken tensorflow: tensorflow 2.15.0 does not find its GPU libraries on CUDA 11.8:"
+            " take a base with CUDA 12.2 (any 12 will do), or install tensorflow[and-cuda] on a base without CUDA"
+        ),
+    ),
+    "CUDA 12 too early": (
+        {"tensorflow": "2.11.0", "cuda": "12.1"},
+        (
+            "broken tensorflow: tensorflow 2.11.0 does not find its GPU libraries on CUDA 12.1:"
+            " take a base with CUDA 11.2 (11.2 to 11.8 will do)"
+        ),
+    ),
+    "another minor version of CUDA": (
+        {
+            "image": "nvidia/cuda:11.3.1-cudnn8-runtime-ubuntu20.04",
+            "tensorflow": "2.11.0",
+            "python": "3.8",
+            "cuda": "11.3.1",
+        },
+        (
+            "note tensorflow: tensorflow 2.11.0 was built and tested with CUDA 11.2, not 11.3:"
+            " the names of the libraries agree, so it should run"
+        ),
+    ),
+    "cuDNN of another major version": (
+        {"tensorflow": "2.11.0", "cuda": "11.2.2", "cudnn": "9"},
+        "broken tensorflow: tensorflow 2.11.0 needs cuDNN 8.1, the base has 9: take a base with cuDNN 8, 8.1 or newer",
+    ),
+    "cuDNN that the tag names only by its major version": (
+        {"image": "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu18.04", "tensorflow": "2.14.0", "cuda": "11.8", "cudnn": "8"},
+        (
+            "broken tensorflow: tensorflow 2.14.0 needs cuDNN 8.7, the base has 8.6.0.163:"
+            " take a base with cuDNN 8, 8.7 or newer, or install tensorflow[and-cuda] on a base without CUDA"
+        ),
+    ),
+}
+
+PADDLE = {
+    "deleted": (
+        {"paddle": "2.0.0", "python": "3.6"},
+        (
+            "broken paddle: paddlepaddle 2.0.0 was deleted from PyPI by its owners:"
+            " PyPI has 1.8.5, 2.6.2, 3.0.0, 3.1.0, 3.1.1,"
+            " 3.2.0, 3.2.1, 3.2.2, 3.3.0, 3.3.1; or install a wheel of your own and say so in allow"
+        ),
+    ),
+    "no wheel": (
+        {"paddle": "1.8.5", "python": "3.9"},
+        (
+            "impossible paddle: paddlepaddle 1.8.5 has no wheel for Python 3.9:"
+            " wheels exist for 2.7, 3.5-3.8; the first paddlepaddle with 3.9 is 2.1.0"
+        ),
+    ),
+    "no GPU wheel": (
+        {"paddle": "2.4.2", "python": "3.12", "cuda": "11.2.2"},
+        (
+            "impossible paddle: paddlepaddle-gpu (cu112) 2.4.2 has no wheel for Python 3.12:"
+            " wheels exist for 3.6-3.10; the first paddlepaddle with 3.12 is 2.6.0"
+        ),
+    ),
+    "no build for this CUDA": (
+        {"paddle": "2.0.0", "python": "3.8", "cuda": "11.2.1"},
+        (
+            "broken paddle: paddlepaddle-gpu 2.0.0 has no build for CUDA 11.2:"
+            " there are builds for CUDA 9.0, 10.0-10.2, 11.0; 11.2 is in 2.1.0 to 2.6.2"
+        ),
+    ),
+    "no build that anybody has seen": (
+        {"paddle": "3.3.1", "python": "3.12", "cuda": "12.1"},
+        (
+            "unknown paddle: paddlepaddle-gpu 3.3.1 has no build for CUDA 12.1:"
+            " there are builds for CUDA 11.8, 12.6, 12.9, 13.0"
+        ),
+    ),
+    "cuDNN of another major version": (
+        {"paddle": "2.3.0", "python": "3.8", "cuda": "10.2", "cudnn": "8"},
+        "broken paddle: paddlepaddle-gpu 2.3.0 asks for cuDNN 7.6.5, the base has 8: take a base with cuDNN 7",
+    ),
+    "cuDNN a little old": (
+        {
+            "image": "nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04",
+            "paddle": "2.4.2",
+            "python": "3.8",
+            "cuda": "11.2.2",
+        },
+        "note paddle: paddlepaddle-gpu 2.4.2 asks for cuDNN 8.2.1, the base has 8.1.1.33",
+    ),
+}
+
+BASES = {
+    "deleted, a newer patch is there": (
+        {"image": "nvidia/cuda:11.2.1-cudnn8-devel-ubuntu20.04"},
+        (
+            "broken base: nvidia/cuda:11.2.1-cudnn8-devel-ubuntu20.04 was deleted from Docker Hub:"
+            " nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04 is there"
+        ),
+    ),
+    "deleted altogether": (
+        {"image": "docker.io/nvidia/cuda:10.0-cudnn7-devel-ubuntu18.04"},
+        (
+            "broken base: docker.io/nvidia/cuda:10.0-cudnn7-devel-ubuntu18.04 was deleted from Docker Hub:"
+            " no tag of CUDA 10.0 is known to be left; NVIDIA's dist/end-of-life builds what was deleted"
+        ),
+    ),
+    "cudnn of the new tags": (
+        {"image": "nvidia/cuda:12.4.1-cudnn9-devel-ubuntu22.04"},
+        (
+            "broken base: there is no nvidia/cuda:12.4.1-cudnn9-devel-ubuntu22.04:"
+            " CUDA 12.4.1 on ubuntu22.04 comes as base, cudnn-devel, cudnn-runtime, devel, runtime"
+        ),
+    ),
+    "no patch": (
+        {"image": "nvidia/cuda:12.1-devel-ubuntu22.04"},
+        (
+            "unknown base: nvidia/cuda:12.1-devel-ubuntu22.04 is not in the catalogue:"
+            " nvidia/cuda:12.1.1-devel-ubuntu22.04 is there"
+        ),
+    ),
+    "another system": (
+        {"image": "nvidia/cuda:11.4.3-devel-ubuntu22.04"},
+        (
+            "unknown base: nvidia/cuda:11.4.3-devel-ubuntu22.04 is not in the catalogue:"
+            " there is 11.4.3 on ubuntu18.04, 11.4.3 on ubuntu20.04"
+        ),
+    ),
+    "to come": (
+        {"image": "nvidia/cuda:14.0.0-devel-ubuntu22.04"},
+        "unknown base: nvidia/cuda:14.0.0-devel-ubuntu22.04 is not in the catalogue: the newest known CUDA is 13.3.0",
+    ),
+}
+
+OTHERS = {
+    "numpy of a framework, not declared": (
+        {"torch": "2.1.0", "numpy": "2.0.0"},
+        "broken numpy: torch 2.1.0 does not run with numpy 2.0.0: it was compiled against NumPy 1: take numpy <2",
+    ),
+    "numpy of Paddle": (
+        {"paddle": "2.6.2", "numpy": "2.0.0"},
+        "broken numpy: paddle 2.6.2 does not run with numpy 2.0.0: it was compiled against NumPy 1: take numpy <2",
+    ),
+    "numpy of a framework, declared": (
+        {"tensorflow": "2.18.1", "numpy": "2.3.0"},
+        "impossible numpy: tensorflow 2.18.1 cannot be installed with numpy 2.3.0: it asks for <2.1.0,>=1.26.0",
+    ),
+    "numpy without a wheel": (
+        {"numpy": "1.19.5", "python": "3.12"},
+        "broken numpy: numpy 1.19.5 has no wheel for Python 3.12: numpy 1.26 to 2.5 have one",
+    ),
+    "TensorRT without a wheel": (
+        {"tensorrt": "8.6.0", "python": "3.12"},
+        (
+            "impossible tensorrt: tensorrt 8.6.0 has no wheel for Python 3.12:"
+            " wheels exist for 3.6-3.10; from 8.6.1 on it is an installer, which needs NVIDIA's own index"
+        ),
+    ),
+    "TensorRT that is an installer": (
+        {"tensorrt": "8.6.1", "cuda": "12.1.0"},
+        "note tensorrt: tensorrt 8.6.1 on PyPI is only an installer: builds need NVIDIA's own index too",
+    ),
+    "TensorRT for other CUDAs": (
+        {"tensorrt": "8.5.3.1", "cuda": "12.2.2"},
+        "unknown tensorrt: NVIDIA does not list TensorRT 8.5.3.1 for CUDA 12.2: it lists 10.2, 11.0-11.8",
+    ),
+    "TensorRT that TensorFlow does not load": (
+        {"tensorrt": "8.5.3.1", "tensorflow": "2.15.0"},
+        "note tensorrt: tensorflow 2.15.0 loads TensorRT 8.6.1 only, not 8.5.3.1: it runs without, and warns of it",
+    ),
+    "TensorRT to come": (
+        {"tensorrt": "12.0"},
+        "unknown tensorrt: tensorrt 12.0 is not in the catalogue (8.5.1.7-11.4.0.106): nothing is known of it",
+    ),
+    "Horovod on an old Python": (
+        {"horovod": "0.28.1", "python": "3.5"},
+        "impossible horovod: horovod 0.28.1 is not for Python 3.5: it asks for >=3.6",
+    ),
+    "Horovod with a newer TensorFlow": (
+        {"horovod": "0.21.3", "tensorflow": "2.5.0"},
+        (
+            "unknown horovod: upstream never tested horovod 0.21.3 with tensorflow 2.5.0:"
+            " it tested 1.15.5 to 2.4.1; horovod 0.28.1 was tested with it"
+        ),
+    ),
+    "Horovod with a newer torch": (
+        {"horovod": "0.28.1", "torch": "2.3.0"},
+        "unknown horovod: upstream never tested horovod 0.28.1 with torch 2.3.0: it tested 1.5.0 to 2.0.0",
+    ),
+    "Horovod to come": (
+        {"horovod": "0.99"},
+        "unknown horovod: horovod 0.99 is not in the catalogue (0.18.2-0.28.1): nothing is known of it",
+    ),
+}
+
+WRONG = {
+    f"{group}: {name}": case
+    for group, cases in {"torch": TORCH, "tf": TENSORFLOW, "paddle": PADDLE, "base": BASES, "other": OTHERS}.items()
+    for name, case in cases.items()
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_does_not_go_together(case: str) -> None:
+    """One cause gives one message, and the message says what would work."""
+    values, message = WRONG[case]
+    assert told(row(**values)) == [message]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tensorflow": "1.15.5", "python": "3.7"},
+        {
+            "torch": "2.3.0",
+            "torchvision": "0.18.0",
+            "torchaudio": "2.3.0",
+            "torch_build": "cu121",
+            "python": "3.8",
+            "cuda": "12.1.0",
+            "os": "ubuntu22.04",
+            "numpy": "1.24.4",
+            "image": "nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04",
+        },
+        {
+            "image": "nvidia/cuda:11.0.3-cudnn8-devel-ubuntu20.04",
+            "tensorflow": "2.4.1",
+            "python": "3.8",
+            "cuda": "11.0.3",
+            "cudnn": "8.0.5",
+            "horovod": "0.21.3",
+        },
+        {"tensorflow_gpu": "1.15.5", "python": "3.6", "cuda": "10.0", "cudnn": "7"},
+        {"paddle": "1.8.5", "python": "3.6"},
+        {"paddle": "2.3.0", "python": "3.8", "cuda": "10.2", "cudnn": "7"},
+        {"paddle": "2.2.2", "python": "3.8", "cuda": "11.2.2", "image": "nvidia/cuda:11.2.2-cudnn8-devel-ubuntu18.04"},
+        {"tensorflow": "2.15.0", "python": "3.10", "cuda": "12.2.2", "cudnn": "8.9"},
+        {"torch": "2.6.0", "os": "ubuntu18.04"},
+        {"torch": "2.7.0", "os": "centos7"},
+        {"image": "registry.example.com/nvidia/cuda:10.0-base", "os": "mine", "python": "system", "cuda": "none"},
+        {"cudnn": "8", "torchvision": "0.18.0", "numpy": "2.0.0"},
+        {},
+    ],
+)
+def test_what_goes_together(values: dict[str, str]) -> None:
+    """And what a rule cannot know: it says nothing."""
+    assert told(row(**values)) == []
+
+
+def test_notes() -> None:
+    """The age of a Python by the day of the catalogue, not of the clock; what the host needs."""
+    assert [str(finding) for finding in compat.findings(row(python="3.9.25", cuda="12.1.0"))] == [
+        "Python 3.9 gets no fixes since 2025-10-31: 3.11-3.14 do",
+        "CUDA 12.1.0 needs a host driver of 525.60.13 or newer (530.30.02 for all of it)",
+    ]
+    assert [str(finding) for finding in compat.findings(row(cuda="10.2"))] == [
+        "CUDA 10.2 needs a host driver of 440.33 or newer"
+    ]
+    assert [str(finding) for finding in compat.findings(row(cuda="11.2"))] == [
+        "CUDA 11.2 needs a host driver of 450.80.02 or newer (460.32.03 for all of it)"
+    ]
+    assert compat.findings(row(python="3.13", cuda="99.1")) == ()
+
+
+def test_allow() -> None:
+    """What is broken is a note that shows the reason; what is impossible stays so."""
+    broken = {"torch": "2.3.0", "torchvision": "0.17.0"}
+    assert told(row(allow="we built it", **broken)) == [
+        "note torchvision: torchvision 0.17.0 does not go with torch 2.3.0: allowed: we built it"
+    ]
+    assert told(row(allow="we built it", **broken, python="3.13"))[0].startswith("impossible torch: ")
+    assert told(row(allow="once", torch="2.3.0")) == [
+        "note allow: nothing of this row is known to be broken, but it says: once"
+    ]
+
+
+class TestTable:
+    """The table of rules."""
+
+    def test_every_rule_is_in_it(self) -> None:
+        """A public function of a rules' module that yields findings."""
+        modules = {inspect.getmodule(rule) for rule in rules.RULES}
+        written = {
+            f"{module.__name__}.{node.name}"
+            for module in modules
+            if module is not None
+            for node in ast.parse(inspect.getsource(module)).body
+            if isinstance(node, ast.FunctionDef)
+            and not node.name.startswith("_")
+            and node.returns is not None
+            and ast.unparse(node.returns) == "Iterator[Finding]"
+        }
+        assert sorted(f"{rule.__module__}.{rule.__name__}" for rule in rules.RULES) == sorted(written)
+
+    def test_a_rule_reads_what_it_names(self) -> None:
+        """Without a value it needs, it says nothing; an empty one is none."""
+        assert told(row(torchvision="0.1")) == []
+        assert told(row(torch="", python="3.13")) == []
+
+
+class TestCatalogue:
+    """The files."""
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_each_file_says_where_it_is_from(self, name: str) -> None:
+        """And names no package index's host: those are the site's."""
+        text = resources.files("imagematrix.compat").joinpath("data", f"{name}.json").read_text(encoding="utf-8")
+        meta = json.loads(text)["_meta"]
+        assert {"subject", "collected", "sources", "sure"} <= meta.keys()
+        assert meta["collected"] == catalogue.collected()
+        assert "://" not in text
+
+    def test_releases_stand_in_order(self) -> None:
+        """The first and the last that have something are found by it."""
+        for names in (
+            catalogue.torch(),
+            catalogue.tensorflow(),
+            catalogue.paddle(),
+            catalogue.horovod(),
+            catalogue.toolkits(),
+            catalogue.tensorrt_wheels().pythons,
+            catalogue.numpy_wheels().pythons,
+        ):
+            versions = [found for name in names if (found := version(name))]
+            assert len(versions) == len(names)
+            assert versions == sorted(versions)
+
+
+MATRIX = """\
+[families.pytorch.axes]
+torch = [
+  "2.3.0",
+  "2.5.0",
+]
+"""
+
+
+def test_causes() -> None:
+    """Rows with one cause share it; it is told at the line of the value to blame, the worst first."""
+    rows = [
+        Row(
+            family=Family(name="pytorch", layers=(), tag=""),
+            base=Base(name="b"),
+            tag=f"{torch}-{python}",
+            axes={},
+            values={"torch": torch, "python": python},
+            image="i",
+            places={"torch": ("families", "pytorch", "axes", "torch", ["2.3.0", "2.5.0"].index(torch))},
+        )
+        for torch in ("2.3.0", "2.5.0")
+        for python in ("3.13.1", "3.13.2", "3.8")
+    ]
+    found = compat.causes(rows, MATRIX)
+
+    assert [(cause.line, cause.finding.severity, cause.finding.about, cause.rows) for cause in found] == [
+        (3, "impossible", "torch", ("pytorch:2.3.0-3.13.1", "pytorch:2.3.0-3.13.2")),
+        (4, "impossible", "torch", ("pytorch:2.5.0-3.8",)),
+        (0, "note", "python", ("pytorch:2.3.0-3.8", "pytorch:2.5.0-3.8")),
+    ]
+    assert [str(problem) for problem in compat.problems(found, file="m.toml", severities=[Severity.IMPOSSIBLE])] == [
+        (
+            "m.toml:3: torch 2.3.0 has no wheel for Python 3.13: wheels exist for 3.8-3.12;"
+            " the first torch with 3.13 is 2.5.0\n    pytorch:2.3.0-3.13.1 and 1 more"
+        ),
+        (
+            "m.toml:4: torch 2.5.0 has no wheel for Python 3.8: wheels exist for 3.9-3.13;"
+            " the last torch with 3.8 is 2.4.1\n    pytorch:2.5.0-3.8"
+        ),
+    ]
+
+
+def test_a_finding_without_a_remedy() -> None:
+    """Is its first half."""
+    assert str(Finding(severity=Severity.NOTE, about="x", what="so it is")) == "so it is"
