@@ -58,7 +58,7 @@ def run(
 
     `listen` makes who is told of the progress; `waiting` is called when another build holds the project.
     """
-    rows = project.rows(selection)
+    rows = project.possible(project.rows(selection))
     started, clock = datetime.now(UTC), time.monotonic()
     with project.workspace.sole_builder(waiting=waiting), _stoppable() as stop:
         if options.fresh:

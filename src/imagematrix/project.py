@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from imagematrix import graph, lock, matrix, plan
+from imagematrix import compat, graph, lock, matrix, plan
+from imagematrix.compat import Cause, Severity
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import InputError, Problem
 from imagematrix.graph import Dag
@@ -39,6 +40,19 @@ class Project:
     def rows(self, selection: Selection) -> tuple[Row, ...]:
         """Return the rows selected. Raises FlagError for a pattern or group that matches nothing."""
         return matrix.select(self.matrix.rows, only=selection.only, groups=selection.groups)
+
+    def causes(self, rows: Iterable[Row]) -> tuple[Cause, ...]:
+        """Return what is known of the versions of rows that go together or do not: the worst first."""
+        return compat.causes(rows, self.workspace.matrix_text())
+
+    def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """Return the rows. Raises InputError when one cannot be had, with what would work."""
+        refused = compat.problems(
+            self.causes(rows), file=self.workspace.matrix_file.name, severities=[Severity.IMPOSSIBLE]
+        )
+        if refused:
+            raise InputError(refused)
+        return rows
 
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
         """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
@@ -96,7 +110,10 @@ class RowState:
     row: Row
     key: Key
     state: str
-    """`built`: the image is what the matrix says; `stale`: it is of another key; `missing`: there is none."""
+    """`built`: the image is what the matrix says; `stale`: it is of another key; `missing`: there is none;
+    `impossible`: it cannot be had."""
+    reason: str = ""
+    """Why it is impossible."""
 
 
 def states(dag: Dag, images: Collection[EngineImage]) -> tuple[RowState, ...]:
@@ -109,9 +126,12 @@ def states(dag: Dag, images: Collection[EngineImage]) -> tuple[RowState, ...]:
             return "built"
         return "stale" if row.image in named else "missing"
 
-    return tuple(
-        RowState(row=dag.rows[name], key=key, state=state(dag.rows[name], key)) for name, key in dag.tips.items()
-    )
+    return tuple(_row_state(dag.rows[name], key, state(dag.rows[name], key)) for name, key in dag.tips.items())
+
+
+def _row_state(row: Row, key: Key, state: str) -> RowState:
+    reasons = [str(finding) for finding in compat.findings(row) if finding.severity is Severity.IMPOSSIBLE]
+    return RowState(row=row, key=key, state="impossible" if reasons else state, reason="; ".join(reasons))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def list_(
     json: bool = False,
     file: str = "",
 ) -> None:
-    """List the rows of the matrix and the state of each: built, stale or missing."""
+    """List the rows of the matrix and the state of each: built, stale, missing, or impossible and why."""
     from imagematrix import project as projects
     from imagematrix.report import rows
 
@@ -68,16 +68,18 @@ def list_(
     print(rows.rows_json(states) if json else rows.rows_text(states))
 
 
-@task(help=_FILE_HELP, auto_shortflags=False)
+@task(help={**_FILE_HELP, **_JSON_HELP}, auto_shortflags=False)
 @_told
-def check(_: Context, file: str = "") -> None:
-    """Prove the matrix: every problem of matrix.toml, the templates and the lock at once."""
+def check(_: Context, json: bool = False, file: str = "") -> None:
+    """Prove the matrix: every problem of matrix.toml, the templates and the lock; which versions go together."""
+    from imagematrix.report import proof
+
     project = _open(file)
-    leaves = project.leaves(project.matrix.rows)
-    project.files(leaves)
-    print(
-        f"{project.workspace.matrix_file.name}: {len(leaves)} rows of {len(project.matrix.families)} families are fine"
-    )
+    made = proof.make(project)
+    print(proof.proof_json(made) if json else proof.proof_text(made))
+    project.files(project.leaves(project.matrix.rows))
+    if not made.good:
+        raise Exit("", code=int(ExitCode.BAD_INPUT))
 
 
 @task(
@@ -87,7 +89,7 @@ def check(_: Context, file: str = "") -> None:
 def render(_: Context, check: bool = False, file: str = "") -> None:
     """Write the leaves under images/, and remove generated ones that no row makes any more."""
     project = _open(file)
-    files = project.files(project.leaves(project.matrix.rows))
+    files = project.files(project.leaves(project.possible(project.matrix.rows)))
     if check:
         stale = list(project.workspace.stale(files, keep=project.directories()))
         if stale:
@@ -162,7 +164,7 @@ def build(
         fresh=fresh,
     )
     project = _open(file)
-    project.rows(_selection(only, group))  # wrong input is told before an engine is asked for
+    project.possible(project.rows(_selection(only, group)))  # wrong input is told before an engine is asked for
     result = builds.run(
         project,
         _selection(only, group),
@@ -227,7 +229,7 @@ def _selection(only: Sequence[str] | None, group: Sequence[str] | None) -> "Sele
 
 
 def _plan(project: "Project", selection: "Selection") -> "Plan":
-    return project.plan(project.dag(project.leaves(project.rows(selection))), _images_or_none())
+    return project.plan(project.dag(project.leaves(project.possible(project.rows(selection)))), _images_or_none())
 
 
 def _engine() -> "Engine":

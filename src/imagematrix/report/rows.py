@@ -11,10 +11,15 @@ from imagematrix.report.words import count
 def rows_text(states: Sequence[RowState]) -> str:
     """Write a line for each row, and how many are in which state."""
     width = max((len(state.row.name) for state in states), default=0)
-    lines = [f"{state.row.name:<{width}}  {state.state:<7}  {', '.join(state.row.family.groups)}" for state in states]
+    wide = max((len(state.state) for state in states), default=0)
+    lines = [f"{state.row.name:<{width}}  {state.state:<{wide}}  {_remark(state)}" for state in states]
     tally = Counter(state.state for state in states)
     numbers = ", ".join(f"{number} {state}" for state, number in sorted(tally.items()))
     return "\n".join([*(line.rstrip() for line in lines), "", f"{count(len(states), 'row')}: {numbers}"])
+
+
+def _remark(state: RowState) -> str:
+    return state.reason or ", ".join(state.row.family.groups)
 
 
 def rows_json(states: Sequence[RowState]) -> str:
@@ -33,4 +38,5 @@ def _document(state: RowState) -> Mapping[str, object]:
         "directory": row.directory,
         "key": state.key,
         "state": state.state,
+        "reason": state.reason,
     }

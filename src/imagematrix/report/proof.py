@@ -1,0 +1,90 @@
+"""What `check` tells: which rows cannot be built, what else is known of their versions."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix.compat import Cause, Severity, shown
+from imagematrix.project import Project
+from imagematrix.report.words import count
+
+_WORDS: Final[Mapping[Severity, str]] = {
+    Severity.IMPOSSIBLE: "",
+    Severity.BROKEN: "",
+    Severity.UNKNOWN: "warning: ",
+    Severity.NOTE: "note: ",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """All causes of all rows of a matrix."""
+
+    file: str
+    rows: int
+    families: int
+    causes: tuple[Cause, ...]
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Rows that cannot be built as they are."""
+        return frozenset(row for cause in self.causes if cause.finding.severity.is_error for row in cause.rows)
+
+    @property
+    def good(self) -> bool:
+        """Whether no row is refused."""
+        return not self.refused
+
+
+def make(project: Project) -> Proof:
+    """Judge all rows of a project."""
+    return Proof(
+        file=project.workspace.matrix_file.name,
+        rows=len(project.matrix.rows),
+        families=len(project.matrix.families),
+        causes=project.causes(project.matrix.rows),
+    )
+
+
+def proof_text(proof: Proof) -> str:
+    """Write a line for each cause and the rows that have it, and how many rows are fine."""
+    lines = [line for cause in proof.causes for line in _lines(cause, proof.file)]
+    if proof.good:
+        end = f"{proof.file}: {proof.rows} rows of {proof.families} families are fine"
+    else:
+        end = f"{proof.file}: {len(proof.refused)} of {count(proof.rows, 'row')} cannot be built"
+    return "\n".join([*lines, end])
+
+
+def _lines(cause: Cause, file: str) -> tuple[str, ...]:
+    place = f"{file}:{cause.line}" if cause.line else file
+    hint = "; broken upstream: a row that must be so says why, allow = …" if _is_broken(cause) else ""
+    return f"{place}: {_WORDS[cause.finding.severity]}{cause.finding}", f"    {shown(cause.rows)}{hint}"
+
+
+def _is_broken(cause: Cause) -> bool:
+    return cause.finding.severity is Severity.BROKEN
+
+
+def proof_json(proof: Proof) -> str:
+    """Write the JSON that `invoke check --json` promises."""
+    document = {
+        "file": proof.file,
+        "rows": proof.rows,
+        "good": proof.good,
+        "findings": [_document(cause) for cause in proof.causes],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _document(cause: Cause) -> Mapping[str, object]:
+    finding = cause.finding
+    return {
+        "severity": str(finding.severity),
+        "line": cause.line,
+        "about": finding.about,
+        "what": finding.what,
+        "remedy": finding.remedy,
+        "rows": list(cause.rows),
+    }

@@ -1,0 +1,179 @@
+"""`invoke check`, and who refuses a row that cannot be had: through the command line, without an engine."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests import projects
+
+from imagematrix import project
+from imagematrix.cli import program
+from imagematrix.report.rows import rows_json, rows_text
+
+MATRIX = """\
+schema = 1
+
+[bases.cuda111]
+image = "nvidia/cuda:11.1.1-cudnn8-devel-ubuntu20.04"
+os = "ubuntu20.04"
+cuda = "11.1.1"
+
+[bases.debian]
+bootstrap = "bookworm"
+os = "debian12"
+
+[families.pytorch]
+layers = ["system", "python", "torch", "boot"]
+tag = "{torch}-python{python}"
+base = "debian"
+
+[families.pytorch.axes]
+python = ["3.13", "3.12"]
+torch = ["2.3.0",
+         "2.6.0"]
+
+[families.tf]
+layers = ["system", "python", "boot"]
+tag = "{tensorflow}-python{python}"
+base = "cuda111"
+
+[[families.tf.row]]
+python = "3.8"
+tensorflow = "2.4.1"
+"""
+
+IMPOSSIBLE = (
+    "matrix.toml:19: torch 2.3.0 has no wheel for Python 3.13: wheels exist for 3.8-3.12;"
+    " the first torch with 3.13 is 2.5.0\n"
+    "    pytorch:2.3.0-python3.13\n"
+)
+BROKEN = (
+    "matrix.toml:29: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1: take a base with CUDA 11.0,"
+    " or link libcusolver.so.10 to libcusolver.so.11 and say so in allow\n"
+    "    tf:2.4.1-python3.8; broken upstream: a row that must be so says why, allow = …\n"
+)
+NOTES = (
+    "matrix.toml:6: note: CUDA 11.1.1 needs a host driver of 450.80.02 or newer (455.32 for all of it)\n"
+    "    tf:2.4.1-python3.8\n"
+    "matrix.toml:28: note: Python 3.8 gets no fixes since 2024-10-07: 3.11-3.14 do\n"
+    "    tf:2.4.1-python3.8\n"
+)
+POSSIBLE = MATRIX.replace('"3.13", ', "")
+FINE = POSSIBLE + 'allow = "libcusolver is linked"\n'
+
+
+def run(root: Path, *words: str) -> int:
+    """Run a command on the matrix of a folder; return its exit code."""
+    command, *flags = words
+    try:
+        program.run(["imagematrix", command, "--file", str(root / "matrix.toml"), *flags])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_check_tells_every_cause_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is impossible, then what is broken, then what is good to know; and fails."""
+    projects.write(tmp_path, matrix=MATRIX)
+
+    assert run(tmp_path, "check") == 2
+    assert capfd.readouterr().out == IMPOSSIBLE + BROKEN + NOTES + "matrix.toml: 2 of 5 rows cannot be built\n"
+
+
+def test_check_with_a_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A broken row that says why is fine, and the reason is shown."""
+    projects.write(tmp_path, matrix=FINE)
+
+    assert run(tmp_path, "check") == 0
+    out = capfd.readouterr().out
+    allowed = (
+        "matrix.toml:29: note: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1:"
+        " allowed: libcusolver is linked\n"
+    )
+    assert allowed in out
+    assert out.endswith("\nmatrix.toml: 3 rows of 2 families are fine\n")
+
+
+def test_check_warns(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of what the catalogue does not know, and does not fail."""
+    projects.write(tmp_path, matrix=FINE.replace("2.6.0", "2.96.0"))
+
+    assert run(tmp_path, "check") == 0
+    warning = "matrix.toml:20: warning: torch 2.96.0 is not in the catalogue (1.4.0-2.15.0): nothing is known of it\n"
+    assert capfd.readouterr().out.startswith(warning + "    pytorch:2.96.0-python3.12\n")
+
+
+def test_check_for_machines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The same as JSON, all rows named."""
+    projects.write(tmp_path, matrix=MATRIX)
+
+    assert run(tmp_path, "check", "--json") == 2
+    document = json.loads(capfd.readouterr().out)
+    assert (document["file"], document["rows"], document["good"]) == ("matrix.toml", 5, False)
+    assert document["findings"][0] == {
+        "severity": "impossible",
+        "line": 19,
+        "about": "torch",
+        "what": "torch 2.3.0 has no wheel for Python 3.13",
+        "remedy": "wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0",
+        "rows": ["pytorch:2.3.0-python3.13"],
+    }
+    assert [finding["severity"] for finding in document["findings"]] == ["impossible", "broken", "note", "note"]
+
+
+def test_check_also_tells_what_is_wrong_with_templates(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In the same run."""
+    template = {"common/layers/boot/Dockerfile.j2": "COPY --link init/ /init/\n# {{ nosuch }}\n"}
+    projects.write(tmp_path, matrix=MATRIX, files={**projects.FILES, **template})
+
+    assert run(tmp_path, "check") == 2
+    told = capfd.readouterr()
+    assert IMPOSSIBLE in told.out
+    assert "common/layers/boot/Dockerfile.j2:2: " in told.err
+
+
+@pytest.mark.parametrize("words", [("render",), ("render", "--check"), ("plan",), ("build", "--matrix")])
+def test_what_cannot_be_had_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """In the same words, before an engine is asked for and anything is written."""
+    projects.write(tmp_path, matrix=MATRIX)
+
+    assert run(tmp_path, *words) == 2
+    told = capfd.readouterr()
+    assert (told.out, told.err) == ("", IMPOSSIBLE)
+    assert not (tmp_path / "images").exists()
+
+
+def test_only_selected_rows_are_refused(tmp_path: Path) -> None:
+    """What is broken upstream may still be rendered; what another row cannot do is its own affair."""
+    projects.write(tmp_path, matrix=POSSIBLE)
+    assert run(tmp_path, "render") == 0
+
+    projects.write(tmp_path, matrix=MATRIX)
+    opened = project.open_project(str(tmp_path / "matrix.toml"))
+    chosen = opened.rows(project.Selection(only=("pytorch:*3.12",)))
+    assert opened.possible(chosen) == chosen
+
+
+def test_list(tmp_path: Path) -> None:
+    """A row that cannot be had is listed, with the reason."""
+    opened = projects.project(tmp_path, matrix=MATRIX)
+    states = project.states(projects.dag(opened), ())
+    reason = IMPOSSIBLE.partition(": ")[2].partition("\n")[0]
+
+    assert rows_text(states).splitlines()[:3] == [
+        "pytorch:2.3.0-python3.12  missing",
+        f"pytorch:2.3.0-python3.13  impossible  {reason}",
+        "pytorch:2.6.0-python3.12  missing",
+    ]
+    assert rows_text(states).endswith("5 rows: 1 impossible, 4 missing")
+    document = {row["tag"]: (row["state"], row["reason"]) for row in json.loads(rows_json(states))}
+    assert document["2.3.0-python3.13"] == ("impossible", reason)
+    assert document["2.4.1-python3.8"] == ("missing", "")
+
+
+def test_the_repository_is_fine(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its own matrix: notes at most."""
+    assert run(Path(__file__).parents[2], "check") == 0
+    assert "warning" not in capfd.readouterr().out
