@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from imagematrix.compat.wheels import Wheels
@@ -247,6 +246,8 @@ def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:
 
 @cache
 def _read(name: str) -> dict[str, Any]:
+    from importlib import resources
+
     text = resources.files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return document

@@ -5,7 +5,7 @@ without a default must be there, else the rule says nothing. To add a rule, writ
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
@@ -49,8 +49,12 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def findings(row: Row) -> tuple[Finding, ...]:
     """Return what is known of a row; what it allows to be broken is a note that shows its reason."""
-    values = {**row.values, "base_image": row.base.image}
-    found = tuple(finding for rule in RULES for finding in _judged(rule, _arguments(rule, values)))
+    values = {name: value for name, value in row.values.items() if value}
+    if row.base.image:
+        values["base_image"] = row.base.image
+    found: tuple[Finding, ...] = ()
+    for rule, names in _applicable(tuple(values)):
+        found += _judged(rule, tuple([values.get(name, "") for name in names]))
     if not row.allow:
         return found
     allowed = tuple(_allowed(finding, row.allow) for finding in found)
@@ -65,16 +69,13 @@ def _allowed(finding: Finding, reason: str) -> Finding:
     return note(finding.about, finding.what, f"allowed: {reason}")
 
 
-def _arguments(rule: Rule, values: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the values a rule reads; nothing when one is missing that it needs."""
-    needed, optional = _reads(rule)
-    for name in needed:
-        if not values.get(name):
-            return None
-    return (*(values[name] for name in needed), *(values.get(name, "") for name in optional))
+@cache  # the rows of a family have the same names
+def _applicable(names: tuple[str, ...]) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
+    """Return the rules that have all the values they need, each with all that it reads."""
+    reads = ((rule, *_reads(rule)) for rule in RULES)
+    return tuple((rule, (*needed, *optional)) for rule, needed, optional in reads if set(needed) <= set(names))
 
 
-@cache
 def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
     parameters = inspect.signature(rule).parameters.values()
     needed = tuple(each.name for each in parameters if each.default is each.empty)
@@ -82,5 +83,5 @@ def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 @cache  # thousands of rows share the few values that a rule reads
-def _judged(rule: Rule, arguments: tuple[str, ...] | None) -> tuple[Finding, ...]:
-    return tuple(rule(*arguments)) if arguments is not None else ()
+def _judged(rule: Rule, arguments: tuple[str, ...]) -> tuple[Finding, ...]:
+    return tuple(rule(*arguments))

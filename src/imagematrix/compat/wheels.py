@@ -1,6 +1,6 @@
 """Which releases of a package have wheels for which Python."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from imagematrix.compat.finding import Finding, impossible, unknown
@@ -15,8 +15,8 @@ class Wheels:
     pythons: Mapping[str, tuple[str, ...]]
     horizon: str
     """The newest Python that the catalogue can speak of."""
-    names: Mapping[str, str] = field(repr=False)
-    """As versions compare (`2.3` for `2.3.0`) -> as the catalogue writes it."""
+    names: Mapping[Hashable, str] = field(repr=False)
+    """In any spelling (`2.3` for `2.3.0`) -> as the catalogue writes it."""
 
     @classmethod
     def of(cls, package: str, pythons: Mapping[str, Iterable[str]], *, horizon: str) -> "Wheels":

@@ -1,6 +1,6 @@
 """Versions as people write them: parsed, compared, put in a row. The only home of packaging, imported when used."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -42,12 +42,9 @@ def comparison(condition: str) -> Comparison | None:
     return meets
 
 
-def normal(text: str) -> str:
-    """Return a version as it compares, `2.3` for `2.3.0+cu121`; a text that is none as it is."""
-    from packaging.utils import canonicalize_version
-
-    found = version(text)
-    return canonicalize_version(found) if found else text
+def normal(text: str) -> Hashable:
+    """Return what all spellings of a version have in common: `2.3`, `2.3.0`, `2.3.0+cu121`; else the text."""
+    return version(text) or text
 
 
 def minor(text: str) -> str:
