@@ -103,6 +103,16 @@ def test_check_warns(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out.startswith(warning + "    pytorch:2.96.0-python3.12\n")
 
 
+def test_check_names_the_row_where_it_does_not_name_the_value(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its base is that of the family."""
+    projects.write(tmp_path, matrix=FINE.replace("cuda:11.1.1-", "cuda:11.2.1-"))
+
+    assert run(tmp_path, "check") == 0
+    assert "matrix.toml:27: note: nvidia/cuda:11.2.1-cudnn8-devel-ubuntu20.04 was deleted" in capfd.readouterr().out
+
+
 def test_check_for_machines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The same as JSON, all rows named."""
     projects.write(tmp_path, matrix=MATRIX)

@@ -28,6 +28,7 @@ class Tensorflow:
     """One release of TensorFlow."""
 
     cuda: str
+    """What it was built with; empty, as cudnn: not yet known."""
     cudnn: str
     cpu: tuple[str, ...]
     """Packages that are its CPU build."""
@@ -113,7 +114,7 @@ def _torch(each: Mapping[str, Any]) -> Torch:
     partners = [name for name in ("torchvision", "torchaudio") if name in each]
     return Torch(
         builds={name: tuple(build.get("python", each["python"])) for name, build in each["builds"].items()},
-        glibc=min(glibcs) if all(glibcs) else "",
+        glibc=min(glibcs) if glibcs and all(glibcs) else "",
         partners={name: each[name] for name in partners},
         partner_pythons={name: tuple(each.get(f"{name}_python", each["python"])) for name in partners},
     )
@@ -137,8 +138,8 @@ def tensorflow() -> Mapping[str, Tensorflow]:
     """Return TensorFlow by release."""
     return {
         each["release"]: Tensorflow(
-            cuda=each["cuda"],
-            cudnn=each["cudnn"],
+            cuda=each.get("cuda", ""),
+            cudnn=each.get("cudnn", ""),
             cpu=tuple(each["packages"]["cpu"]),
             gpu=tuple(each["packages"]["gpu"]),
             numpy=each.get("numpy", ""),

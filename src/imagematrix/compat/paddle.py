@@ -37,6 +37,8 @@ def paddle_on_cuda(paddle: str, cuda: str, cudnn: str = "", base_image: str = ""
         return
     builds = catalogue.paddle()[release].builds
     is_self_contained = (found := version(release)) is not None and found.major >= 3  # noqa: PLR2004
+    if not builds:  # a release that only the index has told of
+        return
     if build := builds.get(_build(cuda)):
         if not is_self_contained:
             yield from _on_cudnn(paddle, build.cudnn, cudnn_in(base_image) or cudnn)

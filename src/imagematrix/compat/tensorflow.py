@@ -62,7 +62,7 @@ def _on_cuda(about: str, value: str, cuda: str) -> Iterator[Finding]:
     if not release or not minor(cuda):
         return
     package, built = about.replace("_", "-"), catalogue.tensorflow()[release].cuda
-    if minor(cuda) == built:
+    if built in ("", minor(cuda)):
         return
     if not _runs(release, cuda):
         remedy = f"take a base with CUDA {built}{_others(release)}"
@@ -102,6 +102,8 @@ def _on_cudnn(about: str, value: str, cudnn: str, base_image: str) -> Iterator[F
     if not release or not found:
         return
     needed = catalogue.tensorflow()[release].cudnn
+    if not needed:
+        return
     major, least = map(int, needed.split("."))
     too_old = len(found.release) > 1 and found.minor < least
     if found.major != major or too_old:

@@ -21,6 +21,8 @@ def torch_build(torch: str, torch_build: str = "", python: str = "") -> Iterator
     if not release or not build:
         return
     builds = catalogue.torch()[release].builds
+    if not builds:  # a release that only the index has told of
+        return
     if build not in builds:
         yield impossible(
             "torch_build" if torch_build else "torch",
