@@ -4,6 +4,7 @@ Reaches builds through secrets and mounts alone; never part of a key, never in a
 """
 
 import configparser
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,6 +20,9 @@ _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca
 _PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Docker's predefined build arguments: in no cache key and in no image."""
 _PIP_NAMES: Final = ("index-url", "extra-index-url", "find-links")
+_PYPI: Final = "https://index.example.com/simple"
+_INDEX_SECONDS: Final = 600
+"""For how long an answer of an index counts as new: what PyPI itself says."""
 _CA_MOUNT: Final = "/run/secrets/ca"
 _WHEELHOUSE_MOUNT: Final = "/wheelhouse"
 
@@ -49,6 +53,26 @@ def secret_files(site: Site) -> Mapping[str, str]:
     """Return the configuration files a build step may mount, by secret id: `apt`, `pip`, `uv` (and `ca` is a path)."""
     texts = {"apt": _apt_conf(site), "pip": _pip_conf(site), "uv": _uv_toml(site)}
     return {name: text for name, text in texts.items() if text}
+
+
+def resolving_environment(site: Site) -> Mapping[str, str]:
+    """Return the variables of a uv that resolves on this machine."""
+    settings = {"SSL_CERT_FILE": site.ca_bundle, "UV_FIND_LINKS": site.wheelhouse, **site.proxies}
+    # Resolving is for Pythons that need not be here: uv would fetch them.
+    return {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_WRAP": "1"} | {
+        name: value for name, value in settings.items() if value
+    }
+
+
+def resolving_toml(site: Site) -> str:
+    """Return the configuration of a uv that resolves on this machine: the indexes of a build, asked less often.
+
+    Some proxies call everything outdated at once. Files never change, and one run asks for the same package often.
+    """
+    urls = (*site.extra_index_urls, site.index_url or _PYPI)
+    cache = f'cache-control = {{ api = "max-age={_INDEX_SECONDS}", files = "max-age=31536000, immutable" }}\n'
+    tables = [f"[[index]]\nurl = {json.dumps(url)}\n{cache}" for url in urls]
+    return "".join(tables) + "default = true\n"
 
 
 def _apt_conf(site: Site) -> str:

@@ -165,3 +165,22 @@ def test_apt_reads_what_it_is_told(tmp_path: Path) -> None:
     told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
     assert 'Acquire::https::CAInfo "/run/secrets/ca";' in told
     assert not [line for line in told if line.startswith(("DPkg::Post-Invoke::", "APT::Update::Post-Invoke::"))]
+
+
+def test_a_uv_that_resolves_here() -> None:
+    """Asks the indexes of a build, further ones first; fetches no Python; trusts the site's certificates."""
+    read = tomllib.loads(site.resolving_toml(FULL))
+    cache = {"api": "max-age=600", "files": "max-age=31536000, immutable"}
+    assert read == {
+        "index": [
+            *({"url": url, "cache-control": cache} for url in FULL.extra_index_urls),
+            {"url": URL, "cache-control": cache, "default": True},
+        ]
+    }
+    assert site.resolving_environment(FULL) == {
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_WRAP": "1",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "UV_FIND_LINKS": "/srv/wheels",
+    }
+    assert tomllib.loads(site.resolving_toml(Site()))["index"][0]["url"] == "https://index.example.com/simple"
