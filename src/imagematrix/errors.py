@@ -66,6 +66,12 @@ class NoEngineError(UserError):
     code = ExitCode.NO_ENGINE
 
 
+class NoIndexError(UserError):
+    """The package index does not answer."""
+
+    code = ExitCode.NO_ENGINE
+
+
 class StaleError(UserError):
     """Leaves on the disk differ from what the matrix renders to."""
 

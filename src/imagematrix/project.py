@@ -15,6 +15,7 @@ from imagematrix.graph import Dag
 from imagematrix.keys import Assigner
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row
 from imagematrix.render import Renderer
+from imagematrix.requirements import Chain
 from imagematrix.workspace import Workspace
 
 _T = TypeVar("_T")
@@ -59,6 +60,14 @@ class Project:
         with _only_keepsakes():
             return _each(rows, self.renderer.leaf)
 
+    def chains(self, rows: Iterable[Row]) -> Mapping[Chain, Sequence[str]]:
+        """Return what rows require of the package index, with the names of the rows that ask the same."""
+        asked: dict[Chain, list[str]] = {}
+        for name, chain in _each(rows, self.renderer.chain).items():
+            if chain.layers:
+                asked.setdefault(chain, []).append(name)
+        return asked
+
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
         """Render all that lies in the leaves' directories: directory -> files."""
         rendered = _each((leaf.row for leaf in leaves.values()), lambda row: self.renderer.files(leaves[row.name]))
@@ -99,7 +108,7 @@ def open_project(file: str) -> Project:
         workspace=workspace,
         matrix=parsed,
         lock=lock.parse(workspace.lock_text()),
-        renderer=Renderer(workspace.sources()),
+        renderer=Renderer(workspace.sources(), locks=workspace.locks(), platform=parsed.platform),
     )
 
 

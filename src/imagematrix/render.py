@@ -15,9 +15,10 @@ from typing import Final, TypeAlias
 import jinja2
 from jinja2 import meta, nodes
 
-from imagematrix import dockerfile
+from imagematrix import dockerfile, requirements
 from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
+from imagematrix.requirements import Chain, Locked, Question, Requirements
 
 BOOTSTRAP_SCRIPT: Final = "bootstrap.sh"
 _LEAF_TEMPLATES: Final = "leaf/"
@@ -42,8 +43,13 @@ class _Template:
 class Renderer:
     """Renders rows against one set of sources; remembers every distinct rendering."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, *, locks: Mapping[str, str], platform: str) -> None:
         self._sources = sources
+        self._locks = locks
+        self._platform = platform
+        self._locking = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
+        self._chains: dict[Chain, tuple[tuple[Locked, ...], Question | None]] = {}
+        self._followed: dict[str, tuple[tuple[Locked, ...], Question | None]] = {}
         package = jinja2.PackageLoader("imagematrix", "templates")
         self._loader = _loader(sources, package)
         self._environment = _environment(self._loader)
@@ -51,11 +57,12 @@ class Renderer:
         self._templates: dict[str, _Template] = {}
         self._texts: dict[tuple[str, tuple[str | None, ...]], str] = {}
         self._stages: dict[tuple[object, ...], Stage] = {}
-        self._layer_files: dict[tuple[str, tuple[str, ...]], tuple[File, ...]] = {}
+        self._layer_files: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[File, ...]] = {}
         self._memo: dict[tuple[object, ...], Stage] = {}
 
     def leaf(self, row: Row) -> Leaf:
         """Render the stages of a row. Raises InputError naming template, line and row."""
+        self._refuse_unlocked(row)
         layers = row.family.layers
         parents = ("${BASE_IMAGE}", *layers)
         stages = tuple(
@@ -74,6 +81,49 @@ class Renderer:
             files += leaf.bootstrap.inputs
         files += self._companions(leaf)
         return tuple(sorted(files, key=lambda file: file.path))
+
+    def chain(self, row: Row) -> Chain:
+        """Render what a row requires of the package index, of the layers that are installed from a lock."""
+        layers = tuple(self._requirements(layer, row) for layer in row.family.layers if layer in self._locking)
+        if not layers:
+            return Chain(python="", platform="", layers=())
+        file = layers[0].file
+        return Chain(
+            python=_locked_for("python", row, file=file), platform=self._uv_platform(row, file=file), layers=layers
+        )
+
+    def _requirements(self, layer: str, row: Row) -> Requirements:
+        file = self._locking[layer]
+        name = _file_template(self._sources.layers[layer].template_path, file)
+        is_template = name.endswith(_TEMPLATE_SUFFIX)
+        text = self._render(self._template(name), row, layer=layer) if is_template else _decoded(name, file.content)
+        return Requirements(layer=layer, text=text, file=name)
+
+    def _uv_platform(self, row: Row, *, file: str) -> str:
+        system = _locked_for("os", row, file=file)
+        found = requirements.platform(self._platform, system)
+        if not found:
+            what = f"requirements cannot be locked for os {system!r} on {self._platform} (row {row.name})"
+            hint = did_you_mean(system, requirements.SYSTEMS)
+            raise InputError([Problem(file=file, line=0, what=what, hint=hint)])
+        return found
+
+    def _follow(self, row: Row) -> tuple[tuple[Locked, ...], Question | None]:
+        if self._locking.keys().isdisjoint(row.family.layers):
+            return (), None
+        known = self._followed.get(row.name)
+        if known is None:
+            chain = self.chain(row)
+            known = self._followed[row.name] = self._chains.get(chain) or requirements.follow(chain, self._locks)
+            self._chains[chain] = known
+        return known
+
+    def _refuse_unlocked(self, row: Row) -> None:
+        _, question = self._follow(row)
+        if question:
+            layer = question.asker.layer
+            what = f"requirements of layer {layer} are not locked for Python {question.python} (row {row.name})"
+            raise InputError([Problem(file=question.asker.file, line=0, what=what, hint="run `invoke lock`")])
 
     def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
         template = self._template(self._sources.layers[layer].template_path)
@@ -112,12 +162,14 @@ class Renderer:
             for file in source.files
             if file.path.endswith(_TEMPLATE_SUFFIX)
         )
-        known = self._layer_files.get((layer, rendered))
+        locks = tuple(locked.text for locked in self._follow(row)[0] if locked.layer == layer)
+        known = self._layer_files.get((layer, rendered, locks))
         if known is None:
             texts = iter(rendered)
             known = tuple(_placed(layer, file, texts.__next__) for file in source.files)
             _refuse_twins(source, known)
-            self._layer_files[layer, rendered] = known
+            known += tuple(File(path=f"{layer}/{requirements.LOCK}", content=text.encode()) for text in locks)
+            self._layer_files[layer, rendered, locks] = known
         return known
 
     def _bootstrap(self, row: Row) -> Stage | None:
@@ -233,6 +285,21 @@ def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
     if not path.endswith(_TEMPLATE_SUFFIX):
         return File(path=path, content=file.content, executable=file.executable)
     return File(path=path.removesuffix(_TEMPLATE_SUFFIX), content=next_text().encode(), executable=file.executable)
+
+
+def _locked_file(source: LayerSource) -> File | None:
+    """Return the requirements of a layer that is installed from a lock of ours: one that names it."""
+    own = {file.path: file for file in source.files}
+    if requirements.LOCK in own or f"{source.name}/{requirements.LOCK}" not in source.template:
+        return None
+    return next((own[name] for name in requirements.FILES if name in own), None)
+
+
+def _locked_for(name: str, row: Row, *, file: str) -> str:
+    if name not in row.values:
+        what = f"requirements are locked for the {name!r} of a row, and this one has none (row {row.name})"
+        raise InputError([Problem(file=file, line=0, what=what)])
+    return row.values[name]
 
 
 def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:

@@ -83,6 +83,29 @@ def check(_: Context, json: bool = False, file: str = "") -> None:
 
 
 @task(
+    iterable=["only", "group"],
+    help={**_ROWS_HELP, "upgrade": "Resolve anew what is locked already; the diff shows what moved."},
+    auto_shortflags=False,
+)
+@_told
+def lock(
+    _: Context,
+    upgrade: bool = False,
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    file: str = "",
+) -> None:
+    """Resolve the Python requirements of rows to exact versions with hashes, and write the locks."""
+    from imagematrix import locking, site
+    from imagematrix.resolver import Uv
+    from imagematrix.shell import Shell
+
+    project = _open(file)
+    resolver = Uv(Shell(), site.discover(project.matrix.site, root=project.workspace.root))
+    print(locking.run(project, _selection(only, group), resolver=resolver, upgrade=upgrade, say=_say))
+
+
+@task(
     help={"check": "Change nothing; fail when a leaf is stale, naming the first difference of each file.", **_FILE_HELP}
 )
 @_told
@@ -247,6 +270,10 @@ def _images_or_none() -> "Sequence[EngineImage]":
         return ()
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _number(flag: str, text: str, *, least: int) -> int:
     if not text.isdecimal() or int(text) < least:
         raise FlagError(f"--{flag} {text}: must be a whole number, {least} or more")
@@ -259,6 +286,7 @@ def collection() -> Collection:
     tasks: dict[str, Any] = {
         "list": list_,
         "check": check,
+        "lock": lock,
         "render": render,
         "plan": plan,
         "build": build,

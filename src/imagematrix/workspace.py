@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from imagematrix import requirements
 from imagematrix.errors import FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.plan import Record
@@ -57,6 +58,23 @@ class Workspace:
     def write_lock(self, text: str) -> None:
         """Replace matrix.lock."""
         self.write(self.root / "matrix.lock", text)
+
+    def locks(self) -> Mapping[str, str]:
+        """Return the requirement locks, path -> text: those that we wrote."""
+        paths = sorted(self.root.glob("locks/*/*.txt"))
+        texts = {path.relative_to(self.root).as_posix(): self._text(path) for path in paths}
+        return {path: text for path, text in texts.items() if requirements.is_ours(text)}
+
+    def write_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
+        """Make the requirement locks these; return the paths touched. What we did not write stays."""
+        found = self.locks()
+        changed = [path for path, text in locks.items() if found.get(path) != text]
+        obsolete = found.keys() - locks.keys()
+        with _telling():
+            for path in changed:
+                self.write(self.root / path, locks[path])
+            self._delete(self.root / "locks", {path.removeprefix("locks/") for path in obsolete})
+        return tuple(sorted([*changed, *obsolete]))
 
     def layers(self) -> Mapping[str, bool]:
         """Return the folders of common/layers, and whether each has a template."""

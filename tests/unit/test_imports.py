@@ -22,17 +22,17 @@ LEVELS: Final = (
     "dockerfile",
     # decisions: no disk, network, process or clock
     "matrix",
-    "lock compat",
+    "lock keys compat",
+    "requirements graph",
     "render",
-    "keys graph",
     "plan",
     "frontier",
     "schedule",
     # actions
     "workspace engine shell site progress transient",
     "buildx project",
-    "builder report",
-    "build drawing",
+    "builder report resolver",
+    "build drawing locking",
     # the command line
     "tasks",
     "cli",
@@ -57,6 +57,7 @@ HOMES: Final[Mapping[str, str]] = {
     "tenacity": "schedule",
     "toml": "lock",
     "tomllib": "text.toml_text",
+    "uv": "resolver",
 }
 """Library -> the modules that may import it; of the standard library those that have one home."""
 

@@ -1,0 +1,112 @@
+"""The lock command: what `requirements` asks is resolved, some questions at once, and the locks are written."""
+
+import textwrap
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Final, Protocol
+
+from imagematrix import requirements
+from imagematrix.errors import InputError, Problem
+from imagematrix.project import Project, Selection
+from imagematrix.requirements import Chain, Failure, Ledger, Question
+from imagematrix.resolver import Answer
+
+JOBS: Final = 4
+"""How many questions are resolved at once: mostly they wait for the index."""
+
+
+class Resolver(Protocol):
+    """Who answers; raises NoIndexError when nobody can be asked."""
+
+    def resolve(self, question: Question) -> Answer: ...
+
+    def cancel(self) -> None: ...
+
+
+def run(
+    project: Project, selection: Selection, *, resolver: Resolver, upgrade: bool, say: Callable[[str], None]
+) -> str:
+    """Lock the selected rows; return what came of it, in a line.
+
+    Raises InputError with every question that has no solution: nothing is written then.
+    """
+    rows = project.chains(project.matrix.rows)
+    chosen = project.chains(project.rows(selection))
+    committed = project.workspace.locks()
+    ledger = Ledger(rows, committed, chosen=chosen, upgrade=upgrade)
+    asked = 0
+    while questions := ledger.questions():
+        asked += len(questions)
+        _ask(questions, ledger, resolver, rows=rows, say=say)
+    for failure in ledger.kept:
+        say(f"kept as committed: {_problem(failure, rows)}")
+    if ledger.failures:
+        raise InputError(_problem(failure, rows) for failure in ledger.failures)
+    locks = ledger.locks()
+    touched = project.workspace.write_locks(locks)
+    for path in touched:
+        say(path)
+    remedy = ": run `invoke render` and commit both" if touched else ""
+    return f"{len(locks)} locks, {asked - len(ledger.kept)} resolved, {len(touched)} files changed{remedy}"
+
+
+def _ask(
+    questions: Sequence[Question],
+    ledger: Ledger,
+    resolver: Resolver,
+    *,
+    rows: Mapping[Chain, Sequence[str]],
+    say: Callable[[str], None],
+) -> None:
+    """Have a round of questions answered; the ledger is told by this thread alone."""
+    started = time.monotonic()
+    with ThreadPoolExecutor(JOBS) as pool:
+        futures = {pool.submit(resolver.resolve, question): question for question in questions}
+        try:
+            for future in as_completed(futures):
+                question, answer = futures[future], future.result()
+                if answer.text:
+                    ledger.answer(question, answer.text)
+                else:
+                    ledger.fail(question, answer.why)
+                say(f"{_outcome(question, answer)}  {_askers(question, rows)}  {time.monotonic() - started:.1f} s")
+        except BaseException:
+            resolver.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _outcome(question: Question, answer: Answer) -> str:
+    what = f"{question.asker.layer} for Python {question.python}"
+    if not answer.text:
+        return f"no solution: {what}"
+    if requirements.is_anew(answer.text):
+        below = ", ".join(locked.layer for locked in question.constraints)
+        return f"resolved: {what}, anew: the locks of {below} leave no solution, so less is shared"
+    return f"resolved: {what}"
+
+
+def _askers(question: Question, rows: Mapping[Chain, Sequence[str]]) -> str:
+    names = _rows(question, rows)
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _rows(question: Question, rows: Mapping[Chain, Sequence[str]]) -> list[str]:
+    """Return the names of the rows that ask a question, sorted."""
+    depth = len(question.layers)
+    asking: Collection[Chain] = [
+        chain
+        for chain in rows
+        if (chain.python, chain.platform, chain.layers[:depth]) == (question.python, question.platform, question.layers)
+    ]
+    return sorted(name for chain in asking for name in rows[chain])
+
+
+def _problem(failure: Failure, rows: Mapping[Chain, Sequence[str]]) -> Problem:
+    question = failure.question
+    what = (
+        f"{_askers(question, rows)}: requirements of layer {question.asker.layer}"
+        f" have no solution for Python {question.python}"
+    )
+    return Problem(file=question.asker.file, line=0, what=what, hint=textwrap.indent(failure.why, "    ").lstrip())

@@ -1,0 +1,96 @@
+"""Requirements really resolved against the index this machine has."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.integration.monorepo import Done
+
+MATRIX = """\
+schema = 1
+
+[bases.debian12]
+bootstrap = "bookworm"
+os = "debian12"
+python = "3.11"
+
+[families.small]
+layers = ["tools"]
+tag = "{tools}"
+
+[families.small.axes]
+base = ["debian12"]
+tools = ["TOOLS"]
+"""
+FILE = "common/layers/tools/files/requirements.txt.j2"
+# A port of this machine that nobody listens on; uv gives up at once.
+NOWHERE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0", "NO_PROXY": "127.0.0.1"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    files = (tmp_path / FILE).parent
+    files.mkdir(parents=True)
+    (files.parent / "Dockerfile.j2").write_text("COPY tools/requirements.lock /\n")
+    (files / "requirements.txt.j2").write_text("{{ tools }}\n")
+    (tmp_path / "common/bootstrap").mkdir()
+    (tmp_path / "common/bootstrap/debian.sh").write_text("#!/bin/sh\n")
+    return tmp_path
+
+
+def require(root: Path, tools: str) -> None:
+    text = MATRIX.replace("TOOLS", tools).replace('tag = "{tools}"', 'tag = "one"')
+    (root / "matrix.toml").write_text(text)
+
+
+def run(root: Path, *words: str, env: Mapping[str, str] | None = None) -> Done:
+    argv = [sys.executable, "-m", "imagematrix", *words]
+    environment = {**os.environ, **(env or {})}
+    done = subprocess.run(argv, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def locks(root: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in root.glob("locks/tools/*.txt")}
+
+
+def test_locked_once_and_for_all(root: Path) -> None:
+    """With hashes and no host's name; what is locked needs no index; what has none stays, whatever is upgraded."""
+    require(root, "six==1.16.0")
+    done = run(root, "lock")
+    assert done.code == 0, done.out + done.err
+    [text] = locks(root).values()
+    assert "six==1.16.0 \\\n    --hash=sha256:" in text
+    assert "# via -r tools/requirements.txt" in text
+    assert "://" not in text
+    assert run(root, "render").code == 0
+    assert (root / "images/small/one/tools/requirements.lock").read_text() == text
+
+    again = run(root, "lock", env=NOWHERE)
+    assert (again.code, again.out) == (0, "1 locks, 0 resolved, 0 files changed\n")
+    lost = run(root, "lock", "--upgrade", env={**NOWHERE, "UV_NO_CACHE": "1"})
+    assert lost.code == 3, lost.out + lost.err
+    assert lost.err.startswith("the package index does not answer: committed locks stay as they are\nerror: ")
+    assert list(locks(root).values()) == [text]
+
+
+def test_a_row_that_cannot_be(root: Path) -> None:
+    """Is told with row, layer and file, in uv's words; check names what is missing."""
+    require(root, "six==0.0.1")
+    unlocked = run(root, "check")
+    assert unlocked.code == 2
+    assert unlocked.err == (
+        f"{FILE}: requirements of layer tools are not locked for Python 3.11 (row small:one)\n    run `invoke lock`\n"
+    )
+    done = run(root, "lock")
+    assert done.code == 2
+    assert done.err.startswith(
+        f"{FILE}: small:one: requirements of layer tools have no solution for Python 3.11\n"
+        "    error: No solution found when resolving dependencies\n"
+        "      cause: Because there is no version of six==0.0.1 and you require six==0.0.1,"
+        " we can conclude that your requirements are unsatisfiable.\n"
+    )
+    assert locks(root) == {}
