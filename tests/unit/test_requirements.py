@@ -24,6 +24,12 @@ LOCKED = {
 }
 """The python layer of all rows, and the torch layer of the pytorch rows, are installed from locks."""
 
+NOTEBOOK = {
+    "common/layers/boot/Dockerfile.j2": "COPY boot/requirements.lock /\nCOPY --link init/ /init/\n",
+    "common/layers/boot/files/requirements.txt": "jupyterlab\n",
+}
+"""A third layer with a lock, on all rows."""
+
 
 @dataclass
 class FakeResolver:
@@ -182,11 +188,7 @@ def test_without_a_solution_nothing_is_written_and_all_rows_are_told(tmp_path: P
 
 def test_a_layer_that_was_resolved_anew_constrains_alone(tmp_path: Path) -> None:
     """It pins what is below it too, and otherwise; it is said, and not asked again."""
-    notebook = {
-        "common/layers/boot/Dockerfile.j2": "COPY boot/requirements.lock /\nCOPY --link init/ /init/\n",
-        "common/layers/boot/files/requirements.txt": "jupyterlab\n",
-    }
-    opened(tmp_path, notebook)
+    opened(tmp_path, NOTEBOOK)
     resolver = FakeResolver(conflicts=["torch"])
     said = lock(tmp_path, resolver, PYTORCH)
 
@@ -219,6 +221,17 @@ def test_upgrade_of_some_rows_moves_what_stands_on_what_they_share(tmp_path: Pat
     assert all("tuesday" in text for found in moved.values() for text in found)
 
 
+def test_what_moves_goes_on_moving_above_a_layer_resolved_anew(tmp_path: Path) -> None:
+    """Though its locks name none of those below it."""
+    opened(tmp_path, NOTEBOOK)
+    lock(tmp_path, FakeResolver(conflicts=["torch"]))
+    lock(tmp_path, FakeResolver(state="tuesday", conflicts=["torch"]), PYTORCH, upgrade=True)
+
+    other = leaves(tmp_path)[PYTORCH.replace("2.3.0", "2.4.1")]
+    assert len(other) == 3
+    assert all("tuesday" in text for text in other.values())
+
+
 def test_what_cannot_be_upgraded_stays(tmp_path: Path) -> None:
     """As a wheel that only a wheelhouse has, where there is none."""
     opened(tmp_path)
@@ -244,11 +257,15 @@ def test_an_index_that_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_some_rows(tmp_path: Path) -> None:
-    """Others are left as they are, and while they lack locks no lock is removed."""
+    """Others are left as they are; while they lack locks it is not known what they need, so none is removed."""
     opened(tmp_path)
     lock(tmp_path, FakeResolver(), PYTORCH)
     lock(tmp_path, FakeResolver(), PLAIN)
     assert len(locks(tmp_path)) == 3
+
+    projects.write(tmp_path, files={**LOCKED, TOOLS: "pip==27.0\n"})
+    lock(tmp_path, FakeResolver(), PLAIN)
+    assert len(locks(tmp_path)) == 4
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:
