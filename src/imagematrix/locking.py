@@ -29,9 +29,10 @@ def run(
 ) -> str:
     """Lock the selected rows; return what came of it, in a line.
 
-    Raises InputError with every question that has no solution: nothing is written then.
+    Raises InputError with every row that is impossible, or every question that has no solution: nothing is
+    written then.
     """
-    rows = project.chains(project.matrix.rows)
+    rows = project.chains(project.possible(project.matrix.rows))
     chosen = project.chains(project.rows(selection))
     committed = project.workspace.locks()
     ledger = Ledger(rows, committed, chosen=chosen, upgrade=upgrade)

@@ -118,6 +118,7 @@ class RowState:
 
     row: Row
     key: Key
+    """Empty when the row is impossible."""
     state: str
     """`built`: the image is what the matrix says; `stale`: it is of another key; `missing`: there is none;
     `impossible`: it cannot be had."""
@@ -125,22 +126,25 @@ class RowState:
     """Why it is impossible."""
 
 
-def states(dag: Dag, images: Collection[EngineImage]) -> tuple[RowState, ...]:
-    """Return each row of a DAG with the state of its image, sorted by name."""
+def states(project: Project, rows: Sequence[Row], images: Collection[EngineImage]) -> tuple[RowState, ...]:
+    """Return rows with the states of their images, sorted by name; an impossible row is not even rendered."""
+    impossible = {row.name: reason for row in rows if (reason := _impossible(row))}
+    tips = project.dag(project.leaves(row for row in rows if row.name not in impossible)).tips
     named = {name for image in images for name in image.names}
     present = nodes(images)
 
-    def state(row: Row, key: Key) -> str:
-        if key in present:
-            return "built"
-        return "stale" if row.image in named else "missing"
+    def state(row: Row) -> RowState:
+        if row.name in impossible:
+            return RowState(row=row, key=Key(""), state="impossible", reason=impossible[row.name])
+        key = tips[row.name]
+        missing = "stale" if row.image in named else "missing"
+        return RowState(row=row, key=key, state="built" if key in present else missing)
 
-    return tuple(_row_state(dag.rows[name], key, state(dag.rows[name], key)) for name, key in dag.tips.items())
+    return tuple(state(row) for row in rows)
 
 
-def _row_state(row: Row, key: Key, state: str) -> RowState:
-    reasons = [str(finding) for finding in compat.findings(row) if finding.severity is Severity.IMPOSSIBLE]
-    return RowState(row=row, key=key, state="impossible" if reasons else state, reason="; ".join(reasons))
+def _impossible(row: Row) -> str:
+    return "; ".join(str(finding) for finding in compat.findings(row) if finding.severity is Severity.IMPOSSIBLE)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class Renderer:
         found = requirements.platform(self._platform, system)
         if not found:
             what = f"requirements cannot be locked for os {system!r} on {self._platform} (row {row.name})"
-            hint = did_you_mean(system, requirements.SYSTEMS)
+            hint = did_you_mean(system, requirements.systems())
             raise InputError([Problem(file=file, line=0, what=what, hint=hint)])
         return found
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix import keys
+from imagematrix.compat import catalogue
 
 SCHEMA: Final = "1"
 """Raised when the way of resolving changes: everything is then resolved anew."""
@@ -30,22 +31,6 @@ OUTPUT: Final = "resolved.txt"
 
 _KEY_DIGITS: Final = 12
 
-# Of each distribution's libc6 or glibc package: packages.debian.org, packages.ubuntu.com, and the release notes of
-# Red Hat's family (read 2026-11-22).
-_GLIBC: Final[Mapping[str, tuple[int, int]]] = {
-    "debian10": (2, 28),
-    "debian11": (2, 31),
-    "debian12": (2, 36),
-    "debian13": (2, 41),
-    "ubuntu18.04": (2, 27),
-    "ubuntu20.04": (2, 31),
-    "ubuntu22.04": (2, 35),
-    "ubuntu24.04": (2, 39),
-    "centos7": (2, 17),
-    "rocky8": (2, 28),
-    "rocky9": (2, 34),
-}
-SYSTEMS: Final = tuple(_GLIBC)
 _MANYLINUX: Final = ((2, 17), (2, 28), *((2, minor) for minor in range(31, 41)))
 """The glibc versions that uv 0.13 has a platform for (`uv pip compile --help`, --python-platform)."""
 _MACHINES: Final = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
@@ -97,11 +82,17 @@ class Question:
 
 def platform(docker: str, system: str) -> str:
     """Return uv's name for Docker's platform and a base's `os`, empty when its glibc is not known."""
-    machine, glibc = _MACHINES.get(docker), _GLIBC.get(system)
+    machine, glibc = _MACHINES.get(docker), catalogue.glibc().get(system)
     if not machine or not glibc:
         return ""
-    major, minor = max(version for version in _MANYLINUX if version <= glibc)
+    here = tuple(int(number) for number in glibc.split("."))
+    major, minor = max(version for version in _MANYLINUX if version <= here)
     return f"{machine}-manylinux_{major}_{minor}"
+
+
+def systems() -> tuple[str, ...]:
+    """Return the distributions whose glibc is known."""
+    return tuple(catalogue.glibc())
 
 
 def follow(chain: Chain, locks: Mapping[str, str]) -> tuple[tuple[Locked, ...], Question | None]:

@@ -63,8 +63,7 @@ def list_(
     from imagematrix.report import rows
 
     project = _open(file)
-    leaves = project.leaves(project.rows(_selection(only, group)))
-    states = projects.states(project.dag(leaves), _images_or_none())
+    states = projects.states(project, project.rows(_selection(only, group)), _images_or_none())
     print(rows.rows_json(states) if json else rows.rows_text(states))
 
 

@@ -91,7 +91,8 @@ TORCH = {
         {"torch": "2.7.0", "python": "3.11", "os": "ubuntu18.04"},
         (
             "impossible torch: torch 2.7.0 needs glibc 2.28, ubuntu18.04 has 2.27: the last torch for it is 2.6.0;"
-            " new enough are debian10, debian11, debian12, debian13, ubuntu20.04, ubuntu22.04, ubuntu24.04"
+            " new enough are debian10, debian11, debian12, debian13, ubuntu20.04, ubuntu22.04, ubuntu24.04,"
+            " rocky8, rocky9"
         ),
     ),
     "vision of another torch": (
@@ -381,7 +382,7 @@ def test_what_does_not_go_together(case: str) -> None:
         {"paddle": "2.2.2", "python": "3.8", "cuda": "11.2.2", "image": "nvidia/cuda:11.2.2-cudnn8-devel-ubuntu18.04"},
         {"tensorflow": "2.15.0", "python": "3.10", "cuda": "12.2.2", "cudnn": "8.9"},
         {"torch": "2.6.0", "os": "ubuntu18.04"},
-        {"torch": "2.7.0", "os": "centos7"},
+        {"torch": "2.7.0", "os": "tlinux2"},
         {"image": "registry.example.com/nvidia/cuda:10.0-base", "os": "mine", "python": "system", "cuda": "none"},
         {"cudnn": "8", "torchvision": "0.18.0", "numpy": "2.0.0"},
         {},

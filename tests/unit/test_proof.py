@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests import projects
+from tests.projects import FILES
 
 from imagematrix import project
 from imagematrix.cli import program
@@ -169,7 +170,7 @@ def test_only_selected_rows_are_refused(tmp_path: Path) -> None:
 def test_list(tmp_path: Path) -> None:
     """A row that cannot be had is listed, with the reason."""
     opened = projects.project(tmp_path, matrix=MATRIX)
-    states = project.states(projects.dag(opened), ())
+    states = project.states(opened, opened.matrix.rows, ())
     reason = IMPOSSIBLE.partition(": ")[2].partition("\n")[0]
 
     assert rows_text(states).splitlines()[:3] == [
@@ -187,3 +188,11 @@ def test_the_repository_is_fine(capfd: pytest.CaptureFixture[str]) -> None:
     """Its own matrix: notes at most."""
     assert run(Path(__file__).parents[2], "check") == 0
     assert "warning" not in capfd.readouterr().out
+
+
+def test_a_row_that_cannot_be_had_is_not_even_rendered(tmp_path: Path) -> None:
+    """It may lack facts that its templates ask for: `list` names it all the same."""
+    template = '{% if python == "3.13" and torch == "2.3.0" %}{{ missing }}{% endif %}\n'
+    opened = projects.project(tmp_path, matrix=MATRIX, files={**FILES, "common/layers/torch/Dockerfile.j2": template})
+    states = project.states(opened, opened.matrix.rows, ())
+    assert {state.row.tag: state.key for state in states if state.state == "impossible"} == {"2.3.0-python3.13": ""}
