@@ -20,7 +20,6 @@ _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca
 _PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Docker's predefined build arguments: in no cache key and in no image."""
 _PIP_NAMES: Final = ("index-url", "extra-index-url", "find-links")
-_PYPI: Final = "https://index.example.com/simple"
 _INDEX_SECONDS: Final = 600
 """For how long an answer of an index counts as new: what PyPI itself says."""
 _CA_MOUNT: Final = "/run/secrets/ca"
@@ -69,10 +68,19 @@ def resolving_toml(site: Site) -> str:
 
     Some proxies call everything outdated at once. Files never change, and one run asks for the same package often.
     """
-    urls = (*site.extra_index_urls, site.index_url or _PYPI)
+    default = site.index_url or _pips_default()
     cache = f'cache-control = {{ api = "max-age={_INDEX_SECONDS}", files = "max-age=31536000, immutable" }}\n'
-    tables = [f"[[index]]\nurl = {json.dumps(url)}\n{cache}" for url in urls]
-    return "".join(tables) + "default = true\n"
+    tables = [f"[[index]]\nurl = {json.dumps(url)}\n{cache}" for url in (*site.extra_index_urls, default) if url]
+    return "".join(tables) + ("default = true\n" if default else "")
+
+
+def _pips_default() -> str:
+    """Return the index that pip asks when nobody tells it another, empty without a pip: its word, not ours."""
+    try:
+        from pip._internal.models.index import PyPI
+    except ImportError:
+        return ""
+    return str(PyPI.simple_url)
 
 
 def _apt_conf(site: Site) -> str:

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -259,10 +259,19 @@ def interrupted_run(executor: FakeExecutor, interrupt: Callable[[threading.Event
         watcher.join()
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise: a runner that was started in the background of a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def send_ctrl_c(_stop: threading.Event) -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("interrupt", [threading.Event.set, send_ctrl_c])
 def test_an_interrupt_cancels_what_runs_and_keeps_what_is_done(interrupt: Callable[[threading.Event], None]) -> None:
     """SIGTERM sets `stop`, Ctrl-C raises: both give a full set of outcomes, and soon."""
@@ -276,6 +285,7 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_is_done(interrupt: Callab
     assert executor.cancels == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_gives_up_waiting_for_a_build_that_does_not_end() -> None:
     """The executor ignores the first cancel; the outcomes are complete all the same."""
 

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pip._internal.models.index import PyPI
 
 from imagematrix import site
 from imagematrix.errors import FlagError
@@ -183,4 +184,4 @@ def test_a_uv_that_resolves_here() -> None:
         "SSL_CERT_FILE": "/etc/ca.pem",
         "UV_FIND_LINKS": "/srv/wheels",
     }
-    assert tomllib.loads(site.resolving_toml(Site()))["index"][0]["url"] == "https://index.example.com/simple"
+    assert tomllib.loads(site.resolving_toml(Site()))["index"][0]["url"] == PyPI.simple_url
