@@ -51,6 +51,7 @@ HOMES: Final[Mapping[str, str]] = {
     "jinja2": "render",
     "networkx": "graph",
     "packaging": "text.versions",
+    "pip": "site",  # whose word the default index is
     "requests": "engine",  # what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
