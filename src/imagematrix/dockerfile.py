@@ -65,10 +65,6 @@ def _sources(instruction: str) -> Iterator[str]:
             return
 
 
-def _is_remote(source: str) -> bool:
-    return "://" in source or source.startswith("git@")
-
-
 def _split_flags(rest: str) -> tuple[list[str], str]:
     flags: list[str] = []
     while found := _FLAG.match(rest):

@@ -48,11 +48,10 @@ class Project:
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """Return the rows. Raises InputError when one cannot be had, with what would work."""
-        refused = compat.problems(
-            self.causes(rows), file=self.workspace.matrix_file.name, severities=[Severity.IMPOSSIBLE]
-        )
+        refused = [row for row in rows if _impossible(row)]
         if refused:
-            raise InputError(refused)
+            file = self.workspace.matrix_file.name
+            raise InputError(compat.problems(self.causes(refused), file=file, severities=[Severity.IMPOSSIBLE]))
         return rows
 
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:

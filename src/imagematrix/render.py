@@ -20,7 +20,6 @@ from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
 from imagematrix.requirements import Chain, Locked, Question, Requirements
 
-BOOTSTRAP_SCRIPT: Final = "bootstrap.sh"
 _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
 _DOWNLOAD: Final = re.compile(r"--mount=type=secret,|^ADD\s+(?:--\S+\s+)*(?:https?://|git@)", re.MULTILINE)

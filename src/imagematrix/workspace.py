@@ -42,13 +42,11 @@ class Workspace:
     def matrix_text(self) -> str:
         """Return the text of the matrix file. Raises FlagError when there is none to read."""
         try:
-            return self.matrix_file.read_text(encoding="utf-8-sig")
+            return self._text(self.matrix_file, encoding="utf-8-sig")
         except OSError as error:
             raise FlagError(
                 f"{self.matrix_file}: {_words(error)}\n    run this in a project's root, or name its matrix with --file"
             ) from None
-        except UnicodeDecodeError as error:
-            raise InputError([Problem(file=self.matrix_file.name, line=0, what=f"is not UTF-8: {error}")]) from None
 
     def lock_text(self) -> str:
         """Return the text of matrix.lock, empty when there is none."""
@@ -102,9 +100,9 @@ class Workspace:
             files=_read_tree(folder / "files"),
         )
 
-    def _text(self, path: Path) -> str:
+    def _text(self, path: Path, *, encoding: str = "utf-8") -> str:
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding=encoding)
         except UnicodeDecodeError as error:
             name = path.relative_to(self.root).as_posix()
             raise InputError([Problem(file=name, line=0, what=f"is not UTF-8: {error}")]) from None
