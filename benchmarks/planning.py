@@ -1,4 +1,4 @@
-"""Measures planning: matrix text -> rows -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
+"""Measures planning: matrix text -> rows, judged -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
 
 Run `python benchmarks/planning.py` in the project's environment: a line for 10,000 and one for 100,000 rows, each
 measured in a process of its own. The grid has five layers and shares nodes as a real one does: few systems,
@@ -38,7 +38,7 @@ def make_project(root: Path, rows: int) -> Path:
         (folder / "Dockerfile.j2").write_text(template)
     (root / "common/layers/system/files/etc").mkdir()
     (root / "common/layers/system/files/etc/motd").write_text("hello\n")
-    requirements = "torch=={{ torch }}\ntorchvision=={{ vision }}\n"
+    requirements = "framework=={{ framework }}\nvision=={{ vision }}\n"
     (root / "common/layers/torch/files/requirements.txt.j2").write_text(requirements)
     (root / "common/init/boot").mkdir(parents=True)
     (root / "common/init/boot/boot.sh").write_text("#!/bin/sh\n" + "# boot\n" * 300)
@@ -48,16 +48,16 @@ def make_project(root: Path, rows: int) -> Path:
 
 
 def _matrix(rows: int) -> str:
-    torches = [f"2.{index // 10}.{index % 10}" for index in range(rows // (_BASES * _PYTHONS * _JUPYTERS))]
+    versions = [f"2.{index // 10}.{index % 10}" for index in range(rows // (_BASES * _PYTHONS * _JUPYTERS))]
     bases = [f'[bases.cuda{index}]\nimage = "nvidia/cuda:12.{index}"\nos = "os{index}"\n' for index in range(_BASES)]
-    facts = [f'[facts.torch."{torch}"]\nvision = "0.{torch}"\n' for torch in torches]
+    facts = [f'[facts.framework."{version}"]\nvision = "0.{version}"\n' for version in versions]
     axes = {
         "base": [f"cuda{index}" for index in range(_BASES)],
-        "python": [f"3.{index}" for index in range(_PYTHONS)],
-        "torch": torches,
+        "python": [f"3.{10 + index}" for index in range(_PYTHONS)],
+        "framework": versions,
         "jupyter": [f"4.{index}" for index in range(_JUPYTERS)],
     }
-    tag = "{torch}-python{python}-jupyter{jupyter}-{base}"
+    tag = "{framework}-python{python}-jupyter{jupyter}-{base}"
     family = f'[families.pytorch]\nlayers = {list(_LAYERS)}\ntag = "{tag}"\n'
     lines = [f"{axis} = {values}" for axis, values in axes.items()]
     return "\n".join(["schema = 1", *bases, family, "[families.pytorch.axes]", *lines, *facts, ""])
@@ -69,7 +69,8 @@ def measure(rows: int) -> str:
         file = make_project(Path(folder), rows)
         begun = time.perf_counter()
         project = open_project(str(file))
-        plan = project.plan(project.dag(project.leaves(project.rows(Selection()))), ())
+        rows_of_all = project.possible(project.rows(Selection()))
+        plan = project.plan(project.dag(project.leaves(rows_of_all)), ())
         seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     made = f"{len(plan.tips):>7} rows {len(plan.steps):>7} nodes"
