@@ -33,7 +33,9 @@ app = ["1.1", "1.2", "1.3"]
 """
 
 LAYERS = {
-    "tools": "RUN echo {salt} {{{{ tools }}}} > /tools.txt\n",
+    # The salt is in the environment of every step, also of those that a test puts in: BuildKit remembers steps
+    # by their words and environment (not by the ids of their cache mounts), from earlier runs too.
+    "tools": "ENV SALT={salt}\nRUN echo {{{{ tools }}}} > /tools.txt\n",
     "app": "COPY app/version.txt /app.txt\nRUN cat /tools.txt /app.txt > /both.txt\n",
     "boot": 'COPY --link init/ /init/\nCMD ["cat", "/both.txt"]\n',
 }
