@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import jinja2
 from jinja2 import meta, nodes
 
-from imagematrix import dockerfile, requirements
+from imagematrix import compat, dockerfile, requirements
 from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
 from imagematrix.requirements import Chain, Locked, Question, Requirements
@@ -73,7 +73,9 @@ class Renderer:
     def files(self, leaf: Leaf) -> tuple[File, ...]:
         """Return every file of a leaf's directory, sorted by path."""
         row = leaf.row
-        files = [File(path="Dockerfile", content=leaf.dockerfile.encode()), *self._sources.init]
+        files = [File(path="Dockerfile", content=leaf.dockerfile.encode())]
+        if any(file in self._sources.init for stage in leaf.stages for file in stage.inputs):
+            files += self._sources.init
         for layer in row.family.layers:
             files += self._files_of(layer, row)
         if leaf.bootstrap:
@@ -189,9 +191,12 @@ class Renderer:
             "base_image": leaf.base_image,
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,
+            "gpu": compat.has_cuda(leaf.row.values),
         }
         for name in self._leaf_templates:
             text = self._render(self._template(name), leaf.row, **extra)
+            if not text:  # an example for images of another kind
+                continue
             path = name.removeprefix(_LEAF_TEMPLATES).removesuffix(_TEMPLATE_SUFFIX)
             yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests import projects
+from tests import manifests, projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
 from imagematrix.errors import InputError
@@ -261,3 +261,93 @@ def test_a_stage_that_adds_from_elsewhere_takes_the_epoch(tmp_path: Path, line: 
     network = {stage.layer: stage.network for stage in made.stages}
     assert network == {"system": True, "python": False, "torch": True, "boot": False}
     assert made.stages[2].text.splitlines()[1] == "ARG EPOCH"
+
+
+GPU = "pytorch.v2:2.3.0"
+JOB = "training.gpu:2.3.0"
+EXAMPLES = """\
+schema = 1
+registry = "registry.example.com/team"
+
+[bases.cuda]
+image = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
+os = "ubuntu22.04"
+cuda = "12.1.0"
+
+[bases.plain]
+image = "ubuntu:22.04"
+os = "ubuntu22.04"
+
+[families."pytorch.v2"]
+layers = ["torch", "boot"]
+tag = "{torch}"
+base = "cuda"
+axes.torch = ["2.3.0"]
+
+[families.machine]
+layers = ["torch", "boot"]
+tag = "{torch}"
+base = "plain"
+axes.torch = ["2.3.0"]
+
+[families."training.gpu"]
+layers = ["torch"]
+tag = "{torch}"
+base = "cuda"
+axes.torch = ["2.3.0"]
+
+[families.training]
+layers = ["torch"]
+tag = "{torch}"
+base = "plain"
+axes.torch = ["2.3.0"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "is_machine", "has_gpu"),
+    [(GPU, True, True), ("machine:2.3.0", True, False), (JOB, False, True), ("training:2.3.0", False, False)],
+)
+def test_run_examples_fit_what_the_row_is(tmp_path: Path, row: str, is_machine: bool, has_gpu: bool) -> None:
+    """A machine with ssh and notebooks where its layers boot one, else a job; GPUs only for what has CUDA."""
+    found = files(projects.project(tmp_path, matrix=EXAMPLES), row)
+    texts = {path: file.content.decode() for path, file in found.items()}
+    kind, manifest = ("Deployment", "k8s-run-deployment.yaml") if is_machine else ("Job", "k8s-run-job.yaml")
+    script = texts["run-example/docker-run.sh"]
+
+    assert [path for path in texts if "k8s" in path] == [f"run-example/{manifest}"]
+    text = texts[f"run-example/{manifest}"]
+    assert manifests.problems(text) == []
+    document = manifests.documents(text)[kind]
+    [container] = document["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example.com/team/{row}"
+    assert ("nvidia.com/gpu" in container["resources"]["limits"]) == has_gpu
+    assert ("--gpus all" in script) == has_gpu
+    assert ("SSH_AUTHORIZED_KEYS" in script) == is_machine
+    assert ("## Run" in texts["README.md"], "| 8888 |" in texts["README.md"]) == (True, is_machine)
+    assert any(path.startswith("init/") for path in texts) == is_machine
+
+
+def test_a_services_selectors_find_its_pods(tmp_path: Path) -> None:
+    """By labels of one name."""
+    found = files(projects.project(tmp_path, matrix=EXAMPLES), GPU)
+    documents = manifests.documents(found["run-example/k8s-run-deployment.yaml"].content.decode())
+    labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"]
+
+    assert labels.items() >= documents["Service"]["spec"]["selector"].items()
+    assert labels.items() >= documents["Deployment"]["spec"]["selector"]["matchLabels"].items()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("replicas: 1", "replicas: one", "'one' is not of type 'integer'"),
+        ("readOnly: true", "readOnli: true", "Additional properties are not allowed ('readOnli' was unexpected)"),
+        ("name: pytorch-v2", "name: pytorch.v2", "Deployment: 'pytorch.v2' is no DNS label"),
+    ],
+)
+def test_what_the_api_would_refuse_is_seen(tmp_path: Path, right: str, wrong: str, problem: str) -> None:
+    """The proof of the proof."""
+    found = files(projects.project(tmp_path, matrix=EXAMPLES), GPU)
+    text = found["run-example/k8s-run-deployment.yaml"].content.decode()
+    assert any(problem in told for told in manifests.problems(text.replace(right, wrong)))

@@ -1,7 +1,7 @@
 """The rules of CUDA: NVIDIA's images and drivers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue
@@ -13,6 +13,16 @@ _IMAGE: Final = re.compile(
 )
 _COMPLETE: Final = 5
 """A toolkit with at least so many flavours has them all listed."""
+
+
+def has_cuda(values: Mapping[str, str]) -> bool:
+    """Whether a row has CUDA, of its base or of a wheel that brings it: its containers are given GPUs."""
+    return (
+        "cuda" in values
+        or values.get("torch_build", "").startswith("cu")
+        or values.get("tensorflow_package", "").endswith("[and-cuda]")
+        or values.get("paddle_package", "") == "paddlepaddle-gpu"
+    )
 
 
 def base_tag(base_image: str) -> Iterator[Finding]:
