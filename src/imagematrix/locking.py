@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final, Protocol
 
 from imagematrix import requirements
-from imagematrix.errors import InputError, Problem
+from imagematrix.errors import InputError, NoIndexError, Problem
 from imagematrix.project import Project, Selection
-from imagematrix.requirements import Chain, Failure, Ledger, Question
+from imagematrix.requirements import Chain, Failure, Ledger, Locked, Question
 from imagematrix.resolver import Answer
 
 JOBS: Final = 4
@@ -20,6 +20,8 @@ class Resolver(Protocol):
     """Who answers; raises NoIndexError when nobody can be asked."""
 
     def resolve(self, question: Question) -> Answer: ...
+
+    def measure(self, question: Question, locked: Locked) -> Answer: ...
 
     def cancel(self) -> None: ...
 
@@ -44,6 +46,7 @@ def run(
         say(f"kept as committed: {_problem(failure, rows)}")
     if ledger.failures:
         raise InputError(_problem(failure, rows) for failure in ledger.failures)
+    _measure(ledger, resolver, say=say)
     locks = ledger.locks()
     touched = project.workspace.write_locks(locks)
     for path in touched:
@@ -72,6 +75,28 @@ def _ask(
                 else:
                     ledger.fail(question, answer.why)
                 say(f"{_outcome(question, answer)}  {_askers(question, rows)}  {time.monotonic() - started:.1f} s")
+        except BaseException:
+            resolver.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _measure(ledger: Ledger, resolver: Resolver, *, say: Callable[[str], None]) -> None:
+    """Have the sizes told that locks lack. They only predict: without an answer they stay unknown."""
+    with ThreadPoolExecutor(JOBS) as pool:
+        asked = [
+            (question, pool.submit(resolver.measure, question, locked)) for question, locked in ledger.unmeasured()
+        ]
+        try:
+            for question, future in asked:
+                answer = future.result()
+                if answer.text:
+                    ledger.measure(question, answer.text)
+                else:
+                    say(f"size unknown: {question.path}: {answer.why.splitlines()[0]}")
+        except NoIndexError:
+            pool.shutdown(cancel_futures=True)
+            say("sizes unknown: the package index does not answer")
         except BaseException:
             resolver.cancel()
             pool.shutdown(wait=False, cancel_futures=True)

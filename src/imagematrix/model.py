@@ -130,6 +130,24 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How big the Python packages of a layer or a row are, in bytes; what a system's packages add is not in it."""
+
+    download: int = 0
+    installed: int = 0
+    """Estimated."""
+    unknown: int = 0
+    """Files whose size nobody knows, and that are not in the sums."""
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(
+            download=self.download + other.download,
+            installed=self.installed + other.installed,
+            unknown=self.unknown + other.unknown,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSource:
     """A folder of `common/layers` as read: its template and the files that travel with it.
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from imagematrix import compat, graph, lock, matrix, plan
+from imagematrix import compat, graph, lock, matrix, plan, sizes
 from imagematrix.compat import Cause, Severity
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import InputError, Problem
 from imagematrix.graph import Dag
 from imagematrix.keys import Assigner
-from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row
+from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size
 from imagematrix.render import Renderer
 from imagematrix.requirements import Chain
 from imagematrix.workspace import Workspace
@@ -66,6 +66,17 @@ class Project:
             if chain.layers:
                 asked.setdefault(chain, []).append(name)
         return asked
+
+    def sizes(self, row: Row) -> Mapping[str, Size]:
+        """Predict how big the Python packages of a row's layers are: layer -> size, of those with a lock."""
+        locked = self.renderer.locked(row)
+        texts = tuple(each.text for each in locked)
+        return {each.layer: sizes.of_lock(each.text, texts[:at]) for at, each in enumerate(locked)}
+
+    def node_sizes(self, made: Plan) -> Mapping[Key, Size]:
+        """Predict how big the Python packages of nodes are, of those whose layer has a lock."""
+        found = ((step.node, self.sizes(step.node.leaf.row)) for step in made.steps)
+        return {node.key: of_layers[node.layer] for node, of_layers in found if node.layer in of_layers}
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
         """Render all that lies in the leaves' directories: directory -> files."""

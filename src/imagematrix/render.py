@@ -93,6 +93,10 @@ class Renderer:
             python=_locked_for("python", row, file=file), platform=self._uv_platform(row, file=file), layers=layers
         )
 
+    def locked(self, row: Row) -> tuple[Locked, ...]:
+        """Return the locks that a row's layers are installed from, as far as they are there."""
+        return self._follow(row)[0]
+
     def _requirements(self, layer: str, row: Row) -> Requirements:
         file = self._locking[layer]
         name = _file_template(self._sources.layers[layer].template_path, file)
@@ -163,7 +167,7 @@ class Renderer:
             for file in source.files
             if file.path.endswith(_TEMPLATE_SUFFIX)
         )
-        locks = tuple(locked.text for locked in self._follow(row)[0] if locked.layer == layer)
+        locks = tuple(locked.installed for locked in self._follow(row)[0] if locked.layer == layer)
         known = self._layer_files.get((layer, rendered, locks))
         if known is None:
             texts = iter(rendered)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import keys
+from imagematrix import keys, sizes
 from imagematrix.compat import catalogue
 
 SCHEMA: Final = "1"
@@ -28,6 +28,8 @@ _ANEW: Final = "# Resolved anew with all that it stands on, whose locks left no 
 CONFIGURATION: Final = "uv.toml"
 OUTPUT: Final = "resolved.txt"
 """What uv reads beside the requirements, and what it writes."""
+PYLOCK: Final = "pylock.toml"
+"""What uv writes when it is asked for the files of a lock."""
 
 _KEY_DIGITS: Final = 12
 
@@ -63,6 +65,11 @@ class Locked:
     path: str
     text: str
 
+    @property
+    def installed(self) -> str:
+        """What a build installs, and others are resolved upon: the lock without its sizes."""
+        return sizes.without(self.text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -97,24 +104,35 @@ def systems() -> tuple[str, ...]:
 
 def follow(chain: Chain, locks: Mapping[str, str]) -> tuple[tuple[Locked, ...], Question | None]:
     """Return the locks of a chain as far as they are there (path -> text), and the first that is not."""
-    found: list[Locked] = []
+    walked = [*_walk(chain, locks)]
+    found = tuple(locked for _, locked in walked if locked)
+    return found, next((question for question, locked in walked if not locked), None)
+
+
+def answered(chain: Chain, locks: Mapping[str, str]) -> tuple[tuple[Question, Locked], ...]:
+    """Return the questions of a chain whose locks are there, with those."""
+    return tuple((question, locked) for question, locked in _walk(chain, locks) if locked)
+
+
+def _walk(chain: Chain, locks: Mapping[str, str]) -> Iterable[tuple[Question, Locked | None]]:
+    """Yield each question of a chain with its lock; one that has none is the last."""
     constraints: tuple[Locked, ...] = ()
     for number, requirements in enumerate(chain.layers, start=1):
         question = _question(chain, chain.layers[:number], constraints)
         text = locks.get(question.path)
         if text is None:
-            return tuple(found), question
+            yield question, None
+            return
         locked = Locked(layer=requirements.layer, path=question.path, text=text)
-        found.append(locked)
+        yield question, locked
         # One that was resolved anew pins all that is below it too, and otherwise.
         constraints = (locked,) if is_anew(text) else (*constraints, locked)
-    return tuple(found), None
 
 
 def _question(chain: Chain, layers: tuple[Requirements, ...], constraints: tuple[Locked, ...]) -> Question:
     inputs = {"schema": SCHEMA, "python": chain.python, "platform": chain.platform}
     inputs |= {f"requirements {at}": _without_comments(layer.text) for at, layer in enumerate(layers)}
-    inputs |= {f"constraints {at}": locked.text for at, locked in enumerate(constraints)}
+    inputs |= {f"constraints {at}": locked.installed for at, locked in enumerate(constraints)}
     path = f"locks/{layers[-1].layer}/{keys.key_of(inputs)[:_KEY_DIGITS]}.txt"
     return Question(python=chain.python, platform=chain.platform, layers=layers, constraints=constraints, path=path)
 
@@ -164,6 +182,22 @@ def argv(question: Question, *, uv: tuple[str, str], folder: str, anew: bool) ->
     )
 
 
+def sizes_argv(question: Question, *, uv: tuple[str, str], folder: str) -> tuple[str, ...]:
+    """Return the command that tells the files of a lock: it lies in the folder, under its layer's name."""
+    program, python = uv
+    return (
+        *(program, "--directory", folder, "--config-file", CONFIGURATION),
+        *("pip", "compile", lock_file(question), "--no-deps", "--python", python),
+        *("--python-version", question.python, "--python-platform", question.platform),
+        *("--format", "pylock.toml", "--no-header", "--quiet", "--output-file", PYLOCK),
+    )
+
+
+def lock_file(question: Question) -> str:
+    """Return where in uv's folder the lock of a question lies."""
+    return f"{question.asker.layer}/{LOCK}"
+
+
 def _file(requirements: Requirements) -> str:
     return f"{requirements.layer}/{FILES[0]}"
 
@@ -202,10 +236,28 @@ class Ledger:
 
     def answer(self, question: Question, text: str) -> None:
         """Take a lock."""
-        path = question.path
-        if text != self._committed[path] if path in self._committed else self._has_moved(question.constraints):
+        path, old = question.path, self._committed.get(question.path)
+        if old is not None and sizes.without(text) == sizes.without(old):
+            text = old  # with the sizes it has
+        if text != old if old is not None else self._has_moved(question.constraints):
             self._moved.add(path)
         self._new[path] = text
+
+    def unmeasured(self) -> tuple[tuple[Question, Locked], ...]:
+        """Return the locks of chosen chains, and new ones, of which not all sizes are known, sorted by path."""
+        everything = {**self._committed, **self._new}
+        found = {
+            question.path: (question, locked)
+            for chain in self._chains
+            for question, locked in answered(chain, everything)
+            if (chain in self._chosen or question.path in self._new)
+            and sizes.unmeasured(locked.text, (below.text for below in question.constraints))
+        }
+        return tuple(found[path] for path in sorted(found))
+
+    def measure(self, question: Question, text: str) -> None:
+        """Take a lock with its sizes."""
+        self._new[question.path] = text
 
     def fail(self, question: Question, why: str) -> None:
         """Take a refusal: what was to be upgraded stays as it is."""

@@ -3,17 +3,21 @@
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
 
-from imagematrix import requirements, site
+from imagematrix import requirements, site, sizes
 from imagematrix.errors import NoIndexError
 from imagematrix.model import Site
-from imagematrix.requirements import Question
+from imagematrix.requirements import Locked, Question
 from imagematrix.shell import Shell
+from imagematrix.sizes import Download
 
 _NO_SOLUTION: Final = "No solution found"
 _UNREACHABLE: Final = re.compile(r"Failed to fetch|Request failed after|error sending request")
@@ -48,9 +52,25 @@ class Uv:
             resolved, said = self._compile(question, anew=True)
         if resolved:
             return Answer(text=requirements.lock_text(question, resolved, anew=anew))
-        if _NO_SOLUTION not in said and _UNREACHABLE.search(said):
-            raise NoIndexError(f"the package index does not answer: committed locks stay as they are\n{said}")
+        _refuse_silence(said)
         return Answer(why=said + self._remedy(said))
+
+    def measure(self, question: Question, locked: Locked) -> Answer:
+        """Return a lock with the sizes of the files that it adds to those below, or why they are not known.
+
+        Raises NoIndexError when the index does not answer.
+        """
+        with self._folder({requirements.lock_file(question): locked.installed}) as folder:
+            argv = requirements.sizes_argv(question, uv=(self._program, sys.executable), folder=str(folder))
+            code, said = self._shell.capture(argv, env=self._environment)
+            if code:
+                _refuse_silence(said)
+                return Answer(why=_failure(code, said))
+            told = (folder / requirements.PYLOCK).read_text(encoding="utf-8")
+        files = sizes.downloads(told, python=question.python, platform=question.platform)
+        wanted = sizes.unmeasured(locked.text, (below.text for below in question.constraints))
+        found = {name: _size(files[name]) if name in files else None for name in wanted}
+        return Answer(text=sizes.measured(locked.text, found))
 
     def cancel(self) -> None:
         """Stop what is being resolved."""
@@ -62,16 +82,40 @@ class Uv:
 
     def _compile(self, question: Question, *, anew: bool) -> tuple[str, str]:
         """Return what uv resolved and what it said; nothing resolved means that it failed."""
+        with self._folder(requirements.files(question, anew=anew)) as folder:
+            argv = requirements.argv(question, uv=(self._program, sys.executable), folder=str(folder), anew=anew)
+            code, said = self._shell.capture(argv, env=self._environment)
+            if code:
+                return "", _failure(code, said)
+            # Even what requires nothing is an answer.
+            return (folder / requirements.OUTPUT).read_text(encoding="utf-8") or "# nothing\n", said
+
+    @contextmanager
+    def _folder(self, files: Mapping[str, str]) -> Iterator[Path]:
+        """Give a folder with files for uv and its configuration."""
         with tempfile.TemporaryDirectory(prefix="imagematrix-lock-") as name:
             folder = Path(name)
-            for path, text in requirements.files(question, anew=anew).items():
+            for path, text in files.items():
                 (folder / path).parent.mkdir(exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")
             # It may hold credentials: the folder is nobody else's, and gone afterwards.
             (folder / requirements.CONFIGURATION).write_text(self._configuration, encoding="utf-8")
-            argv = requirements.argv(question, uv=(self._program, sys.executable), folder=name, anew=anew)
-            code, said = self._shell.capture(argv, env=self._environment)
-            if code:
-                return "", said.strip() or f"uv ended with exit code {code}"
-            # Even what requires nothing is an answer.
-            return (folder / requirements.OUTPUT).read_text(encoding="utf-8") or "# nothing\n", said
+            yield folder
+
+
+def _refuse_silence(said: str) -> None:
+    """Raise NoIndexError where uv failed because the index does not answer."""
+    if _NO_SOLUTION not in said and _UNREACHABLE.search(said):
+        raise NoIndexError(f"the package index does not answer: committed locks stay as they are\n{said}")
+
+
+def _failure(code: int, said: str) -> str:
+    return said.strip() or f"uv ended with exit code {code}"
+
+
+def _size(file: Download) -> int | None:
+    """Return a file's size: of one in a wheelhouse, the disk knows it."""
+    place = urlsplit(file.url)
+    if file.size is None and place.scheme == "file":
+        return Path(unquote(place.path)).stat().st_size
+    return file.size

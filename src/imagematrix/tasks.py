@@ -141,11 +141,13 @@ def plan(
     from imagematrix.report import plan_json, plan_text
     from imagematrix.report import why as reasons
 
-    made = _plan(_open(file), _selection(only, group))
+    project = _open(file)
+    made = _plan(project, _selection(only, group))
     if why:
         print(reasons.explanation(made, why))
-    else:
-        print(plan_json(made) if json else plan_text(made), end="")
+        return
+    sizes = project.node_sizes(made)
+    print(plan_json(made, sizes) if json else plan_text(made, sizes), end="")
 
 
 @task(

@@ -22,7 +22,7 @@ LEVELS: Final = (
     "dockerfile",
     # decisions: no disk, network, process or clock
     "matrix",
-    "lock keys compat",
+    "lock keys compat sizes",
     "requirements graph",
     "render",
     "plan",
@@ -50,7 +50,7 @@ HOMES: Final[Mapping[str, str]] = {
     "invoke": "tasks cli",
     "jinja2": "render",
     "networkx": "graph",
-    "packaging": "text.versions",
+    "packaging": "text",
     "pip": "site",  # whose word the default index is
     "requests": "engine",  # what the docker SDK raises
     "rich": "report",

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.fakes import FakeExecutor, plan_of
 
 from imagematrix import report, schedule
-from imagematrix.model import Attempt, Key, Outcome, Plan, Status, Step
+from imagematrix.model import Attempt, Key, Outcome, Plan, Size, Status, Step
 from imagematrix.report import words
 
 TENSORFLOW = "tensorflow:2.20.0-python3.11-debian12"
@@ -445,7 +445,7 @@ def test_plan_text_groups_by_layer_and_reason() -> None:
         reused={"system", "c"},
     )
 
-    assert report.plan_text(plan).splitlines() == [
+    assert report.plan_text(plan, {}).splitlines() == [
         "build python: 1 node: no python was built before",
         "    python x:debian12 (2 leaves)  for x:1-debian12, x:2-debian12",
         "",
@@ -465,7 +465,7 @@ def test_plan_text_of_nothing_to_build_is_one_line() -> None:
     """Nothing to build needs no list."""
     plan = plan_of({"a": None, "b": "a"}, reused={"a", "b"})
 
-    assert report.plan_text(plan) == "2 nodes: nothing to build, 1 leaf up to date\n"
+    assert report.plan_text(plan, {}) == "2 nodes: nothing to build, 1 leaf up to date\n"
 
 
 def test_plan_text_of_a_cold_wide_grid_is_short() -> None:
@@ -481,7 +481,7 @@ def test_plan_text_of_a_cold_wide_grid_is_short() -> None:
         rows=plan.rows,
     )
 
-    lines = report.plan_text(same).splitlines()
+    lines = report.plan_text(same, {}).splitlines()
 
     assert lines[0] == "build boot: 300 nodes: no boot was built before"
     assert lines[13] == "    and 288 more"
@@ -491,8 +491,9 @@ def test_plan_text_of_a_cold_wide_grid_is_short() -> None:
 def test_plan_json_is_the_contract() -> None:
     """Nodes parents first, and counts."""
     plan = plan_of({"system": None, "python": "system"}, rows={PLAIN: "python"}, reused={"system"})
+    sizes = {Key("python"): Size(download=20, installed=50)}
 
-    assert json.loads(report.plan_json(plan)) == {
+    assert json.loads(report.plan_json(plan, sizes)) == {
         "nodes": [
             {
                 "key": "system",
@@ -501,6 +502,8 @@ def test_plan_json_is_the_contract() -> None:
                 "verdict": "reuse",
                 "reason": "an image with key system exists",
                 "leaves": [PLAIN],
+                "download": None,
+                "installed": None,
             },
             {
                 "key": "python",
@@ -509,7 +512,35 @@ def test_plan_json_is_the_contract() -> None:
                 "verdict": "build",
                 "reason": "no python was built before",
                 "leaves": [PLAIN],
+                "download": 20,
+                "installed": 50,
             },
         ],
-        "summary": {"nodes": 2, "build": 1, "reuse": 1, "leaves": 1, "waiting": 1},
+        "summary": {
+            "nodes": 2,
+            "build": 1,
+            "reuse": 1,
+            "leaves": 1,
+            "waiting": 1,
+            "download": 20,
+            "installed": 50,
+        },
     }
+
+
+def test_a_plan_tells_what_it_downloads() -> None:
+    """Of the nodes to build alone, and where something is not known, that."""
+    plan = plan_of({"a": None, "b": "a", "c": "b"}, rows={PLAIN: "c"}, reused={"a"})
+    sizes = {
+        Key("a"): Size(download=7_000_000_000, installed=9_000_000_000),
+        Key("b"): Size(download=339_000_000, installed=1_200_000_000),
+        Key("c"): Size(download=5_000_000, installed=15_000_000, unknown=2),
+    }
+
+    lines = report.plan_text(plan, sizes).splitlines()
+    assert lines[1].endswith("  downloads 339 MB")
+    assert lines[4].endswith("  downloads 5.0 MB and 2 files of unknown size")
+    assert lines[-1] == (
+        "3 nodes: 2 to build, 1 reused; 1 of 1 leaf waits; Python packages: 344 MB to download, about 1.2 GB installed"
+    )
+    assert json.loads(report.plan_json(plan, sizes))["nodes"][2]["download"] is None

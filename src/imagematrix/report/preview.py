@@ -3,36 +3,52 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from imagematrix.model import Plan, Step, Verdict
-from imagematrix.report.words import count, label, some
+from imagematrix import sizes
+from imagematrix.model import Key, Plan, Size, Step, Verdict
+from imagematrix.report.words import count, label, size, some
 
 _NODES_SHOWN = 12
 _LEAVES_SHOWN = 3
 _WAITING_SHOWN = 20
 
 
-def plan_text(plan: Plan) -> str:
-    """Say what would be built, why, and which leaves wait for it; alike nodes are told together."""
+Sizes = Mapping[Key, Size]
+"""What is predicted of nodes that install Python packages."""
+
+
+def plan_text(plan: Plan, predicted: Sizes) -> str:
+    """Say what would be built, why, how much of it is downloaded, and which leaves wait for it.
+
+    Alike nodes are told together.
+    """
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in _to_build(plan):
         groups.setdefault((step.node.layer, step.reason), []).append(step)
-    lines = [line for (layer, reason), steps in groups.items() for line in _group_lines(layer, reason, steps)]
+    lines = [
+        line for (layer, reason), steps in groups.items() for line in _group_lines(layer, reason, steps, predicted)
+    ]
     waiting = _waiting(plan)
     if waiting:
         lines += [f"waiting: {some(waiting, _WAITING_SHOWN)}", ""]
-    return "\n".join([*lines, _counts_line(plan)]) + "\n"
+    return "\n".join([*lines, _counts_line(plan) + _total(plan, predicted)]) + "\n"
 
 
-def plan_json(plan: Plan) -> str:
-    """Write a plan as the JSON that `invoke plan --json` promises."""
-    document = {"nodes": [_document(step) for step in plan.steps], "summary": _counts(plan)}
+def plan_json(plan: Plan, predicted: Sizes) -> str:
+    """Write a plan as the JSON that `invoke plan --json` promises.
+
+    `download` and `installed` are bytes of Python packages, the latter estimated: of a node null where it installs
+    none from a lock, or a size is not known; in the summary what is known of the nodes to build.
+    """
+    whole = _to_come(plan, predicted)
+    summary = {**_counts(plan), "download": whole.download, "installed": whole.installed}
+    document = {"nodes": [_document(step, predicted.get(step.node.key)) for step in plan.steps], "summary": summary}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _group_lines(layer: str, reason: str, steps: Sequence[Step]) -> list[str]:
+def _group_lines(layer: str, reason: str, steps: Sequence[Step], predicted: Sizes) -> list[str]:
     return [
         f"build {layer}: {count(len(steps), 'node')}: {reason}",
-        *(f"    {label(step)}{_for(step)}" for step in steps[:_NODES_SHOWN]),
+        *(f"    {label(step)}{_download(step, predicted)}{_for(step)}" for step in steps[:_NODES_SHOWN]),
         *([f"    and {len(steps) - _NODES_SHOWN} more"] if len(steps) > _NODES_SHOWN else []),
         "",
     ]
@@ -40,6 +56,27 @@ def _group_lines(layer: str, reason: str, steps: Sequence[Step]) -> list[str]:
 
 def _for(step: Step) -> str:
     return f"  for {some(step.leaves, _LEAVES_SHOWN)}" if len(step.leaves) > 1 else ""
+
+
+def _download(step: Step, predicted: Sizes) -> str:
+    found = predicted.get(step.node.key)
+    if not found:
+        return ""
+    return f"  downloads {size(found.download)}" + (
+        f" and {count(found.unknown, 'file')} of unknown size" if found.unknown else ""
+    )
+
+
+def _total(plan: Plan, predicted: Sizes) -> str:
+    found = _to_come(plan, predicted)
+    if not found.download:
+        return ""
+    return f"; Python packages: {size(found.download)} to download, about {size(found.installed)} installed"
+
+
+def _to_come(plan: Plan, predicted: Sizes) -> Size:
+    """Return what the nodes to build install, as far as it is known."""
+    return sizes.total(predicted.get(step.node.key, Size()) for step in _to_build(plan))
 
 
 def _counts_line(plan: Plan) -> str:
@@ -72,7 +109,8 @@ def _waiting(plan: Plan) -> list[str]:
     return [name for name, tip in plan.tips.items() if tip in building]
 
 
-def _document(step: Step) -> Mapping[str, object]:
+def _document(step: Step, found: Size | None) -> Mapping[str, object]:
+    known = found if found and not found.unknown else None
     return {
         "key": step.node.key,
         "layer": step.node.layer,
@@ -80,4 +118,6 @@ def _document(step: Step) -> Mapping[str, object]:
         "verdict": step.verdict.value,
         "reason": step.reason,
         "leaves": list(step.leaves),
+        "download": known.download if known else None,
+        "installed": known.installed if known else None,
     }
