@@ -298,9 +298,16 @@ def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
 def _locked_file(source: LayerSource) -> File | None:
     """Return the requirements of a layer that is installed from a lock of ours: one that names it."""
     own = {file.path: file for file in source.files}
-    if requirements.LOCK in own or f"{source.name}/{requirements.LOCK}" not in source.template:
+    if requirements.LOCK in own or not _names_lock(source):
         return None
     return next((own[name] for name in requirements.FILES if name in own), None)
+
+
+def _names_lock(source: LayerSource) -> bool:
+    """Whether a template names its layer's lock, or has a macro of `site.j2` name it."""
+    by_macro = rf"""\bsite\.\w+\(\s*["']{re.escape(source.name)}["']"""
+    named = f"{source.name}/{requirements.LOCK}"
+    return named in source.template or re.search(by_macro, source.template) is not None
 
 
 def _locked_for(name: str, row: Row, *, file: str) -> str:
