@@ -56,6 +56,8 @@ FILES: Mapping[str, str] = {
     "common/layers/boot/Dockerfile.j2": "COPY --link init/ /init/\n",
 }
 
+CUDA = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
+"""The base that is pulled."""
 PYTORCH = "pytorch:2.3.0-python3.10-cuda"
 """A row on a pulled base."""
 PLAIN = "plain:3.11-debian"
@@ -77,9 +79,9 @@ def project(root: Path, *, matrix: str = MATRIX, files: Mapping[str, str] = FILE
     return open_project(str(write(root, matrix=matrix, files=files, lock=lock)))
 
 
-def lock(*, epoch: str = "", **bases: str) -> str:
-    """Return the text of a matrix.lock: base name -> a letter that its digest is made of."""
-    digests = "".join(f'{name} = "sha256:{letter * 64}"\n' for name, letter in bases.items())
+def lock(bases: Mapping[str, str] | None = None, *, epoch: str = "") -> str:
+    """Return the text of a matrix.lock: image of a base -> a letter that its digest is made of."""
+    digests = "".join(f'"{image}" = "sha256:{letter * 64}"\n' for image, letter in (bases or {}).items())
     return f'schema = 1\nepoch = "{epoch}"\n\n[bases]\n{digests}'
 
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # apt without touching the host: own sources, lists, caches and state in one directory.
 #
-# Two kinds of packages are needed and the host may have neither: an engine that is new enough
+# For the engine, two kinds of packages are needed and the host may have neither: an engine that is new enough
 # (from Debian 13, whatever release the host is), and helpers that must match the host's kernel
 # tools (from the host's own release). Both come from the mirror the host itself uses, because
 # that is the only one known to be reachable and trusted from here.
@@ -69,6 +69,12 @@ apt_mirror_of() {
 # One sources.list line on stdout.
 apt_line() { # URI SUITE COMPONENTS KEYRING
     if [ "$4" = - ]; then echo "deb $1 $2 $3"; else echo "deb [signed-by=$4] $1 $2 $3"; fi
+}
+
+# The host's sources of its own release, which is called $1, as sources.list lines.
+apt_host_lines() {
+    apt_host_sources | awk -F '\t' -v s="$1" 'index($2, s) == 1 && ($2 == s || $2 == s "-updates" || $2 == s "-security")' |
+        while IFS=$'\t' read -r u s c k; do apt_line "$u" "$s" "$c" "$k"; done
 }
 
 # Prepares directory $1 as a private apt; its sources.list comes on stdin, $2 is the dpkg status

@@ -98,7 +98,7 @@ class Builder:
 
     def _labels(self, node: Node) -> Mapping[str, str]:
         base = node.leaf.row.base
-        digest = self.engine.image_id(node.leaf.base_image) if base.bootstrap else self.lock.bases.get(base.name, "")
+        digest = self.engine.image_id(node.leaf.base_image) if base.bootstrap else self.lock.bases.get(base.image, "")
         labels = {"org.opencontainers.image.revision": self.revision, "org.opencontainers.image.base.digest": digest}
         return {name: value for name, value in labels.items() if value}
 

@@ -113,22 +113,22 @@ def docker_command(engine: Engine) -> str:
     return str(own) if own.exists() and (engine.environment or not shutil.which("docker")) else "docker"
 
 
-def buildx_command(engine: Engine) -> str:
+def buildx_command(engine: Engine | None = None) -> str:
     """Return the buildx program itself: calling it through `docker` costs a second start-up per node.
 
-    Raises NoEngineError when there is none.
+    Without an engine it is one that talks to registries. Raises NoEngineError when there is none.
     """
     own = _private() / "bin" / "docker-buildx"
     home = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"), "cli-plugins")
     installed = [folder / "docker-buildx" for folder in (home, *_PLUGINS)]
-    for path in (own, *installed) if engine.environment else (*installed, own):
+    for path in (own, *installed) if engine and engine.environment else (*installed, own):
         if path.exists():
             return str(path)
     on_path = shutil.which("docker-buildx")
     if on_path:
         return on_path
     raise NoEngineError(
-        "an engine answers, but the docker client has no buildx plugin, which builds need (0.13 or newer). "
+        "the docker client has no buildx plugin, which builds and questions to registries need (0.13 or newer). "
         "Install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian 13's)."
     )
 

@@ -65,7 +65,8 @@ class Assigner:
 
     def _base(self, leaf: Leaf) -> str:
         """Return what identifies an external base: its locked digest, else the name it is pulled by."""
-        return self._lock.bases.get(leaf.row.base.name, leaf.row.base.image)
+        image = leaf.row.base.image
+        return self._lock.bases.get(image, image)
 
     def _files(self, stage: Stage) -> Mapping[str, str]:
         known = self._file_inputs.get(stage)

@@ -126,7 +126,7 @@ class Lock:
 
     epoch: str = ""
     bases: Mapping[str, str] = field(default_factory=dict)
-    """Base name -> digest (`sha256:…`)."""
+    """Image reference -> digest (`sha256:…`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,30 +29,38 @@ class Shell:
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         sink: Callable[[bytes], None],
+        seconds: float | None = None,
     ) -> int:
         """Run a program to its end, handing its output (both streams, as it comes) to `sink`.
 
-        `env` is added to this process's own environment. Returns the exit code, negative for a signal.
+        `env` is added to this process's own environment. Returns the exit code, negative for a signal; a program that
+        takes longer than so many seconds is killed.
         Raises FileNotFoundError when there is no such program.
         """
         with tempfile.TemporaryFile() as source:
             source.write(stdin)
             source.seek(0)
             process = self._start(argv, env or {}, source)
+        limit = threading.Timer(seconds or 0.0, _signal, (process, signal.SIGKILL))
+        if seconds is not None:
+            limit.start()
         try:
             while process.stdout and (chunk := os.read(process.stdout.fileno(), _CHUNK)):
                 sink(chunk)
             return process.wait()
         finally:
+            limit.cancel()
             self._stop(process)
             with self._lock:
                 self._running.discard(process)
 
-    def capture(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def capture(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float | None = None
+    ) -> tuple[int, str]:
         """Run a short program; return its exit code and all it printed. A missing program is exit code 127."""
         parts: list[bytes] = []
         try:
-            code = self.run(argv, env=env, sink=parts.append)
+            code = self.run(argv, env=env, sink=parts.append, seconds=seconds)
         except FileNotFoundError:
             return 127, f"{argv[0]}: not found"
         return code, b"".join(parts).decode(errors="replace")

@@ -94,14 +94,17 @@ def lock(
     group: Sequence[str] | None = None,
     file: str = "",
 ) -> None:
-    """Resolve the Python requirements of rows to exact versions with hashes, and write the locks."""
-    from imagematrix import locking, site
+    """Lock rows: their Python requirements to exact versions with hashes, their bases to digests."""
+    from imagematrix import bases, locking, site
+    from imagematrix.registry import Registry
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
-    project = _open(file)
-    resolver = Uv(Shell(), site.discover(project.matrix.site, root=project.workspace.root))
-    print(locking.run(project, _selection(only, group), resolver=resolver, upgrade=upgrade, say=_say))
+    project, selection, shell = _open(file), _selection(only, group), Shell()
+    where = site.discover(project.matrix.site, root=project.workspace.root)
+    done = locking.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=_say)
+    bases.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=_say)
+    print(done)
 
 
 @task(

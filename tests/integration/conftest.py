@@ -1,6 +1,7 @@
 """A real engine, and small monorepos to build on it."""
 
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,13 @@ def engine() -> Iterator[Engine]:
     found = connect()
     yield found
     found._client.close()
+
+
+@pytest.fixture(scope="session")
+def registry() -> str:
+    """The address of a real registry, which stays for the next run."""
+    argv = [str(REPOSITORY / "scripts/registry"), "start"]
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_first_stage_on_a_pulled_base(tmp_path: Path) -> None:
 
 def test_first_stage_on_a_locked_base(tmp_path: Path) -> None:
     """The base is the one whose digest the key has, wherever its tag points by now."""
-    node = nodes(tmp_path, PYTORCH, lock=projects.lock(cuda="a"))["system"]
+    node = nodes(tmp_path, PYTORCH, lock=projects.lock({projects.CUDA: "a"}))["system"]
     base = ("--build-arg", f"BASE_IMAGE={CUDA}@sha256:{'a' * 64}")
     assert argv(node) == command(node, *base, *labelled(node))
 

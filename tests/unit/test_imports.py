@@ -31,8 +31,8 @@ LEVELS: Final = (
     # actions
     "workspace engine shell site progress transient",
     "buildx project",
-    "builder report resolver",
-    "build drawing locking",
+    "builder report resolver registry",
+    "bases build drawing locking",
     # the command line
     "tasks",
     "cli",

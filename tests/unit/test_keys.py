@@ -126,8 +126,8 @@ def test_the_name_of_an_axis(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lock", "layers"),
     [
-        pytest.param(projects.lock(cuda="a"), ALL, id="the base's digest"),
-        pytest.param(projects.lock(debian="a"), set(), id="another base's digest"),
+        pytest.param(projects.lock({projects.CUDA: "a"}), ALL, id="the base's digest"),
+        pytest.param(projects.lock({"debian:12": "a"}), set(), id="another base's digest"),
         pytest.param(projects.lock(epoch="1"), ALL, id="the epoch, from the first stage that installs"),
     ],
 )
@@ -138,7 +138,7 @@ def test_the_lock(tmp_path: Path, lock: str, layers: set[str]) -> None:
 
 def test_the_base_is_its_digest(tmp_path: Path) -> None:
     """Once locked, another name for the same image changes nothing but the label that names it."""
-    lock = projects.lock(cuda="a")
+    lock = projects.lock({projects.CUDA: "a", projects.CUDA.replace("nvidia/", "mirror/"): "a"})
     renamed = MATRIX.replace("nvidia/cuda", "mirror/cuda")
 
     assert changed(keys(tmp_path / "old", lock=lock), keys(tmp_path / "new", lock=lock, matrix=renamed)) == {"boot"}

@@ -130,7 +130,7 @@ def test_an_image_is_gone(tmp_path: Path) -> None:
         ),
         pytest.param({"files": {PROFILE: "PATH=/\n"}}, "torch", "its parent python is built anew", id="the parent"),
         pytest.param(
-            {"lock": projects.lock(cuda="a")},
+            {"lock": projects.lock({projects.CUDA: "a"})},
             "system",
             f"the base changed: nvidia/cuda:12.1.0-devel-ubuntu22.04 -> {'a' * 12}",
             id="the base's digest, for the first time",
@@ -162,8 +162,8 @@ def test_why_a_node_is_built_anew(tmp_path: Path, change: Mapping[str, Any], lay
 
 def test_the_digest_moved(tmp_path: Path) -> None:
     """From one digest to another, short enough to read."""
-    images = projects.build(projects.project(tmp_path, lock=projects.lock(cuda="a")))
-    plan = projects.plan(projects.project(tmp_path, lock=projects.lock(cuda="b")), PYTORCH, images=images)
+    images = projects.build(projects.project(tmp_path, lock=projects.lock({projects.CUDA: "a"})))
+    plan = projects.plan(projects.project(tmp_path, lock=projects.lock({projects.CUDA: "b"})), PYTORCH, images=images)
 
     assert reasons(plan)["system"] == f"build: the base changed: {'a' * 12} -> {'b' * 12}"
 

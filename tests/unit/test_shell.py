@@ -60,6 +60,12 @@ def test_a_signal_is_a_negative_exit_code() -> None:
     assert Shell().capture(["sh", "-c", "kill -9 $$"]) == (-signal.SIGKILL, "")
 
 
+def test_a_program_that_takes_too_long_is_killed() -> None:
+    """With all that it started, which would hold its output open."""
+    assert Shell().capture(["sh", "-c", "sleep 600 & sleep 600"], seconds=0.1) == (-signal.SIGKILL, "")
+    assert Shell().capture(["echo", "in time"], seconds=600.0) == (0, "in time\n")
+
+
 def test_a_program_that_is_not_there() -> None:
     """A missing program is an error to run, and exit code 127 to ask something of."""
     with pytest.raises(FileNotFoundError):

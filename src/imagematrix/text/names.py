@@ -19,6 +19,8 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 COMPONENT_RULE: Final = "lower case letters and digits, parted by one '.', one or two '_' or any number of '-'"
 TAG_RULE: Final = "a tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . -"
+IMAGE_RULE: Final = 'expected "[host/]name[:tag][@sha256:digest]"'
+REPOSITORY_RULE: Final = f'expected "host[:port]/path", the path {COMPONENT_RULE}'
 VARIABLE_RULE: Final = "letters, digits and '_', not beginning with a digit: templates use it as a variable"
 
 _LONGEST_NAME: Final = 255

@@ -1,0 +1,97 @@
+"""The part of the lock command that is about bases: the digests that registries know them by, kept in matrix.lock."""
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final, Protocol
+
+from imagematrix import lock
+from imagematrix.errors import NoEngineError
+from imagematrix.model import Row
+from imagematrix.project import Project, Selection
+from imagematrix.registry import Found, host
+from imagematrix.report.words import count
+
+JOBS: Final = 4
+"""How many registries are asked at once."""
+
+
+class Registry(Protocol):
+    """Who answers."""
+
+    def digest(self, image: str, platform: str) -> Found: ...
+
+    def cancel(self) -> None: ...
+
+
+def run(
+    project: Project,
+    selection: Selection,
+    *,
+    registry: Callable[[], Registry],
+    upgrade: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Lock the bases of the selected rows that have no digest yet, with `upgrade` all of them.
+
+    A base whose registry does not answer, or does not have it, stays as it is: it is told, and no error. So is one that
+    no row stands on any more: it goes. A registry is made when it is needed.
+    """
+    known = project.lock.bases
+    rows = project.possible(project.rows(selection))
+    wanted = [image for image in _images(rows) if upgrade or image not in known]
+    answers: Mapping[str, Found] = {}
+    try:
+        answers = _ask(wanted, registry(), project.matrix.platform) if wanted else {}
+    except NoEngineError as error:
+        say(f"bases stay as before: {error}")
+    for line in _remarks(answers, known):
+        say(line)
+    found = {image: answer.digest for image, answer in answers.items() if answer.digest}
+    standing = {*_images(project.matrix.rows)}
+    locked = {image: digest for image, digest in {**known, **found}.items() if image in standing}
+    if locked != known:
+        project.workspace.write_lock(lock.dump(replace(project.lock, bases=locked)))
+        say("matrix.lock: commit it")
+
+
+def _images(rows: Collection[Row]) -> list[str]:
+    """Return the bases of rows that are pulled by a name that may move, sorted."""
+    return sorted({row.base.image for row in rows if row.base.image and "@" not in row.base.image})
+
+
+def _ask(images: Collection[str], registry: Registry, platform: str) -> Mapping[str, Found]:
+    """Ask for all images; of a registry that does not answer, not for more than those already on their way."""
+    silent: dict[str, Found] = {}
+
+    def ask(image: str) -> Found:
+        if known := silent.get(host(image)):
+            return known
+        found = registry.digest(image, platform)
+        if found.is_silent:
+            silent[host(image)] = found
+        return found
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        try:
+            return dict(zip(images, pool.map(ask, images), strict=True))
+        except BaseException:
+            registry.cancel()
+            raise
+
+
+def _remarks(answers: Mapping[str, Found], known: Mapping[str, str]) -> list[str]:
+    lines = [
+        f"base {image}: {answer.digest or answer.why}"
+        for image, answer in answers.items()
+        if not answer.is_silent and (answer.why or answer.digest != known.get(image))
+    ]
+    silent: dict[str, list[str]] = {}
+    for image, answer in answers.items():
+        if answer.is_silent:
+            silent.setdefault(host(image), []).append(image)
+    return lines + [
+        f"registry {name} does not answer: {count(len(images), 'base')} of it"
+        f" {'stays' if len(images) == 1 else 'stay'} as before ({answers[images[0]].why})"
+        for name, images in silent.items()
+    ]

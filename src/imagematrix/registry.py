@@ -1,0 +1,73 @@
+"""Container registries: what an image's name stands for. Asked by buildx, as docker's client is logged in."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imagematrix.engine import buildx_command
+from imagematrix.model import Site
+from imagematrix.shell import Shell
+
+SECONDS: Final = 10.0
+"""How long a registry may take to answer."""
+
+_SILENT: Final = re.compile(
+    r"failed to do request|context deadline exceeded|unexpected status.*: (?:429|5\d\d)\b|no such host|i/o timeout"
+)
+_HUB: Final = "docker.io"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The digest that an image's name stands for, or why it is not known."""
+
+    digest: str = ""
+    why: str = ""
+    is_silent: bool = False
+    """Nobody answered."""
+
+
+class Registry:
+    """Asks registries, with the trust and the proxies of a site."""
+
+    def __init__(self, shell: Shell, where: Site) -> None:
+        self._shell = shell
+        self._program = buildx_command()
+        trust = {"SSL_CERT_FILE": where.ca_bundle} if where.ca_bundle else {}
+        # The engine's own builder: another one need not exist here, and may run in a container that is not up.
+        self._environment = {"BUILDX_BUILDER": "default", **trust, **where.proxies}
+
+    def digest(self, image: str, platform: str) -> Found:
+        """Return the digest of an image, or of its list of images for several platforms, if it is for this one."""
+        argv = (self._program, "imagetools", "inspect", "--format", "{{json .Manifest}}", image)
+        code, said = self._shell.capture(argv, env=self._environment, seconds=SECONDS)
+        if code == 0:
+            return _found(said, platform)
+        if code < 0:
+            return Found(why=f"no answer within {SECONDS:.0f} s", is_silent=True)
+        return Found(why=_reason(said), is_silent=_SILENT.search(said) is not None)
+
+    def cancel(self) -> None:
+        """Stop asking."""
+        self._shell.cancel()
+
+
+def host(image: str) -> str:
+    """Return the registry that an image's name leads to (distribution/reference: splitDockerDomain)."""
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else _HUB
+
+
+def _found(said: str, platform: str) -> Found:
+    manifest: dict[str, Any] = json.JSONDecoder().raw_decode(said[said.index("{") :])[0]
+    platforms = [entry.get("platform", {}) for entry in manifest.get("manifests", ())]
+    names = ["/".join(filter(None, (each.get("os"), each.get("architecture")))) for each in platforms]
+    if names and platform not in names:
+        return Found(why=f"is not for {platform}: only for {', '.join(sorted({*names} - {'unknown/unknown'}))}")
+    return Found(digest=str(manifest["digest"]))
+
+
+def _reason(said: str) -> str:
+    lines = said.strip().splitlines() or ["buildx said nothing"]
+    return lines[-1].removeprefix("ERROR: ")
