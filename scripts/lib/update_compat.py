@@ -58,6 +58,8 @@ def text(document: Mapping[str, Any]) -> str:
         if isinstance(part, list):
             entries = ",\n".join(f"  {json.dumps(each, ensure_ascii=False)}" for each in part)
             parts.append(f' "{name}": [\n{entries}\n ]')
+        elif name != "_meta":
+            parts.append(f' "{name}": {json.dumps(part, ensure_ascii=False)}')
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 

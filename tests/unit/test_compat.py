@@ -12,13 +12,13 @@ from imagematrix.compat import Finding, Severity, catalogue, rules
 from imagematrix.model import Base, Family, Row
 from imagematrix.text.versions import version
 
-FILES = ("cuda", "horovod", "numpy", "paddle", "python", "tensorflow", "tensorrt", "torch")
+FILES = ("cuda", "horovod", "miniconda", "numpy", "paddle", "python", "tensorflow", "tensorrt", "torch")
 
 
-def row(name: str = "f:t", *, image: str = "", allow: str = "", **values: str) -> Row:
+def row(name: str = "f:t", *, image: str = "", allow: str = "", layers: str = "", **values: str) -> Row:
     family, _, tag = name.partition(":")
     return Row(
-        family=Family(name=family, layers=(), tag=""),
+        family=Family(name=family, layers=tuple(layers.split()), tag=""),
         base=Base(name="b", image=image),
         tag=tag,
         axes={},
@@ -36,6 +36,9 @@ def told(wanted: Row) -> list[str]:
         if not (finding.severity is Severity.NOTE and finding.about in ("python", "cuda"))
     ]
 
+
+PINS = "numpy<1.19 protobuf<3.21"
+"""What old releases of TensorFlow need beside what they declare."""
 
 TORCH = {
     "no wheel yet": (
@@ -84,8 +87,33 @@ TORCH = {
         "impossible torch: torch 2.3.0 has no cu124 build: there are cpu, cu118, cu121",
     ),
     "no wheel of that build": (
-        {"torch": "1.5.0", "torch_build": "cu102", "python": "2.7"},
+        {"torch": "1.5.0", "torch_build": "cu102", "python": "2.7", "cuda": "10.2"},
         "impossible torch: torch 1.5.0+cu102 has no wheel for Python 2.7: wheels exist for 3.5-3.8; cpu, cu92 have one",
+    ),
+    "CUDA of its own": (
+        {"torch": "2.3.0", "torch_build": "cu121"},
+        (
+            "note torch: torch 2.3.0+cu121 brings CUDA 12.1:"
+            " it uses its own, and needs a host driver of 525.60.13 or newer"
+        ),
+    ),
+    "CUDA of its own, the base another": (
+        {"torch": "2.3.0+cu118", "cuda": "12.1.1"},
+        (
+            "note torch: torch 2.3.0+cu118 brings CUDA 11.8, the base has 12.1:"
+            " it uses its own, and needs a host driver of 450.80.02 or newer"
+        ),
+    ),
+    "CUDA of its own, as PyPI has it": (
+        {"torch": "2.11.0", "cuda": "12.1.1"},
+        (
+            "note torch: PyPI's torch 2.11.0 brings CUDA 13.0, the base has 12.1:"
+            " it uses its own, and needs a host driver of 580 or newer"
+        ),
+    ),
+    "no CUDA on a base that has it": (
+        {"torch": "2.3.0", "torch_build": "cpu", "cuda": "12.1.1"},
+        "note torch: torch 2.3.0+cpu is a CPU build: the base's CUDA 12.1 is not used",
     ),
     "glibc": (
         {"torch": "2.7.0", "python": "3.11", "os": "ubuntu18.04"},
@@ -124,39 +152,74 @@ TENSORFLOW = {
         ),
     ),
     "no CPU package": (
-        {"tensorflow_cpu": "1.15.5", "python": "3.7"},
-        "impossible tensorflow_cpu: there is no tensorflow-cpu 1.15.5: tensorflow 1.15.5 is its CPU build",
+        {"tensorflow": "1.15.5", "tensorflow_package": "tensorflow-cpu", "python": "3.7", "pins": PINS},
+        "impossible tensorflow_package: there is no tensorflow-cpu 1.15.5: tensorflow 1.15.5 is its CPU build",
     ),
     "no GPU package": (
-        {"tensorflow_gpu": "2.12.0", "python": "3.10"},
-        "impossible tensorflow_gpu: there is no tensorflow-gpu 2.12.0: tensorflow 2.12.0 is its GPU build",
+        {"tensorflow": "2.12.0", "tensorflow_package": "tensorflow-gpu", "python": "3.10"},
+        "impossible tensorflow_package: there is no tensorflow-gpu 2.12.0: tensorflow 2.12.0 is its GPU build",
     ),
-    "libcusolver": (
-        {"tensorflow": "2.4.1", "python": "3.8", "cuda": "11.1.1", "cudnn": "8.0.5", "horovod": "0.21.3"},
+    "undeclared": (
+        {"tensorflow": "2.4.1", "python": "3.8", "pins": "numpy<1.20 protobuf-x<3"},
         (
-            "broken tensorflow: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1:"
-            " take a base with CUDA 11.0, or link libcusolver.so.10 to libcusolver.so.11 and say so in allow"
+            "broken tensorflow: tensorflow 2.4.1 cannot be imported without protobuf<3.21, and does not declare it:"
+            " add protobuf<3.21 to the pins of the row"
         ),
     ),
-    "CUDA 9": (
-        {"tensorflow_gpu": "1.15.5", "python": "3.6", "cuda": "9.0"},
+    "another package": (
+        {"tensorflow": "2.12.0", "tensorflow_package": "tf-nightly", "python": "3.10"},
         (
-            "broken tensorflow_gpu: tensorflow-gpu 1.15.5 does not find its GPU libraries on CUDA 9.0:"
-            " take a base with CUDA 10.0"
+            "unknown tensorflow_package: tf-nightly is not in the catalogue:"
+            " it knows tensorflow, tensorflow-cpu, tensorflow-gpu"
+        ),
+    ),
+    "no extra yet": (
+        {"tensorflow": "2.13.1", "tensorflow_package": "tensorflow[and-cuda]", "python": "3.10"},
+        (
+            "broken tensorflow_package: tensorflow 2.13.1 has no extra and-cuda:"
+            " the first is 2.14.0; take CUDA from the base"
+        ),
+    ),
+    "a CPU build on a base with CUDA": (
+        {"tensorflow": "1.15.5", "python": "3.7", "cuda": "10.0", "cudnn": "7.6.5", "pins": PINS},
+        ("note tensorflow: tensorflow 1.15.5 is a CPU build: the base's CUDA 10.0 is not used: tensorflow-gpu uses it"),
+    ),
+    "glibc": (
+        {"tensorflow": "2.21.0", "python": "3.11", "os": "centos7"},
+        (
+            "impossible tensorflow: tensorflow 2.21.0 needs glibc 2.27, centos7 has 2.17:"
+            " the last tensorflow for it is 2.20.0; new enough are debian10, debian11, debian12, debian13,"
+            " ubuntu18.04, ubuntu20.04, ubuntu22.04, ubuntu24.04, rocky8, rocky9"
+        ),
+    ),
+    "libcusolver": (
+        {"tensorflow": "2.4.1", "python": "3.8", "cuda": "11.1.1", "cudnn": "8.0.5", "pins": PINS},
+        (
+            "broken tensorflow: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1:"
+            " take a base with CUDA 11.0 (nvidia/cuda has 11.0.3),"
+            " or link libcusolver.so.10 to libcusolver.so.11 and say so in allow"
+        ),
+    ),
+    "CUDA 10.1 where 11.0 is meant": (
+        {"tensorflow": "2.4.1", "python": "3.8", "cuda": "10.1", "pins": PINS},
+        (
+            "broken tensorflow: tensorflow 2.4.1 does not find its GPU libraries on CUDA 10.1:"
+            " take a base with CUDA 11.0 (nvidia/cuda has 11.0.3), or tensorflow 2.3.4, the last for CUDA 10.1"
         ),
     ),
     "CUDA 11 after 2.15": (
         {"tensorflow": "2.15.0", "cuda": "11.8.0"},
         (
             "broken tensorflow: tensorflow 2.15.0 does not find its GPU libraries on CUDA 11.8:"
-            " take a base with CUDA 12.2 (any 12 will do), or install tensorflow[and-cuda] on a base without CUDA"
+            " take a base with CUDA 12.2 (nvidia/cuda has 12.2.2; any 12 will do),"
+            " or tensorflow 2.14.1, the last for CUDA 11.8, or install tensorflow[and-cuda] on a base without CUDA"
         ),
     ),
     "CUDA 12 too early": (
         {"tensorflow": "2.11.0", "cuda": "12.1"},
         (
             "broken tensorflow: tensorflow 2.11.0 does not find its GPU libraries on CUDA 12.1:"
-            " take a base with CUDA 11.2 (11.2 to 11.8 will do)"
+            " take a base with CUDA 11.2 (nvidia/cuda has 11.2.2; 11.2 to 11.8 will do)"
         ),
     ),
     "another minor version of CUDA": (
@@ -190,8 +253,42 @@ PADDLE = {
         (
             "broken paddle: paddlepaddle 2.0.0 was deleted from PyPI by its owners:"
             " PyPI has 1.8.5, 2.6.2, 3.0.0, 3.1.0, 3.1.1,"
-            " 3.2.0, 3.2.1, 3.2.2, 3.3.0, 3.3.1; or install a wheel of your own and say so in allow"
+            " 3.2.0, 3.2.1, 3.2.2, 3.3.0, 3.3.1; Paddle's docs list a direct download of it;"
+            " or vendor a wheel and say so in allow"
         ),
+    ),
+    "deleted, but not from everywhere": (
+        {"paddle": "2.4.1", "paddle_package": "paddlepaddle", "python": "3.8"},
+        (
+            "broken paddle: paddlepaddle 2.4.1 was deleted from PyPI by its owners:"
+            " PyPI has 1.8.5, 2.6.2, 3.0.0, 3.1.0, 3.1.1,"
+            " 3.2.0, 3.2.1, 3.2.2, 3.3.0, 3.3.1; Paddle's own index has it; or vendor a wheel and say so in allow"
+        ),
+    ),
+    "the CPU build on a base with CUDA": (
+        {"paddle": "3.3.1", "paddle_package": "paddlepaddle", "python": "3.11", "cuda": "12.6.3"},
+        (
+            "note paddle: paddlepaddle 3.3.1 is the CPU build: the base's CUDA 12.6 is not used:"
+            " paddlepaddle-gpu uses it"
+        ),
+    ),
+    "a GPU build that only a list of links has": (
+        {"paddle": "1.8.5", "python": "3.7", "cuda": "10.1"},
+        (
+            "note paddle: paddlepaddle-gpu 1.8.5 for CUDA 10.1 is not on PyPI: Paddle's docs list a direct download"
+            " of it; PyPI has 1.8.5.post97 for CUDA 9.0 and 1.8.5.post107 for CUDA 10.0"
+        ),
+    ),
+    "a GPU build of a release that PyPI has none of": (
+        {"paddle": "3.3.1", "python": "3.12", "cuda": "12.6.3"},
+        (
+            "note paddle: paddlepaddle-gpu 3.3.1 for CUDA 12.6 is not on PyPI: Paddle's own index has it;"
+            " PyPI has no GPU build of it"
+        ),
+    ),
+    "a build for another CUDA": (
+        {"paddle": "2.4.2.post117", "python": "3.8", "cuda": "10.2", "cudnn": "7"},
+        ("broken paddle: paddlepaddle-gpu 2.4.2.post117 is for CUDA 11.7, the base has 10.2: 2.4.2 is for 10.2"),
     ),
     "no wheel": (
         {"paddle": "1.8.5", "python": "3.9"},
@@ -201,9 +298,9 @@ PADDLE = {
         ),
     ),
     "no GPU wheel": (
-        {"paddle": "2.4.2", "python": "3.12", "cuda": "11.2.2"},
+        {"paddle": "2.4.2", "python": "3.12", "cuda": "10.2"},
         (
-            "impossible paddle: paddlepaddle-gpu (cu112) 2.4.2 has no wheel for Python 3.12:"
+            "impossible paddle: paddlepaddle-gpu (cu102) 2.4.2 has no wheel for Python 3.12:"
             " wheels exist for 3.6-3.10; the first paddlepaddle with 3.12 is 2.6.0"
         ),
     ),
@@ -211,14 +308,15 @@ PADDLE = {
         {"paddle": "2.0.0", "python": "3.8", "cuda": "11.2.1"},
         (
             "broken paddle: paddlepaddle-gpu 2.0.0 has no build for CUDA 11.2:"
-            " there are builds for CUDA 9.0, 10.0-10.2, 11.0; 11.2 is in 2.1.0 to 2.6.2"
+            " there are builds for CUDA 9.0, 10.0-10.2, 11.0; 11.2 is in 2.1.0 to 2.6.2;"
+            " for 11.0, nvidia/cuda has 11.0.3"
         ),
     ),
     "no build that anybody has seen": (
         {"paddle": "3.3.1", "python": "3.12", "cuda": "12.1"},
         (
             "unknown paddle: paddlepaddle-gpu 3.3.1 has no build for CUDA 12.1:"
-            " there are builds for CUDA 11.8, 12.6, 12.9, 13.0"
+            " there are builds for CUDA 11.8, 12.6, 12.9, 13.0; for 12.9, nvidia/cuda has 12.9.1"
         ),
     ),
     "cuDNN of another major version": (
@@ -227,12 +325,12 @@ PADDLE = {
     ),
     "cuDNN a little old": (
         {
-            "image": "nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04",
-            "paddle": "2.4.2",
+            "paddle": "2.5.2",
             "python": "3.8",
-            "cuda": "11.2.2",
+            "cuda": "11.8.0",
+            "cudnn": "8.5",
         },
-        "note paddle: paddlepaddle-gpu 2.4.2 asks for cuDNN 8.2.1, the base has 8.1.1.33",
+        "note paddle: paddlepaddle-gpu 2.5.2 asks for cuDNN 8.6.0, the base has 8.5",
     ),
 }
 
@@ -264,6 +362,17 @@ BASES = {
             "unknown base: nvidia/cuda:12.1-devel-ubuntu22.04 is not in the catalogue:"
             " nvidia/cuda:12.1.1-devel-ubuntu22.04 is there"
         ),
+    ),
+    "cuDNN, CUDA or a system that the tag does not have": (
+        {"image": "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04", "cudnn": "8"},
+        (
+            "broken cudnn: nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04 has cudnn 9.1.0.70, not 8:"
+            " correct the fact of the base"
+        ),
+    ),
+    "no cuDNN": (
+        {"image": "nvidia/cuda:12.1.1-devel-ubuntu22.04", "cudnn": "8", "cuda": "12.1", "os": "ubuntu22.04"},
+        ("broken cudnn: nvidia/cuda:12.1.1-devel-ubuntu22.04 has cudnn none, not 8: correct the fact of the base"),
     ),
     "another system": (
         {"image": "nvidia/cuda:11.4.3-devel-ubuntu22.04"},
@@ -318,12 +427,69 @@ OTHERS = {
         {"tensorrt": "12.0"},
         "unknown tensorrt: tensorrt 12.0 is not in the catalogue (8.5.1.7-11.4.0.106): nothing is known of it",
     ),
+    "Miniconda of another Python": (
+        {"miniconda": "Miniconda3-py38_23.11.0-2-Linux-x86_64.sh", "python": "3.7"},
+        (
+            "impossible miniconda: Miniconda3-py38_23.11.0-2-Linux-x86_64.sh brings Python 3.8, not 3.7:"
+            " Miniconda3-py37_23.1.0-1-Linux-x86_64.sh does"
+        ),
+    ),
+    "Miniconda that was never made": (
+        {"miniconda": "Miniconda3-py38_26.5.3-1-Linux-x86_64.sh", "python": "3.8"},
+        (
+            "impossible miniconda: there is no Miniconda3-py38_26.5.3-1-Linux-x86_64.sh:"
+            " 26.5.3-1 comes with 3.10-3.14; the last with 3.8 is 23.11.0-2"
+        ),
+    ),
+    "Miniconda for a Python that it never was made for": (
+        {"miniconda": "Miniconda3-py36_4.8.3-Linux-x86_64.sh"},
+        (
+            "impossible miniconda: there is no Miniconda3-py36_4.8.3-Linux-x86_64.sh:"
+            " 4.8.3 comes with 3.7-3.8; none has 3.6"
+        ),
+    ),
+    "Miniconda to come": (
+        {"miniconda": "Miniconda3-latest-Linux-x86_64.sh"},
+        (
+            "unknown miniconda: Miniconda3-latest-Linux-x86_64.sh is not in the catalogue:"
+            " it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to 26.5.3-1"
+        ),
+    ),
+    "Horovod with another CUDA": (
+        {"horovod": "0.21.3", "cuda": "11.2.2"},
+        (
+            "note horovod: upstream never tested horovod 0.21.3 with CUDA 11.2:"
+            " it tested 10.0-10.1, 11.0; horovod 0.22.0 was tested with it"
+        ),
+    ),
+    "Horovod on a newer Python": (
+        {"horovod": "0.28.1", "python": "3.11"},
+        (
+            "note horovod: upstream never tested horovod 0.28.1 with Python 3.11:"
+            " it tested 3.7-3.8; it is compiled here, so the build tells"
+        ),
+    ),
+    "Horovod where nothing can be compiled": (
+        {"horovod": "0.28.1", "image": "nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu20.04"},
+        (
+            "broken horovod: horovod 0.28.1 is compiled,"
+            " and nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu20.04 has no compiler of CUDA:"
+            " take nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"
+        ),
+    ),
+    "Horovod before what it is compiled against": (
+        {"horovod": "0.28.1", "layers": "python horovod tensorflow boot"},
+        (
+            "broken horovod: horovod 0.28.1 is compiled against tensorflow, which the family installs after it:"
+            " put layer horovod after it"
+        ),
+    ),
     "Horovod on an old Python": (
         {"horovod": "0.28.1", "python": "3.5"},
         "impossible horovod: horovod 0.28.1 is not for Python 3.5: it asks for >=3.6",
     ),
     "Horovod with a newer TensorFlow": (
-        {"horovod": "0.21.3", "tensorflow": "2.5.0"},
+        {"horovod": "0.21.3", "tensorflow": "2.5.0", "pins": PINS},
         (
             "unknown horovod: upstream never tested horovod 0.21.3 with tensorflow 2.5.0:"
             " it tested 1.15.5 to 2.4.1; horovod 0.28.1 was tested with it"
@@ -356,7 +522,7 @@ def test_what_does_not_go_together(case: str) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"tensorflow": "1.15.5", "python": "3.7"},
+        {"tensorflow": "1.15.5", "python": "3.7", "pins": PINS},
         {
             "torch": "2.3.0",
             "torchvision": "0.18.0",
@@ -371,15 +537,25 @@ def test_what_does_not_go_together(case: str) -> None:
         {
             "image": "nvidia/cuda:11.0.3-cudnn8-devel-ubuntu20.04",
             "tensorflow": "2.4.1",
+            "pins": PINS,
             "python": "3.8",
             "cuda": "11.0.3",
             "cudnn": "8.0.5",
             "horovod": "0.21.3",
         },
-        {"tensorflow_gpu": "1.15.5", "python": "3.6", "cuda": "10.0", "cudnn": "7"},
+        {"tensorflow": "1.15.5", "tensorflow_package": "tensorflow-gpu", "python": "3.6", "cuda": "10.0", "cudnn": "7"},
+        {"tensorflow": "2.15.0", "tensorflow_package": "tensorflow[and-cuda]", "python": "3.10", "cuda": "11.8"},
+        {"miniconda": "Miniconda3-py38_23.11.0-2-Linux-x86_64.sh", "python": "3.8"},
+        {
+            "horovod": "0.21.3",
+            "layers": "python tensorflow horovod",
+            "tensorflow": "2.4.4",
+            "python": "3.8",
+            "pins": PINS,
+        },
         {"paddle": "1.8.5", "python": "3.6"},
         {"paddle": "2.3.0", "python": "3.8", "cuda": "10.2", "cudnn": "7"},
-        {"paddle": "2.2.2", "python": "3.8", "cuda": "11.2.2", "image": "nvidia/cuda:11.2.2-cudnn8-devel-ubuntu18.04"},
+        {"paddle": "2.6.2", "python": "3.8", "cuda": "11.8.0", "image": "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"},
         {"tensorflow": "2.15.0", "python": "3.10", "cuda": "12.2.2", "cudnn": "8.9"},
         {"torch": "2.6.0", "os": "ubuntu18.04"},
         {"torch": "2.7.0", "os": "tlinux2"},
@@ -463,6 +639,7 @@ class TestCatalogue:
             catalogue.tensorflow(),
             catalogue.paddle(),
             catalogue.horovod(),
+            catalogue.miniconda(),
             catalogue.toolkits(),
             catalogue.tensorrt_wheels().pythons,
             catalogue.numpy_wheels().pythons,

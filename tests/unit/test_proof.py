@@ -41,6 +41,7 @@ base = "cuda111"
 [[families.tf.row]]
 python = "3.8"
 tensorflow = "2.4.1"
+pins = "protobuf<3.21"
 """
 
 IMPOSSIBLE = (
@@ -49,7 +50,8 @@ IMPOSSIBLE = (
     "    pytorch:2.3.0-python3.13\n"
 )
 BROKEN = (
-    "matrix.toml:29: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1: take a base with CUDA 11.0,"
+    "matrix.toml:29: tensorflow 2.4.1 does not find its GPU libraries on CUDA 11.1: take a base with CUDA 11.0"
+    " (nvidia/cuda:11.0.3-cudnn8-devel-ubuntu20.04 is there),"
     " or link libcusolver.so.10 to libcusolver.so.11 and say so in allow\n"
     "    tf:2.4.1-python3.8; broken upstream: a row that must be so says why, allow = …\n"
 )

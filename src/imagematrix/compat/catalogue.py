@@ -15,6 +15,8 @@ class Torch:
 
     builds: Mapping[str, tuple[str, ...]]
     """Build (`cpu`, `cu121`) -> Pythons it has wheels for."""
+    default: str
+    """The build that PyPI has, without a suffix; empty: not known, or not there."""
     glibc: str
     """The lowest glibc that any of its builds installs on; empty: any that matters."""
     partners: Mapping[str, str]
@@ -35,6 +37,8 @@ class Tensorflow:
     gpu: tuple[str, ...]
     numpy: str
     """What its metadata asks for; empty: not looked up."""
+    glibc: str
+    """The lowest glibc that its wheels install on; empty: any that matters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,10 @@ class PaddleBuild:
 
     pythons: tuple[str, ...]
     cudnn: str
+    suffix: str
+    """It is asked for as `paddlepaddle-gpu==RELEASE` and this (`.post112`)."""
+    by: str
+    """Who has it: `pypi`; Paddle's own `index` alone; a direct download (`url`) alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,8 @@ class Paddle:
     """One release of Paddle."""
 
     cpu_on_pypi: bool
+    cpu_by: str
+    """Who else has the CPU wheels, as for builds; empty: not known."""
     builds: Mapping[str, PaddleBuild]
 
 
@@ -60,6 +70,9 @@ class Horovod:
     requires_python: str
     tested: Mapping[str, tuple[str, str]]
     """Framework -> the lowest and the highest release that upstream tested with."""
+    pythons: tuple[str, ...]
+    """Those that upstream tested with, as cudas."""
+    cudas: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +127,7 @@ def _torch(each: Mapping[str, Any]) -> Torch:
     partners = [name for name in ("torchvision", "torchaudio") if name in each]
     return Torch(
         builds={name: tuple(build.get("python", each["python"])) for name, build in each["builds"].items()},
+        default=each.get("default", ""),
         glibc=min(glibcs) if glibcs and all(glibcs) else "",
         partners={name: each[name] for name in partners},
         partner_pythons={name: tuple(each.get(f"{name}_python", each["python"])) for name in partners},
@@ -143,9 +157,23 @@ def tensorflow() -> Mapping[str, Tensorflow]:
             cpu=tuple(each["packages"]["cpu"]),
             gpu=tuple(each["packages"]["gpu"]),
             numpy=each.get("numpy", ""),
+            glibc=each.get("glibc", ""),
         )
         for each in _read("tensorflow")["releases"]
     }
+
+
+@cache
+def tensorflow_of_cuda() -> Mapping[str, str]:
+    """Return CUDA minor -> the last TensorFlow that was built with it."""
+    built = {each.cuda: name for name, each in tensorflow().items() if each.cuda}
+    return {**_read("tensorflow").get("older", {}), **built}
+
+
+@cache
+def tensorflow_undeclared() -> Mapping[str, str]:
+    """Return versions of TensorFlow (`<2.6.5`) -> the pin without which they cannot be imported."""
+    return {each["versions"]: each["pin"] for each in _read("tensorflow").get("undeclared", ())}
 
 
 @cache
@@ -160,8 +188,14 @@ def paddle() -> Mapping[str, Paddle]:
     return {
         each["release"]: Paddle(
             cpu_on_pypi=each["cpu_on_pypi"],
+            cpu_by=each.get("cpu_by", ""),
             builds={
-                name: PaddleBuild(pythons=tuple(build["python"]), cudnn=build.get("cudnn", ""))
+                name: PaddleBuild(
+                    pythons=tuple(build["python"]),
+                    cudnn=build.get("cudnn", ""),
+                    suffix=build.get("suffix", ""),
+                    by=build["by"],
+                )
                 for name, build in each["gpu_builds"].items()
             },
         )
@@ -176,6 +210,8 @@ def horovod() -> Mapping[str, Horovod]:
         each["release"]: Horovod(
             requires_python=each.get("requires_python", ""),
             tested={name: (each[name][0], each[name][1]) for name in ("tensorflow", "torch") if name in each},
+            pythons=tuple(each["python"]),
+            cudas=tuple(each["cuda"]),
         )
         for each in _read("horovod")["releases"]
     }
@@ -215,6 +251,12 @@ def tensorrt_support() -> Mapping[str, tuple[str, ...]]:
 def tensorrt_of_tensorflow() -> Mapping[str, str]:
     """Return TensorFlow minor -> the TensorRT it loads."""
     return dict(_read("tensorrt")["tensorflow"])
+
+
+@cache
+def miniconda() -> Mapping[str, tuple[str, ...]]:
+    """Return Miniconda by release, oldest first -> the Pythons that there is an installer for."""
+    return {each["release"]: tuple(each["python"]) for each in _read("miniconda")["releases"]}
 
 
 @cache

@@ -1,11 +1,13 @@
-"""The rules of Python itself, NumPy, TensorRT and Horovod."""
+"""The rules of Python itself, Miniconda, NumPy and TensorRT."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.wheels import no_wheel
-from imagematrix.text.versions import comparison, minor, span, version
+from imagematrix.text.versions import comparison, minor, span
 
 
 def python_end(python: str) -> Iterator[Finding]:
@@ -14,6 +16,33 @@ def python_end(python: str) -> Iterator[Finding]:
     if end and end < catalogue.collected():
         living = [name for name, until in catalogue.python_ends().items() if until >= catalogue.collected()]
         yield note("python", f"Python {minor(python)} gets no fixes since {end}", f"{span(living)} do")
+
+
+_INSTALLER: Final = re.compile(
+    r"Miniconda3-py(?P<major>\d)(?P<minor>\d+)_(?P<release>[0-9.]+(?:-\d+)?)-Linux-x86_64\.sh"
+)
+
+
+def miniconda_of_python(miniconda: str, python: str = "") -> Iterator[Finding]:
+    """Installers bring one Python each; not every release of Miniconda was made for every Python."""
+    match = _INSTALLER.fullmatch(miniconda)
+    pythons = catalogue.miniconda().get(match["release"], ()) if match else ()
+    if not match or not pythons:
+        what = f"{miniconda} is not in the catalogue"
+        last = tuple(catalogue.miniconda())[-1]
+        yield unknown("miniconda", what, f"it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to {last}")
+        return
+    brought = f"{match['major']}.{match['minor']}"
+    having = [name for name, each in catalogue.miniconda().items() if brought in each]
+    if brought not in pythons:
+        nearest = f"; the last with {brought} is {having[-1]}" if having else f"; none has {brought}"
+        what = f"there is no {miniconda}"
+        yield impossible("miniconda", what, f"{match['release']} comes with {span(pythons)}{nearest}")
+    elif minor(python) and minor(python) != brought:
+        wanted = [name for name, each in catalogue.miniconda().items() if minor(python) in each]
+        tag = f"py{minor(python).replace('.', '')}"
+        nearest = f"Miniconda3-{tag}_{wanted[-1]}-Linux-x86_64.sh does" if wanted else f"none brings {minor(python)}"
+        yield impossible("miniconda", f"{miniconda} brings Python {brought}, not {minor(python)}", nearest)
 
 
 def numpy_on_python(numpy: str, python: str) -> Iterator[Finding]:
@@ -89,51 +118,3 @@ def tensorrt_of_tensorflow(tensorrt: str, tensorflow: str) -> Iterator[Finding]:
     if loaded and not f"{tensorrt}.".startswith(f"{loaded}."):
         what = f"tensorflow {tensorflow} loads TensorRT {loaded} only, not {tensorrt}"
         yield note("tensorrt", what, "it runs without, and warns of it")
-
-
-def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
-    """Horovod says which Pythons it is for."""
-    found = catalogue.horovod().get(horovod)
-    if found is None:
-        names = tuple(catalogue.horovod())
-        what = f"horovod {horovod} is not in the catalogue ({names[0]}-{names[-1]})"
-        yield unknown("horovod", what, "nothing is known of it")
-        return
-    meets = comparison(found.requires_python) if found.requires_python else None
-    if meets and minor(python) and meets(minor(python)) is False:
-        yield impossible(
-            "horovod", f"horovod {horovod} is not for Python {minor(python)}", f"it asks for {found.requires_python}"
-        )
-
-
-def horovod_with_tensorflow(horovod: str, tensorflow: str) -> Iterator[Finding]:
-    """Horovod is compiled against the framework: what upstream never tried may not compile."""
-    yield from _tested("tensorflow", tensorflow, horovod)
-
-
-def horovod_with_torch(horovod: str, torch: str) -> Iterator[Finding]:
-    """As `horovod_with_tensorflow`."""
-    yield from _tested("torch", torch, horovod)
-
-
-def _tested(package: str, value: str, horovod: str) -> Iterator[Finding]:
-    found = catalogue.horovod().get(horovod)
-    given = version(value)
-    if not found or not given or package not in found.tested:
-        return
-    low, high = found.tested[package]
-    if _within(value, low, high):
-        return
-    having = [
-        name
-        for name, each in catalogue.horovod().items()
-        if package in each.tested and _within(value, *each.tested[package])
-    ]
-    other = f"; horovod {having[-1]} was tested with it" if having else ""
-    what = f"upstream never tested horovod {horovod} with {package} {value}"
-    yield unknown("horovod", what, f"it tested {low} to {high}{other}")
-
-
-def _within(value: str, low: str, high: str) -> bool:
-    given, first, last = version(value), version(low), version(high)
-    return bool(given and first and last and first <= given <= last)

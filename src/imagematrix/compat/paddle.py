@@ -1,63 +1,116 @@
-"""The rules of Paddle: its CPU build, and one GPU build for each CUDA. With a CUDA base, the GPU build is meant."""
+"""The rules of Paddle: its CPU build, and one GPU build for each CUDA.
 
+`paddle_package` says which; without it, a base with CUDA means the GPU build. A release may name its build, as in
+`2.4.2.post112`; else the one for the base's CUDA is meant.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.cuda import cudnn_in
+from imagematrix.compat.cuda import cudnn_in, live
 from imagematrix.compat.finding import Finding, broken, note, unknown
 from imagematrix.compat.wheels import no_wheel
 from imagematrix.text.versions import minor, span, version
 
+_GPU: Final = "paddlepaddle-gpu"
+_SUFFIX: Final = re.compile(r"\.post\d+$")
+_ELSEWHERE: Final = {
+    "index": "Paddle's own index has it",
+    "url": "Paddle's docs list a direct download of it",
+    "": "",
+}
 
-def paddle_on_python(paddle: str, python: str = "", cuda: str = "") -> Iterator[Finding]:
+
+def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cuda: str = "") -> Iterator[Finding]:
     """Both builds have wheels for some Pythons."""
-    wheels = catalogue.paddle_wheels()
-    release = wheels.release(paddle)
-    build = catalogue.paddle()[release].builds.get(_build(cuda)) if release and cuda else None
+    wheels, release = catalogue.paddle_wheels(), _release(paddle)
+    is_gpu = _is_gpu(paddle_package, cuda)
+    build = catalogue.paddle()[release].builds.get(_build(cuda)) if release and is_gpu else None
     if build is None:
-        yield from wheels.on_python("paddle", paddle, python)
+        yield from wheels.on_python("paddle", release or paddle, python)
     elif minor(python) and minor(python) not in build.pythons:
-        package = f"paddlepaddle-gpu ({_build(cuda)})"
+        package = f"{_GPU} ({_build(cuda)})"
         yield no_wheel(package, "paddle", paddle, python, build.pythons, wheels.nearest(release, python))
 
 
-def paddle_on_pypi(paddle: str, cuda: str = "") -> Iterator[Finding]:
+def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
     """Its owners delete old CPU wheels."""
-    release = catalogue.paddle_wheels().release(paddle)
-    if release and not cuda and not catalogue.paddle()[release].cpu_on_pypi:
-        kept = [name for name, each in catalogue.paddle().items() if each.cpu_on_pypi]
-        what = f"paddlepaddle {paddle} was deleted from PyPI by its owners"
-        yield broken("paddle", what, f"PyPI has {', '.join(kept)}; or install a wheel of your own and say so in allow")
+    release = _release(paddle)
+    if not release or _is_gpu(paddle_package, cuda) or catalogue.paddle()[release].cpu_on_pypi:
+        return
+    kept = [name for name, each in catalogue.paddle().items() if each.cpu_on_pypi]
+    elsewhere = _ELSEWHERE[catalogue.paddle()[release].cpu_by]
+    ways = [f"PyPI has {', '.join(kept)}", *filter(None, [elsewhere]), "or vendor a wheel and say so in allow"]
+    yield broken("paddle", f"paddlepaddle {paddle} was deleted from PyPI by its owners", "; ".join(ways))
 
 
-def paddle_on_cuda(paddle: str, cuda: str, cudnn: str = "", base_image: str = "") -> Iterator[Finding]:
+def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "") -> Iterator[Finding]:
+    """PyPI has one GPU build of a release at most, under the release's bare name."""
+    release = _release(paddle)
+    builds = catalogue.paddle()[release].builds if release and _is_gpu(paddle_package, cuda) else {}
+    build = builds.get(_build(cuda))
+    if build is None or build.by == "pypi":
+        return
+    there = [f"{release}{each.suffix} for CUDA {_cuda(name)}" for name, each in builds.items() if each.by == "pypi"]
+    what = f"{_GPU} {release}{build.suffix} for CUDA {minor(cuda)} is not on PyPI"
+    has = f"PyPI has {' and '.join(there)}" if there else "PyPI has no GPU build of it"
+    yield note("paddle", what, f"{_ELSEWHERE[build.by]}; {has}")
+
+
+def paddle_on_cuda(
+    paddle: str, cuda: str, paddle_package: str = "", cudnn: str = "", base_image: str = ""
+) -> Iterator[Finding]:
     """There is one build for each of a few CUDAs; to 2.6 it takes CUDA and cuDNN from the image."""
-    release = catalogue.paddle_wheels().release(paddle)
-    if not release or not minor(cuda):
+    release = _release(paddle)
+    builds = catalogue.paddle()[release].builds if release else {}
+    if not builds or not minor(cuda):  # a release that only the index has told of has no builds
         return
-    builds = catalogue.paddle()[release].builds
+    if not _is_gpu(paddle_package, cuda):
+        what = f"paddlepaddle {paddle} is the CPU build: the base's CUDA {minor(cuda)} is not used"
+        yield note("paddle", what, f"{_GPU} uses it")
+        return
     is_self_contained = (found := version(release)) is not None and found.major >= 3  # noqa: PLR2004
-    if not builds:  # a release that only the index has told of
-        return
     if build := builds.get(_build(cuda)):
-        if not is_self_contained:
+        if paddle != release and not paddle.endswith(build.suffix or release):
+            yield broken("paddle", *_other_build(paddle, builds, cuda, release))
+        elif not is_self_contained:
             yield from _on_cudnn(paddle, build.cudnn, cudnn_in(base_image) or cudnn)
         return
-    remedy = f"there are builds for CUDA {span(map(_cuda, builds))}{_with(_build(cuda))}"
-    what = f"paddlepaddle-gpu {paddle} has no build for CUDA {minor(cuda)}"
+    near = [name for name in map(_cuda, builds) if name.partition(".")[0] == minor(cuda).partition(".")[0]]
+    take = f"; for {near[-1]}, {live(near[-1], base_image)}" if near else ""
+    remedy = f"there are builds for CUDA {span(map(_cuda, builds))}{_with(_build(cuda))}{take}"
+    what = f"{_GPU} {paddle} has no build for CUDA {minor(cuda)}"
     # Of 3.x, third parties tell which builds there are: enough to warn, not to refuse.
     yield unknown("paddle", what, remedy) if is_self_contained else broken("paddle", what, remedy)
+
+
+def _other_build(paddle: str, builds: Mapping[str, catalogue.PaddleBuild], cuda: str, release: str) -> tuple[str, str]:
+    """Return in words that a build is for another CUDA than the base's, and which is for it."""
+    suffix = paddle.removeprefix(release)
+    its = next((_cuda(name) for name, build in builds.items() if build.suffix == suffix), "another CUDA")
+    right = f"{release}{builds[_build(cuda)].suffix}"
+    return f"{_GPU} {paddle} is for CUDA {its}, the base has {minor(cuda)}", f"{right} is for {minor(cuda)}"
 
 
 def _on_cudnn(paddle: str, needed: str, here: str) -> Iterator[Finding]:
     wanted, found = version(needed), version(here)
     if not wanted or not found:
         return
-    what = f"paddlepaddle-gpu {paddle} asks for cuDNN {needed}, the base has {here}"
+    what = f"{_GPU} {paddle} asks for cuDNN {needed}, the base has {here}"
     if found.major != wanted.major:
         yield broken("paddle", what, f"take a base with cuDNN {wanted.major}")
     elif len(found.release) > 1 and found < wanted:
         yield note("paddle", what)
+
+
+def _release(paddle: str) -> str:
+    return catalogue.paddle_wheels().release(_SUFFIX.sub("", paddle))
+
+
+def _is_gpu(paddle_package: str, cuda: str) -> bool:
+    return paddle_package == _GPU if paddle_package else bool(cuda)
 
 
 def _build(cuda: str) -> str:

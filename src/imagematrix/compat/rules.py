@@ -1,7 +1,8 @@
 """The table of all rules, and the row that they judge.
 
-A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls); one
-without a default must be there, else the rule says nothing. To add a rule, write the function and name it here.
+A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls, `layers`
+those of its family, first to last, parted by spaces); one without a default must be there, else the rule says nothing.
+To add a rule, write the function and name it here.
 """
 
 import inspect
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
-from imagematrix.compat import cuda, others, paddle, tensorflow, torch
+from imagematrix.compat import cuda, horovod, others, paddle, tensorflow, torch
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
 
@@ -17,22 +18,24 @@ Rule = Callable[..., Iterable[Finding]]
 
 RULES: Final[tuple[Rule, ...]] = (
     others.python_end,
+    others.miniconda_of_python,
     cuda.base_tag,
+    cuda.base_facts,
     cuda.driver,
     torch.torch_on_python,
     torch.torch_build,
     torch.torch_on_os,
+    torch.torch_brings_cuda,
     torch.torchvision,
     torch.torchaudio,
     tensorflow.tensorflow_on_python,
-    tensorflow.tensorflow_cpu_on_python,
-    tensorflow.tensorflow_gpu_on_python,
+    tensorflow.tensorflow_pins,
+    tensorflow.tensorflow_on_os,
     tensorflow.tensorflow_on_cuda,
-    tensorflow.tensorflow_gpu_on_cuda,
     tensorflow.tensorflow_on_cudnn,
-    tensorflow.tensorflow_gpu_on_cudnn,
     paddle.paddle_on_python,
     paddle.paddle_on_pypi,
+    paddle.paddle_gpu_on_pypi,
     paddle.paddle_on_cuda,
     others.numpy_on_python,
     others.numpy_with_torch,
@@ -41,9 +44,12 @@ RULES: Final[tuple[Rule, ...]] = (
     others.tensorrt_on_python,
     others.tensorrt_on_cuda,
     others.tensorrt_of_tensorflow,
-    others.horovod_on_python,
-    others.horovod_with_tensorflow,
-    others.horovod_with_torch,
+    horovod.horovod_on_python,
+    horovod.horovod_on_cuda,
+    horovod.horovod_with_tensorflow,
+    horovod.horovod_with_torch,
+    horovod.horovod_is_compiled,
+    horovod.horovod_after_framework,
 )
 
 
@@ -52,6 +58,7 @@ def findings(row: Row) -> tuple[Finding, ...]:
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
         values["base_image"] = row.base.image
+    values["layers"] = " ".join(row.family.layers)
     found: tuple[Finding, ...] = ()
     for rule, names in _applicable(tuple(values)):
         found += _judged(rule, tuple([values.get(name, "") for name in names]))

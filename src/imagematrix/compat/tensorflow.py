@@ -1,12 +1,19 @@
-"""The rules of TensorFlow."""
+"""The rules of TensorFlow. `tensorflow_package` names what is installed; without it, a base with CUDA means GPUs."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.cuda import cudnn_in
-from imagematrix.compat.finding import Finding, broken, impossible, note
+from imagematrix.compat.cuda import cudnn_in, live
+from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.wheels import glibc_too_old
 from imagematrix.text.versions import comparison, minor, version
+
+_PACKAGES: Final = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu")
+
+_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
+"""Ends the name of a package in a requirement."""
 
 _RUNS_ON: Final = {
     "<2.5": "",
@@ -18,66 +25,85 @@ _RUNS_ON: Final = {
 
 _BRINGS_CUDA: Final = ">=2.14"
 """From here on the extra `and-cuda` brings CUDA by pip."""
+_AND_CUDA: Final = "tensorflow[and-cuda]"
 
 
-def tensorflow_on_python(tensorflow: str, python: str = "") -> Iterator[Finding]:
-    """TensorFlow has wheels for some Pythons."""
-    yield from catalogue.tensorflow_wheels("tensorflow").on_python("tensorflow", tensorflow, python)
-
-
-def tensorflow_cpu_on_python(tensorflow_cpu: str, python: str = "") -> Iterator[Finding]:
-    """tensorflow-cpu exists of some releases."""
-    yield from _variant("tensorflow-cpu", "tensorflow_cpu", tensorflow_cpu, python)
-
-
-def tensorflow_gpu_on_python(tensorflow_gpu: str, python: str = "") -> Iterator[Finding]:
-    """tensorflow-gpu ended with 2.11.0."""
-    yield from _variant("tensorflow-gpu", "tensorflow_gpu", tensorflow_gpu, python)
-
-
-def _variant(package: str, about: str, value: str, python: str) -> Iterator[Finding]:
-    wheels = catalogue.tensorflow_wheels(package)
-    release = catalogue.tensorflow_wheels("tensorflow").release(value)
-    if release and not wheels.release(value):
+def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: str = "") -> Iterator[Finding]:
+    """Not every release comes as every package; each has wheels for some Pythons."""
+    package = tensorflow_package.partition("[")[0] or "tensorflow"
+    release = _release(tensorflow)
+    if package not in _PACKAGES:
+        what = f"{package} is not in the catalogue"
+        yield unknown("tensorflow_package", what, f"it knows {', '.join(_PACKAGES)}")
+    elif release and not catalogue.tensorflow_wheels(package).release(tensorflow):
         builds = catalogue.tensorflow()[release]
         instead = (builds.cpu if package == "tensorflow-cpu" else builds.gpu)[0]
         kind = package.rpartition("-")[2].upper()
-        yield impossible(about, f"there is no {package} {value}", f"{instead} {release} is its {kind} build")
+        what = f"there is no {package} {tensorflow}"
+        yield impossible("tensorflow_package", what, f"{instead} {release} is its {kind} build")
     else:
-        yield from wheels.on_python(about, value, python)
+        yield from catalogue.tensorflow_wheels(package).on_python("tensorflow", tensorflow, python)
+    if release and tensorflow_package == _AND_CUDA and not _is(release, _BRINGS_CUDA):
+        what = f"tensorflow {tensorflow} has no extra and-cuda"
+        yield broken("tensorflow_package", what, "the first is 2.14.0; take CUDA from the base")
 
 
-def tensorflow_on_cuda(tensorflow: str, cuda: str) -> Iterator[Finding]:
+def tensorflow_pins(tensorflow: str, python: str = "", pins: str = "", protobuf: str = "") -> Iterator[Finding]:
+    """Old releases do not declare what they cannot be imported without: a row pins it, in `pins` or by its version."""
+    if _is(python, "<3.7"):  # the newest protobuf there is old enough
+        return
+    pinned = {_NAME.split(pin)[0] for pin in pins.split()} | ({"protobuf"} if protobuf else set())
+    for versions, pin in catalogue.tensorflow_undeclared().items():
+        if _is(tensorflow, versions) and _NAME.split(pin)[0] not in pinned:
+            what = f"tensorflow {tensorflow} cannot be imported without {pin}, and does not declare it"
+            yield broken("tensorflow", what, f"add {pin} to the pins of the row")
+
+
+def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
+    """Its wheels need a glibc, which the distribution decides."""
+    release = _release(tensorflow)
+    needed = catalogue.tensorflow()[release].glibc if release else ""
+    last = [name for name, each in catalogue.tensorflow().items() if not each.glibc]
+    yield from glibc_too_old("tensorflow", tensorflow, needed, os, catalogue.glibc(), last[-1] if last else "")
+
+
+def tensorflow_on_cuda(
+    tensorflow: str, cuda: str, tensorflow_package: str = "", base_image: str = ""
+) -> Iterator[Finding]:
     """Its libraries are looked up by name, and the name holds the version of CUDA."""
-    yield from _on_cuda("tensorflow", tensorflow, cuda)
-
-
-def tensorflow_gpu_on_cuda(tensorflow_gpu: str, cuda: str) -> Iterator[Finding]:
-    """As `tensorflow_on_cuda`."""
-    yield from _on_cuda("tensorflow_gpu", tensorflow_gpu, cuda)
-
-
-def _on_cuda(about: str, value: str, cuda: str) -> Iterator[Finding]:
-    release = catalogue.tensorflow_wheels("tensorflow").release(value)
-    if not release or not minor(cuda):
+    release = _release(tensorflow)
+    built = catalogue.tensorflow()[release].cuda if release else ""
+    if not built or not minor(cuda) or tensorflow_package == _AND_CUDA:
         return
-    package, built = about.replace("_", "-"), catalogue.tensorflow()[release].cuda
-    if built in ("", minor(cuda)):
+    package = tensorflow_package or "tensorflow"
+    name = f"{package} {tensorflow}"
+    if package in catalogue.tensorflow()[release].cpu:
+        gpu = catalogue.tensorflow()[release].gpu[-1]
+        yield note("tensorflow", f"{name} is a CPU build: the base's CUDA {minor(cuda)} is not used", f"{gpu} uses it")
+    elif built == minor(cuda):
         return
-    if not _runs(release, cuda):
-        remedy = f"take a base with CUDA {built}{_others(release)}"
-        if _is(release, "==2.4.*") and _is(cuda, ">=11.1,<12"):
-            remedy = f"{remedy}, or link libcusolver.so.10 to libcusolver.so.11 and say so in allow"
-        elif _is(release, _BRINGS_CUDA):
-            remedy = f"{remedy}, or install tensorflow[and-cuda] on a base without CUDA"
-        yield broken(about, f"{package} {value} does not find its GPU libraries on CUDA {minor(cuda)}", remedy)
+    elif _runs(release, cuda):
+        what = f"{name} was built and tested with CUDA {built}, not {minor(cuda)}"
+        yield note("tensorflow", what, "the names of the libraries agree, so it should run")
     else:
-        what = f"{package} {value} was built and tested with CUDA {built}, not {minor(cuda)}"
-        yield note(about, what, "the names of the libraries agree, so it should run")
+        what = f"{name} does not find its GPU libraries on CUDA {minor(cuda)}"
+        yield broken("tensorflow", what, _remedy(release, built, cuda, base_image))
+
+
+def _remedy(release: str, built: str, cuda: str, base_image: str) -> str:
+    """Return in words another base, another TensorFlow, or what mends this pair."""
+    ways = [f"take a base with CUDA {built} ({live(built, base_image)}{_others(release)})"]
+    if last := catalogue.tensorflow_of_cuda().get(minor(cuda)):
+        ways.append(f"tensorflow {last}, the last for CUDA {minor(cuda)}")
+    if _is(release, "==2.4.*") and _is(cuda, ">=11.1,<12"):
+        ways.append("link libcusolver.so.10 to libcusolver.so.11 and say so in allow")
+    if _is(release, _BRINGS_CUDA):
+        ways.append(f"install {_AND_CUDA} on a base without CUDA")
+    return ", or ".join(ways)
 
 
 def _others(release: str) -> str:
-    ranges = {"": "", ">=11.2,<12": " (11.2 to 11.8 will do)", "==11.8.*": "", "==12.*": " (any 12 will do)"}
+    ranges = {"": "", ">=11.2,<12": "; 11.2 to 11.8 will do", "==11.8.*": "", "==12.*": "; any 12 will do"}
     return next(ranges[cudas] for versions, cudas in _RUNS_ON.items() if _is(release, versions))
 
 
@@ -85,32 +111,28 @@ def _runs(release: str, cuda: str) -> bool:
     return any(_is(release, versions) and cudas and _is(cuda, cudas) for versions, cudas in _RUNS_ON.items())
 
 
-def tensorflow_on_cudnn(tensorflow: str, cudnn: str = "", base_image: str = "") -> Iterator[Finding]:
+def tensorflow_on_cudnn(
+    tensorflow: str, tensorflow_package: str = "", cudnn: str = "", base_image: str = ""
+) -> Iterator[Finding]:
     """TensorFlow wants the major version of cuDNN it was built with, and no older minor."""
-    yield from _on_cudnn("tensorflow", tensorflow, cudnn, base_image)
-
-
-def tensorflow_gpu_on_cudnn(tensorflow_gpu: str, cudnn: str = "", base_image: str = "") -> Iterator[Finding]:
-    """As `tensorflow_on_cudnn`."""
-    yield from _on_cudnn("tensorflow_gpu", tensorflow_gpu, cudnn, base_image)
-
-
-def _on_cudnn(about: str, value: str, cudnn: str, base_image: str) -> Iterator[Finding]:
-    release = catalogue.tensorflow_wheels("tensorflow").release(value)
+    release = _release(tensorflow)
     here = cudnn_in(base_image) or cudnn
     found = version(here)
-    if not release or not found:
-        return
-    needed = catalogue.tensorflow()[release].cudnn
-    if not needed:
+    needed = catalogue.tensorflow()[release].cudnn if release else ""
+    package = tensorflow_package or "tensorflow"
+    if not needed or not found or package in (_AND_CUDA, *catalogue.tensorflow()[release].cpu):
         return
     major, least = map(int, needed.split("."))
     too_old = len(found.release) > 1 and found.minor < least
     if found.major != major or too_old:
         remedy = f"take a base with cuDNN {major}, {needed} or newer"
         if _is(release, _BRINGS_CUDA):
-            remedy += ", or install tensorflow[and-cuda] on a base without CUDA"
-        yield broken(about, f"{about.replace('_', '-')} {value} needs cuDNN {needed}, the base has {here}", remedy)
+            remedy += f", or install {_AND_CUDA} on a base without CUDA"
+        yield broken("tensorflow", f"{package} {tensorflow} needs cuDNN {needed}, the base has {here}", remedy)
+
+
+def _release(tensorflow: str) -> str:
+    return catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
 
 
 def _is(value: str, condition: str) -> bool:

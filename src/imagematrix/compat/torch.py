@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.finding import Finding, broken, impossible
-from imagematrix.compat.wheels import is_newer, no_wheel
+from imagematrix.compat.cuda import least_driver
+from imagematrix.compat.finding import Finding, broken, impossible, note
+from imagematrix.compat.wheels import glibc_too_old, is_newer, no_wheel
 from imagematrix.text.versions import minor, span, version
 
 
@@ -38,15 +39,29 @@ def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
     """Its wheels need a glibc, which the distribution decides."""
     release = catalogue.torch_wheels().release(torch)
     needed = catalogue.torch()[release].glibc if release else ""
-    here = catalogue.glibc().get(os, "")
-    if needed and here and is_newer(needed, here):
-        last = [name for name, each in catalogue.torch().items() if not each.glibc]
-        new_enough = [name for name, glibc in catalogue.glibc().items() if not is_newer(needed, glibc)]
-        yield impossible(
-            "torch",
-            f"torch {torch} needs glibc {needed}, {os} has {here}",
-            f"the last torch for it is {last[-1]}; new enough are {', '.join(new_enough)}",
-        )
+    last = [name for name, each in catalogue.torch().items() if not each.glibc]
+    yield from glibc_too_old("torch", torch, needed, os, catalogue.glibc(), last[-1] if last else "")
+
+
+def torch_brings_cuda(torch: str, torch_build: str = "", cuda: str = "") -> Iterator[Finding]:
+    """Each CUDA build brings CUDA and cuDNN of its own: the base's are for what is compiled there."""
+    release = catalogue.torch_wheels().release(torch)
+    named = torch_build or torch.partition("+")[2]
+    build = named or (catalogue.torch()[release].default if release and cuda else "")
+    if not release or build not in catalogue.torch()[release].builds:
+        return
+    name = f"torch {release}+{build}" if named else f"PyPI's torch {release}"
+    if build == "cpu":
+        if minor(cuda):
+            yield note("torch", f"{name} is a CPU build", f"the base's CUDA {minor(cuda)} is not used")
+        return
+    brought = f"{build[2:-1]}.{build[-1]}"
+    if minor(cuda) == brought:
+        return
+    what = f"{name} brings CUDA {brought}" + (f", the base has {minor(cuda)}" if minor(cuda) else "")
+    least = least_driver(brought)
+    driver = f"a host driver of {least} or newer" if least else "a host driver for it"
+    yield note("torch", what, f"it uses its own, and needs {driver}")
 
 
 def torchvision(torch: str, torchvision: str, python: str = "") -> Iterator[Finding]:

@@ -1,0 +1,91 @@
+"""The rules of Horovod: an sdist, compiled against a framework."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from imagematrix.compat import catalogue
+from imagematrix.compat.cuda import devel
+from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.text.versions import comparison, minor, span, version
+
+_FRAMEWORKS: Final = ("tensorflow", "torch")
+"""Layers that install one."""
+
+
+def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
+    """Horovod says which Pythons it is for."""
+    found = catalogue.horovod().get(horovod)
+    if found is None:
+        names = tuple(catalogue.horovod())
+        what = f"horovod {horovod} is not in the catalogue ({names[0]}-{names[-1]})"
+        yield unknown("horovod", what, "nothing is known of it")
+        return
+    meets = comparison(found.requires_python) if found.requires_python else None
+    if meets and minor(python) and meets(minor(python)) is False:
+        yield impossible(
+            "horovod", f"horovod {horovod} is not for Python {minor(python)}", f"it asks for {found.requires_python}"
+        )
+    elif minor(python) and minor(python) not in found.pythons:
+        what = f"upstream never tested horovod {horovod} with Python {minor(python)}"
+        yield note("horovod", what, f"it tested {span(found.pythons)}; it is compiled here, so the build tells")
+
+
+def horovod_on_cuda(horovod: str, cuda: str) -> Iterator[Finding]:
+    """Upstream tried it with some CUDAs; it is compiled for that of its base."""
+    found = catalogue.horovod().get(horovod)
+    if not found or not minor(cuda) or minor(cuda) in found.cudas:
+        return
+    having = [name for name, each in catalogue.horovod().items() if minor(cuda) in each.cudas]
+    other = f"; horovod {having[0]} was tested with it" if having else ""
+    what = f"upstream never tested horovod {horovod} with CUDA {minor(cuda)}"
+    yield note("horovod", what, f"it tested {span(found.cudas)}{other}")
+
+
+def horovod_is_compiled(horovod: str, base_image: str) -> Iterator[Finding]:
+    """There are no wheels: it is compiled where it is installed, with CUDA's own compiler."""
+    if instead := devel(base_image):
+        what = f"horovod {horovod} is compiled, and {base_image} has no compiler of CUDA"
+        yield broken("horovod", what, f"take {instead}")
+
+
+def horovod_after_framework(horovod: str, layers: str) -> Iterator[Finding]:
+    """Frameworks come first: it is compiled against what is there by then."""
+    order = layers.split()
+    later = [name for name in order[order.index("horovod") :] if name in _FRAMEWORKS] if "horovod" in order else []
+    if later:
+        what = f"horovod {horovod} is compiled against {' and '.join(later)}, which the family installs after it"
+        yield broken("horovod", what, "put layer horovod after it")
+
+
+def horovod_with_tensorflow(horovod: str, tensorflow: str) -> Iterator[Finding]:
+    """Horovod is compiled against the framework: what upstream never tried may not compile."""
+    yield from _tested("tensorflow", tensorflow, horovod)
+
+
+def horovod_with_torch(horovod: str, torch: str) -> Iterator[Finding]:
+    """As `horovod_with_tensorflow`."""
+    yield from _tested("torch", torch, horovod)
+
+
+def _tested(package: str, value: str, horovod: str) -> Iterator[Finding]:
+    found = catalogue.horovod().get(horovod)
+    given = version(value)
+    if not found or not given or package not in found.tested:
+        return
+    low, high = found.tested[package]
+    if _within(value, low, high):
+        return
+    having = [
+        name
+        for name, each in catalogue.horovod().items()
+        if package in each.tested and _within(value, *each.tested[package])
+    ]
+    other = f"; horovod {having[-1]} was tested with it" if having else ""
+    what = f"upstream never tested horovod {horovod} with {package} {value}"
+    yield unknown("horovod", what, f"it tested {low} to {high}{other}")
+
+
+def _within(value: str, low: str, high: str) -> bool:
+    # A patch release changes nothing that is compiled against.
+    given, first, last = version(minor(value)), version(minor(low)), version(minor(high))
+    return bool(given and first and last and first <= given <= last)
