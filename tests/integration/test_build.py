@@ -250,13 +250,33 @@ def test_a_leaf_builds_alone_wherever_it_is_copied(monorepo: Monorepo, tmp_path:
     alone = tmp_path / "elsewhere"
     shutil.copytree(monorepo.root / f"images/{monorepo.family}/1.0-1.2", alone)
 
-    docker = Path(docker_command(monorepo.engine)).parent
-    environment = {**os.environ, **monorepo.engine.environment, "PATH": f"{docker}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["sh", "build-scripts.sh"], cwd=alone, env=environment, capture_output=True, text=True, check=False
-    )
+    done = _build_script(monorepo, alone)
     assert done.returncode == 0, done.stderr
     made = monorepo.client.images.get(image)
     assert monorepo.output(image).endswith("1.0\n1.2\n")
     assert made.attrs["Config"]["Cmd"] == expected.attrs["Config"]["Cmd"]
     assert made.labels["imagematrix.row"] == image
+
+
+def _build_script(monorepo: Monorepo, leaf: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a leaf's script as its users do, with the engine's own docker."""
+    docker = Path(docker_command(monorepo.engine)).parent
+    path = {"PATH": f"{docker}:{os.environ['PATH']}"}
+    environment = {**os.environ, **monorepo.engine.environment, **path, **variables}
+    return subprocess.run(
+        ["sh", "build-scripts.sh"], cwd=leaf, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_leaf_pushes_itself_when_it_is_told_to(monorepo: Monorepo) -> None:
+    monorepo.run("render")
+    leaf = monorepo.root / f"images/{monorepo.family}/1.0-1.2"
+    image = f"127.0.0.1:1/{monorepo.family}:pushed"  # nobody answers there
+    try:
+        assert _build_script(monorepo, leaf, IMAGE=image).returncode == 0
+        done = _build_script(monorepo, leaf, IMAGE=image, PUSH="yes")
+        assert done.returncode != 0
+        assert f"built {image}" in done.stderr
+        assert "127.0.0.1:1" in done.stderr.partition(f"built {image}")[2]
+    finally:
+        monorepo.client.images.remove(image, force=True)

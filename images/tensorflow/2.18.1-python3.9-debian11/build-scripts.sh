@@ -13,6 +13,7 @@
 #   NETWORK        the network of the build, for example "host"
 #   http_proxy, https_proxy, no_proxy
 #   IMAGE          another name for the image
+#   PUSH           "yes" pushes the image once it is built: log in to its registry first
 #   BASE_IMAGE     another base than imagematrix/base:bullseye
 set -eu
 
@@ -92,3 +93,4 @@ done
 
 buildx build --load --provenance=false --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$IMAGE" "$@" .
 echo "built $IMAGE" >&2
+if [ "${PUSH:-}" = yes ]; then docker push "$IMAGE"; fi
