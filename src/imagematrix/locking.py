@@ -38,6 +38,22 @@ def run(
     chosen = project.chains(project.rows(selection))
     committed = project.workspace.locks()
     ledger = Ledger(rows, committed, chosen=chosen, upgrade=upgrade)
+    asked = settle(ledger, rows, resolver=resolver, say=say)
+    locks = ledger.locks()
+    touched = project.workspace.write_locks(locks)
+    for path in touched:
+        say(path)
+    remedy = ": run `invoke render` and commit both" if touched else ""
+    return f"{len(locks)} locks, {asked - len(ledger.kept)} resolved, {len(touched)} files changed{remedy}"
+
+
+def settle(
+    ledger: Ledger, rows: Mapping[Chain, Sequence[str]], *, resolver: Resolver, say: Callable[[str], None]
+) -> int:
+    """Have all that a ledger asks answered, and the sizes told; return how many questions that were.
+
+    Raises InputError with every question that has no solution.
+    """
     asked = 0
     while questions := ledger.questions():
         asked += len(questions)
@@ -47,12 +63,7 @@ def run(
     if ledger.failures:
         raise InputError(_problem(failure, rows) for failure in ledger.failures)
     _measure(ledger, resolver, say=say)
-    locks = ledger.locks()
-    touched = project.workspace.write_locks(locks)
-    for path in touched:
-        say(path)
-    remedy = ": run `invoke render` and commit both" if touched else ""
-    return f"{len(locks)} locks, {asked - len(ledger.kept)} resolved, {len(touched)} files changed{remedy}"
+    return asked
 
 
 def _ask(

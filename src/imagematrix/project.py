@@ -103,6 +103,11 @@ class Project:
                 all_rows={row.name for row in self.matrix.rows},
             )
 
+    def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
+        """Return the same project with another matrix and other requirement locks."""
+        renderer = Renderer(self.workspace.sources(), locks=locks, platform=matrix.platform)
+        return replace(self, matrix=matrix, renderer=renderer)
+
     def refreshed(self, epoch: str) -> "Project":
         """Return the same project at another refresh epoch."""
         return replace(self, lock=replace(self.lock, epoch=epoch))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from invoke import Collection, Context, Exit, task
 
+from imagematrix import freewords
 from imagematrix.errors import ExitCode, FlagError, InterruptedRunError, NoEngineError, StaleError, UserError
 
 if TYPE_CHECKING:
@@ -236,6 +237,44 @@ def graph(
     print(out)
 
 
+@task(
+    klass=freewords.Task,
+    help={
+        "words": "The family, then a value for each of its axes, in any order; allow=WHY for what upstream broke.",
+        "dry-run": "Show all of it, write nothing.",
+        **_FILE_HELP,
+    },
+    auto_shortflags=False,
+)
+@_told
+def add(_: Context, words: Sequence[str], dry_run: bool = False, file: str = "") -> None:
+    """Add one row, proven, locked and rendered: `invoke add FAMILY AXIS=VALUE …`.
+
+    The row is proven first: the matrix's own rules, which versions go together, and its requirements resolved. Then
+    its line goes into matrix.toml, where you would have put it and without touching anything else: as one more value
+    of an axis where that gives just this row, else as a [[row]]. Its locks and its leaf are written with it. When
+    anything cannot be, nothing is written, and you are told which rows near to it would work. Facts that templates
+    want of a new value are said the same way, NAME=VALUE.
+
+        invoke add pytorch torch=2.4.1 python=3.11 base=cuda124 --dry-run
+    """
+    from imagematrix import adding, site
+    from imagematrix.report import added
+    from imagematrix.resolver import Uv
+    from imagematrix.shell import Shell
+
+    project = _open(file)
+    made = adding.run(
+        project,
+        words,
+        resolver=lambda: Uv(Shell(), site.discover(project.matrix.site, root=project.workspace.root)),
+        images=_images_if_any(),
+        dry=dry_run,
+        say=_say,
+    )
+    print(added.added_text(made))
+
+
 def _open(file: str) -> "Project":
     from imagematrix.project import open_project
 
@@ -274,6 +313,13 @@ def _images_or_none() -> "Sequence[EngineImage]":
         return ()
 
 
+def _images_if_any() -> "Sequence[EngineImage] | None":
+    try:
+        return _engine().images()
+    except NoEngineError:
+        return None
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -289,6 +335,7 @@ def collection() -> Collection:
     made = Collection()
     tasks: dict[str, Any] = {
         "list": list_,
+        "add": add,
         "check": check,
         "lock": lock,
         "render": render,

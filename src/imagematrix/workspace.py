@@ -48,6 +48,19 @@ class Workspace:
                 f"{self.matrix_file}: {_words(error)}\n    run this in a project's root, or name its matrix with --file"
             ) from None
 
+    def matrix_source(self) -> str:
+        """Return the text of the matrix file as it stands on the disk, line ends and byte order mark too."""
+        self.matrix_text()  # says what is wrong with it
+        return self.matrix_file.read_bytes().decode()
+
+    def replace_matrix(self, old: str, new: str) -> None:
+        """Replace the text of the matrix file. Raises FlagError when it is no longer the old one."""
+        if self.matrix_source() != old:
+            raise FlagError(f"{self.matrix_file.name} has changed meanwhile and stays as it is: run it again")
+        path = self.matrix_file.resolve()  # a link stays one
+        with _telling():
+            self._replace(path, File(path=path.name, content=new.encode(), executable=_is_executable(path)))
+
     def lock_text(self) -> str:
         """Return the text of matrix.lock, empty when there is none."""
         path = self.root / "matrix.lock"
@@ -73,6 +86,11 @@ class Workspace:
                 self.write(self.root / path, locks[path])
             self._delete(self.root / "locks", {path.removeprefix("locks/") for path in obsolete})
         return tuple(sorted([*changed, *obsolete]))
+
+    def add_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
+        """Write requirement locks that are not there yet; return the paths touched."""
+        found = self.locks()
+        return self.write_locks({**found, **locks})
 
     def layers(self) -> Mapping[str, bool]:
         """Return the folders of common/layers, and whether each has a template."""
@@ -132,6 +150,11 @@ class Workspace:
                 self._delete(self.root / directory, _manifest(self.root / directory) | {MANIFEST})
                 touched.append(directory)
             return tuple(touched)
+
+    def write_leaf(self, directory: str, files: Sequence[File]) -> bool:
+        """Write one leaf and touch no other; return whether anything was to be done."""
+        with _telling():
+            return self._write_leaf(directory, files)
 
     def _write_leaf(self, directory: str, files: Sequence[File]) -> bool:
         folder = self.root / directory

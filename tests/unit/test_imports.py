@@ -19,13 +19,14 @@ LEVELS: Final = (
     # words and values
     "errors model",
     "text",
-    "dockerfile",
+    "dockerfile editing",
     # decisions: no disk, network, process or clock
     "matrix",
     "lock keys compat sizes",
-    "requirements graph",
+    "requirements graph addition",
     "render",
     "plan",
+    "cost",
     "frontier",
     "schedule",
     # actions
@@ -33,7 +34,9 @@ LEVELS: Final = (
     "buildx project",
     "builder report resolver registry",
     "bases build drawing locking",
+    "adding",
     # the command line
+    "freewords",
     "tasks",
     "cli",
     "__main__",
@@ -47,7 +50,7 @@ HOMES: Final[Mapping[str, str]] = {
     "docker": "engine",
     "filelock": "workspace",
     "hashlib": "keys",
-    "invoke": "tasks cli",
+    "invoke": "freewords tasks cli",
     "jinja2": "render",
     "networkx": "graph",
     "packaging": "text",
@@ -57,6 +60,7 @@ HOMES: Final[Mapping[str, str]] = {
     "subprocess": "shell",
     "tenacity": "schedule",
     "toml": "lock",
+    "tomlkit": "editing",
     "tomllib": "text.toml_text",
     "uv": "resolver",
 }

@@ -1,10 +1,11 @@
 """matrix.toml: TOML text in, rows out, and which of them a command means.
 
 `parsing` is the way through; `declaration` and `family` read what is written, `facts`, `exclusion` and `grid`
-work out the rows, `tagging` names them, `selection` picks among them.
+work out the rows, `tagging` names them, `selection` picks among them, `drafting` makes those that are not there.
 """
 
+from imagematrix.matrix.drafting import Drafts
 from imagematrix.matrix.parsing import parse
 from imagematrix.matrix.selection import select
 
-__all__ = ["parse", "select"]
+__all__ = ["Drafts", "parse", "select"]

@@ -1,0 +1,127 @@
+"""The add command: a row is decided, resolved and rendered; only when all of that can be, it is written.
+
+matrix.toml comes last. Until then, what a killed run leaves are locks and a leaf of a row that is not there: the
+same command goes on with them.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from imagematrix import addition, cost, locking
+from imagematrix.addition import Addition
+from imagematrix.cost import Cost
+from imagematrix.engine import EngineImage
+from imagematrix.errors import FlagError, InputError, Problem
+from imagematrix.locking import Resolver
+from imagematrix.model import File, Leaf, Row
+from imagematrix.project import Project
+from imagematrix.requirements import Chain, Ledger
+
+_UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
+
+
+def run(
+    project: Project,
+    words: Sequence[str],
+    *,
+    resolver: Callable[[], Resolver],
+    images: Collection[EngineImage] | None,
+    dry: bool,
+    say: Callable[[str], None],
+) -> Cost:
+    """Add a row: write its locks, its leaf and its line, all or nothing; or say what that would be.
+
+    `images` are those of the engine; None: no engine answers. Raises FlagError and InputError where the row cannot
+    be, NoIndexError when it cannot be resolved now.
+    """
+    space = project.workspace
+    text = space.matrix_source()
+    decided = addition.decide(words, text, project.matrix, layers=space.layers(), file=space.matrix_file.name)
+    committed = space.locks()
+    siblings = [row for row in project.matrix.rows if row.family == decided.row.family]
+    try:
+        new = _locked(project.revised(decided.matrix, committed), decided, committed, resolver=resolver, say=say)
+        whole = project.revised(decided.matrix, {**committed, **new})
+        leaf = whole.renderer.leaf(decided.row)
+        files = whole.renderer.files(leaf)
+    except InputError as error:
+        raise InputError(_explained(problem, decided, siblings) for problem in error.problems) from None
+    made = _cost(whole, leaf, decided, images, locks=len(new), dry=dry)
+    if not dry:
+        _write(project, decided, new, files, old=text)
+    return made
+
+
+def _locked(
+    project: Project,
+    decided: Addition,
+    committed: Mapping[str, str],
+    *,
+    resolver: Callable[[], Resolver],
+    say: Callable[[str], None],
+) -> Mapping[str, str]:
+    """Return the locks that the new row needs and that are not there: resolved now."""
+    chains: Mapping[Chain, Sequence[str]] = project.chains([decided.row])
+    ledger = Ledger(chains, committed, chosen=chains, upgrade=False)
+    if ledger.questions():
+        try:
+            locking.settle(ledger, chains, resolver=resolver(), say=say)
+        except InputError as error:
+            near = f"\nthe nearest row that is there: {decided.near}" if decided.near else ""
+            raise FlagError(f"{error}\nnothing was written{near}") from None
+    return {path: text for path, text in ledger.locks().items() if path not in committed}
+
+
+def _explained(problem: Problem, decided: Addition, siblings: Iterable[Row]) -> Problem:
+    """Return a template's problem with what to do, where it lacks a fact that other rows have."""
+    name = _UNDEFINED.match(problem.what)
+    found = addition.wanted(decided, name[1], siblings) if name else None
+    return replace(problem, what=f"a template wants this: {found[0]}", hint=found[1]) if found else problem
+
+
+def _cost(
+    project: Project,
+    leaf: Leaf,
+    decided: Addition,
+    images: Collection[EngineImage] | None,
+    *,
+    locks: int,
+    dry: bool,
+) -> Cost:
+    name = decided.row.name
+    leaves, unread = _leaves(project)
+    return Cost(
+        addition=decided,
+        file=project.workspace.matrix_file.name,
+        nodes=cost.nodes(
+            name,
+            everything=project.dag(leaves),
+            plan=project.plan(project.dag({name: leaf}), images or ()),
+            predicted=project.sizes(decided.row),
+        ),
+        locks=locks,
+        unread=unread,
+        has_engine=images is not None,
+        dry=dry,
+    )
+
+
+def _leaves(project: Project) -> tuple[Mapping[str, Leaf], tuple[str, ...]]:
+    """Return the leaves of all rows that can be rendered, and the names of the others: their faults are not ours."""
+    leaves: dict[str, Leaf] = {}
+    unread = []
+    for row in project.matrix.rows:
+        try:
+            leaves[row.name] = project.renderer.leaf(row)
+        except InputError:
+            unread.append(row.name)
+    return leaves, tuple(unread)
+
+
+def _write(project: Project, decided: Addition, locks: Mapping[str, str], files: Sequence[File], *, old: str) -> None:
+    space = project.workspace
+    space.add_locks(locks)
+    space.write_leaf(decided.row.directory, files)
+    space.replace_matrix(old, decided.text)

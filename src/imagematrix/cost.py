@@ -1,0 +1,78 @@
+"""What one more row costs: which nodes it shares with which rows, which must be built, how much that downloads."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from imagematrix import sizes
+from imagematrix.addition import Addition
+from imagematrix.graph import Dag
+from imagematrix.model import Key, Node, Plan, Size, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCost:
+    """A node of the row."""
+
+    layer: str
+    shared: tuple[str, ...]
+    """The other rows that stand on it, sorted."""
+    build: bool
+    """It does not exist, and the row needs it."""
+    size: Size
+    """That of its Python packages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """A row that was added, or would be, and all that comes with it."""
+
+    addition: Addition
+    file: str
+    """The matrix file."""
+    nodes: tuple[NodeCost, ...]
+    """First to last."""
+    locks: int
+    """How many locks are new."""
+    unread: tuple[str, ...]
+    """Rows that cannot be rendered as they are: what is shared with them is not known."""
+    has_engine: bool
+    """Else nobody knows what is built already."""
+    dry: bool
+    """Nothing was written."""
+
+    @property
+    def download(self) -> Size:
+        """The Python packages that building it downloads."""
+        return sizes.total(node.size for node in self.nodes if node.build)
+
+    @property
+    def image(self) -> Size:
+        """The Python packages of the whole image."""
+        return sizes.total(node.size for node in self.nodes)
+
+
+def nodes(row: str, *, everything: Dag, plan: Plan, predicted: Mapping[str, Size]) -> tuple[NodeCost, ...]:
+    """Return the nodes of a row, first to last.
+
+    `everything` has all rows, the plan is for this one; `predicted` are the sizes of its layers, where one is known.
+    """
+    standing = everything.standing_on()
+    to_build = {step.node.key for step in plan.steps if step.verdict is Verdict.BUILD}
+    found = [
+        NodeCost(
+            layer=node.layer,
+            shared=tuple(name for name in standing[node.key] if name != row),
+            build=node.key in to_build,
+            size=predicted.get(node.layer, Size()),
+        )
+        for node in _down(row, everything)
+    ]
+    return tuple(reversed(found))
+
+
+def _down(row: str, dag: Dag) -> Iterator[Node]:
+    key: Key | None = dag.tips[row]
+    while key is not None:
+        node = dag.nodes[key]
+        yield node
+        key = node.parent

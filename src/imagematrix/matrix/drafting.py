@@ -1,0 +1,82 @@
+"""Rows that are not written: what a family's row with any values would be."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from imagematrix.matrix import declaration, tagging
+from imagematrix.matrix.facts import Facts
+from imagematrix.matrix.grid import Declared, Grid, HandRow
+from imagematrix.model import Row
+from imagematrix.text import toml_text
+from imagematrix.text.shape import Mistakes, Table
+
+
+class Drafts:
+    """Makes rows of one family of a matrix that has been parsed before."""
+
+    def __init__(self, text: str, family: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> None:
+        self._text = text.removeprefix("\ufeff")
+        self._file = file
+        ignored = Mistakes()
+        document = Table(toml_text.read(self._text, file=file), (), ignored)
+        self._document = declaration.read(document, layers=layers, mistakes=ignored)
+        # What follows from a value that no row has yet may contradict itself: who writes the row is told.
+        self._facts = Facts(self._document.facts, self._document.bases, ignored)
+        self._family = next(each for each in self._document.families if each.family.name == family)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The family's axes, sorted."""
+        return tuple(self._family.axes)
+
+    def known(self, axis: str) -> tuple[str, ...]:
+        """Return the values that the matrix knows for an axis: those of the family, of its facts, and all bases."""
+        values = {*self._family.axes[axis], *(row.values[axis] for row in self._family.rows)}
+        values |= {value for name, value in self._document.facts if name == axis}
+        return tuple(sorted(values | self._document.bases.keys() if axis == "base" else values))
+
+    def listed(self, axis: str) -> tuple[str, ...]:
+        """Return the values that the axis has by itself, without those of rows written by hand."""
+        return tuple(self._family.axes[axis])
+
+    def has_facts(self, axis: str, value: str) -> bool:
+        """Whether the matrix says anything of a value."""
+        return (axis, value) in self._document.facts
+
+    def preset(self) -> Mapping[str, str]:
+        """Return what a row need not say: the base that the family names for all of them."""
+        found = self._family.axes.get("base", {})
+        base = next((base for base, at in found.items() if at == (*self._family.at, "base")), "")
+        return {"base": base} if base else {}
+
+    def row(self, values: Mapping[str, str], *, allow: str = "") -> Row | None:
+        """Return the row with these values, by axis; nothing where the matrix does not let it be."""
+        mistakes = Mistakes()
+        rows = self._rows(values, allow, mistakes)
+        return None if mistakes or len(rows) != 1 else rows[0]
+
+    def proven(self, values: Mapping[str, str], *, allow: str = "") -> Row:
+        """Return the row with these values. Raises InputError with all that the matrix has against it."""
+        mistakes = Mistakes()
+        rows = self._rows(values, allow, mistakes)
+        mistakes.raise_any(self._text, file=self._file)
+        return rows[0]
+
+    def _rows(self, values: Mapping[str, str], allow: str, mistakes: Mistakes) -> tuple[Row, ...]:
+        row = HandRow(at=(*self._family.at, "row"), values=values, allow=allow)
+        grid = Grid(_only(row, self._family), self._facts, mistakes)
+        return tuple(
+            tagging.rows(
+                grid,
+                grid.cells(),
+                bases=self._document.bases,
+                registry=self._document.registry,
+                mistakes=mistakes,
+            )
+        )
+
+
+def _only(row: HandRow, family: Declared) -> Declared:
+    """Return a family of this row alone: of all others nothing is known, so no rule is idle for lack of them."""
+    axes: dict[str, dict[str, tuple[str | int, ...]]] = {axis: {} for axis in family.axes}
+    return replace(family, axes=axes, rows=(row,), doubted=frozenset(axes), whole=False)

@@ -1,0 +1,78 @@
+"""A row that was added, or would be: where it stands and what it costs, for a reader."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagematrix.compat import Finding, Severity
+from imagematrix.cost import Cost, NodeCost
+from imagematrix.report.words import count, size, some
+
+_ROWS_SHOWN: Final = 2
+_NUMBER: Final = 4
+_WORDS: Final = {Severity.UNKNOWN: "warning", Severity.NOTE: "note"}
+
+
+def added_text(cost: Cost) -> str:
+    """Write the row, its lines of the matrix, what is to be known of it, its nodes and what to do next."""
+    row = cost.addition.row
+    verb = "would be added to" if cost.dry else "added to"
+    return "\n".join(
+        [
+            f"{row.name}: {verb} {cost.file}",
+            *(f"    {number:>{_NUMBER}} {line}" for number, line in cost.addition.lines),
+            *_remarks(cost),
+            *_nodes(cost.nodes),
+            *_size(cost),
+            *_unknown(cost),
+            _next(cost),
+        ]
+    )
+
+
+def _remarks(cost: Cost) -> list[str]:
+    remarks = [f"{_word(finding)}: {finding}" for finding in cost.addition.findings]
+    return remarks + [f"warning: {missing}" for missing in cost.addition.missing]
+
+
+def _word(finding: Finding) -> str:
+    return _WORDS.get(finding.severity, str(finding.severity))
+
+
+def _nodes(nodes: Sequence[NodeCost]) -> list[str]:
+    width = max(len(node.layer) for node in nodes)
+    building = sum(node.build for node in nodes)
+    return [
+        f"{count(len(nodes), 'node')}: {sum(bool(node.shared) for node in nodes)} shared, {building} to build",
+        *(f"    {node.layer:<{width}}  {'build' if node.build else 'reuse'}  {_sharing(node)}" for node in nodes),
+    ]
+
+
+def _sharing(node: NodeCost) -> str:
+    return f"shared with {some(node.shared, _ROWS_SHOWN)}" if node.shared else "only for this row"
+
+
+def _size(cost: Cost) -> list[str]:
+    download, image = cost.download, cost.image
+    if not image.download and not image.unknown:
+        return []
+    unknown = f"; {count(image.unknown, 'file')} of unknown size not counted" if image.unknown else ""
+    return [
+        f"Python packages: {size(download.download)} to download, about {size(image.installed)} in the image{unknown}"
+    ]
+
+
+def _unknown(cost: Cost) -> list[str]:
+    lines = []
+    if not cost.has_engine:
+        lines.append("what is built already is not known: no Docker Engine answers")
+    if cost.unread:
+        lines.append(f"not compared, for they cannot be rendered: {some(cost.unread, _ROWS_SHOWN)}")
+    return lines
+
+
+def _next(cost: Cost) -> str:
+    locks = f"{count(cost.locks, 'lock')} and " if cost.locks else ""
+    if cost.dry:
+        return f"nothing was written (--dry-run): {locks}{cost.addition.row.directory}/ would be too"
+    written = f"written too: {locks}{cost.addition.row.directory}/; commit all together"
+    return f"{written}\nnext: invoke build --only '{cost.addition.row.name}'"

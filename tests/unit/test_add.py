@@ -1,0 +1,348 @@
+"""`add`: which rows are accepted, where they are written, what is told of them, and that nothing is half done."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests import projects
+from tests.projects import FILES, MATRIX
+from tests.unit.test_cli import Said, run, tree
+from tests.unit.test_requirements import LOCKED, FakeResolver
+
+from imagematrix import adding
+from imagematrix.cost import Cost
+from imagematrix.errors import FlagError, InputError, NoIndexError
+from imagematrix.project import open_project
+from imagematrix.report.added import added_text
+from imagematrix.workspace import Workspace
+
+ADD = "pytorch torch=2.5.0 python=3.11 base=debian"
+"""A row that can be: a new torch on one base."""
+FACTS = """
+[facts.torch."2.3.0"]
+torchvision = "0.18.0"
+
+[facts.torch."2.4.1"]
+torchvision = "0.19.1"
+"""
+VISION = {**FILES, "common/layers/torch/files/requirements.txt.j2": "torch=={{ torch }}\nvision=={{ torchvision }}\n"}
+"""A template that wants a fact of torch."""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a small monorepo as the current directory, on a machine without an engine."""
+    projects.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    return tmp_path
+
+
+@pytest.fixture
+def add(
+    root: Path,  # noqa: ARG001 - where it runs
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> "Add":
+    return Add(capsys, monkeypatch)
+
+
+class Add:
+    """Runs the command as a process would: it reads how many words it has from the process's arguments."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, words: str, *more: str) -> Said:
+        argv = ["add", *words.split(), *more]
+        self._monkeypatch.setattr(sys, "argv", ["imagematrix", *argv])
+        return run(self._capsys, *argv)
+
+
+def test_a_row_is_added_rendered_and_told(add: Add, root: Path) -> None:
+    assert add(ADD).out == (
+        "pytorch:2.5.0-python3.11-debian: added to matrix.toml\n"
+        "      21 [[families.pytorch.row]]\n"
+        '      22 base = "debian"\n'
+        '      23 python = "3.11"\n'
+        '      24 torch = "2.5.0"\n'
+        "5 nodes: 3 shared, 5 to build\n"
+        "    base    build  shared with plain:3.11-debian, pytorch:2.3.0-python3.10-debian and 3 more\n"
+        "    system  build  shared with plain:3.11-debian, pytorch:2.3.0-python3.10-debian and 3 more\n"
+        "    python  build  shared with plain:3.11-debian, pytorch:2.3.0-python3.11-debian and 1 more\n"
+        "    torch   build  only for this row\n"
+        "    boot    build  only for this row\n"
+        "what is built already is not known: no Docker Engine answers\n"
+        "written too: images/pytorch/2.5.0-python3.11-debian/; commit all together\n"
+        "next: invoke build --only 'pytorch:2.5.0-python3.11-debian'\n"
+    )
+    row = '\n[[families.pytorch.row]]\nbase = "debian"\npython = "3.11"\ntorch = "2.5.0"\n'
+    end = 'torch = ["2.3.0", "2.4.1"]\n'
+    assert (root / "matrix.toml").read_text() == MATRIX.replace(end, end + row)
+    project = open_project("matrix.toml")
+    leaf = project.files(project.leaves(row for row in project.matrix.rows if row.values.get("torch") == "2.5.0"))
+    assert list(project.workspace.stale(leaf, keep=project.directories())) == []
+
+
+def test_one_more_value_where_that_gives_just_this_row(add: Add, root: Path) -> None:
+    assert '      27 python = ["3.11", "3.12"]\n' in add("plain python=3.12 base=debian").out
+    assert (root / "matrix.toml").read_text() == MATRIX.replace(
+        'base = ["debian"]\npython = ["3.11"]', 'base = ["debian"]\npython = ["3.11", "3.12"]'
+    )
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> None:
+    before = tree(root)
+    said = add("--dry-run " + ADD)
+    assert said.out.startswith("pytorch:2.5.0-python3.11-debian: would be added to matrix.toml\n")
+    assert said.out.endswith("nothing was written (--dry-run): images/pytorch/2.5.0-python3.11-debian/ would be too\n")
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "say what to add: invoke add FAMILY AXIS=VALUE …\n    families: plain, pytorch\n"),
+        ("torch=2.5.0 pytorch", "say what to add: invoke add FAMILY AXIS=VALUE …\n    families: plain, pytorch\n"),
+        ("pytorhc torch=2.5.0", "add pytorhc: there is no such family\n    did you mean 'pytorch'?\n"),
+        (
+            "plain",
+            "add plain: no value for base\n    known: cuda, debian\nadd plain: no value for python\n    known: 3.11\n",
+        ),
+        (
+            "plain base=cud pyton=3.12 python python=1 python=2 python=",
+            (
+                "base=cud: there is no such base\n    did you mean 'cuda'?\n"
+                "pyton=3.12: plain has no axis 'pyton'\n    did you mean 'python'?\n"
+                "python: expected AXIS=VALUE\n    axes of plain: base, python\n"
+                "python=2: python is given twice, before as '1'\n    keep one of them\n"
+                "python=: expected AXIS=VALUE\n    axes of plain: base, python\n"
+            ),
+        ),
+        (
+            "plain base=debian python=3.11",
+            "matrix.toml:26: plain:3.11-debian is there already, by the axes of the family: nothing to add\n",
+        ),
+        ("plain base=debian python=3/12", "plain base=debian python=3/12 cannot be added:\n"),
+        (
+            "pytorch torch=2.3.0 python=3.13 base=debian",
+            (
+                "pytorch torch=2.3.0 python=3.13 base=debian cannot be: torch 2.3.0 has no wheel for Python 3.13:"
+                " wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0\n"
+                "    nothing was written; this would work:\n"
+                "        invoke add pytorch torch=2.3.0 python=3.12 base=debian\n"
+                "        invoke add pytorch torch=2.5.0 python=3.13 base=debian\n"
+                "    the nearest row that is there: pytorch:2.3.0-python3.11-debian\n"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_is_told_with_what_can_and_nothing_is_written(
+    add: Add, root: Path, words: str, message: str
+) -> None:
+    before = tree(root)
+    said = add(words)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(message)
+    assert tree(root) == before
+
+
+def test_what_upstream_broke_needs_a_reason(add: Add, root: Path) -> None:
+    matrix = MATRIX.replace('os = "ubuntu22.04"', 'os = "ubuntu22.04"\ntorchvision = "0.18.0"')
+    projects.write(root, matrix=matrix.replace('"2.3.0", "2.4.1"', '"2.3.0"'))
+    words = "pytorch torch=2.4.1 base=cuda python=3.10"
+    said = add(words)
+    assert said.code == 2
+    assert said.err == (
+        "pytorch torch=2.4.1 base=cuda python=3.10 is broken upstream: torchvision 0.18.0 does not go with torch 2.4.1:"
+        " 0.19.1 does; torchvision 0.18.0 goes with torch 2.3.0\n"
+        "    nothing was written; this would work:\n"
+        "        invoke add pytorch torch=2.4.1 base=debian python=3.10\n"
+        "    the nearest row that is there: pytorch:2.3.0-python3.10-cuda\n"
+        f'    to build it all the same, say why: invoke add {words} allow="…"\n'
+    )
+    said = add(words, "allow=we patch it")
+    assert said.code == 0
+    assert '      26 allow = "we patch it"\n' in said.out
+    assert "note: torchvision 0.18.0 does not go with torch 2.4.1: allowed: we patch it\n" in said.out
+
+
+def test_an_exclude_forbids_a_row_with_its_reason(add: Add, root: Path) -> None:
+    exclude = '\n[[families.pytorch.exclude]]\ntorch = "<2.4"\nbase = "cuda"\nreason = "too old"\n'
+    projects.write(root, matrix=MATRIX.replace('"2.4.1"]\n', f'"2.4.1"]\n{exclude}'))
+    said = add("pytorch torch=2.3.1 base=cuda python=3.10")
+    assert said.code == 2
+    assert "families.pytorch.row: an exclude forbids this row: too old (line 21)\n" in said.err
+    assert "invoke add pytorch torch=2.3.1 base=debian python=3.10\n" in said.err
+
+
+def test_a_tag_that_another_row_has_is_told(add: Add, root: Path) -> None:
+    projects.write(root, matrix=MATRIX.replace('tag = "{python}-{base}"', 'tag = "{base}"'))
+    said = add("plain base=debian python=3.12")
+    assert said.code == 2
+    assert said.err == (
+        "plain base=debian python=3.12 cannot be added: its tag 'debian' is that of base=debian, python=3.11\n"
+        "    put {python} into the tag of family plain\n"
+    )
+
+
+def test_a_row_by_hand_is_told_with_its_line(add: Add) -> None:
+    assert add(ADD).code == 0
+    again = add(ADD)
+    assert again.code == 2
+    assert again.err == (
+        "matrix.toml:21: pytorch:2.5.0-python3.11-debian is there already, by its own [[row]]: nothing to add\n"
+    )
+
+
+def test_the_base_of_a_family_need_not_be_said(add: Add, root: Path) -> None:
+    matrix = MATRIX.replace('tag = "{python}-{base}"', 'tag = "{python}-{base}"\nbase = "debian"')
+    projects.write(root, matrix=matrix.replace('base = ["debian"]\n', ""))
+    assert 'python = ["3.11", "3.12"]\n' in add("plain python=3.12").out
+    said = add("plain python=3.12 base=cuda")
+    assert '[[families.plain.row]]\n      30 python = "3.12"\n      31 base   = "cuda"\n' in said.out
+
+
+def test_facts_that_templates_want_are_named_and_can_be_said(add: Add, root: Path) -> None:
+    """Also those that nothing wants, if all other values have them."""
+    projects.write(root, matrix=MATRIX + FACTS, files=VISION)
+    before = tree(root)
+    said = add(ADD)
+    assert said.code == 2
+    assert said.err == (
+        "common/layers/torch/files/requirements.txt.j2:2: a template wants this:"
+        ' torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n'
+        f"    say it too: invoke add {ADD} torchvision=0.20.0; what goes with it, by the catalogue\n"
+    )
+    assert tree(root) == before
+    said = add(f"{ADD} torchvision=0.20.0")
+    assert said.code == 0
+    assert '      40 [facts.torch."2.5.0"]\n      41 torchvision = "0.20.0"\n' in said.out
+    assert open_project("matrix.toml").matrix.rows[-1].values["torchvision"] == "0.20.0"
+    refused = add("pytorch torch=2.5.0 python=3.10 base=debian torchvision=1")
+    assert refused.err == (
+        "torchvision=1: torchvision is no axis of pytorch: what is known of torch 2.5.0 is written already\n"
+        "    change it there\n"
+    )
+
+
+def test_a_fact_that_only_other_values_have_is_a_warning(add: Add, root: Path) -> None:
+    projects.write(root, matrix=MATRIX + FACTS)
+    assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
+
+
+def test_what_the_catalogue_does_not_know_is_a_warning(add: Add) -> None:
+    assert "warning: torch 9.9.9 is not in the catalogue" in add("pytorch torch=9.9.9 python=3.11 base=debian").out
+
+
+def test_rows_with_faults_of_their_own_do_not_stop_another(add: Add, root: Path) -> None:
+    projects.write(root, files={**FILES, "common/layers/torch/files/requirements.txt.j2": "{{ nonsense }}\n"})
+    said = add("plain python=3.12 base=debian")
+    assert said.code == 0
+    assert "not compared, for they cannot be rendered: pytorch:2.3.0-python3.10-cuda, " in said.out
+
+
+def test_a_matrix_that_is_wrong_is_told_first(add: Add, root: Path) -> None:
+    projects.write(root, matrix=MATRIX.replace('"2.3.0"', "2.3"))
+    assert add(ADD).err.startswith("matrix.toml:19: ")
+
+
+# --- locks, and half-done things ---------------------------------------------------------------------------
+
+
+def added(root: Path, resolver: FakeResolver, words: str = ADD, *, dry: bool = False) -> Cost:
+    project = open_project(str(root / "matrix.toml"))
+    return adding.run(project, words.split(), resolver=lambda: resolver, images=(), dry=dry, say=lambda _: None)
+
+
+def test_what_the_row_lacks_is_locked_and_nothing_else(root: Path) -> None:
+    projects.write(root, files=LOCKED)
+    resolver = FakeResolver()
+    made = added(root, resolver)
+    assert [question.asker.layer for question in resolver.asked] == ["python", "torch"]
+    assert made.locks == 2
+    assert len(open_project(str(root / "matrix.toml")).workspace.locks()) == 2
+    assert (root / "images/pytorch/2.5.0-python3.11-debian/torch/requirements.lock").exists()
+    assert "written too: 2 locks and images/pytorch/2.5.0-python3.11-debian/; commit all together" in added_text(made)
+
+
+def test_sizes_are_told(root: Path) -> None:
+    files = {**LOCKED, "common/layers/python/files/requirements.txt": "pip==26.0\n"}
+    projects.write(root, files=files)
+    assert "Python packages: 2.0 MB to download, about 6.2 MB in the image\n" in added_text(added(root, FakeResolver()))
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_without_a_solution_nothing_is_written(root: Path, dry: bool) -> None:
+    projects.write(root, files=LOCKED)
+    before = tree(root)
+    with pytest.raises(FlagError) as caught:
+        added(root, FakeResolver(impossible=["torch==2.5.0"]), dry=dry)
+    assert str(caught.value) == (
+        "common/layers/torch/files/requirements.txt.j2: pytorch:2.5.0-python3.11-debian:"
+        " requirements of layer torch have no solution for Python 3.11\n"
+        "    No solution found\n\n    hint: sorry\n"
+        "nothing was written\nthe nearest row that is there: pytorch:2.4.1-python3.11-debian"
+    )
+    assert tree(root) == before
+
+
+def test_without_an_index_nothing_is_written(root: Path) -> None:
+    projects.write(root, files=LOCKED)
+    before = tree(root)
+    with pytest.raises(NoIndexError):
+        added(root, FakeResolver(is_down=True))
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("step", ["add_locks", "write_leaf", "replace_matrix"])
+def test_a_killed_run_leaves_the_old_matrix_and_the_next_one_finishes(
+    root: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    projects.write(root, files=LOCKED)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Workspace, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            added(root, FakeResolver())
+    assert (root / "matrix.toml").read_text() == MATRIX
+    resolver = FakeResolver()
+    made = added(root, resolver)
+    assert bool(resolver.asked) == (step == "add_locks")
+    assert made.addition.text == (root / "matrix.toml").read_text() != MATRIX
+
+
+def test_a_matrix_that_changed_meanwhile_stays(root: Path) -> None:
+    projects.write(root, files=LOCKED)
+    edited = MATRIX + "# edited\n"
+
+    class Slow(FakeResolver):
+        def measure(self, question, locked):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            (root / "matrix.toml").write_text(edited)
+            return super().measure(question, locked)
+
+    with pytest.raises(FlagError, match=r"matrix\.toml has changed meanwhile and stays as it is: run it again"):
+        added(root, Slow())
+    assert (root / "matrix.toml").read_text() == edited
+
+
+def test_a_row_that_cannot_be_written_without_harm_is_left_to_its_author(root: Path) -> None:
+    """The family stands in one line: there is no place for a table of it."""
+    inline = 'plain = {layers = ["boot"], tag = "{python}", base = "debian", axes = {python = ["3.11"]}}\n'
+    head = MATRIX.partition("[families.pytorch]")[0]
+    projects.write(root, matrix=f"{head}[families]\n{inline}")
+    with pytest.raises(FlagError) as caught:
+        added(root, FakeResolver(), "plain python=3.12 allow=so")
+    assert str(caught.value).startswith(
+        "plain:3.12 can be, but not be put into matrix.toml without changing what else it says\n    write it by hand"
+    )
+
+
+def test_unrendered_templates_are_errors_as_ever(root: Path) -> None:
+    projects.write(root, files={**FILES, "common/layers/boot/Dockerfile.j2": "ENV A={{ tourch }}\n"})
+    with pytest.raises(InputError, match="'tourch' is undefined"):
+        added(root, FakeResolver())
