@@ -48,7 +48,7 @@ def run(
     for line in _remarks(answers, known):
         say(line)
     found = {image: answer.digest for image, answer in answers.items() if answer.digest}
-    standing = {*_images(project.matrix.rows)}
+    standing = {*_images(project.obtainable)}
     locked = {image: digest for image, digest in {**known, **found}.items() if image in standing}
     if locked != known:
         project.workspace.write_lock(lock.dump(replace(project.lock, bases=locked)))

@@ -34,8 +34,8 @@ def run(
     Raises InputError with every row that is impossible, or every question that has no solution: nothing is
     written then.
     """
+    chosen = project.chains(project.possible(project.rows(selection)))
     rows = project.chains(project.possible(project.matrix.rows))
-    chosen = project.chains(project.rows(selection))
     committed = project.workspace.locks()
     ledger = Ledger(rows, committed, chosen=chosen, upgrade=upgrade)
     asked = settle(ledger, rows, resolver=resolver, say=say)

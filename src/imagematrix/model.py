@@ -39,7 +39,20 @@ class Base:
 
     name: str
     image: str = ""
+    """As declared it may be a pattern over a row's values; that of a row is filled in."""
     bootstrap: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """Where images are used: whose registry holds them, and what it asks of them."""
+
+    name: str
+    registry: str = ""
+    """A pattern over a row's values; empty: the matrix's own registry."""
+    max_bytes: int = 0
+    """How big an image may be, uncompressed; 0: nothing is said."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,6 +64,7 @@ class Family:
     layers: tuple[str, ...]
     tag: str
     groups: tuple[str, ...] = ()
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +77,27 @@ class Row:
     axes: Mapping[str, str]
     """Axis -> value, sorted by axis; always with the `base`."""
     values: Mapping[str, str]
-    """What templates may use: the axes and all facts that follow from them."""
+    """What templates may use: the axes, and all facts that follow from them and from the platform."""
     image: str
     """The name it is built under: `[registry/]family:tag`."""
     allow: str = ""
     """Why it is built though upstream broke it."""
+    impossible: str = ""
+    """Why it cannot be had: such a row is listed, nothing else is done with it."""
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Axis -> where its value is written, when it came from a file."""
     origins: tuple[Mapping[str, Place], ...] = field(default=(), compare=False, repr=False)
-    """Fact -> where it is written, by each axis it follows from."""
+    """Fact -> where it is written, by each axis it follows from and by the platform."""
 
     @property
     def name(self) -> str:
         """`family:tag`, what patterns match and reports show."""
         return f"{self.family.name}:{self.tag}"
+
+    @property
+    def platform(self) -> Platform | None:
+        """Where it is used; nothing: anywhere."""
+        return self.family.platform
 
     @property
     def directory(self) -> str:
@@ -94,11 +115,15 @@ class Row:
 class Site:
     """Where to fetch from: never part of a key, never in an image. Empty means: the engine's own default."""
 
+    name: str = ""
+    """That of `[sites.NAME]`; empty: `[site]`, which counts when none is chosen."""
     ca_bundle: str = ""
     """Path of a PEM file of trusted certificates."""
     index_url: str = ""
     """Python package index."""
     extra_index_urls: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    """Hosts, each with its port if it has one, that are asked without TLS or with a certificate nobody vouches for."""
     wheelhouse: str = ""
     """Path of a directory of wheels, mounted at build time."""
     network: str = ""
@@ -109,15 +134,18 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """What matrix.toml declares, proven well-formed: every row is possible to render."""
+    """What matrix.toml declares, proven well-formed."""
 
     rows: tuple[Row, ...]
-    """Sorted by name."""
+    """Sorted by name; with those that cannot be had."""
     bases: Mapping[str, Base]
     families: Mapping[str, Family]
     registry: str = ""
+    """A pattern, for the families without a platform, or whose platform names none."""
     platform: str = "linux/amd64"
+    """Docker's word for system and processor."""
     site: Site = field(default_factory=Site)
+    sites: Mapping[str, Site] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from imagematrix import compat, graph, lock, matrix, plan, sizes
 from imagematrix.compat import Cause, Severity
 from imagematrix.engine import EngineImage, nodes
-from imagematrix.errors import InputError, Problem
+from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
 from imagematrix.graph import Dag
 from imagematrix.keys import Assigner
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size
@@ -38,6 +38,11 @@ class Project:
     lock: Lock
     renderer: Renderer
 
+    @property
+    def obtainable(self) -> tuple[Row, ...]:
+        """The rows of the matrix without those that it says cannot be had."""
+        return tuple(row for row in self.matrix.rows if not row.impossible)
+
     def rows(self, selection: Selection) -> tuple[Row, ...]:
         """Return the rows selected. Raises FlagError for a pattern or group that matches nothing."""
         return matrix.select(self.matrix.rows, only=selection.only, groups=selection.groups)
@@ -47,12 +52,21 @@ class Project:
         return compat.causes(rows, self.workspace.matrix_text())
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        """Return the rows. Raises InputError when one cannot be had, with what would work."""
-        refused = [row for row in rows if _impossible(row)]
+        """Return the rows without those that the matrix says cannot be had.
+
+        Raises InputError when nothing is left, with the reasons, or when any other cannot be had, with what would work.
+        """
+        obtainable = tuple(row for row in rows if not row.impossible)
+        if rows and not obtainable:
+            raise self._refusal(rows, Severity.NOTE)
+        refused = [row for row in obtainable if _impossible(row)]
         if refused:
-            file = self.workspace.matrix_file.name
-            raise InputError(compat.problems(self.causes(refused), file=file, severities=[Severity.IMPOSSIBLE]))
-        return rows
+            raise self._refusal(refused, Severity.IMPOSSIBLE)
+        return obtainable
+
+    def _refusal(self, rows: Iterable[Row], severity: Severity) -> InputError:
+        file = self.workspace.matrix_file.name
+        return InputError(compat.problems(self.causes(rows), file=file, severities=[severity]))
 
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
         """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
@@ -84,8 +98,8 @@ class Project:
         return {leaf.row.directory: rendered[name] for name, leaf in leaves.items()}
 
     def directories(self) -> Collection[str]:
-        """Return the leaf directories of all rows of the matrix."""
-        return {row.directory for row in self.matrix.rows}
+        """Return the leaf directories of all rows of the matrix that can be had."""
+        return {row.directory for row in self.obtainable}
 
     def dag(self, leaves: Mapping[str, Leaf]) -> Dag:
         """Return the DAG of some leaves."""
@@ -100,7 +114,7 @@ class Project:
                 dag,
                 present=nodes(images),
                 history=self.workspace.history,
-                all_rows={row.name for row in self.matrix.rows},
+                all_rows={row.name for row in self.obtainable},
             )
 
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
@@ -111,6 +125,18 @@ class Project:
     def refreshed(self, epoch: str) -> "Project":
         """Return the same project at another refresh epoch."""
         return replace(self, lock=replace(self.lock, epoch=epoch))
+
+    def at_site(self, name: str) -> "Project":
+        """Return the same project where `[sites.NAME]` counts instead of `[site]`; of no name, the project itself.
+
+        Raises FlagError for a site that is not declared.
+        """
+        sites = self.matrix.sites
+        if not name:
+            return self
+        if name not in sites:
+            raise FlagError(f"no site is named {name!r} (--site or IMAGEMATRIX_SITE)\n    {did_you_mean(name, sites)}")
+        return replace(self, matrix=replace(self.matrix, site=sites[name]))
 
 
 def open_project(file: str) -> Project:
@@ -159,7 +185,8 @@ def states(project: Project, rows: Sequence[Row], images: Collection[EngineImage
 
 
 def _impossible(row: Row) -> str:
-    return "; ".join(str(finding) for finding in compat.findings(row) if finding.severity is Severity.IMPOSSIBLE)
+    found = (str(finding) for finding in compat.findings(row) if finding.severity is Severity.IMPOSSIBLE)
+    return row.impossible or "; ".join(found)
 
 
 @contextmanager

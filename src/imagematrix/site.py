@@ -19,7 +19,7 @@ _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca
 """The bundles of Debian's and of Fedora's family."""
 _PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Docker's predefined build arguments: in no cache key and in no image."""
-_PIP_NAMES: Final = ("index-url", "extra-index-url", "find-links")
+_PIP_NAMES: Final = ("index-url", "extra-index-url", "trusted-host", "find-links")
 _INDEX_SECONDS: Final = 600
 """For how long an answer of an index counts as new: what PyPI itself says."""
 _CA_MOUNT: Final = "/run/secrets/ca"
@@ -38,13 +38,15 @@ def discover(declared: Site, *, root: Path) -> Site:
         ca_bundle=_absolute(declared.ca_bundle, root) or _host_ca(),
         index_url=declared.index_url or pip.get("index-url", ""),
         extra_index_urls=declared.extra_index_urls or tuple(_reachable(pip.get("extra-index-url", "").split())),
+        trusted_hosts=declared.trusted_hosts or tuple(pip.get("trusted-host", "").split()),
         wheelhouse=_absolute(wheelhouse, root),
         proxies={name: os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)},
     )
+    table = f"[sites.{site.name}]" if site.name else "[site]"
     if site.ca_bundle and not Path(site.ca_bundle).is_file():
-        raise FlagError(f"[site] ca_bundle: {site.ca_bundle} is not a file")
+        raise FlagError(f"{table} ca_bundle: {site.ca_bundle} is not a file")
     if site.wheelhouse and not Path(site.wheelhouse).is_dir():
-        raise FlagError(f"[site] wheelhouse: {site.wheelhouse} is not a directory")
+        raise FlagError(f"{table} wheelhouse: {site.wheelhouse} is not a directory")
     return site
 
 
@@ -71,7 +73,7 @@ def resolving_toml(site: Site) -> str:
     default = site.index_url or _pips_default()
     cache = f'cache-control = {{ api = "max-age={_INDEX_SECONDS}", files = "max-age=31536000, immutable" }}\n'
     tables = [f"[[index]]\nurl = {json.dumps(url)}\n{cache}" for url in (*site.extra_index_urls, default) if url]
-    return "".join(tables) + ("default = true\n" if default else "")
+    return _trusting(site) + "".join(tables) + ("default = true\n" if default else "")
 
 
 def _pips_default() -> str:
@@ -81,6 +83,11 @@ def _pips_default() -> str:
     except ImportError:
         return ""
     return str(PyPI.simple_url)
+
+
+def _trusting(site: Site) -> str:
+    """Return uv's word for hosts that may go without TLS, or with a certificate nobody vouches for."""
+    return f"allow-insecure-host = {json.dumps(site.trusted_hosts)}\n" if site.trusted_hosts else ""
 
 
 def _apt_conf(site: Site) -> str:
@@ -94,6 +101,7 @@ def _pip_conf(site: Site) -> str:
         "cert": _CA_MOUNT if site.ca_bundle else "",
         "index-url": site.index_url,
         "extra-index-url": " ".join(site.extra_index_urls),
+        "trusted-host": " ".join(site.trusted_hosts),
         "find-links": _WHEELHOUSE_MOUNT if site.wheelhouse else "",
     }
     lines = [f"{name} = {value}" for name, value in settings.items() if value]
@@ -107,7 +115,7 @@ def _uv_toml(site: Site) -> str:
         f"extra-index-url = {list(site.extra_index_urls)}" if site.extra_index_urls else "",
         f'find-links = ["{_WHEELHOUSE_MOUNT}"]' if site.wheelhouse else "",
     ]
-    return "".join(f"{line}\n" for line in lines if line)
+    return "".join(f"{line}\n" for line in lines if line) + _trusting(site)
 
 
 def _host_ca() -> str:

@@ -17,7 +17,7 @@ from imagematrix.errors import ExitCode, FlagError, InterruptedRunError, NoEngin
 
 if TYPE_CHECKING:
     from imagematrix.engine import Engine, EngineImage
-    from imagematrix.model import Plan
+    from imagematrix.model import Plan, Row
     from imagematrix.project import Project, Selection
 
 _P = ParamSpec("_P")
@@ -30,6 +30,9 @@ _ROWS_HELP: Final = {
     **_FILE_HELP,
 }
 _SELECT_HELP: Final = {"matrix": "All rows of the matrix.", **_ROWS_HELP}
+_SITE_HELP: Final = {
+    "site": "Fetch as [sites.NAME] of the matrix says (default: $IMAGEMATRIX_SITE, else as [site] says)."
+}
 _JSON_HELP: Final = {"json": "Print JSON for programs instead of text for people."}
 
 
@@ -77,14 +80,14 @@ def check(_: Context, json: bool = False, file: str = "") -> None:
     project = _open(file)
     made = proof.make(project)
     print(proof.proof_json(made) if json else proof.proof_text(made))
-    project.files(project.leaves(project.matrix.rows))
+    project.files(project.leaves(project.obtainable))
     if not made.good:
         raise Exit("", code=int(ExitCode.BAD_INPUT))
 
 
 @task(
     iterable=["only", "group"],
-    help={**_ROWS_HELP, "upgrade": "Resolve anew what is locked already; the diff shows what moved."},
+    help={**_ROWS_HELP, **_SITE_HELP, "upgrade": "Resolve anew what is locked already; the diff shows what moved."},
     auto_shortflags=False,
 )
 @_told
@@ -93,16 +96,19 @@ def lock(
     upgrade: bool = False,
     only: Sequence[str] | None = None,
     group: Sequence[str] | None = None,
+    site: str = "",
     file: str = "",
 ) -> None:
     """Lock rows: their Python requirements to exact versions with hashes, their bases to digests."""
-    from imagematrix import bases, locking, site
+    from imagematrix import bases, locking
+    from imagematrix import site as sites
     from imagematrix.registry import Registry
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
-    project, selection, shell = _open(file), _selection(only, group), Shell()
-    where = site.discover(project.matrix.site, root=project.workspace.root)
+    project, selection, shell = _at_site(_open(file), site), _selection(only, group), Shell()
+    _chosen(project, selection)
+    where = sites.discover(project.matrix.site, root=project.workspace.root)
     done = locking.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=_say)
     bases.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=_say)
     print(done)
@@ -115,7 +121,7 @@ def lock(
 def render(_: Context, check: bool = False, file: str = "") -> None:
     """Write the leaves under images/, and remove generated ones that no row makes any more."""
     project = _open(file)
-    files = project.files(project.leaves(project.possible(project.matrix.rows)))
+    files = project.files(project.leaves(_chosen(project, _selection(None, None))))
     if check:
         stale = list(project.workspace.stale(files, keep=project.directories()))
         if stale:
@@ -158,6 +164,7 @@ def plan(
     iterable=["only", "group"],
     help={
         **_SELECT_HELP,
+        **_SITE_HELP,
         "jobs": "How many nodes are built at once (default: one more than there are processors).",
         "retries": "How often a failure that may pass by itself is tried again (default: 2).",
         "fail-fast": "Start nothing new after the first failure.",
@@ -177,6 +184,7 @@ def build(
     fail_fast: bool = False,
     fresh: bool = False,
     report: str = "",
+    site: str = "",
     file: str = "",
 ) -> None:
     """Build images: what is missing, in parallel, going on after failures; what exists is reused."""
@@ -191,8 +199,8 @@ def build(
         fail_fast=fail_fast,
         fresh=fresh,
     )
-    project = _open(file)
-    project.possible(project.rows(_selection(only, group)))  # wrong input is told before an engine is asked for
+    project = _at_site(_open(file), site)
+    _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
     result = builds.run(
         project,
         _selection(only, group),
@@ -294,8 +302,23 @@ def _selection(only: Sequence[str] | None, group: Sequence[str] | None) -> "Sele
     return Selection(only=tuple(only or ()), groups=tuple(group or ()))
 
 
+def _at_site(project: "Project", name: str) -> "Project":
+    return project.at_site(name or os.environ.get("IMAGEMATRIX_SITE", ""))
+
+
+def _chosen(project: "Project", selection: "Selection") -> "Sequence[Row]":
+    """Return the selected rows that can be had, and say how many cannot."""
+    from imagematrix.report.words import count
+
+    rows = project.rows(selection)
+    possible = project.possible(rows)
+    if len(possible) < len(rows):
+        print(f"{count(len(rows) - len(possible), 'row')} cannot be had, see `invoke list`", file=sys.stderr)
+    return possible
+
+
 def _plan(project: "Project", selection: "Selection") -> "Plan":
-    return project.plan(project.dag(project.leaves(project.possible(project.rows(selection)))), _images_or_none())
+    return project.plan(project.dag(project.leaves(_chosen(project, selection))), _images_or_none())
 
 
 def _engine() -> "Engine":

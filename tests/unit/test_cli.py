@@ -21,7 +21,7 @@ class Said(NamedTuple):
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a small monorepo as the current directory, on a machine without an engine."""
-    projects.write(tmp_path)
+    projects.write(tmp_path, matrix=MATRIX + "[sites.tencent]\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     return tmp_path
@@ -50,6 +50,11 @@ def tree(root: Path) -> Mapping[str, bytes]:
         (["build", "--matrix", "--jobs", "many"], "--jobs many: must be a whole number, 1 or more"),
         (["build", "--matrix", "--retries", "-1"], "--retries -1: must be a whole number, 0 or more"),
         (["build", "--group", "gpus"], "--group gpus: no row is in this group\n    did you mean 'gpu'?"),
+        (
+            ["lock", "--site", "tencnet"],
+            "no site is named 'tencnet' (--site or IMAGEMATRIX_SITE)\n    did you mean 'tencent'?",
+        ),
+        (["build", "--matrix", "--site", "tencnet"], "no site is named 'tencnet'"),
         (["plan", "--why", "tourch"], "--why tourch: no layer or key of this plan\n    did you mean 'torch'?"),
         (["graph", "--out", "x.png"], "--out x.png: the ending must be one of .svg, .html, .dot"),
         (["check", "--file", "none.toml"], "none.toml: no such file"),
@@ -63,6 +68,15 @@ def test_a_wrong_word_is_exit_code_2_and_a_hint(
     assert said.code == 2
     assert message in said.err
     assert tree(root) == before
+
+
+@pytest.mark.usefixtures("root")
+def test_the_environment_may_choose_the_site(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEMATRIX_SITE", "home")
+    assert "no site is named 'home'" in run(capsys, "lock").err
+    assert run(capsys, "lock", "--site", "tencent").code == 0
 
 
 @pytest.mark.parametrize("command", ["list", "check", "render", "plan", "build", "graph"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imagematrix import matrix
 from imagematrix.errors import InputError
-from imagematrix.model import Matrix
+from imagematrix.model import Matrix, Platform, Site
 
 LAYERS = {"system": True, "python": True, "torch": True, "boot": True, "draft": False}
 
@@ -193,6 +193,89 @@ class TestRows:
             )
         ]
 
+    def test_a_base_by_pattern(self) -> None:
+        """Filled with what follows from a row's values, its own facts too; rows with one image share the base."""
+        text = changed(("12.1.0-cudnn8", "{cuda}.0-{torch}"))
+        parsed = parse(text)
+        rows = [row for row in parsed.rows if row.axes["base"] == "cuda121"]
+        assert [row.base.image for row in rows] == [
+            "nvidia/cuda:12.1.0-2.3.0-devel-ubuntu22.04",
+            "nvidia/cuda:12.1.0-2.4.1-devel-ubuntu22.04",
+            "nvidia/cuda:12.1.0-2.5.1-devel-ubuntu22.04",
+        ]
+        assert {row.base.name for row in rows} == {"cuda121"}
+        assert parsed.bases["cuda121"].image == "nvidia/cuda:{cuda}.0-{torch}-devel-ubuntu22.04"
+
+        same = parse(changed(("12.1.0-cudnn8", "{cuda}.0"))).rows
+        assert len({id(row.base) for row in same if row.axes["base"] == "cuda121"}) == 1
+
+    def test_a_registry_by_pattern(self) -> None:
+        """The matrix's own, or a platform's."""
+        text = changed(("registry.example.com:5000/mlops", "r{python}.example.com/{base}"))
+        assert parse(text).rows[-1].image == "r3.13.example.com/debian13/pytorch:2.5.1-python3.13-debian13"
+
+    def test_a_platform(self) -> None:
+        """Its registry counts, its facts are values of the family's rows and may fill in patterns."""
+        said = 'registry = "swr.{region}.example.com/team"\nmax_size = "9.5 GB"\nregion = "ap-1"\n'
+        facts = '[facts.region."ap-1"]\ncity = "Hong Kong"\n'
+        text = changed(('groups = ["amd", "gpu"]', 'platform = "art"'), ("nvidia/cuda:", "swr.{region}.example.com/c:"))
+        row = parse(text + f"[platforms.art]\n{said}{facts}").rows[0]
+
+        assert row.platform == Platform(
+            name="art",
+            registry="swr.{region}.example.com/team",
+            max_bytes=9_500_000_000,
+            facts={"region": "ap-1"},
+        )
+        assert row.values["region"] == "ap-1"
+        assert row.values["city"] == "Hong Kong"
+        assert row.axes.keys() == {"base", "torch"}
+        assert row.image == "swr.ap-1.example.com/team/pytorch:2.3.0-python3.10-cuda121"
+        assert row.base.image == "swr.ap-1.example.com/c:12.1.0-cudnn8-devel-ubuntu22.04"
+        assert row.place("region") == ("platforms", "art", "region")
+        assert parse(GOOD).rows[0].platform is None
+
+    def test_a_platform_without_a_registry(self) -> None:
+        """Images are named with the matrix's own."""
+        text = changed(('groups = ["amd", "gpu"]', 'platform = "art"')) + "[platforms.art]\n"
+        assert parse(text).rows[0].image == parse(GOOD).rows[0].image
+
+    @pytest.mark.parametrize(
+        ("text", "size"),
+        [("9.5 GB", 9_500_000_000), ("9 GiB", 9 * 2**30), ("500mb", 500_000_000), ("1 tb", 10**12), ("12 B", 12)],
+    )
+    def test_sizes(self, text: str, size: int) -> None:
+        """A number and a unit, decimal or binary."""
+        found = parse(changed(('groups = ["amd", "gpu"]', 'platform = "a"')) + f'[platforms.a]\nmax_size = "{text}"\n')
+        platform = found.rows[0].platform
+        assert platform
+        assert platform.max_bytes == size
+
+    def test_an_exclude_by_a_fact_of_the_platform(self) -> None:
+        """Is as good as one by a base's."""
+        text = changed(('groups = ["amd", "gpu"]', 'platform = "a"'), (EXCLUDE, 'torch = "2.4.1"\nkind = "x"\n' + WHY))
+        text += '[platforms.a]\nkind = "x"\n'
+        assert {row.axes["torch"] for row in parse(text).rows} == {"2.3.0", "2.5.1"}
+
+    def test_sites(self) -> None:
+        """Each with its name, as [site] says it."""
+        sites = '[sites.tencent]\nindex_url = "http://m.example.com/simple"\ntrusted_hosts = ["m.example.com"]\n'
+        parsed = parse(GOOD + sites + "[sites.home]\n")
+        assert parsed.sites == {
+            "home": Site(name="home"),
+            "tencent": Site(name="tencent", index_url="http://m.example.com/simple", trusted_hosts=("m.example.com",)),
+        }
+        assert parsed.site == Site()
+
+    def test_impossible(self) -> None:
+        """A row says why it cannot be had, and where; no rule allows it anything."""
+        rule = '[[families.pytorch.allow]]\ntorch = "<2.5"\nreason = "patched"\n'
+        row, other, *_ = parse(changed(('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = "deleted"')) + rule).rows
+        assert (row.impossible, row.allow) == ("deleted", "")
+        assert (other.impossible, other.allow) == ("", "patched")
+        assert row.place("impossible") == ("families", "pytorch", "row", 0, "impossible")
+        assert row.axes.keys() == {"base", "torch"}
+
     @pytest.mark.parametrize("registry", ["localhost", "mirror:5000", "[::1]:5000/a", "mlops", "a.io/b-c/d__e"])
     def test_registries(self, registry: str) -> None:
         """A host, a host with a port, a user of Docker Hub, each with components."""
@@ -233,6 +316,8 @@ TAG_RULE = "a tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . -"
 AGREE = "make them agree, or exclude the rows that have both"
 
 AXES = '[families.pytorch.axes]\nbase = ["cuda121", "debian13"]\ntorch = ["2.4.1", "2.5.1"]\n'
+GROUPS = 'groups = ["amd", "gpu"]\n\n[families.pytorch.axes]'
+WHY = 'reason = "x"\n'
 EXCLUDE = 'python = "3.13"\ntorch = "<2.5"\nreason = "no cp313 wheel before 2.5.0"\n'
 ROW = '[[families.pytorch.row]]\nbase = "cuda121"\ntorch = "2.3.0"\n'
 
@@ -313,6 +398,26 @@ UNKNOWN = {
     "name in the tag": (
         ("{torch}-", "{torhc}-"),
         "15: families.pytorch.tag: unknown name {torhc} | did you mean 'torch'?",
+    ),
+    "platform of a family": (
+        (GROUPS, 'platform = "tencnet"\n[platforms.tencent]\n[families.pytorch.axes]'),
+        "16: families.pytorch.platform: unknown platform 'tencnet' | did you mean 'tencent'?",
+    ),
+    "platform where there is none": (
+        (GROUPS, 'platform = "ti"\n\n[families.pytorch.axes]'),
+        "16: families.pytorch.platform: unknown platform 'ti' | none is declared",
+    ),
+    "key of a site": (
+        (GROUPS, '[sites.x]\nindex_uri = "x"\n[families.pytorch.axes]'),
+        "17: sites.x.index_uri: unknown key | did you mean 'index_url'?",
+    ),
+    "name in an image": (
+        ("12.1.0", "{cudda}"),
+        "5: bases.cuda121.image: unknown name {cudda} | did you mean 'cuda'?",
+    ),
+    "name in the registry": (
+        ("com:5000", "{pyton}"),
+        "2: registry: unknown name {pyton} | did you mean 'python'?",
     ),
     "axis of facts": (
         ("[facts.torch.", "[facts.trch."),
@@ -495,6 +600,110 @@ RULES = {
     "axis named reason": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nreason = ["x"]\n\n[[f'),
         "21: families.pytorch.axes.reason: an axis cannot be named 'reason' | excludes give their reason by this key",
+    ),
+    "axis named impossible": (
+        ('"2.5.1"]\n\n[[f', '"2.5.1"]\nimpossible = ["x"]\n\n[[f'),
+        (
+            "21: families.pytorch.axes.impossible: an axis cannot be named 'impossible'"
+            " | rows say by this key why they cannot be had"
+        ),
+    ),
+    "impossible without a reason": (
+        ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = ""'),
+        ('30: families.pytorch.row.impossible: the reason is empty | say why the row cannot be had: impossible = "…"'),
+    ),
+    "impossible that is no text": (
+        ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = true'),
+        "30: families.pytorch.row.impossible: true is not a string | expected a string",
+    ),
+    "impossible and allowed": (
+        ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = "x"\nallow = "y"'),
+        ("31: families.pytorch.row.allow: a row that cannot be had is not built | keep one of allow and impossible"),
+    ),
+    "allow of what is impossible": (
+        (ROW, ROW + 'impossible = "x"\n[[families.pytorch.allow]]\ntorch = "2.3.0"\n' + WHY),
+        (
+            "31: families.pytorch.allow: this allow matches nothing"
+            " | no row meets all of its conditions: correct it or remove it"
+        ),
+    ),
+    "impossible row twice": (
+        (ROW, ROW + ROW + 'impossible = "x"\n'),
+        "30: families.pytorch.row: this row is given twice (line 27) | remove one of them",
+    ),
+    "tag of what is impossible": (
+        ('tag = "{torch}-', 'tag = "'),
+        (
+            "15: families.pytorch.tag: two rows have the tag 'python3.10-cuda121':"
+            " base=cuda121, torch=2.4.1 and base=cuda121, torch=2.5.1, and 1 more like it | put {torch} into the tag"
+        ),
+    ),
+    "braces of an image": (
+        ("12.1.0", "{cuda"),
+        (
+            "5: bases.cuda121.image: the braces of 'nvidia/cuda:{cuda-cudnn8-devel-ubuntu22.04' are wrong"
+            " | a pattern is text with {name} of an axis or fact, nothing else in braces"
+        ),
+    ),
+    "braces of the registry": (
+        ("com:5000", "{}"),
+        (
+            "2: registry: the braces of 'registry.example.{}/mlops' are wrong"
+            " | a pattern is text with {name} of an axis or fact, nothing else in braces"
+        ),
+    ),
+    "braces of a platform that nobody uses": (
+        (ROW, ROW + '[platforms.a]\nregistry = "{a-b}"\n'),
+        (
+            "31: platforms.a.registry: the braces of '{a-b}' are wrong"
+            " | a pattern is text with {name} of an axis or fact, nothing else in braces"
+        ),
+    ),
+    "image that some rows lack a name for": (
+        ("12.1.0", "{torchvision}"),
+        (
+            "5: bases.cuda121.image: a row has no torchvision: base=cuda121, torch=2.4.1, and 1 more like it"
+            " | give every row a torchvision, as an axis or by facts"
+        ),
+    ),
+    "image that no registry accepts": (
+        ("nvidia/cuda", "nvidia/{torch}."),
+        (
+            "5: bases.cuda121.image: no registry accepts the name 'nvidia/2.4.1.:12.1.0-cudnn8-devel-ubuntu22.04':"
+            ' base=cuda121, torch=2.4.1, and 2 more like it | expected "[host/]name[:tag][@sha256:digest]"'
+        ),
+    ),
+    "registry that nothing accepts": (
+        ("example.com:5000/mlops", "example.com/{base}-/x"),
+        (
+            "2: registry: no registry accepts the name 'registry.example.com/cuda121-/x':"
+            " base=cuda121, torch=2.4.1, and 3 more like it"
+            f' | expected "host[:port]/path", the path {PATH_RULE}'
+        ),
+    ),
+    "platform against base": (
+        (GROUPS, 'platform = "a"\n[platforms.a]\ncuda = "12.4"\n[families.pytorch.axes]'),
+        f"18: platforms.a.cuda: '12.4' contradicts cuda = '12.1' (line 6) | {AGREE}",
+    ),
+    "size": (
+        (ROW, ROW + '[platforms.a]\nmax_size = "big"\n'),
+        ('31: platforms.a.max_size: \'big\' is no size | expected a number and a unit, like "9.5 GB" or "9 GiB"'),
+    ),
+    "size that is a number": (
+        (ROW, ROW + "[platforms.a]\nmax_size = 9.5\n"),
+        f"31: platforms.a.max_size: the number 9.5 is not a string | {QUOTE}",
+    ),
+    "name of a platform": (
+        (ROW, ROW + "[platforms.Art]\n"),
+        f"30: platforms.Art: 'Art' is no name for a platform | expected {PATH_RULE}",
+    ),
+    "name of a site": (
+        (ROW, ROW + "[sites.Home]\n"),
+        f"30: sites.Home: 'Home' is no name for a site | expected {PATH_RULE}",
+    ),
+    "network of a site": (
+        (ROW, ROW + '[sites.a]\nnetwork = "bridge"\n'),
+        '31: sites.a.network: \'bridge\' is no network of build steps | expected "host" or "none"',
     ),
     "axis named allow": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nallow = ["x"]\n\n[[f'),

@@ -10,7 +10,7 @@ from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
 from imagematrix import project
 from imagematrix.engine import EngineImage
 from imagematrix.errors import FlagError, InputError
-from imagematrix.model import Key
+from imagematrix.model import Key, Site
 from imagematrix.project import Selection, open_project
 
 
@@ -89,6 +89,29 @@ def test_files_of_all_leaves(tmp_path: Path) -> None:
     assert all(line.endswith("no row of the matrix makes this leaf") for line in gone)
     fewer.workspace.write_leaves(leaves, keep=fewer.directories())
     assert not (tmp_path / "images/pytorch/2.3.0-python3.10-cuda").exists()
+
+
+def test_at_a_site(tmp_path: Path) -> None:
+    """What [sites.NAME] says counts, and nothing of [site]; no key changes, nothing is fetched from where it was."""
+    sites = '[site]\nwheelhouse = "wheels"\n[sites.tencent]\nnetwork = "host"\n'
+    opened = projects.project(tmp_path, matrix=MATRIX + sites)
+    there = opened.at_site("tencent")
+
+    assert there.matrix.site == Site(name="tencent", network="host")
+    assert opened.at_site("").matrix.site == Site(wheelhouse="wheels")
+    assert projects.keys(there) == projects.keys(opened)
+
+
+def test_impossible_rows_have_no_folder(tmp_path: Path) -> None:
+    """One that was made before goes."""
+    opened = projects.project(tmp_path)
+    opened.workspace.write_leaves(opened.files(opened.leaves(opened.obtainable)), keep=opened.directories())
+
+    row = '[[families.plain.row]]\nbase = "debian"\npython = "3.11"\nimpossible = "gone"\n'
+    fewer = projects.project(tmp_path, matrix=MATRIX.replace('python = ["3.11"]\n', 'python = ["3.12"]\n') + row)
+    assert len(fewer.matrix.rows) == len(fewer.obtainable) + 1
+    gone = fewer.workspace.write_leaves(fewer.files(fewer.leaves(fewer.obtainable)), keep=fewer.directories())
+    assert gone == ("images/plain/3.12-debian", f"images/{PLAIN.replace(':', '/')}")
 
 
 def test_a_row_is_rendered_alone_as_among_others(tmp_path: Path) -> None:

@@ -186,6 +186,70 @@ def test_list(tmp_path: Path) -> None:
     assert document["2.4.1-python3.8"] == ("missing", "")
 
 
+GONE = (
+    MATRIX.replace('"3.13", ', "")
+    + """\
+impossible = "the platform deleted its base"
+
+[[families.tf.row]]
+python = "3.12"
+tensorflow = "2.18.1"
+allow = "tried"
+"""
+)
+
+
+@pytest.mark.parametrize("words", [("plan",), ("render",), ("lock",), ("graph",), ("build", "--matrix")])
+def test_rows_that_say_that_they_cannot_be_had_are_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """By all that makes something of rows, and how many is said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    projects.write(tmp_path, matrix=GONE)
+
+    assert run(tmp_path, *words) == (3 if words[0] == "build" else 0)
+    told = capfd.readouterr()
+    assert told.err.startswith("1 row cannot be had, see `invoke list`\n")
+    assert "2.4.1-python3.8" not in told.out
+    assert not (tmp_path / "images/tf/2.4.1-python3.8").exists()
+
+
+@pytest.mark.parametrize("words", [("plan",), ("lock",), ("graph",), ("build",)])
+def test_nothing_but_rows_that_cannot_be_had(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """The reasons, as for any other row that cannot be had; nothing is written."""
+    projects.write(tmp_path, matrix=GONE)
+
+    assert run(tmp_path, *words, "--only", "tf:2.4*") == 2
+    told = capfd.readouterr()
+    refusal = "matrix.toml:30: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
+    assert (told.out, told.err) == ("", refusal)
+
+
+def test_check_notes_what_cannot_be_had(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With its reason alone: what else is known of it is of no use."""
+    projects.write(tmp_path, matrix=GONE)
+
+    assert run(tmp_path, "check") == 0
+    out = capfd.readouterr().out
+    note = "matrix.toml:30: note: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
+    assert note in out
+    assert "tensorflow 2.4.1" not in out
+    assert out.endswith("\nmatrix.toml: 3 rows of 2 families are fine, 1 cannot be had\n")
+
+
+def test_list_names_what_cannot_be_had(tmp_path: Path) -> None:
+    """Its state is that of a row that the catalogue refuses, the reason its own."""
+    opened = projects.project(tmp_path, matrix=GONE)
+    states = project.states(opened, opened.matrix.rows, ())
+
+    assert "tf:2.4.1-python3.8        impossible  the platform deleted its base\n" in rows_text(states)
+    document = {row["tag"]: (row["state"], row["reason"], row["key"]) for row in json.loads(rows_json(states))}
+    assert document["2.4.1-python3.8"] == ("impossible", "the platform deleted its base", "")
+
+
 def test_the_repository_is_fine(capfd: pytest.CaptureFixture[str]) -> None:
     """Its own matrix: notes at most."""
     assert run(Path(__file__).parents[2], "check") == 0

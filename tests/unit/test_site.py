@@ -19,6 +19,7 @@ FULL = Site(
     ca_bundle="/etc/ca.pem",
     index_url=URL,
     extra_index_urls=("https://a.example.com/it's", 'https://b.example.com/"b"'),
+    trusted_hosts=("a.example.com", "b.example.com:8080"),
     wheelhouse="/srv/wheels",
 )
 
@@ -53,11 +54,13 @@ def test_what_pip_is_told_in_its_file(home: Path, tmp_path: Path, folder: str) -
     pip_conf(
         home / folder,
         f"[global]\nindex_url = {URL}\nextra-index-url =\n    https://a.example.com/50%\n    file:///srv/index\n"
+        "trusted-host = m.example.com a.example.com:8080\n"
         f"find-links = https://example.com/links {tmp_path}/none {wheels}\n",
     )
 
     found = discover(tmp_path)
     assert (found.index_url, found.extra_index_urls) == (URL, ("https://a.example.com/50%",))
+    assert found.trusted_hosts == ("m.example.com", "a.example.com:8080")
     assert found.wheelhouse == str(wheels)
 
 
@@ -120,6 +123,8 @@ def test_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (Site(ca_bundle="home"), "[site] ca_bundle: {root}/home is not a file"),
         (Site(wheelhouse="gone"), "[site] wheelhouse: {root}/gone is not a directory"),
         (Site(wheelhouse="a.whl"), "[site] wheelhouse: {root}/a.whl is not a directory"),
+        (Site(name="home", wheelhouse="gone"), "[sites.home] wheelhouse: {root}/gone is not a directory"),
+        (Site(name="home", ca_bundle="gone"), "[sites.home] ca_bundle: {root}/gone is not a file"),
     ],
 )
 def test_what_is_declared_must_be_there(tmp_path: Path, declared: Site, message: str) -> None:
@@ -143,6 +148,7 @@ def test_pip_reads_what_it_is_told() -> None:
         "cert": "/run/secrets/ca",
         "index-url": URL,
         "extra-index-url": " ".join(FULL.extra_index_urls),
+        "trusted-host": "a.example.com b.example.com:8080",
         "find-links": "/wheelhouse",
     }
 
@@ -154,6 +160,7 @@ def test_uv_reads_what_it_is_told() -> None:
         "index-url": URL,
         "extra-index-url": list(FULL.extra_index_urls),
         "find-links": ["/wheelhouse"],
+        "allow-insecure-host": ["a.example.com", "b.example.com:8080"],
     }
 
 
@@ -173,10 +180,11 @@ def test_a_uv_that_resolves_here() -> None:
     read = tomllib.loads(site.resolving_toml(FULL))
     cache = {"api": "max-age=600", "files": "max-age=31536000, immutable"}
     assert read == {
+        "allow-insecure-host": ["a.example.com", "b.example.com:8080"],
         "index": [
             *({"url": url, "cache-control": cache} for url in FULL.extra_index_urls),
             {"url": URL, "cache-control": cache, "default": True},
-        ]
+        ],
     }
     assert site.resolving_environment(FULL) == {
         "UV_PYTHON_DOWNLOADS": "never",

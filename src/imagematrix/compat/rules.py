@@ -54,7 +54,12 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def findings(row: Row) -> tuple[Finding, ...]:
-    """Return what is known of a row; what it allows to be broken is a note that shows its reason."""
+    """Return what is known of a row; what it allows to be broken is a note that shows its reason.
+
+    Of a row that says itself that it cannot be had, nothing but its reason.
+    """
+    if row.impossible:
+        return (note("impossible", "this row cannot be had", row.impossible),)
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
         values["base_image"] = row.base.image

@@ -1,14 +1,14 @@
 """What a TOML document declares, section by section; every wrong value is noted where it stands."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
-from imagematrix.matrix import family
+from imagematrix.matrix import family, pattern
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
-from imagematrix.model import Base, Site
+from imagematrix.model import Base, Platform, Site
 from imagematrix.text import names
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
@@ -17,6 +17,10 @@ SCHEMA: Final = 1
 _PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 _SUITE: Final = re.compile(r"[a-z]+")
 _NETWORKS: Final = ("", "host", "none")
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) *(?:([KMGT])(i?))?B", re.IGNORECASE)
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,9 @@ class Declaration:
     registry: str
     platform: str
     site: Site
+    sites: Mapping[str, Site]
     bases: Mapping[str, Base]
+    platforms: Mapping[str, Platform]
     facts: Mapping[Pair, tuple[Fact, ...]]
     families: tuple[Declared, ...]
     whole: bool
@@ -47,64 +53,79 @@ def has_schema(document: Table, *, schema: int = SCHEMA) -> bool:
 
 def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> Declaration:
     """Read every section of matrix.toml."""
-    document.allow("schema", "registry", "platform", "site", "bases", "families", "facts")
-    bases = _bases(document.table("bases"))
+    document.allow("schema", "registry", "platform", "site", "sites", "bases", "platforms", "families", "facts")
+    bases = _named(document.table("bases"), "a base", _base)
+    platforms = _named(document.table("platforms"), "a platform", _platform)
     declared = document.table("families")
     if not tuple(declared):
         mistakes.add(declared.at, "no family is declared", "an image line begins with [families.NAME]")
     if not bases and "bases" not in document:
         mistakes.add(("bases",), "no base is declared", "what images start from begins with [bases.NAME]")
     found = [
-        family.read(declared.table(name), layers=layers, bases=bases, mistakes=mistakes) for name in sorted(declared)
+        family.read(declared.table(name), layers=layers, bases=bases, platforms=platforms, mistakes=mistakes)
+        for name in sorted(declared)
     ]
     return Declaration(
         registry=_registry(document),
-        platform=_platform(document),
-        site=_site(document.table("site")),
+        platform=_docker_platform(document),
+        site=_site(document.table("site"), ""),
+        sites=_named(document.table("sites"), "a site", _site),
         bases=bases,
+        platforms=platforms,
         facts=_facts(document.table("facts")),
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
     )
 
 
-def _registry(document: Table) -> str:
-    registry = document.text("registry")
-    if registry and not names.is_repository(registry):
+def _named(tables: Table, what: str, read: Callable[[Table, str], _T]) -> dict[str, _T]:
+    """Read the tables that stand there under names of their own."""
+    found = {}
+    for name in sorted(tables):
+        if not names.is_component(name):
+            tables.wrong(name, f"{name!r} is no name for {what}", f"expected {names.COMPONENT_RULE}")
+        found[name] = read(tables.table(name), name)
+    return found
+
+
+def _registry(table: Table) -> str:
+    registry = table.text("registry")
+    if pattern.has_names(registry):
+        _check_form(table, "registry", registry)
+    elif registry and not names.is_repository(registry):
         scheme = "leave out the scheme: " if "://" in registry else ""
-        hint = f'{scheme}expected "host[:port]/path", the path {names.COMPONENT_RULE}'
-        document.wrong("registry", f"no registry accepts the name {registry!r}", hint)
+        table.wrong("registry", f"no registry accepts the name {registry!r}", scheme + names.REPOSITORY_RULE)
     return registry
 
 
-def _platform(document: Table) -> str:
+def _check_form(table: Table, key: str, text: str) -> None:
+    """Note wrong braces, of a pattern that no row may ever fill; what comes out of it is for the rows to tell."""
+    wrong = pattern.fault(text)
+    if wrong:
+        table.wrong(key, *wrong)
+
+
+def _docker_platform(document: Table) -> str:
     platform = document.text("platform", "linux/amd64")
     if not _PLATFORM.fullmatch(platform):
         document.wrong("platform", f"{platform!r} is no platform", 'expected "os/architecture", like "linux/amd64"')
     return platform
 
 
-def _site(site: Table) -> Site:
-    site.allow("ca_bundle", "index_url", "extra_index_urls", "wheelhouse", "network")
+def _site(site: Table, name: str) -> Site:
+    site.allow("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "network")
     network = site.text("network")
     if network not in _NETWORKS:
         site.wrong("network", f"{network!r} is no network of build steps", 'expected "host" or "none"')
     return Site(
+        name=name,
         ca_bundle=site.text("ca_bundle"),
         index_url=site.text("index_url"),
         extra_index_urls=tuple(site.texts("extra_index_urls")),
+        trusted_hosts=tuple(site.texts("trusted_hosts")),
         wheelhouse=site.text("wheelhouse"),
         network=network,
     )
-
-
-def _bases(bases: Table) -> dict[str, Base]:
-    found = {}
-    for name in sorted(bases):
-        if not names.is_component(name):
-            bases.wrong(name, f"{name!r} is no name for a base", f"expected {names.COMPONENT_RULE}")
-        found[name] = _base(bases.table(name), name)
-    return found
 
 
 def _base(base: Table, name: str) -> Base:
@@ -112,14 +133,42 @@ def _base(base: Table, name: str) -> Base:
     if bool(image) == bool(bootstrap):
         what = "both image and bootstrap are given" if image else "neither image nor bootstrap is given"
         base.wrong((), what, "give one: image = what to pull, bootstrap = the suite to make it from")
-    if image and not names.is_image(image):
-        hint = 'expected "[host/]name[:tag][@sha256:digest]"'
-        base.wrong("image", f"no registry accepts the name {image!r}", hint)
+    if pattern.has_names(image):
+        _check_form(base, "image", image)
+    elif image and not names.is_image(image):
+        base.wrong("image", f"no registry accepts the name {image!r}", names.IMAGE_RULE)
     if bootstrap and not _SUITE.fullmatch(bootstrap):
         base.wrong("bootstrap", f"{bootstrap!r} is no suite", 'expected a name in lower case, like "bookworm"')
-    facts = {fact: base.text(fact) for fact in sorted(base) if fact not in ("image", "bootstrap")}
-    check_variables(base, facts)
-    return Base(name=name, image=image, bootstrap=bootstrap, facts=facts)
+    return Base(name=name, image=image, bootstrap=bootstrap, facts=_own_facts(base, "image", "bootstrap"))
+
+
+def _platform(platform: Table, name: str) -> Platform:
+    return Platform(
+        name=name,
+        registry=_registry(platform),
+        max_bytes=_size(platform, "max_size"),
+        facts=_own_facts(platform, "registry", "max_size"),
+    )
+
+
+def _own_facts(table: Table, *known: str) -> dict[str, str]:
+    """Return what a table says beside the keys that are known, sorted by name."""
+    facts = {name: table.text(name) for name in sorted(table) if name not in known}
+    check_variables(table, facts)
+    return facts
+
+
+def _size(table: Table, key: str) -> int:
+    """Return a size in bytes; 0 when there is none."""
+    text = table.text(key)
+    size = _SIZE.fullmatch(text)
+    if size:
+        number, prefix, binary = size.groups("")
+        unit: int = (1024 if binary else 1000) ** " KMGT".find(prefix.upper())
+        return round(float(number) * unit)
+    if isinstance(table.raw(key), str):
+        table.wrong(key, f"{text!r} is no size", 'expected a number and a unit, like "9.5 GB" or "9 GiB"')
+    return 0
 
 
 def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:

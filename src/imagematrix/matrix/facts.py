@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.errors import did_you_mean
-from imagematrix.model import Base
+from imagematrix.model import Base, Platform
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
@@ -20,9 +20,10 @@ class Consequences:
     """A value of an axis with all that follows from it. Made once for each value: identity is equality."""
 
     axis: str
+    """Empty for a platform, which is of all rows of a family."""
     value: str
     values: Mapping[str, str]
-    """The value itself and its facts, sorted by name."""
+    """The value itself (but not a platform's name) and its facts, sorted by name."""
     origins: Mapping[str, KeyPath]
     """Where each fact stands; nothing for the value itself."""
 
@@ -37,16 +38,19 @@ class Fact:
 
 
 class Facts:
-    """All facts a matrix declares, by its bases and by its facts."""
+    """All facts a matrix declares, by its bases, its platforms and its facts."""
 
     def __init__(
         self,
         declared: Mapping[Pair, tuple[Fact, ...]],
+        *,
         bases: Mapping[str, Base],
+        platforms: Mapping[str, Platform],
         mistakes: Mistakes,
     ) -> None:
         self._declared = declared
         self._bases = bases
+        self._platforms = platforms
         self._mistakes = mistakes
         self._known: dict[Pair, Consequences] = {}
 
@@ -57,24 +61,34 @@ class Facts:
             known = self._known[axis, value] = self._follow(axis, value)
         return known
 
+    def of(self, platform: Platform) -> Consequences:
+        """Return what follows from a platform; facts that contradict each other on the way are noted."""
+        values: dict[str, str] = {}
+        origins: dict[str, KeyPath] = {}
+        self._add(_said_by(("platforms", platform.name), platform.facts), values, origins)
+        return Consequences(axis="", value=platform.name, values=dict(sorted(values.items())), origins=origins)
+
     def _follow(self, axis: str, value: str) -> Consequences:
         values = {axis: value}
         origins: dict[str, KeyPath] = {axis: ()}
-        todo = [(axis, value)]
+        self._add(self._said_of(axis, value), values, origins)
+        return Consequences(axis=axis, value=value, values=dict(sorted(values.items())), origins=origins)
+
+    def _add(self, said: Iterable[Fact], values: dict[str, str], origins: dict[str, KeyPath]) -> None:
+        """Add what is said and all that follows from it."""
+        todo = [said]
         while todo:
-            for fact in self._said_of(*todo.pop()):
+            for fact in todo.pop():
                 if fact.name not in values:
                     values[fact.name] = fact.value
                     origins[fact.name] = fact.at
-                    todo.append((fact.name, fact.value))
+                    todo.append(self._said_of(fact.name, fact.value))
                 elif values[fact.name] != fact.value:
                     self._contradiction(fact, values[fact.name], origins[fact.name])
-        return Consequences(axis=axis, value=value, values=dict(sorted(values.items())), origins=origins)
 
     def _said_of(self, axis: str, value: str) -> Iterator[Fact]:
         if axis == "base" and value in self._bases:
-            for name, fact in self._bases[value].facts.items():
-                yield Fact(name=name, value=fact, at=("bases", value, name))
+            yield from _said_by(("bases", value), self._bases[value].facts)
         yield from self._declared.get((axis, value), ())
 
     def _contradiction(self, fact: Fact, other: str, at: KeyPath) -> None:
@@ -83,10 +97,10 @@ class Facts:
         self._mistakes.add(fact.at, what, hint, other=at)
 
     def is_named(self, name: str) -> bool:
-        """Whether any base or value, used or not, has a fact of this name."""
-        return any(name in base.facts for base in self._bases.values()) or any(
-            fact.name == name for facts in self._declared.values() for fact in facts
-        )
+        """Whether any base, platform or value, used or not, has a fact of this name."""
+        own = [owner.facts for owner in self._bases.values()] + [owner.facts for owner in self._platforms.values()]
+        said = (fact.name for facts in self._declared.values() for fact in facts)
+        return any(name in facts for facts in own) or name in said
 
     def note_unused(self, used: Iterable[Consequences]) -> None:
         """Note the facts of values that none of these has."""
@@ -101,6 +115,11 @@ class Facts:
             elif value not in values[name]:
                 what = f"nothing uses these facts: no row has {name} = {value!r}"
                 self._mistakes.add(("facts", name, value), what, did_you_mean(value, values[name]))
+
+
+def _said_by(at: KeyPath, facts: Mapping[str, str]) -> Iterator[Fact]:
+    """Yield the facts of a base or a platform that stands there."""
+    return (Fact(name=name, value=value, at=(*at, name)) for name, value in facts.items())
 
 
 def clash(first: Consequences, second: Consequences) -> tuple[str, ...]:

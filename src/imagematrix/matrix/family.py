@@ -6,7 +6,7 @@ from typing import Final
 from imagematrix.errors import did_you_mean
 from imagematrix.matrix.exclusion import Exclude
 from imagematrix.matrix.grid import Declared, HandRow
-from imagematrix.model import BASE_LAYER, WHEELHOUSE, Base, Family
+from imagematrix.model import BASE_LAYER, WHEELHOUSE, Base, Family, Platform
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
@@ -14,8 +14,16 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 _TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
 """Stages and folders of every leaf."""
 
-_ALLOW: Final = "allow"
-"""The key by which a row says why it is built though upstream broke it."""
+_REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    "allow": ("say why the row is built though it is broken", "rows say by this key why they may be broken"),
+    "impossible": ("say why the row cannot be had", "rows say by this key why they cannot be had"),
+}
+"""The keys by which a row says why it is treated otherwise than others; hints for one that is empty, or an axis."""
+
+_NO_AXES: Final[Mapping[str, str]] = {
+    "reason": "excludes give their reason by this key",
+    **{key: taken for key, (_, taken) in _REASONS.items()},
+}
 
 _LAYER_RULE: Final = (
     "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
@@ -27,10 +35,11 @@ def read(
     *,
     layers: Mapping[str, bool],
     bases: Mapping[str, Base],
+    platforms: Mapping[str, Platform],
     mistakes: Mistakes,
 ) -> Declared | None:
     """Return a family, or nothing where it cannot have rows."""
-    return _Reader(table, bases, mistakes).read(layers)
+    return _Reader(table, bases, mistakes).read(layers, platforms)
 
 
 class _Reader:
@@ -47,7 +56,7 @@ class _Reader:
         self._doubted: set[str] = set()
         self._whole = True
 
-    def read(self, layers: Mapping[str, bool]) -> Declared | None:
+    def read(self, layers: Mapping[str, bool], platforms: Mapping[str, Platform]) -> Declared | None:
         table = self._table
         if not names.is_component(self._name):
             what = f"no registry accepts the name {self._name!r}"
@@ -57,9 +66,10 @@ class _Reader:
             layers=self._layers(layers),
             tag=self._tag(),
             groups=tuple(sorted(table.texts("groups"))),
+            platform=self._platform(platforms),
         )
         before = len(self._mistakes)
-        table.allow("layers", "tag", "groups", "base", "axes", "exclude", "allow", "row")
+        table.allow("layers", "tag", "groups", "platform", "base", "axes", "exclude", "allow", "row")
         axes = self._axes()
         rows = self._rows(axes)
         excludes = self._rules("exclude", why="say why such rows are not wanted")
@@ -97,20 +107,26 @@ class _Reader:
         self._table.require("tag", 'make one of its axes: tag = "{torch}-python{python}"')
         return self._table.text("tag")
 
+    def _platform(self, platforms: Mapping[str, Platform]) -> Platform | None:
+        name = self._table.text("platform")
+        if "platform" in self._table and name not in platforms:
+            self._whole = False
+            if isinstance(self._table.raw("platform"), str):
+                self._table.wrong("platform", f"unknown platform {name!r}", did_you_mean(name, platforms))
+        return platforms.get(name)
+
     def _axes(self) -> dict[str, dict[str, KeyPath]]:
         """Return the values of each axis; those that only rows name have none."""
         table = self._table.table("axes")
         axes = {axis: self._axis(table, axis) for axis in table}
         if "axes" not in self._table:
-            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis != _ALLOW}
+            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis not in _REASONS}
         for named in (table, *self._table.tables("row")):
             check_variables(named, axes)
-            if "reason" in named:
-                named.wrong("reason", "an axis cannot be named 'reason'", "excludes give their reason by this key")
-        if _ALLOW in table:
-            table.wrong(_ALLOW, f"an axis cannot be named {_ALLOW!r}", "rows say by this key why they may be broken")
-        axes.pop("reason", None)
-        axes.pop(_ALLOW, None)
+            for key, hint in _NO_AXES.items():
+                if key in named and (named is table or key not in _REASONS):
+                    named.wrong(key, f"an axis cannot be named {key!r}", hint)
+        axes = {axis: values for axis, values in axes.items() if axis not in _NO_AXES}
         self._add_base(axes)
         if "base" in axes:
             axes["base"] = {name: at for name, at in axes["base"].items() if self._is_base(name, at)}
@@ -146,14 +162,12 @@ class _Reader:
         rows = []
         for table in self._table.tables("row"):
             before = len(self._mistakes)
-            values = {axis: table.text(axis) for axis in table if axis != _ALLOW}
-            if _ALLOW in table and table.raw(_ALLOW) == "":
-                hint = f'say why the row is built though it is broken: {_ALLOW} = "…"'
-                table.wrong(_ALLOW, "the reason is empty", hint)
+            values = {axis: table.text(axis) for axis in table if axis not in _REASONS}
+            reasons = self._reasons(table)
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
-                if axis not in axes and axis not in ("reason", _ALLOW):
+                if axis not in axes and axis not in _NO_AXES:
                     table.wrong(axis, "unknown axis", did_you_mean(axis, axes))
             missing = sorted(axes.keys() - values.keys())
             if missing:
@@ -161,8 +175,16 @@ class _Reader:
             if "base" in table:
                 self._is_base(values["base"], (*table.at, "base"))
             if len(self._mistakes) == before and values.get("base", "") in ("", *self._bases):
-                rows.append(HandRow(at=table.at, values=values, allow=table.text(_ALLOW)))
+                rows.append(HandRow(at=table.at, values=values, **reasons))
         return tuple(rows)
+
+    def _reasons(self, row: Table) -> dict[str, str]:
+        for key, (hint, _) in _REASONS.items():
+            if key in row and row.raw(key) == "":
+                row.wrong(key, "the reason is empty", f'{hint}: {key} = "…"')
+        if all(key in row for key in _REASONS):
+            row.wrong("allow", "a row that cannot be had is not built", f"keep one of {' and '.join(_REASONS)}")
+        return {key: row.text(key) for key in _REASONS}
 
     def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:
         """Whether rows can be made; if not, and nothing has told it yet, that is noted."""

@@ -22,6 +22,8 @@ class HandRow:
     values: Mapping[str, str]
     allow: str = ""
     """Why it is built though it is broken."""
+    impossible: str = ""
+    """Why it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,9 @@ class Grid:
         self._by_hand = tuple(
             (row, tuple(facts.follow(axis, row.values[axis]) for axis in declared.axes)) for row in declared.rows
         )
-        self.known = _known([*self._columns, *(combination for _, combination in self._by_hand)])
+        platform = declared.family.platform
+        self._platform: Combination = (facts.of(platform),) if platform else ()
+        self.known = _known([*self._columns, *(combination for _, combination in self._by_hand), self._platform])
         """Every axis and fact of the family, each with all its values."""
 
     def cells(self) -> tuple[Cell, ...]:
@@ -87,7 +91,7 @@ class Grid:
     def used(self, cells: Iterable[Cell]) -> set[Consequences]:
         """Return every value of the given rows, and of those written by hand."""
         by_hand = (combination for _, combination in self._by_hand)
-        return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand)))
+        return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand, [self._platform])))
 
     def may_be(self, name: str) -> bool:
         """Whether a name that no row has may be one of what was left out of the declaration."""
@@ -103,8 +107,9 @@ class Grid:
 
     def _of_axes(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         for combination in product(*self._columns):
-            values, clashes = self._merge(combination)
-            if _hits(rules, combination, values, has_clashes=bool(clashes)):
+            parts = self._platform + combination
+            values, clashes = self._merge(parts)
+            if _hits(rules, parts, values, has_clashes=bool(clashes)):
                 continue
             self._note_clashes(clashes)
             yield Cell(combination=combination, values=values)
@@ -112,8 +117,9 @@ class Grid:
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[Combination, KeyPath] = {}
         for row, combination in self._by_hand:
-            values, clashes = self._merge(combination)
-            hits = _hits(rules, combination, values, has_clashes=bool(clashes))
+            parts = self._platform + combination
+            values, clashes = self._merge(parts)
+            hits = _hits(rules, parts, values, has_clashes=bool(clashes))
             for rule in hits:
                 what = f"an exclude forbids this row: {rule.exclude.reason}"
                 self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
@@ -130,7 +136,13 @@ class Grid:
             places = {axis: (*cell.row.at, axis) for axis in self.declared.axes}
         else:
             places = {part.axis: self.declared.axes[part.axis][part.value] for part in cell.combination}
+        if cell.row and cell.row.impossible:
+            places["impossible"] = (*cell.row.at, "impossible")
         return {**places, "allow": cell.allowed_at} if cell.allow else places
+
+    def origins(self, cell: Cell) -> tuple[Mapping[str, KeyPath], ...]:
+        """Return where the facts of a row are written, by each value they follow from."""
+        return tuple(part.origins for part in (*cell.combination, *self._platform))
 
     def _is_repeated(self, row: HandRow, earlier: KeyPath | None) -> bool:
         axes = self.declared.axes
@@ -143,15 +155,15 @@ class Grid:
             return False
         return True
 
-    def _merge(self, combination: Combination) -> tuple[dict[str, str], list[tuple[Consequences, Consequences]]]:
+    def _merge(self, parts: Combination) -> tuple[dict[str, str], list[tuple[Consequences, Consequences]]]:
         values: dict[str, str] = {}
         size = 0
-        for part in combination:
+        for part in parts:
             values.update(part.values)
             size += len(part.values)
         if len(values) == size:  # nothing overlaps: the usual case, and nearly all of the time
             return values, []
-        return values, [pair for pair in combinations(combination, 2) if self._clash(pair)]
+        return values, [pair for pair in combinations(parts, 2) if self._clash(pair)]
 
     def _clash(self, pair: tuple[Consequences, Consequences]) -> tuple[str, ...]:
         names = self._clashes.get(pair)
@@ -177,7 +189,7 @@ class Grid:
 
 def _hits(
     rules: Iterable[Exclusion],
-    combination: Combination,
+    parts: Combination,
     values: Mapping[str, str],
     *,
     has_clashes: bool,
@@ -186,16 +198,18 @@ def _hits(
     hits = [rule for rule in rules if rule.matches(values)]
     if has_clashes:
         # What a person chose for an axis wins over a fact that says otherwise: that is told, not excluded.
-        chosen = {part.axis: part.value for part in combination}
-        parts = [{**part.values, **chosen} for part in combination]
-        hits = [rule for rule in rules if rule.may_match(parts)]
+        chosen = {part.axis: part.value for part in parts}
+        candidates = [{**part.values, **chosen} for part in parts]
+        hits = [rule for rule in rules if rule.may_match(candidates)]
     for rule in hits:
         rule.used = True
     return hits
 
 
 def _allowed(cell: Cell, allows: Iterable[Exclusion]) -> Cell:
-    """Return a row with the reasons of all that allow it to be broken."""
+    """Return a row with the reasons of all that allow it to be broken; what cannot be had is allowed nothing."""
+    if cell.row and cell.row.impossible:
+        return cell
     hits = [rule for rule in allows if rule.matches(cell.values)]
     for rule in hits:
         rule.used = True

@@ -30,11 +30,12 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
         registry=declared.registry,
         platform=declared.platform,
         site=declared.site,
+        sites=declared.sites,
     )
 
 
 def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:
-    facts = Facts(declared.facts, declared.bases, mistakes)
+    facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=mistakes)
     found: list[Row] = []
     used: set[Consequences] = set()
     is_whole = declared.whole

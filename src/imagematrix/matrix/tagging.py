@@ -1,96 +1,19 @@
-"""Rows get their tags: the family's pattern filled with each row's values, every tag for one row only."""
+"""Rows get their names: the patterns of tag, base and registry filled with each row's values; a tag is of one row."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
-from imagematrix.errors import did_you_mean
 from imagematrix.matrix.grid import Cell, Grid
+from imagematrix.matrix.pattern import Pattern, Purpose, has_names, shown
 from imagematrix.model import Base, Row
 from imagematrix.text import names
 from imagematrix.text.shape import Mistakes
 
-_NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_NOT_IN_TAGS: Final = re.compile(r"[^A-Za-z0-9_.-]")
-
-
-@dataclass(slots=True, kw_only=True)
-class _Example:
-    """A mistake that many rows share: told once, with the first row that has it and a count."""
-
-    what: str
-    hint: str
-    rows: int = 0
-
-
-class _Tags:
-    """Fills one family's pattern, and notes what is wrong with the tags that come out."""
-
-    def __init__(self, grid: Grid, mistakes: Mistakes) -> None:
-        self._grid = grid
-        self._pattern = grid.declared.family.tag
-        self._at = (*grid.declared.at, "tag")
-        self._mistakes = mistakes
-        self._first: dict[str, Cell] = {}
-        self._examples: dict[tuple[str, ...], _Example] = {}
-
-    def is_usable(self) -> bool:
-        """Whether the pattern is well-formed and names only what the family's rows have."""
-        unknown = [name for name in _NAME.findall(self._pattern) if name not in self._grid.known]
-        for name in unknown:
-            if not self._grid.may_be(name):
-                self._mistakes.add(self._at, f"unknown name {{{name}}}", did_you_mean(name, self._grid.known))
-        is_formed = not re.search(r"[{}]", _NAME.sub("", self._pattern))
-        if not is_formed:
-            hint = "a pattern is text with {name} of an axis or fact, nothing else in braces"
-            self._mistakes.add(self._at, f"the braces of {self._pattern!r} are wrong", hint)
-        return bool(self._pattern) and is_formed and not unknown
-
-    def fill(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str]]:
-        """Yield each row with its tag."""
-        fill, first, is_tag = self._pattern.format_map, self._first, names.is_tag
-        for cell in cells:
-            try:
-                tag = fill(cell.values)
-            except KeyError as error:
-                self._note_missing(cell, str(error.args[0]))
-                continue
-            if not is_tag(tag):
-                self._note_unfit(cell, tag)
-            elif first.setdefault(tag, cell) is not cell:
-                self._note_shared(cell, tag)
-            yield cell, tag
-
-    def note(self) -> None:
-        """Note what was found, each cause once."""
-        for example in self._examples.values():
-            more = f", and {example.rows - 1} more like it" if example.rows > 1 else ""
-            self._mistakes.add(self._at, example.what + more, example.hint)
-
-    def _note_missing(self, cell: Cell, name: str) -> None:
-        hint = f"give every row a {name}, as an axis or by facts"
-        self._count(("missing", name), f"a row has no {name}: {_shown(cell)}", hint)
-
-    def _note_unfit(self, cell: Cell, tag: str) -> None:
-        causes = sorted(set(_NOT_IN_TAGS.findall(tag))) or ["length or first character"]
-        self._count(("unfit", *causes), f"docker accepts no tag {tag!r}: {_shown(cell)}", names.TAG_RULE)
-
-    def _note_shared(self, cell: Cell, tag: str) -> None:
-        other = self._first[tag]
-        differing = [
-            part.axis for part, its in zip(cell.combination, other.combination, strict=True) if part is not its
-        ]
-        what = f"two rows have the tag {tag!r}: {_shown(other)} and {_shown(cell)}"
-        self._count(("shared", *differing), what, f"put {{{differing[0]}}} into the tag")
-
-    def _count(self, cause: tuple[str, ...], what: str, hint: str) -> None:
-        example = self._examples.setdefault(cause, _Example(what=what, hint=hint))
-        example.rows += 1
-
-
-def _shown(cell: Cell) -> str:
-    return ", ".join(f"{part.axis}={part.value}" for part in cell.combination)
+_TAG: Final = Purpose(fits=names.is_tag, refusal="docker accepts no tag", hint=names.TAG_RULE)
+_REFUSAL: Final = "no registry accepts the name"
+_IMAGE: Final = Purpose(fits=names.is_image, refusal=_REFUSAL, hint=names.IMAGE_RULE)
+_REGISTRY: Final = Purpose(fits=names.is_repository, refusal=_REFUSAL, hint=names.REPOSITORY_RULE)
 
 
 def rows(
@@ -101,22 +24,110 @@ def rows(
     registry: str,
     mistakes: Mistakes,
 ) -> Iterator[Row]:
-    """Yield the rows of one family; tags that are shared or that docker does not accept are noted."""
+    """Yield the rows of one family; what is wrong with their names is noted."""
     tags = _Tags(grid, mistakes)
-    if not tags.is_usable():
+    if not tags.is_usable:
         return
+    registries = _Registries(grid, registry, mistakes)
+    images = _Images(grid, bases, mistakes)
     family = grid.declared.family
-    name = f"{registry}/{family.name}:" if registry else f"{family.name}:"
     for cell, tag in tags.fill(cells):
         yield Row(
             family=family,
-            base=bases[cell.values["base"]],
+            base=images.base(cell),
             tag=tag,
             axes={part.axis: part.value for part in cell.combination},
             values=cell.values,
-            image=name + tag,
+            image=f"{registries.prefix(cell)}{family.name}:{tag}",
             allow=cell.allow,
+            impossible=cell.row.impossible if cell.row else "",
             places=grid.places(cell),
-            origins=tuple(part.origins for part in cell.combination),
+            origins=grid.origins(cell),
         )
     tags.note()
+    registries.note()
+    images.note()
+
+
+class _Tags:
+    """The tags of one family's rows, every one for one row only."""
+
+    def __init__(self, grid: Grid, mistakes: Mistakes) -> None:
+        declared = grid.declared
+        self._pattern = Pattern(declared.family.tag, (*declared.at, "tag"), _TAG, grid=grid, mistakes=mistakes)
+        self.is_usable = self._pattern.is_usable
+        self.note = self._pattern.note
+        self._first: dict[str, Cell] = {}
+
+    def fill(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str]]:
+        """Yield each row that can have a tag, with it."""
+        fill, first = self._pattern.fill, self._first
+        for cell in cells:
+            tag = fill(cell)
+            if tag:
+                if first.setdefault(tag, cell) is not cell:
+                    self._note_shared(cell, tag)
+                yield cell, tag
+
+    def _note_shared(self, cell: Cell, tag: str) -> None:
+        other = self._first[tag]
+        differing = [
+            part.axis for part, its in zip(cell.combination, other.combination, strict=True) if part is not its
+        ]
+        what = f"two rows have the tag {tag!r}: {shown(other)} and {shown(cell)}"
+        self._pattern.count(("shared", *differing), what, f"put {{{differing[0]}}} into the tag")
+
+
+class _Registries:
+    """What the images of one family's rows are named with: its platform's registry, else the matrix's."""
+
+    def __init__(self, grid: Grid, registry: str, mistakes: Mistakes) -> None:
+        platform = grid.declared.family.platform
+        own = platform is not None and bool(platform.registry)
+        text = platform.registry if platform and own else registry
+        at = ("platforms", platform.name, "registry") if platform and own else ("registry",)
+        self._fixed = f"{text}/" if text else ""
+        self._pattern = Pattern(text, at, _REGISTRY, grid=grid, mistakes=mistakes) if has_names(text) else None
+
+    def prefix(self, cell: Cell) -> str:
+        """Return what stands before the family's name."""
+        return f"{self._pattern.fill(cell)}/" if self._pattern else self._fixed
+
+    def note(self) -> None:
+        if self._pattern:
+            self._pattern.note()
+
+
+class _Images:
+    """The bases of one family's rows, their images filled in; rows with the same image share the base."""
+
+    def __init__(self, grid: Grid, bases: Mapping[str, Base], mistakes: Mistakes) -> None:
+        self._grid = grid
+        self._bases = bases
+        self._mistakes = mistakes
+        self._patterns: dict[str, Pattern | None] = {}
+        """By the bases that rows have; nothing for those without a pattern."""
+        self._filled: dict[tuple[str, str], Base] = {}
+
+    def base(self, cell: Cell) -> Base:
+        """Return the base of a row."""
+        name = cell.values["base"]
+        pattern = self._patterns[name] if name in self._patterns else self._add(name)
+        if pattern is None:
+            return self._bases[name]
+        image = pattern.fill(cell)
+        base = self._filled.get((name, image))
+        if base is None:
+            base = self._filled[name, image] = replace(self._bases[name], image=image)
+        return base
+
+    def _add(self, name: str) -> Pattern | None:
+        image, pattern = self._bases[name].image, None
+        if has_names(image):
+            pattern = Pattern(image, ("bases", name, "image"), _IMAGE, grid=self._grid, mistakes=self._mistakes)
+        self._patterns[name] = pattern
+        return pattern
+
+    def note(self) -> None:
+        for pattern in filter(None, self._patterns.values()):
+            pattern.note()

@@ -23,7 +23,10 @@ class Proof:
 
     file: str
     rows: int
+    """Those that can be had, or do not say that they cannot."""
     families: int
+    impossible: int
+    """Rows that say that they cannot be had."""
     causes: tuple[Cause, ...]
 
     @property
@@ -41,8 +44,9 @@ def make(project: Project) -> Proof:
     """Judge all rows of a project."""
     return Proof(
         file=project.workspace.matrix_file.name,
-        rows=len(project.matrix.rows),
+        rows=len(project.obtainable),
         families=len(project.matrix.families),
+        impossible=len(project.matrix.rows) - len(project.obtainable),
         causes=project.causes(project.matrix.rows),
     )
 
@@ -52,6 +56,7 @@ def proof_text(proof: Proof) -> str:
     lines = [line for cause in proof.causes for line in _lines(cause, proof.file)]
     if proof.good:
         end = f"{proof.file}: {proof.rows} rows of {proof.families} families are fine"
+        end += f", {proof.impossible} cannot be had" if proof.impossible else ""
     else:
         end = f"{proof.file}: {len(proof.refused)} of {count(proof.rows, 'row')} cannot be built"
     return "\n".join([*lines, end])
@@ -72,6 +77,7 @@ def proof_json(proof: Proof) -> str:
     document = {
         "file": proof.file,
         "rows": proof.rows,
+        "impossible": proof.impossible,
         "good": proof.good,
         "findings": [_document(cause) for cause in proof.causes],
     }
