@@ -2,18 +2,20 @@
 
 import textwrap
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final, Protocol
 
-from imagematrix import requirements
+from imagematrix import requirements, sizes
 from imagematrix.errors import InputError, NoIndexError, Problem
 from imagematrix.project import Project, Selection
+from imagematrix.report.words import quantity, some
 from imagematrix.requirements import Chain, Failure, Ledger, Locked, Question
 from imagematrix.resolver import Answer
 
 JOBS: Final = 4
 """How many questions are resolved at once: mostly they wait for the index."""
+_ROWS_SHOWN: Final = 12
 
 
 class Resolver(Protocol):
@@ -43,6 +45,8 @@ def run(
     touched = project.workspace.write_locks(locks)
     for path in touched:
         say(path)
+    for line in _predictions(rows, locks, touched):
+        say(line)
     remedy = ": run `invoke render` and commit both" if touched else ""
     return f"{len(locks)} locks, {asked - len(ledger.kept)} resolved, {len(touched)} files changed{remedy}"
 
@@ -112,6 +116,23 @@ def _measure(ledger: Ledger, resolver: Resolver, *, say: Callable[[str], None]) 
             resolver.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _predictions(
+    rows: Mapping[Chain, Sequence[str]], locks: Mapping[str, str], touched: Collection[str]
+) -> Iterable[str]:
+    """Say how big the rows are whose locks changed, the biggest first; those that are alike in one line."""
+    chains = [(requirements.follow(chain, locks)[0], names) for chain, names in rows.items()]
+    moved = [
+        (sizes.total(requirements.added(found).values()), names)
+        for found, names in chains
+        if any(locked.path in touched for locked in found)
+    ]
+    moved.sort(key=lambda each: (-each[0].installed, min(each[1])))
+    for size, names in moved[:_ROWS_SHOWN]:
+        yield f"{some(sorted(names), 1)}: Python packages {quantity(size)}"
+    if len(moved) > _ROWS_SHOWN:
+        yield f"and {len(moved) - _ROWS_SHOWN} more, none of them bigger"
 
 
 def _outcome(question: Question, answer: Answer) -> str:

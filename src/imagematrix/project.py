@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from imagematrix import compat, graph, lock, matrix, plan, sizes
+from imagematrix import compat, graph, lock, matrix, plan, requirements
 from imagematrix.compat import Cause, Severity
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
@@ -83,9 +83,7 @@ class Project:
 
     def sizes(self, row: Row) -> Mapping[str, Size]:
         """Predict how big the Python packages of a row's layers are: layer -> size, of those with a lock."""
-        locked = self.renderer.locked(row)
-        texts = tuple(each.text for each in locked)
-        return {each.layer: sizes.of_lock(each.text, texts[:at]) for at, each in enumerate(locked)}
+        return requirements.added(self.renderer.locked(row))
 
     def node_sizes(self, made: Plan) -> Mapping[Key, Size]:
         """Predict how big the Python packages of nodes are, of those whose layer has a lock."""

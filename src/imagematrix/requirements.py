@@ -12,6 +12,7 @@ from typing import Final
 
 from imagematrix import keys, sizes
 from imagematrix.compat import catalogue
+from imagematrix.model import Size
 
 SCHEMA: Final = "1"
 """Raised when the way of resolving changes: everything is then resolved anew."""
@@ -139,6 +140,12 @@ def _question(chain: Chain, layers: tuple[Requirements, ...], constraints: tuple
 
 def _without_comments(text: str) -> str:
     return "".join(f"{line}\n" for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+
+def added(locks: Sequence[Locked]) -> Mapping[str, Size]:
+    """Return how big it is what each lock of a chain, first to last, adds to those below: layer -> size."""
+    texts = tuple(locked.text for locked in locks)
+    return {locked.layer: sizes.of_lock(locked.text, texts[:at]) for at, locked in enumerate(locks)}
 
 
 def is_ours(text: str) -> bool:

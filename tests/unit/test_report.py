@@ -538,9 +538,10 @@ def test_a_plan_tells_what_it_downloads() -> None:
     }
 
     lines = report.plan_text(plan, sizes).splitlines()
-    assert lines[1].endswith("  downloads 339 MB")
-    assert lines[4].endswith("  downloads 5.0 MB and 2 files of unknown size")
+    assert lines[1].endswith("  339 MB to download, about 1.2 GB installed")
+    assert lines[4].endswith("  5.0 MB to download, about 15 MB installed, and 2 files of unknown size")
     assert lines[-1] == (
-        "3 nodes: 2 to build, 1 reused; 1 of 1 leaf waits; Python packages: 344 MB to download, about 1.2 GB installed"
+        "3 nodes: 2 to build, 1 reused; 1 of 1 leaf waits; Python packages: 344 MB to download, about 1.2 GB installed,"
+        " and 2 files of unknown size"
     )
     assert json.loads(report.plan_json(plan, sizes))["nodes"][2]["download"] is None

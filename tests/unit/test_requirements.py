@@ -287,6 +287,16 @@ def test_sizes_are_asked_once(tmp_path: Path) -> None:
     assert locks(tmp_path) == after
 
 
+def test_how_big_rows_get(tmp_path: Path) -> None:
+    """Of those whose locks changed, the biggest first, alike ones together."""
+    opened(tmp_path)
+    lock(tmp_path, FakeResolver(), projects.PLAIN)
+    told = [line for line in lock(tmp_path, FakeResolver()) if "Python packages" in line]
+    assert told[0] == ("pytorch:2.3.0-python3.10-cuda: Python packages 2.0 MB to download, about 6.2 MB installed")
+    assert len(told) == 8
+    assert not any("Python packages" in line for line in lock(tmp_path, FakeResolver()))
+
+
 def test_sizes_only_predict(tmp_path: Path) -> None:
     """Where the index does not tell, or does not answer, all else goes on."""
     opened(tmp_path)

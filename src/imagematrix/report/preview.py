@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from imagematrix import sizes
 from imagematrix.model import Key, Plan, Size, Step, Verdict
-from imagematrix.report.words import count, label, size, some
+from imagematrix.report.words import count, label, quantity, some
 
 _NODES_SHOWN = 12
 _LEAVES_SHOWN = 3
@@ -60,18 +60,12 @@ def _for(step: Step) -> str:
 
 def _download(step: Step, predicted: Sizes) -> str:
     found = predicted.get(step.node.key)
-    if not found:
-        return ""
-    return f"  downloads {size(found.download)}" + (
-        f" and {count(found.unknown, 'file')} of unknown size" if found.unknown else ""
-    )
+    return f"  {quantity(found)}" if found else ""
 
 
 def _total(plan: Plan, predicted: Sizes) -> str:
     found = _to_come(plan, predicted)
-    if not found.download:
-        return ""
-    return f"; Python packages: {size(found.download)} to download, about {size(found.installed)} installed"
+    return f"; Python packages: {quantity(found)}" if found != Size() else ""
 
 
 def _to_come(plan: Plan, predicted: Sizes) -> Size:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from imagematrix.model import Step
+from imagematrix.model import Size, Step
 
 _STEP: Final = 1000
 _TWO_DIGITS: Final = 10
@@ -40,6 +40,12 @@ def size(number: int) -> str:
     while value >= _STEP and len(units) > 1:
         value, units = value / _STEP, units[1:]
     return f"{value:.0f} {units[0]}" if value >= _TWO_DIGITS or units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def quantity(predicted: Size) -> str:
+    """Write what is predicted: `344 MB to download, about 1.2 GB installed`; and what is not known."""
+    known = f"{size(predicted.download)} to download, about {size(predicted.installed)} installed"
+    return known + (f", and {count(predicted.unknown, 'file')} of unknown size" if predicted.unknown else "")
 
 
 def duration(seconds: float) -> str:
