@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.integration.monorepo import Done
+from tests.integration.monorepo import Done, Monorepo
 
 from imagematrix import sizes
 
@@ -97,3 +97,27 @@ def test_a_row_that_cannot_be(root: Path) -> None:
         " we can conclude that your requirements are unsatisfiable.\n"
     )
     assert locks(root) == {}
+
+
+def test_build_goes_on_with_what_is_committed(monorepo: Monorepo) -> None:
+    """Whatever becomes of the index; and refuses locks that no longer fit."""
+    tools = "common/layers/tools"
+    monorepo.edit("matrix.toml", 'os = "debian12"', 'os = "debian12"\npython = "3.11"')
+    monorepo.edit(f"{tools}/Dockerfile.j2", "RUN ", "COPY tools/requirements.lock /\nRUN ")
+    (monorepo.root / tools / "files").mkdir()
+    (monorepo.root / tools / "files/requirements.txt").write_text("six==1.16.0\n")
+    assert monorepo.run("lock").code == 0
+    assert monorepo.run("lock", "--upgrade", env={**NOWHERE, "UV_NO_CACHE": "1"}).code == 3
+
+    done = monorepo.run("build", "--matrix", env=NOWHERE)
+    assert done.code == 0, done.out + done.err
+    assert "\nsix==1.16.0 " in monorepo.output(f"{monorepo.family}:1.0-1.1", "cat", "/requirements.lock")
+
+    monorepo.edit(f"{tools}/files/requirements.txt", "1.16.0", "1.17.0")
+    refused = (
+        f"{tools}/files/requirements.txt: requirements of layer tools are not locked for Python 3.11"
+        f" (row {monorepo.family}:1.0-1.1)\n    run `invoke lock`\n"
+    )
+    for words in (["check"], ["build", "--matrix"]):
+        again = monorepo.run(*words)
+        assert (again.code, again.err) == (2, refused)
