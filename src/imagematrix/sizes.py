@@ -8,13 +8,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from imagematrix.model import Size
 from imagematrix.text import toml_text, wheels
 
-_LINE: Final = re.compile(r"^    # downloads (?:(\d+) bytes|an unknown number of bytes)\n", re.MULTILINE)
-_PACKAGE: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==([^\s;]+)| @ )")
+_LINE: Final = re.compile(r"^    # downloads (?:\d+|an unknown number of) bytes\n", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==| @ )")
+_ENTRY: Final = re.compile(
+    r"^(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==(?P<version>[^\s;]+)| @ )"
+    r"|    # downloads (?:(?P<size>\d+)|an unknown number of) bytes$)",
+    re.MULTILINE,
+)
+"""A package of a lock, or the size of the one before."""
 
 _GROWTH: Final = (
     ("nvidia-", 0, 1.5),
@@ -48,14 +54,24 @@ def installed(package: str, download: int) -> int:
     return round(download * growth)
 
 
+class _Package(NamedTuple):
+    name: str
+    version: str
+    is_told: bool = False
+    size: int | None = None
+
+
 @lru_cache(maxsize=4096)
 def of_lock(text: str, below: tuple[str, ...] = ()) -> Size:
     """Return what a lock adds to the layers below, whose locks are given."""
-    known = [
-        Size(download=size, installed=installed(name, size)) if size is not None else Size(unknown=1)
-        for name, size in _told(text)
-    ]
+    known = [_size(package) for package in _packages(text) if package.is_told]
     return total([*known, Size(unknown=len(unmeasured(text, below)))])
+
+
+def _size(package: _Package) -> Size:
+    if package.size is None:
+        return Size(unknown=1)
+    return Size(download=package.size, installed=installed(package.name, package.size))
 
 
 def total(sizes: Iterable[Size]) -> Size:
@@ -66,6 +82,7 @@ def total(sizes: Iterable[Size]) -> Size:
     return whole
 
 
+@lru_cache(maxsize=1024)
 def without(text: str) -> str:
     """Return a lock without sizes: what is installed, and what others are resolved upon."""
     return _LINE.sub("", text)
@@ -73,9 +90,10 @@ def without(text: str) -> str:
 
 def unmeasured(text: str, below: Iterable[str]) -> frozenset[str]:
     """Return the packages of a lock that should have a size and have none: not those that locks below have too."""
-    there = {pin for lock in below for pin in _pins(lock)}
-    told = {name for name, _ in _told(text)}
-    return frozenset(name for name, version in _pins(text) if name not in told and (name, version) not in there)
+    lacking = {(package.name, package.version) for package in _packages(text) if not package.is_told}
+    for lock in below if lacking else ():
+        lacking -= {(package.name, package.version) for package in _packages(lock)}
+    return frozenset(name for name, _ in lacking)
 
 
 def downloads(pylock: str, *, python: str, platform: str) -> Mapping[str, Download]:
@@ -102,17 +120,15 @@ def _line(size: int | None) -> str:
     return f"    # downloads {'an unknown number of' if size is None else size} bytes\n"
 
 
-def _told(text: str) -> Iterable[tuple[str, int | None]]:
-    package = ""
-    for line in text.splitlines(keepends=True):
-        if found := _PACKAGE.match(line):
-            package = found[1]
-        elif told := _LINE.match(line):
-            yield package, int(told[1]) if told[1] else None
-
-
-def _pins(text: str) -> Iterable[tuple[str, str]]:
-    return ((found[1], found[2]) for line in text.splitlines() if (found := _PACKAGE.match(line)))
+@lru_cache(maxsize=4096)
+def _packages(text: str) -> tuple[_Package, ...]:
+    found: list[_Package] = []
+    for entry in _ENTRY.finditer(text):
+        if entry["name"]:
+            found.append(_Package(entry["name"], entry["version"] or ""))
+        elif found:
+            found[-1] = found[-1]._replace(is_told=True, size=int(entry["size"]) if entry["size"] else None)
+    return tuple(found)
 
 
 def _download(package: Mapping[str, Any], *, python: str, platform: str) -> Download:
