@@ -21,7 +21,8 @@ class Drafts:
         document = Table(toml_text.read(self._text, file=file), (), ignored)
         self._document = declaration.read(document, layers=layers, mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: who writes the row is told.
-        self._facts = Facts(self._document.facts, self._document.bases, ignored)
+        declared = self._document
+        self._facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=ignored)
         self._family = next(each for each in self._document.families if each.family.name == family)
 
     @property
