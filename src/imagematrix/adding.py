@@ -112,7 +112,7 @@ def _leaves(project: Project) -> tuple[Mapping[str, Leaf], tuple[str, ...]]:
     """Return the leaves of all rows that can be rendered, and the names of the others: their faults are not ours."""
     leaves: dict[str, Leaf] = {}
     unread = []
-    for row in project.matrix.rows:
+    for row in project.obtainable:
         try:
             leaves[row.name] = project.renderer.leaf(row)
         except InputError:

@@ -194,6 +194,7 @@ impossible = "the platform deleted its base"
 [[families.tf.row]]
 python = "3.12"
 tensorflow = "2.18.1"
+pins = ""
 allow = "tried"
 """
 )
@@ -224,7 +225,7 @@ def test_nothing_but_rows_that_cannot_be_had(
 
     assert run(tmp_path, *words, "--only", "tf:2.4*") == 2
     told = capfd.readouterr()
-    refusal = "matrix.toml:30: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
+    refusal = "matrix.toml:31: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
     assert (told.out, told.err) == ("", refusal)
 
 
@@ -234,7 +235,7 @@ def test_check_notes_what_cannot_be_had(tmp_path: Path, capfd: pytest.CaptureFix
 
     assert run(tmp_path, "check") == 0
     out = capfd.readouterr().out
-    note = "matrix.toml:30: note: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
+    note = "matrix.toml:31: note: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
     assert note in out
     assert "tensorflow 2.4.1" not in out
     assert out.endswith("\nmatrix.toml: 3 rows of 2 families are fine, 1 cannot be had\n")
