@@ -9,6 +9,7 @@ from tests import projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
 from imagematrix import locking, requirements, sizes
+from imagematrix.cli import program
 from imagematrix.errors import InputError, NoIndexError
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.requirements import Chain, Locked, Question, Requirements
@@ -295,6 +296,21 @@ def test_how_big_rows_get(tmp_path: Path) -> None:
     assert told[0] == ("pytorch:2.3.0-python3.10-cuda: Python packages 2.0 MB to download, about 6.2 MB installed")
     assert len(told) == 8
     assert not any("Python packages" in line for line in lock(tmp_path, FakeResolver()))
+
+
+def test_a_row_that_is_too_big_for_its_platform(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Is a warning, of all rows that are alike; layers are told that are to blame, and what is not known."""
+    limit = '\n[platforms.small]\nmax_size = "6 MB"\n'
+    matrix = projects.MATRIX.replace('groups = ["gpu"]', 'groups = ["gpu"]\nplatform = "small"') + limit
+    projects.write(tmp_path, matrix=matrix, files={**LOCKED, TORCH: "torch=={{ torch }}\nnumpy==2.1.0\n"})
+    lock(tmp_path, FakeResolver())
+
+    program.run(["imagematrix", "check", "--file", str(tmp_path / "matrix.toml")])
+    assert (
+        "matrix.toml:31: warning: platform small takes images of at most 6.0 MB, and the Python packages alone are"
+        " about 9.3 MB: torch 6.2 MB, python 3.1 MB; not counted: the base, what apt installs\n"
+        "    pytorch:2.3.0-python3.10-cuda and 7 more\n"
+    ) in capfd.readouterr().out
 
 
 def test_sizes_only_predict(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """What `check` tells: which rows cannot be built, what else is known of their versions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix.compat import Cause, Severity, shown
+from imagematrix.compat import Cause, Finding, Severity, shown
+from imagematrix.errors import InputError
+from imagematrix.model import Platform, Row, Size
 from imagematrix.project import Project
-from imagematrix.report.words import count
+from imagematrix.report.words import count, size
+from imagematrix.sizes import total
+from imagematrix.text.locate import locate
 
 _WORDS: Final[Mapping[Severity, str]] = {
     Severity.IMPOSSIBLE: "",
@@ -15,6 +19,8 @@ _WORDS: Final[Mapping[Severity, str]] = {
     Severity.UNKNOWN: "warning: ",
     Severity.NOTE: "note: ",
 }
+
+_LAYERS_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,47 @@ def make(project: Project) -> Proof:
         rows=len(project.obtainable),
         families=len(project.matrix.families),
         impossible=len(project.matrix.rows) - len(project.obtainable),
-        causes=project.causes(project.matrix.rows),
+        causes=_worst_first([*project.causes(project.matrix.rows), *_too_big(project)]),
+    )
+
+
+def _worst_first(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    order = list(Severity)
+    return tuple(sorted(causes, key=lambda cause: order.index(cause.finding.severity)))
+
+
+def _too_big(project: Project) -> Iterator[Cause]:
+    """Yield a warning for the rows whose Python packages alone are more than their platform takes."""
+    rows: dict[tuple[str, Finding], list[str]] = {}
+    for row in project.obtainable:
+        if row.platform and row.platform.max_bytes and (finding := _excess(row.platform, _sizes(project, row))):
+            rows.setdefault((row.platform.name, finding), []).append(row.name)
+    places = locate(project.workspace.matrix_text()) if rows else {}
+    for (platform, finding), names in rows.items():
+        line = places[("platforms", platform, finding.about)][0]
+        yield Cause(finding=finding, line=line, rows=tuple(sorted(names)))
+
+
+def _sizes(project: Project, row: Row) -> Mapping[str, Size]:
+    try:
+        return project.sizes(row)
+    except InputError:  # a template that does not render: whoever renders it tells
+        return {}
+
+
+def _excess(platform: Platform, of_layers: Mapping[str, Size]) -> Finding | None:
+    whole = total(of_layers.values())
+    if whole.installed <= platform.max_bytes:
+        return None
+    biggest = sorted(of_layers, key=lambda layer: -of_layers[layer].installed)[:_LAYERS_SHOWN]
+    unknown = f", {count(whole.unknown, 'file')} of unknown size" if whole.unknown else ""
+    return Finding(
+        severity=Severity.UNKNOWN,
+        about="max_size",
+        what=f"platform {platform.name} takes images of at most {size(platform.max_bytes)},"
+        f" and the Python packages alone are about {size(whole.installed)}",
+        remedy=f"{', '.join(f'{layer} {size(of_layers[layer].installed)}' for layer in biggest)};"
+        f" not counted: the base, what apt installs{unknown}",
     )
 
 
