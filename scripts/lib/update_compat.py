@@ -1,6 +1,6 @@
 """Refreshes the catalogue of versions from the package index that this machine's pip is configured for.
 
-It adds releases and Pythons, and says which CPU wheels of Paddle are still there. Other facts (CUDA, cuDNN, pairs) are
+It adds releases and Pythons, and says which wheels of Paddle are still there. Other facts (CUDA, cuDNN, pairs) are
 not in an index: a new release is without them, and rules say nothing of what is missing, until a person adds them.
 """
 
@@ -50,6 +50,25 @@ def merged(document: Mapping[str, Any], of: Wheels, *, pythons: str, new: Mappin
     return {**document, "releases": sorted(known.values(), key=lambda each: Version(each["release"]))}
 
 
+def sourced(document: Mapping[str, Any], cpu: Wheels, gpu: Wheels) -> dict[str, Any]:
+    """Return Paddle's document with who has its wheels, by what the index has of the CPU and the GPU package."""
+    releases = []
+    for each in document["releases"]:
+        builds = {
+            name: {**build, "by": _by(build, f"{each['release']}{build.get('suffix', '')}" in gpu)}
+            for name, build in each["gpu_builds"].items()
+        }
+        releases.append({**each, "cpu_on_pypi": each["release"] in cpu, "gpu_builds": builds})
+    return {**document, "releases": releases}
+
+
+def _by(build: Mapping[str, str], is_on_pypi: bool) -> str:
+    """Return who has a build: what left PyPI may still be on Paddle's own index."""
+    if is_on_pypi:
+        return "pypi"
+    return "index" if build["by"] == "pypi" else build["by"]
+
+
 def text(document: Mapping[str, Any]) -> str:
     """Write a document as the catalogue keeps it: an entry on each line."""
     meta = json.dumps(document["_meta"], indent=1, ensure_ascii=False).replace("\n", "\n ")
@@ -86,8 +105,7 @@ def main() -> None:
     tensorflow = merged(_read("tensorflow"), wheels(filenames("tensorflow")), pythons="python", new=packages)
     on_index = wheels(filenames("paddlepaddle"))
     paddle = merged(_read("paddle"), on_index, pythons="cpu_python", new={"gpu_builds": {}})
-    for each in paddle["releases"]:
-        each["cpu_on_pypi"] = each["release"] in on_index
+    paddle = sourced(paddle, on_index, wheels(filenames("paddlepaddle-gpu")))
     for name, document in {"torch": torch, "tensorflow": tensorflow, "paddle": paddle}.items():
         path = DATA / f"{name}.json"
         if path.read_text(encoding="utf-8") != text(document):

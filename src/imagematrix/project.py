@@ -1,14 +1,15 @@
 """A monorepo opened: its matrix and sources read once, its leaves and DAG made on demand. Decides; writes nothing."""
 
 import gc
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from imagematrix import compat, graph, lock, matrix, plan, requirements
-from imagematrix.compat import Cause, Severity
+from imagematrix.compat import Cause, Finding, Severity
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
 from imagematrix.graph import Dag
@@ -19,6 +20,9 @@ from imagematrix.requirements import Chain
 from imagematrix.workspace import Workspace
 
 _T = TypeVar("_T")
+
+_MENTIONED: Final = re.compile(r"\{(\w+)\}|\bfacts\.(\w+)")
+"""A value's name in matrix.toml: in a pattern, or as what facts follow from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,22 @@ class Project:
     def causes(self, rows: Iterable[Row]) -> tuple[Cause, ...]:
         """Return what is known of the versions of rows that go together or do not: the worst first."""
         return compat.causes(rows, self.workspace.matrix_text())
+
+    def proof(self) -> tuple[Cause, ...]:
+        """Return the causes of all rows, and the facts that nothing reads: no template, no pattern and no rule."""
+        text = self.workspace.matrix_text()
+        try:
+            templates = frozenset().union(*map(self.renderer.reads, {row.family.layers for row in self.matrix.rows}))
+        except InputError:  # a template that is none: whoever renders it tells
+            return compat.causes(self.matrix.rows, text)
+        # What stands in a pattern ("{torch}"), and what other facts follow from.
+        named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
+        read = compat.read() | templates | named
+
+        def unread(row: Row) -> tuple[Finding, ...]:
+            return tuple(_unread(name, read) for name in row.values if name not in row.axes and name not in read)
+
+        return compat.causes(self.matrix.rows, text, also=unread)
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """Return the rows without those that the matrix says cannot be had.
@@ -135,6 +155,17 @@ class Project:
         if name not in sites:
             raise FlagError(f"no site is named {name!r} (--site or IMAGEMATRIX_SITE)\n    {did_you_mean(name, sites)}")
         return replace(self, matrix=replace(self.matrix, site=sites[name]))
+
+
+def _unread(name: str, read: Iterable[str]) -> Finding:
+    hint = did_you_mean(name, read)
+    is_misspelt = hint.startswith("did you mean")
+    return Finding(
+        severity=Severity.UNKNOWN if is_misspelt else Severity.NOTE,
+        about=name,
+        what=f"nothing reads the fact {name!r}",
+        remedy=hint if is_misspelt else "no template, pattern or rule names it",
+    )
 
 
 def open_project(file: str) -> Project:

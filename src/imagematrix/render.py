@@ -97,6 +97,12 @@ class Renderer:
         """Return the locks that a row's layers are installed from, as far as they are there."""
         return self._follow(row)[0]
 
+    def reads(self, layers: Iterable[str]) -> frozenset[str]:
+        """Return the names of all values that the templates of some layers, and of each leaf, may ask for."""
+        sources = [self._sources.layers[layer] for layer in layers]
+        templates = [name for source in sources for name, _ in _templates_of(source)]
+        return frozenset(each for name in (*templates, *self._leaf_templates) for each in self._template(name).names)
+
     def _requirements(self, layer: str, row: Row) -> Requirements:
         file = self._locking[layer]
         name = _file_template(self._sources.layers[layer].template_path, file)
@@ -269,11 +275,15 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
 
 def _template_texts(sources: Sources) -> Iterable[tuple[str, str]]:
     for layer in sources.layers.values():
-        yield layer.template_path, layer.template
-        for file in layer.files:
-            if file.path.endswith(_TEMPLATE_SUFFIX):
-                name = _file_template(layer.template_path, file)
-                yield name, _decoded(name, file.content)
+        yield from _templates_of(layer)
+
+
+def _templates_of(layer: LayerSource) -> Iterable[tuple[str, str]]:
+    yield layer.template_path, layer.template
+    for file in layer.files:
+        if file.path.endswith(_TEMPLATE_SUFFIX):
+            name = _file_template(layer.template_path, file)
+            yield name, _decoded(name, file.content)
 
 
 def _decoded(name: str, content: bytes) -> str:

@@ -200,7 +200,8 @@ def build(
         fresh=fresh,
     )
     project = _at_site(_open(file), site)
-    _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
+    # Wrong input is told before an engine is asked for.
+    project.leaves(_chosen(project, _selection(only, group)))
     result = builds.run(
         project,
         _selection(only, group),

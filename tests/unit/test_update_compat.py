@@ -47,6 +47,28 @@ def test_merged() -> None:
     ]
 
 
+def test_sourced() -> None:
+    """What left the index is said to have left it; nothing else moves."""
+    builds = {
+        "cu90": {"suffix": ".post97", "by": "pypi"},
+        "cu102": {"by": "pypi"},
+        "cu101": {"suffix": "x", "by": "url"},
+    }
+    document = {"_meta": {}, "releases": [{"release": "1.8.5", "cpu_on_pypi": True, "gpu_builds": builds}]}
+    found = update_compat.sourced(document, {}, {"1.8.5.post97": frozenset({"3.7"})})
+    assert found["releases"] == [
+        {
+            "release": "1.8.5",
+            "cpu_on_pypi": False,
+            "gpu_builds": {
+                "cu90": {"suffix": ".post97", "by": "pypi"},
+                "cu102": {"by": "index"},
+                "cu101": {"suffix": "x", "by": "url"},
+            },
+        }
+    ]
+
+
 @pytest.mark.parametrize("name", ["torch", "tensorflow", "paddle"])
 def test_text(name: str) -> None:
     """What did not change is written as it was."""

@@ -7,6 +7,6 @@ Python, the modules named after a product hold its rules, `rules` is the table o
 from imagematrix.compat.causes import Cause, causes, problems, shown
 from imagematrix.compat.cuda import has_cuda
 from imagematrix.compat.finding import Finding, Severity
-from imagematrix.compat.rules import findings
+from imagematrix.compat.rules import findings, read
 
-__all__ = ["Cause", "Finding", "Severity", "causes", "findings", "has_cuda", "problems", "shown"]
+__all__ = ["Cause", "Finding", "Severity", "causes", "findings", "has_cuda", "problems", "read", "shown"]

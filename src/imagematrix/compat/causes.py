@@ -1,6 +1,6 @@
 """Findings of many rows, each cause once, with the line of matrix.toml to blame."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from imagematrix.compat.finding import Finding, Severity
@@ -23,11 +23,13 @@ class Cause:
     """Names, sorted."""
 
 
-def causes(rows: Iterable[Row], text: str) -> tuple[Cause, ...]:
-    """Return what is found in rows of a matrix text, the worst first, then by line."""
+def causes(
+    rows: Iterable[Row], text: str, *, also: Callable[[Row], Iterable[Finding]] = lambda _: ()
+) -> tuple[Cause, ...]:
+    """Return what is found in rows of a matrix text, by rules and by `also`: the worst first, then by line."""
     found: dict[tuple[Finding, Place], list[str]] = {}
     for row in rows:
-        for finding in findings(row):
+        for finding in (*findings(row), *also(row)):
             found.setdefault((finding, row.place(finding.about)), []).append(row.name)
     places = locate(text) if found else {}
     made = [

@@ -75,6 +75,11 @@ def findings(row: Row) -> tuple[Finding, ...]:
     return allowed
 
 
+def read() -> frozenset[str]:
+    """Return the names of all values that any rule reads."""
+    return frozenset(name for rule in RULES for names in _reads(rule) for name in names)
+
+
 def _allowed(finding: Finding, reason: str) -> Finding:
     if finding.severity is not Severity.BROKEN:
         return finding

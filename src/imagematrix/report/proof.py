@@ -53,7 +53,7 @@ def make(project: Project) -> Proof:
         rows=len(project.obtainable),
         families=len(project.matrix.families),
         impossible=len(project.matrix.rows) - len(project.obtainable),
-        causes=_worst_first([*project.causes(project.matrix.rows), *_too_big(project)]),
+        causes=_worst_first([*project.proof(), *_too_big(project)]),
     )
 
 
@@ -101,7 +101,9 @@ def proof_text(proof: Proof) -> str:
     """Write a line for each cause and the rows that have it, and how many rows are fine."""
     lines = [line for cause in proof.causes for line in _lines(cause, proof.file)]
     if proof.good:
-        end = f"{proof.file}: {proof.rows} rows of {proof.families} families are fine"
+        families = count(proof.families, "family", "families")
+        are = "is" if proof.rows == 1 else "are"
+        end = f"{proof.file}: {count(proof.rows, 'row')} of {families} {are} fine"
         end += f", {proof.impossible} cannot be had" if proof.impossible else ""
     else:
         end = f"{proof.file}: {len(proof.refused)} of {count(proof.rows, 'row')} cannot be built"
