@@ -97,7 +97,7 @@ def decide(words: Sequence[str], text: str, old: Matrix, *, layers: Mapping[str,
         command=wish.command(),
         lines=editing.inserted(text, new),
         findings=found,
-        missing=tuple(_missing(row, siblings)),
+        missing=tuple(_missing(row, [each for each in siblings if not each.impossible])),
         near=near.name if near else "",
     )
 
@@ -167,7 +167,10 @@ def _refuse_existing(wish: _Wish, siblings: Iterable[Row], text: str, *, file: s
         if row.axes == wish.values:
             place = next(iter(row.places.values()), ())
             by = "its own [[row]]" if "row" in place else "the axes of the family"
-            raise FlagError(f"{file}:{_line(place, text)}: {row.name} is there already, by {by}: nothing to add")
+            there = f"{file}:{_line(place, text)}: {row.name} is there already, by {by}"
+            raise FlagError(
+                f"{there}: it cannot be had: {row.impossible}" if row.impossible else f"{there}: nothing to add"
+            )
 
 
 def _line(place: Place, text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from imagematrix import compat, graph, lock, matrix, plan, requirements
-from imagematrix.compat import Cause, Finding, Severity
+from imagematrix.compat import Cause, Finding, Severity, nearest
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
 from imagematrix.graph import Dag
@@ -194,6 +194,8 @@ class RowState:
     `impossible`: it cannot be had."""
     reason: str = ""
     """Why it is impossible."""
+    nearest: str = ""
+    """Then, the name of the nearest row of its family that works; empty: there is none."""
 
 
 def states(project: Project, rows: Sequence[Row], images: Collection[EngineImage]) -> tuple[RowState, ...]:
@@ -202,10 +204,15 @@ def states(project: Project, rows: Sequence[Row], images: Collection[EngineImage
     tips = project.dag(project.leaves(row for row in rows if row.name not in impossible)).tips
     named = {name for image in images for name in image.names}
     present = nodes(images)
+    families: dict[str, list[Row]] = {}
+    for row in project.matrix.rows if impossible else ():
+        families.setdefault(row.family.name, []).append(row)
 
     def state(row: Row) -> RowState:
         if row.name in impossible:
-            return RowState(row=row, key=Key(""), state="impossible", reason=impossible[row.name])
+            near = nearest.existing(row.axes, families[row.family.name])
+            reason, name = impossible[row.name], near.name if near else ""
+            return RowState(row=row, key=Key(""), state="impossible", reason=reason, nearest=name)
         key = tips[row.name]
         missing = "stale" if row.image in named else "missing"
         return RowState(row=row, key=key, state="built" if key in present else missing)

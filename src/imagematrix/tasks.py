@@ -251,12 +251,13 @@ def graph(
     help={
         "words": "The family, then a value for each of its axes, in any order; allow=WHY for what upstream broke.",
         "dry-run": "Show all of it, write nothing.",
+        **_SITE_HELP,
         **_FILE_HELP,
     },
     auto_shortflags=False,
 )
 @_told
-def add(_: Context, words: Sequence[str], dry_run: bool = False, file: str = "") -> None:
+def add(_: Context, words: Sequence[str], dry_run: bool = False, site: str = "", file: str = "") -> None:
     """Add one row, proven, locked and rendered: `invoke add FAMILY AXIS=VALUE …`.
 
     The row is proven first: the matrix's own rules, which versions go together, and its requirements resolved. Then
@@ -267,16 +268,17 @@ def add(_: Context, words: Sequence[str], dry_run: bool = False, file: str = "")
 
         invoke add pytorch torch=2.4.1 python=3.11 base=cuda124 --dry-run
     """
-    from imagematrix import adding, site
+    from imagematrix import adding
+    from imagematrix import site as sites
     from imagematrix.report import added
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
-    project = _open(file)
+    project = _at_site(_open(file), site)
     made = adding.run(
         project,
         words,
-        resolver=lambda: Uv(Shell(), site.discover(project.matrix.site, root=project.workspace.root)),
+        resolver=lambda: Uv(Shell(), sites.discover(project.matrix.site, root=project.workspace.root)),
         images=_images_if_any(),
         dry=dry_run,
         say=_say,

@@ -196,6 +196,16 @@ def test_a_row_by_hand_is_told_with_its_line(add: Add) -> None:
     )
 
 
+def test_a_row_that_the_matrix_says_cannot_be_had(add: Add, root: Path) -> None:
+    row = '\n[[families.pytorch.row]]\nbase = "cuda"\npython = "3.10"\ntorch = "1.0.0"\nimpossible = "deleted"\n'
+    projects.write(root, matrix=MATRIX.replace('"2.4.1"]\n', f'"2.4.1"]\n{row}'))
+    assert add("pytorch torch=1.0.0 python=3.10 base=cuda").err == (
+        "matrix.toml:21: pytorch:1.0.0-python3.10-cuda is there already, by its own [[row]]:"
+        " it cannot be had: deleted\n"
+    )
+    assert add(ADD).code == 0
+
+
 def test_the_base_of_a_family_need_not_be_said(add: Add, root: Path) -> None:
     matrix = MATRIX.replace('tag = "{python}-{base}"', 'tag = "{python}-{base}"\nbase = "debian"')
     projects.write(root, matrix=matrix.replace('base = ["debian"]\n', ""))

@@ -148,8 +148,25 @@ def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "key": projects.keys(projects.project(root))[PYTORCH, "boot"],
         "state": "missing",
         "reason": "",
+        "nearest": "",
     }
     assert run(capsys, "list").out.endswith("9 rows: 9 missing\n")
+
+
+def test_list_names_the_row_nearest_to_one_that_cannot_be(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the catalogue or by what the matrix says; one of the same family, if any works."""
+    matrix = MATRIX.replace('python = ["3.10", "3.11"]', 'python = ["3.11", "3.13"]')
+    projects.write(
+        root, matrix=matrix + '\n[[families.plain.row]]\nbase="cuda"\npython="2.7"\nimpossible = "deleted"\n'
+    )
+    lines = run(capsys, "list").out.splitlines()
+    assert lines[0] == "plain:2.7-cuda                   impossible  deleted; nearest: plain:3.11-debian"
+    assert lines[4].startswith(
+        "pytorch:2.3.0-python3.13-cuda    impossible  torch 2.3.0 has no wheel for Python 3.13: "
+    )
+    assert lines[4].endswith("; nearest: pytorch:2.3.0-python3.11-cuda")
+    rows = json.loads(run(capsys, "list", "--json").out)
+    assert [row["nearest"] for row in rows[:2]] == ["plain:3.11-debian", ""]
 
 
 @pytest.mark.usefixtures("root")

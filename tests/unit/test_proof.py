@@ -170,14 +170,14 @@ def test_only_selected_rows_are_refused(tmp_path: Path) -> None:
 
 
 def test_list(tmp_path: Path) -> None:
-    """A row that cannot be had is listed, with the reason."""
+    """A row that cannot be had is listed, with the reason and the nearest row that can."""
     opened = projects.project(tmp_path, matrix=MATRIX)
     states = project.states(opened, opened.matrix.rows, ())
     reason = IMPOSSIBLE.partition(": ")[2].partition("\n")[0]
 
     assert rows_text(states).splitlines()[:3] == [
         "pytorch:2.3.0-python3.12  missing",
-        f"pytorch:2.3.0-python3.13  impossible  {reason}",
+        f"pytorch:2.3.0-python3.13  impossible  {reason}; nearest: pytorch:2.3.0-python3.12",
         "pytorch:2.6.0-python3.12  missing",
     ]
     assert rows_text(states).endswith("5 rows: 1 impossible, 4 missing")
@@ -246,7 +246,10 @@ def test_list_names_what_cannot_be_had(tmp_path: Path) -> None:
     opened = projects.project(tmp_path, matrix=GONE)
     states = project.states(opened, opened.matrix.rows, ())
 
-    assert "tf:2.4.1-python3.8        impossible  the platform deleted its base\n" in rows_text(states)
+    assert (
+        "tf:2.4.1-python3.8        impossible  the platform deleted its base; nearest: tf:2.18.1-python3.12\n"
+        in rows_text(states)
+    )
     document = {row["tag"]: (row["state"], row["reason"], row["key"]) for row in json.loads(rows_json(states))}
     assert document["2.4.1-python3.8"] == ("impossible", "the platform deleted its base", "")
 

@@ -27,7 +27,7 @@ Distance = tuple[int, ...]
 
 def works(row: Row) -> bool:
     """Whether nothing speaks against a row."""
-    return not any(finding.severity.is_error for finding in findings(row))
+    return not row.impossible and not any(finding.severity.is_error for finding in findings(row))
 
 
 def existing(axes: Mapping[str, str], rows: Iterable[Row]) -> Row | None:
@@ -94,8 +94,8 @@ def catalogued(axis: str) -> tuple[str, ...]:
             return tuple(sorted(pythons, key=lambda python: tuple(map(int, python.split(".")))))
         case "torch":
             return tuple(catalogue.torch_wheels().pythons)
-        case "tensorflow" | "tensorflow_cpu" | "tensorflow_gpu":
-            return tuple(catalogue.tensorflow_wheels(axis.replace("_", "-")).pythons)
+        case "tensorflow":
+            return tuple(catalogue.tensorflow_wheels("tensorflow").pythons)
         case "paddle":
             return tuple(catalogue.paddle_wheels().pythons)
         case "horovod":

@@ -19,7 +19,9 @@ def rows_text(states: Sequence[RowState]) -> str:
 
 
 def _remark(state: RowState) -> str:
-    return state.reason or ", ".join(state.row.family.groups)
+    if not state.reason:
+        return ", ".join(state.row.family.groups)
+    return f"{state.reason}; nearest: {state.nearest}" if state.nearest else state.reason
 
 
 def rows_json(states: Sequence[RowState]) -> str:
@@ -39,4 +41,5 @@ def _document(state: RowState) -> Mapping[str, object]:
         "key": state.key,
         "state": state.state,
         "reason": state.reason,
+        "nearest": state.nearest,
     }
