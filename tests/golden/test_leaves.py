@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests import manifests
 
-from imagematrix.project import Project, Selection, open_project
+from imagematrix.project import Project, open_project
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
@@ -24,7 +24,7 @@ def project() -> Project:
 
 def test_the_leaves_are_what_the_matrix_says(project: Project) -> None:
     """Each difference is named; `invoke render` mends them."""
-    files = project.files(project.leaves(project.rows(Selection())))
+    files = project.files(project.leaves(project.obtainable))
     assert list(project.workspace.stale(files, keep=project.directories())) == []
 
 
