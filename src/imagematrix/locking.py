@@ -45,7 +45,7 @@ def run(
     touched = project.workspace.write_locks(locks)
     for path in touched:
         say(path)
-    for line in _predictions(rows, locks, touched):
+    for line in _predictions(rows, locks, touched) if touched else ():
         say(line)
     remedy = ": run `invoke render` and commit both" if touched else ""
     return f"{len(locks)} locks, {asked - len(ledger.kept)} resolved, {len(touched)} files changed{remedy}"

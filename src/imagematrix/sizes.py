@@ -14,13 +14,8 @@ from imagematrix.model import Size
 from imagematrix.text import toml_text, wheels
 
 _LINE: Final = re.compile(r"^    # downloads (?:\d+|an unknown number of) bytes\n", re.MULTILINE)
-_PACKAGE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==| @ )")
-_ENTRY: Final = re.compile(
-    r"^(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==(?P<version>[^\s;]+)| @ )"
-    r"|    # downloads (?:(?P<size>\d+)|an unknown number of) bytes$)",
-    re.MULTILINE,
-)
-"""A package of a lock, or the size of the one before."""
+_PACKAGE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==([^\s;]+)| @ )")
+_TOLD: Final = "    # downloads "
 
 _GROWTH: Final = (
     ("nvidia-", 0, 1.5),
@@ -117,17 +112,18 @@ def measured(text: str, sizes: Mapping[str, int | None]) -> str:
 
 
 def _line(size: int | None) -> str:
-    return f"    # downloads {'an unknown number of' if size is None else size} bytes\n"
+    return f"{_TOLD}{'an unknown number of' if size is None else size} bytes\n"
 
 
 @lru_cache(maxsize=4096)
 def _packages(text: str) -> tuple[_Package, ...]:
     found: list[_Package] = []
-    for entry in _ENTRY.finditer(text):
-        if entry["name"]:
-            found.append(_Package(entry["name"], entry["version"] or ""))
-        elif found:
-            found[-1] = found[-1]._replace(is_told=True, size=int(entry["size"]) if entry["size"] else None)
+    for line in text.splitlines():
+        if line.startswith(_TOLD) and found:
+            number = line.removeprefix(_TOLD).partition(" ")[0]
+            found[-1] = found[-1]._replace(is_told=True, size=int(number) if number.isdecimal() else None)
+        elif line[:1] not in " #" and (package := _PACKAGE.match(line)):
+            found.append(_Package(package[1], package[2] or ""))
     return tuple(found)
 
 
