@@ -1,13 +1,10 @@
 """The build command: everything is decided in `project`, `schedule` acts, this puts the two together."""
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import FrameType
 
 from imagematrix import builder, lock, report, schedule, site
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
@@ -16,7 +13,7 @@ from imagematrix.model import Attempt, Key, Outcome, Plan, Row, Status, Step, Ve
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
 from imagematrix.report import ImageFact, Progress, RunReport
-from imagematrix.shell import Shell
+from imagematrix.shell import Shell, stoppable
 from imagematrix.workspace import Workspace
 
 
@@ -60,7 +57,7 @@ def run(
     """
     rows = project.possible(project.rows(selection))
     started, clock = datetime.now(UTC), time.monotonic()
-    with project.workspace.sole_builder(waiting=waiting), _stoppable() as stop:
+    with project.workspace.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:
             project = _refresh(project, started)
         plan, images = _decide(project, rows, engine)
@@ -176,22 +173,3 @@ class _Remembering:
                 Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
             )
         self._next.finished(step, outcome)
-
-
-@contextmanager
-def _stoppable() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set; a second Ctrl-C is Python's own."""
-    stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def halt(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, halt)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

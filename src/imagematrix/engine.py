@@ -1,22 +1,25 @@
-"""The Docker Engine: which one answers, its images and tags. The only home of the docker SDK.
+"""The Docker Engine: which one answers, its images, tags and containers. The only home of the docker SDK.
 
 The SDK cannot build with BuildKit; builds are `buildx`'s. Both must talk to one engine, so `environment`
 says what a docker client has to be given to reach the same one.
 """
 
+import io
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+import tarfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Key
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container as SdkContainer
 
 KEY_LABEL: Final = "imagematrix.key"
 _NODES: Final = "imagematrix/node"
@@ -39,6 +42,67 @@ class EngineImage:
     key: Key
     bytes: int
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How a container is started."""
+
+    image: str
+    command: Sequence[str] = ()
+    """Instead of what the image runs by itself."""
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    files: Mapping[str, str]
+    """Path -> text of executable files that are put in before it starts."""
+    user: str = ""
+    read_only: bool = False
+    """Its root cannot be written to; /tmp and /run are in memory."""
+
+
+class Container:
+    """A container that was started; whoever started it removes it."""
+
+    def __init__(self, container: "SdkContainer") -> None:
+        self._container = container
+
+    @property
+    def id(self) -> str:
+        """Return its id, as docker's own client takes it."""
+        return str(self._container.id)
+
+    def address(self) -> str:
+        """Return its address in the engine's network, empty when it has none (any more)."""
+        return next((str(network["IPAddress"]) for network in self._state("NetworkSettings")["Networks"].values()), "")
+
+    def running(self) -> bool:
+        """Whether it runs."""
+        return bool(self._state("State")["Running"])
+
+    def logs(self) -> str:
+        """Return all that it has said so far, on both of its streams."""
+        with _answering():
+            return str(self._container.logs().decode(errors="replace"))
+
+    def stop(self) -> None:
+        """Do what `docker stop` does: ask, and after ten seconds kill."""
+        with _answering():
+            self._container.stop(timeout=10)
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code."""
+        with _answering():
+            return int(self._container.wait()["StatusCode"])
+
+    def remove(self) -> None:
+        """Remove it, whether it runs or not."""
+        with _answering():
+            self._container.remove(force=True, v=True)
+
+    def _state(self, part: str) -> Mapping[str, Any]:
+        with _answering():
+            self._container.reload()
+        return dict(self._container.attrs[part])
 
 
 class Engine:
@@ -78,6 +142,38 @@ class Engine:
         repository, _, tag = name.rpartition(":")
         with _answering():
             self._client.api.tag(source, repository, tag)
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        """Return what a local image says of itself: environment, entry point, health check."""
+        with _answering():
+            return dict(self._client.images.get(name).attrs["Config"])
+
+    def start(self, start: Start) -> Container:
+        """Start a container; one that does not start is removed again."""
+        with _answering():
+            made = self._client.containers.create(
+                start.image,
+                list(start.command) or None,
+                environment=dict(start.environment),
+                labels=dict(start.labels),
+                user=start.user or None,
+                read_only=start.read_only,
+                tmpfs={"/tmp": "", "/run": ""} if start.read_only else None,  # noqa: S108  # the container's
+            )
+            try:
+                if start.files:
+                    made.put_archive("/", _archive(start.files))
+                made.start()
+            except BaseException:
+                made.remove(force=True, v=True)
+                raise
+        return Container(made)
+
+    def remove_containers(self, label: str) -> None:
+        """Remove all containers that carry a label, `name=value`."""
+        with _answering():
+            for found in self._client.api.containers(all=True, filters={"label": label}):
+                self._client.api.remove_container(found["Id"], force=True, v=True)
 
 
 def node_ref(key: Key) -> str:
@@ -131,6 +227,16 @@ def buildx_command(engine: Engine | None = None) -> str:
         "the docker client has no buildx plugin, which builds and questions to registries need (0.13 or newer). "
         "Install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian 13's)."
     )
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.size, member.mode = len(text.encode()), 0o755
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return stream.getvalue()
 
 
 def _candidates() -> Iterator[Mapping[str, str]]:

@@ -6,6 +6,7 @@ Everything heavy is imported when a task needs it: `invoke --list` must cost no 
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from imagematrix.engine import Engine, EngineImage
     from imagematrix.model import Plan, Row
     from imagematrix.project import Project, Selection
+    from imagematrix.verify import Result
 
 _P = ParamSpec("_P")
 
@@ -223,6 +225,64 @@ def build(
 
 @task(
     iterable=["only", "group"],
+    help={
+        **_SELECT_HELP,
+        "jobs": "How many images are checked at once (default: as many as there are processors).",
+        "report": "Write report.json (into the one of a build, when it is there) and junit.xml into this directory.",
+    },
+    auto_shortflags=False,
+)
+@_told
+def verify(
+    _: Context,
+    matrix: bool = False,
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    jobs: str = "",
+    report: str = "",
+    file: str = "",
+) -> None:
+    """Check built images by running them: what passed is not repeated while image and check are the same."""
+    from imagematrix import verify as verifying
+    from imagematrix.report import verification
+
+    if not (matrix or only or group):
+        raise FlagError("say what to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    at_once = _number("jobs", jobs or str(os.cpu_count() or 1), least=1)
+    project = _open(file)
+    _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
+    begun = time.monotonic()
+    result = verifying.run(
+        project,
+        _selection(only, group),
+        engine=_engine(),
+        jobs=at_once,
+        listen=lambda image: _say(verification.event(image, seconds=time.monotonic() - begun)),
+    )
+    if report:
+        _write_verification(project, Path(report).absolute(), result)
+    print(verification.text(result.images, seconds=result.seconds), end="")
+    if result.interrupted:
+        raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
+    if not result.good:
+        raise Exit("", code=int(ExitCode.FAILED))
+
+
+def _write_verification(project: "Project", folder: Path, result: "Result") -> None:
+    from imagematrix.report import verification
+
+    path = folder / "report.json"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        made = verification.merged(before, result.images, started=result.started, seconds=result.seconds)
+    except ValueError as error:
+        raise FlagError(f"--report {folder}: report.json there is none of ours ({error}): name another") from None
+    project.workspace.write(path, made)
+    project.workspace.write(folder / "junit.xml", verification.junit(result.images))
+
+
+@task(
+    iterable=["only", "group"],
     help={**_SELECT_HELP, "out": "The picture to write: .svg, .dot or .html (default: graph.svg)."},
     auto_shortflags=False,
 )
@@ -367,6 +427,7 @@ def collection() -> Collection:
         "render": render,
         "plan": plan,
         "build": build,
+        "verify": verify,
         "graph": graph,
     }
     for name, body in tasks.items():

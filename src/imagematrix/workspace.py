@@ -14,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from imagematrix import requirements
+from imagematrix import checks, requirements
+from imagematrix.checks import Settled
 from imagematrix.errors import FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.plan import Record
@@ -96,6 +97,15 @@ class Workspace:
         """Return the folders of common/layers, and whether each has a template."""
         folder = self.root / "common" / "layers"
         return {path.name: (path / _TEMPLATE).is_file() for path in sorted(folder.glob("*")) if path.is_dir()}
+
+    def check_file(self, layer: str) -> str:
+        """Return where a layer keeps its checks, relative to the root."""
+        return f"common/layers/{layer}/test_{layer}.py"
+
+    def checks(self) -> Mapping[str, str]:
+        """Return the texts of the layers' checks, by layer."""
+        paths = {layer: self.root / self.check_file(layer) for layer in self.layers()}
+        return {layer: self._text(path) for layer, path in paths.items() if path.is_file()}
 
     def sources(self) -> Sources:
         """Read all that people wrote under common/."""
@@ -232,6 +242,21 @@ class Workspace:
             return []
         with path.open(encoding="utf-8", errors="replace") as stream:
             return [record for line in stream if (record := _record(line))]
+
+    def remember_settled(self, settled: Settled) -> None:
+        """Append checks that need not run again."""
+        with _telling():
+            self._make_state()
+            with (self._state / "verified.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write("\n" + checks.line(settled))
+
+    def settled(self) -> list[Settled]:
+        """Return the checks that were settled before, oldest first."""
+        path = self._state / "verified.jsonl"
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return [found for line in stream if (found := checks.settled(line))]
 
     def _make_state(self) -> None:
         (self._state / "logs").mkdir(parents=True, exist_ok=True)

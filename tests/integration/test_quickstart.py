@@ -1,4 +1,4 @@
-"""The repository's own quickstart grid, really built, and what its images promise, really run."""
+"""The repository's own quickstart grid: really built, and checked by running it."""
 
 import json
 import os
@@ -15,12 +15,6 @@ import pytest
 from tests.integration.monorepo import REPOSITORY, Done
 
 from imagematrix.engine import Engine, docker_command
-
-IMPORTS = {
-    "tensorflow": "import tensorflow as m; assert float(m.reduce_sum(m.ones([2, 2]))) == 4",
-    "paddle": "import paddle as m; assert float(m.ones([2, 2]).sum()) == 4",
-    "python": "import jupyterlab as m; import tensorboard",
-}
 
 
 @pytest.fixture(scope="module")
@@ -57,49 +51,33 @@ def test_a_second_build_builds_nothing(report: Any) -> None:
     assert "every key exists on the engine" in done.out
 
 
-@pytest.mark.parametrize("family", IMPORTS)
-def test_frameworks_import_at_their_exact_version(report: Any, engine: Engine, family: str) -> None:
-    for image in leaves(report, family):
-        code = f"{IMPORTS[family]}; print(m.__version__)"
-        version = run(engine, image, "python", "-c", code).strip().splitlines()[-1]
-        if family != "python":
-            assert image.startswith(f"{family}:{version}-")
+def test_every_image_passes_the_checks_of_its_layers_and_they_are_not_repeated(report: Any, tmp_path: Path) -> None:
+    checked = verify(report, tmp_path / "first")
+    assert {leaf["name"] for leaf in report["leaves"]} == checked.keys()
+    for name, checks in checked.items():
+        assert {"system", "boot", "notebook"} <= {check["owner"] for check in checks}, name
+    again = verify(report, tmp_path / "second")
+    assert {check["known"] for checks in again.values() for check in checks} == {True}
 
 
-def test_a_command_runs_as_a_job_and_its_exit_code_is_the_containers(report: Any, engine: Engine) -> None:
-    image = leaves(report, "python")[0]
-    container = engine._client.containers.run(image, ["python", "-c", "raise SystemExit(7)"], detach=True)
-    try:
-        assert container.wait()["StatusCode"] == 7
-    finally:
-        container.remove(force=True)
+def verify(report: Any, folder: Path) -> dict[str, Any]:
+    """Verify the group, the build's report beside it; return each row's checks."""
+    folder.mkdir()
+    (folder / "report.json").write_text(json.dumps(report))
+    done = imagematrix("verify", "--group", "quickstart", "--report", str(folder))
+    assert done.code == 0, done.out[-5000:] + done.err
+    made = json.loads((folder / "report.json").read_text())
+    assert [leaf["digest"] for leaf in made["leaves"]] == [leaf["digest"] for leaf in report["leaves"]]
+    return {leaf["name"]: leaf["checks"] for leaf in made["leaves"]}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def machine(report: Any, engine: Engine) -> Iterator[Any]:
-    """Start one image as people use it: a machine to log in to."""
+    """Start a machine that one logs in from."""
     image = next(name for name in leaves(report, "python") if "debian12" in name)
-    container = engine._client.containers.run(
-        image, detach=True, environment={"ROOT_PASSWORD": "correct horse", "JUPYTER_TOKEN": "sesame"}
-    )
+    container = engine._client.containers.run(image, ["sleep", "infinity"], detach=True)
     yield container
     container.remove(force=True)
-
-
-def test_it_speaks_chinese_and_keeps_beijing_time(machine: Any) -> None:
-    assert inside(machine, "date", "+%Z").strip() == "CST"
-    assert inside(machine, "sh", "-c", "locale | head -1").strip() == "LANG=zh_CN.UTF-8"
-    assert "没有那个文件" in inside(machine, "ls", "/nosuch")
-
-
-def test_ssh_greets_and_python_is_on_the_path_of_a_login_shell(machine: Any) -> None:
-    wait_for(lambda: "SSH-2.0" in inside(machine, "bash", "-c", "exec 3<>/dev/tcp/localhost/22; head -1 <&3"))
-    assert inside(machine, "bash", "-lc", "command -v python").strip() == "/opt/python/bin/python"
-
-
-@pytest.mark.parametrize("url", ["http://{}:8888/jupyter/api/status?token=sesame", "http://{}:6006/monitor/"])
-def test_jupyter_and_tensorboard_answer_under_their_paths(machine: Any, url: str) -> None:
-    wait_for(lambda: fetch(url.format(address(machine))) == 200)
 
 
 def test_the_run_example_gives_a_machine_to_log_in_to(report: Any, machine: Any, engine: Engine) -> None:
@@ -129,34 +107,10 @@ def test_the_run_example_gives_a_machine_to_log_in_to(report: Any, machine: Any,
         container.remove(force=True)
 
 
-def test_stopping_it_takes_less_than_five_seconds_and_ends_well(report: Any, engine: Engine) -> None:
-    image = next(name for name in leaves(report, "python") if "debian12" in name)
-    container = engine._client.containers.run(image, detach=True)
-    try:
-        wait_for(lambda: "SSH-2.0" in inside(container, "bash", "-c", "exec 3<>/dev/tcp/localhost/22; head -1 <&3"))
-        begun = time.monotonic()
-        container.stop(timeout=10)
-        assert time.monotonic() - begun < 5
-        assert container.wait()["StatusCode"] == 0
-    finally:
-        container.remove(force=True)
-
-
-def test_no_image_holds_what_belongs_to_the_site(report: Any, engine: Engine) -> None:
-    """Secrets, caches and configuration of this machine's clients stay outside."""
-    places = "/etc/pip.conf /etc/uv /etc/apt/apt.conf.d/99-site /wheelhouse /root/.cache/uv /root/.cache/pip"
-    for image in leaves(report, "python"):
-        assert not run(engine, image, "sh", "-c", f"ls -d {places} 2>/dev/null || true")
-
-
 def test_the_picture_of_the_grid_shows_every_node(report: Any, tmp_path: Path) -> None:
     target = tmp_path / "graph.svg"
     assert imagematrix("graph", "--group", "quickstart", "--out", str(target)).code == 0
     assert target.read_text().count("<title>") == len(report["nodes"])
-
-
-def run(engine: Engine, image: str, *command: str) -> str:
-    return str(engine._client.containers.run(image, list(command), remove=True, network_mode="none").decode())
 
 
 def inside(container: Any, *command: str) -> str:

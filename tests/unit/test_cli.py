@@ -49,6 +49,8 @@ def tree(root: Path) -> Mapping[str, bytes]:
         (["build"], "say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
         (["build", "--matrix", "--jobs", "many"], "--jobs many: must be a whole number, 1 or more"),
         (["build", "--matrix", "--retries", "-1"], "--retries -1: must be a whole number, 0 or more"),
+        (["verify"], "say what to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
+        (["verify", "--matrix", "--jobs", "0"], "--jobs 0: must be a whole number, 1 or more"),
         (["build", "--group", "gpus"], "--group gpus: no row is in this group\n    did you mean 'gpu'?"),
         (
             ["lock", "--site", "tencnet"],
@@ -128,8 +130,9 @@ def test_without_an_engine_a_plan_is_made_all_the_same(root: Path, capsys: pytes
     assert tree(root).keys() == {*FILES, "matrix.toml", "matrix.lock"}  # planning writes nothing
 
 
-def test_without_an_engine_a_build_is_exit_code_3(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = run(capsys, "build", "--matrix")
+@pytest.mark.parametrize("command", ["build", "verify"])
+def test_without_an_engine_a_build_is_exit_code_3(root: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    said = run(capsys, command, "--matrix")
     assert said.code == 3
     assert said.err.startswith("no Docker Engine answers. Start docker")
     assert f"unix://{root}/no.sock: No such file or directory" in said.err

@@ -23,7 +23,7 @@ LEVELS: Final = (
     # decisions: no disk, network, process or clock
     "matrix",
     "lock keys compat sizes",
-    "requirements graph addition",
+    "requirements graph addition checks",
     "render",
     "plan",
     "cost",
@@ -32,7 +32,7 @@ LEVELS: Final = (
     # actions
     "workspace engine shell site progress transient",
     "buildx project",
-    "builder report resolver registry",
+    "builder report resolver registry verify",
     "bases build drawing locking",
     "adding",
     # the command line
@@ -55,10 +55,12 @@ HOMES: Final[Mapping[str, str]] = {
     "networkx": "graph",
     "packaging": "text",
     "pip": "site",  # whose word the default index is
+    "pytest": "verify",
     "requests": "engine",  # what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
     "tenacity": "schedule",
+    "testinfra": "verify",
     "toml": "lock",
     "tomlkit": "editing",
     "tomllib": "text.toml_text",

@@ -1,0 +1,134 @@
+"""How a container starts, lets people in, keeps its services alive and ends."""
+
+import shlex
+import time
+
+import pytest
+from testinfra.host import Host
+
+from imagematrix.verify.plugin import Image, Job, Machine, Starter, eventually
+
+SSH = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=5"
+SUPERVISOR = "IMAGE_RUN=/run/image supervisorctl -c /init/supervisor/supervisord.conf"
+ASK = "/tmp/ask"  # noqa: S108  # in a container that lives for a minute
+
+
+@pytest.fixture(scope="module")
+def bare(start: Starter) -> Machine:
+    """Give a machine that nobody gave a credential, with a hook that fails."""
+    hook = "#!/bin/sh\necho trying\nexit 3\n"
+    made = start(environment={"SERVICES": "ssh"}, files={"/init/hooks.d/50-broken": hook})
+    assert eventually(lambda: _listens(made, 22)), made.logs()
+    return made
+
+
+def test_a_job_ends_with_its_own_exit_code(job: Job) -> None:
+    ended = job("sh", "-c", "echo done; exit 7")
+    assert (ended.code, ended.output) == (7, "done\n")
+
+
+def test_a_job_runs_under_any_user_and_without_a_writable_root(job: Job) -> None:
+    ended = job("sh", "-c", "id -u; touch ~/x && echo home", user="12345:0", read_only=True)
+    assert (ended.code, ended.output) == (0, "12345\nhome\n")
+
+
+def test_a_setting_that_is_wrong_is_named(job: Job) -> None:
+    ended = job("true", environment={"SSH_PORT": "many"})
+    assert (ended.code, "SSH_PORT is 'many'" in ended.output) == (64, True)
+
+
+def test_what_a_user_may_not_run_is_left_out_and_said(start: Starter) -> None:
+    made = start(environment={}, user="12345:0", read_only=True)
+    assert eventually(lambda: "ssh is left out" in made.logs())
+
+
+def test_a_hook_that_fails_is_logged_and_the_container_still_starts(bare: Machine) -> None:
+    assert "hook 50-broken failed with exit code 3" in bare.logs()
+    assert bare.container.running()
+
+
+def test_without_a_credential_ssh_takes_no_password_and_the_log_says_how_to_give_one(host: Host, bare: Machine) -> None:
+    offered = host.run(f"{SSH} -o BatchMode=yes -o PreferredAuthentications=none root@{bare.address}").stderr
+    assert "Permission denied (publickey)" in offered
+    assert "nobody can log in yet" in bare.logs()
+    assert "ROOT_PASSWORD" in bare.logs()
+
+
+def test_a_key_logs_in(host: Host, machine: Machine) -> None:
+    assert eventually(lambda: _listens(machine, 22)), machine.logs()
+    said = host.check_output(f"{SSH} -i /tmp/key -o BatchMode=yes root@{machine.address} 'echo $LANG; date +%Z'")
+    assert said.split() == ["zh_CN.UTF-8", "CST"]
+
+
+def test_a_password_logs_in_and_a_wrong_one_does_not(host: Host, machine: Machine) -> None:
+    assert eventually(lambda: _listens(machine, 22)), machine.logs()
+    assert _with_password(host, machine, machine.password) == "0"
+    assert _with_password(host, machine, "sesame") == "255"
+
+
+def _with_password(host: Host, machine: Machine, password: str) -> str:
+    """Log in with a password; return ssh's exit code."""
+    options = "-o PubkeyAuthentication=no -o NumberOfPasswordPrompts=1"
+    return str(
+        host.check_output(
+            f"echo '#!/bin/sh\necho \"$ANSWER\"' > {ASK}; chmod 700 {ASK};"
+            f" export ANSWER={shlex.quote(password)} SSH_ASKPASS={ASK} SSH_ASKPASS_REQUIRE=force DISPLAY=none:0;"
+            f" setsid -w {SSH} {options} root@{machine.address} true < /dev/null > /dev/null 2>&1; echo $?"
+        )
+    )
+
+
+def test_host_keys_are_the_containers_own(machine: Machine, bare: Machine) -> None:
+    assert eventually(lambda: _listens(machine, 22)), machine.logs()
+    read = "cat /etc/ssh/ssh_host_ed25519_key.pub"
+    assert machine.host.check_output(read).split()[1] != bare.host.check_output(read).split()[1]
+
+
+def test_a_login_greets_with_what_the_machine_has(host: Host, machine: Machine) -> None:
+    banner = machine.host.check_output("/init/boot/banner.sh")
+    assert all(word in banner for word in ("System", "CPU", "Memory", "GPU", "Disk"))
+    assert host.check_output("/init/boot/banner.sh")
+
+
+def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image: Image) -> None:
+    check = image.config["Healthcheck"]["Test"]
+    assert check[0] == "CMD"
+    assert eventually(lambda: machine.host.run(shlex.join(check[1:])).succeeded), machine.host.run(check[1]).stdout
+    states = machine.host.run(f"{SUPERVISOR} status").stdout
+    assert {line.split()[1] for line in states.splitlines()} <= {"RUNNING", "STARTING"}, states
+
+
+def test_a_service_that_dies_is_started_again(bare: Machine) -> None:
+    before = bare.host.check_output("pgrep -o -x sshd")
+    bare.host.check_output(f"kill -9 {before}")
+    assert eventually(lambda: bare.host.run("pgrep -o -x sshd").stdout.strip() not in {"", before}), bare.logs()
+
+
+def test_orphans_are_buried(bare: Machine) -> None:
+    bare.host.check_output("sh -c 'sleep 0.1 & sleep 0.1 & sleep 0.1 &'")
+    assert eventually(lambda: not bare.host.run("pgrep -x sleep").stdout, seconds=5)
+    assert "Z" not in bare.host.check_output("ps -e -o stat=")
+
+
+def test_services_do_not_see_the_credentials_that_were_given(machine: Machine) -> None:
+    assert eventually(lambda: _listens(machine, 22)), machine.logs()
+    look = (
+        "supervisord=$(pgrep -o -f /supervisord);"
+        " for process in $supervisord $(pgrep -P $supervisord); do"
+        " grep -zE '^(ROOT_PASSWORD|SSH_AUTHORIZED_KEYS|JUPYTER_TOKEN)=' /proc/$process/environ; done"
+    )
+    assert machine.host.run(look).stdout == ""
+
+
+@pytest.mark.final
+def test_docker_stop_takes_less_than_five_seconds_and_ends_well(machine: Machine) -> None:
+    assert eventually(lambda: _listens(machine, 22)), machine.logs()
+    begun = time.monotonic()
+    machine.container.stop()
+    seconds = time.monotonic() - begun
+    assert machine.container.wait() == 0
+    assert seconds < 5
+
+
+def _listens(machine: Machine, port: int) -> bool:
+    return bool(machine.host.run(f"grep -qsE ':{port:04X} [0-9A-F]+:0000 0A ' /proc/net/tcp /proc/net/tcp6").succeeded)

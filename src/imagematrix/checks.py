@@ -1,0 +1,193 @@
+"""What is to be checked of which image, and what need not be checked again: decides, runs nothing.
+
+A check that passed stays passed while the image's key, the file the check stands in, the values of the row and the
+plugin that runs it are the same.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imagematrix.keys import key_of
+from imagematrix.model import Key, Row
+
+
+class CheckOutcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing proven of an image, or not."""
+
+    owner: str
+    """The layer whose folder holds it."""
+    name: str
+    outcome: CheckOutcome
+    seconds: float = 0.0
+    why: str = ""
+    """Of a failed one: the assertion; of a skipped one: the reason."""
+    tail: tuple[str, ...] = ()
+    """What else there is to read when it failed, last lines last."""
+    known: bool = False
+    """It was settled in an earlier run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """The checks of one owner for one image, as far as they must run."""
+
+    owner: str
+    fingerprint: Key
+    """Hash of all that its outcome depends on but the image."""
+    known: tuple[Check, ...] = ()
+    """What is settled already."""
+    whole: bool = False
+    """All of it is settled: nothing runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What is remembered of a suite that ran: the checks that did not fail, and whether that was all of them."""
+
+    key: Key
+    owner: str
+    fingerprint: Key
+    checks: tuple[Check, ...]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An image to be checked."""
+
+    row: Row
+    key: Key
+    suites: tuple[Suite, ...]
+
+    @property
+    def open(self) -> tuple[Suite, ...]:
+        """What must run."""
+        return tuple(suite for suite in self.suites if not suite.whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What came of an image's checks, in the order of its layers."""
+
+    row: Row
+    checks: tuple[Check, ...]
+    built: bool = True
+    """There is an image of it on the engine."""
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
+
+    @property
+    def good(self) -> bool:
+        """There is an image, and nothing is wrong with it."""
+        return self.built and not self.failed
+
+
+def decide(
+    rows: Mapping[str, Row],
+    tips: Mapping[str, Key],
+    *,
+    files: Mapping[str, str],
+    plugin: str,
+    history: Callable[[], Iterable[Settled]],
+) -> tuple[Subject, ...]:
+    """Return what is to be checked of each row.
+
+    `files` are the check files' texts by layer, `plugin` is the text of what runs them, `history` what was settled
+    before, oldest first.
+    """
+    known = {(settled.key, settled.owner, settled.fingerprint): settled for settled in history()}
+
+    def suite(row: Row, layer: str) -> Suite:
+        fingerprint = key_of({"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
+        settled = known.get((tips[row.name], layer, fingerprint))
+        if settled is None:
+            return Suite(owner=layer, fingerprint=fingerprint)
+        return Suite(owner=layer, fingerprint=fingerprint, known=settled.checks, whole=settled.whole)
+
+    return tuple(
+        Subject(
+            row=rows[name],
+            key=tip,
+            suites=tuple(suite(rows[name], layer) for layer in rows[name].family.layers if layer in files),
+        )
+        for name, tip in tips.items()
+    )
+
+
+def _values(row: Row) -> Mapping[str, str]:
+    return {f"value {name}": value for name, value in row.values.items()}
+
+
+def settle(subject: Subject, ran: Sequence[Check]) -> tuple[Settled, ...]:
+    """Return what is worth remembering of a run of a subject's open suites."""
+    return tuple(
+        _settled(subject.key, suite, [one for one in ran if one.owner == suite.owner]) for suite in subject.open
+    )
+
+
+def _settled(key: Key, suite: Suite, ran: Sequence[Check]) -> Settled:
+    good = tuple(check for check in ran if check.outcome is not CheckOutcome.FAILED)
+    return Settled(
+        key=key,
+        owner=suite.owner,
+        fingerprint=suite.fingerprint,
+        checks=(*suite.known, *good),
+        whole=len(good) == len(ran) and bool(suite.known or ran),
+    )
+
+
+def joined(subject: Subject, ran: Sequence[Check]) -> tuple[Check, ...]:
+    """Return all checks of a subject, what was settled before and what ran now, in the order of its suites."""
+    return tuple(
+        check
+        for suite in subject.suites
+        for check in (*suite.known, *(check for check in ran if check.owner == suite.owner))
+    )
+
+
+def line(settled: Settled) -> str:
+    """Write what is remembered as a line of JSON."""
+    document = {
+        "key": settled.key,
+        "owner": settled.owner,
+        "fingerprint": settled.fingerprint,
+        "checks": [[check.name, check.outcome.value, check.seconds, check.why] for check in settled.checks],
+        "whole": settled.whole,
+    }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def settled(text: str) -> Settled | None:
+    """Read a line; None for one that was half-written."""
+    try:
+        values = json.loads(text)
+        owner = str(values["owner"])
+        return Settled(
+            key=Key(values["key"]),
+            owner=owner,
+            fingerprint=Key(values["fingerprint"]),
+            checks=tuple(
+                Check(
+                    owner=owner, name=name, outcome=CheckOutcome(outcome), seconds=float(seconds), why=why, known=True
+                )
+                for name, outcome, seconds, why in values["checks"]
+            ),
+            whole=bool(values["whole"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

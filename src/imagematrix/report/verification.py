@@ -1,0 +1,151 @@
+"""What verification found: for a reader, for report.json, and as JUnit XML for CI systems."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+from imagematrix.checks import Check, CheckOutcome, Verified
+from imagematrix.report.words import count, duration, some
+
+_NAMES_SHOWN: Final = 12
+
+
+def event(image: Verified, *, seconds: float) -> str:
+    """Say how an image did the moment it is known, `seconds` after the run began."""
+    return f"[{seconds:6.1f}s] {_verb(image):<7} {image.row.name}  ({_tally(image)}, {duration(image.seconds)})"
+
+
+def text(images: Sequence[Verified], *, seconds: float) -> str:
+    """Write a line for each image, each failure with what there is to read, and what to do about missing images."""
+    if images and all(image.good and _is_known(image) for image in images):
+        verb = "is" if len(images) == 1 else "are"
+        return f"{count(len(images), 'image')} {verb} verified: nothing has changed since the checks passed\n"
+    return "\n".join([*_lines(images), "", *_failures(images), *_missing(images), _last(images, seconds)]) + "\n"
+
+
+def _is_known(image: Verified) -> bool:
+    return all(check.known for check in image.checks)
+
+
+def _verb(image: Verified) -> str:
+    return "passed" if image.good else "failed" if image.built else "missing"
+
+
+def _tally(image: Verified) -> str:
+    counts = Counter(check.outcome for check in image.checks)
+    known = sum(check.known for check in image.checks)
+    parts = [f"{counts[outcome]} {outcome}" for outcome in CheckOutcome if counts[outcome]]
+    return ", ".join([*(parts or ["no checks"]), *([f"{known} of them before"] if known else [])])
+
+
+def _lines(images: Sequence[Verified]) -> Iterator[str]:
+    width = max((len(image.row.image) for image in images), default=0)
+    for image in images:
+        told = _tally(image) if image.built else "not built"
+        yield f"{image.row.image:<{width}}   {_verb(image):<7}   {told}"
+
+
+def _failures(images: Sequence[Verified]) -> Iterator[str]:
+    for image in images:
+        for check in image.failed:
+            yield f"failed: {image.row.name}  {check.owner}: {check.name}"
+            yield from (f"  {line}" for line in check.why.splitlines())
+            yield from (f"  | {line}" for line in check.tail)
+            yield f"  repeat:  invoke verify --only '{image.row.name}'"
+            yield ""
+
+
+def _missing(images: Sequence[Verified]) -> Iterator[str]:
+    names = [image.row.name for image in images if not image.built]
+    if names:
+        yield f"missing: {count(len(names), 'image')} not built: {some(names, _NAMES_SHOWN)}"
+        yield f"  build:   invoke build --only '{names[0]}'"
+        yield ""
+
+
+def _last(images: Sequence[Verified], seconds: float) -> str:
+    counts = Counter(_verb(image) for image in images)
+    told = ", ".join(f"{counts[verb]} {verb}" for verb in ("passed", "failed", "missing") if counts[verb])
+    ran = sum(not check.known for image in images for check in image.checks)
+    return f"{count(len(images), 'image')}: {told}; {count(ran, 'check')} ran in {duration(seconds)}"
+
+
+def merged(report: str, images: Sequence[Verified], *, started: datetime, seconds: float) -> str:
+    """Put a `checks` list into each leaf of a report.json, or into one of our own when there is none yet.
+
+    Raises ValueError when the text is not a report.
+    """
+    document: Any = json.loads(report) if report else _document(started, seconds)
+    if not isinstance(document, dict) or not isinstance(document.get("leaves"), list):
+        raise ValueError("not a report of imagematrix")  # noqa: TRY004  # as json does, of text that is no report
+    leaves = {leaf["name"]: leaf for leaf in document["leaves"]}
+    for image in images:
+        name = image.row.name
+        if name not in leaves:
+            leaves[name] = _leaf(image)
+            document["leaves"].append(leaves[name])
+        leaves[name]["checks"] = [_check(check) for check in image.checks]
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _document(started: datetime, seconds: float) -> dict[str, Any]:
+    moment = started.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {"started": moment, "seconds": round(seconds, 3), "nodes": [], "leaves": []}
+
+
+def _leaf(image: Verified) -> dict[str, object]:
+    row = image.row
+    return {"name": row.name, "family": row.family.name, "tag": row.tag, "image": row.image}
+
+
+def _check(check: Check) -> Mapping[str, object]:
+    return {
+        "owner": check.owner,
+        "name": check.name,
+        "outcome": check.outcome.value,
+        "seconds": round(check.seconds, 3),
+        "why": check.why,
+        "tail": list(check.tail),
+        "known": check.known,
+    }
+
+
+def junit(images: Sequence[Verified]) -> str:
+    """Write JUnit XML: a test suite for each image, a test case for each check."""
+    root = ET.Element("testsuites")
+    for image in images:
+        suite = ET.SubElement(root, "testsuite", _totals(image))
+        for check in image.checks:
+            suite.append(_case(check))
+        if not image.built:
+            case = ET.SubElement(suite, "testcase", classname="build", name="the image exists", time="0")
+            ET.SubElement(case, "failure", message="not built")
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _totals(image: Verified) -> dict[str, str]:
+    return {
+        "name": image.row.name,
+        "tests": str(len(image.checks) + (not image.built)),
+        "failures": str(len(image.failed) + (not image.built)),
+        "skipped": str(sum(check.outcome is CheckOutcome.SKIPPED for check in image.checks)),
+        "time": f"{image.seconds:.3f}",
+    }
+
+
+def _case(check: Check) -> ET.Element:
+    case = ET.Element("testcase", classname=check.owner, name=check.name, time=f"{check.seconds:.3f}")
+    if check.outcome is CheckOutcome.FAILED:
+        ET.SubElement(case, "failure", message=_xml(check.why)).text = _xml("\n".join(check.tail))
+    elif check.outcome is CheckOutcome.SKIPPED:
+        ET.SubElement(case, "skipped", message=_xml(check.why))
+    return case
+
+
+def _xml(words: str) -> str:
+    """Leave out what XML cannot say: terminals' control characters."""
+    return "".join(letter for letter in words if letter.isprintable() or letter in "\n\t")

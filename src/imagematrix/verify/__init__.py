@@ -1,0 +1,219 @@
+"""Verifies images by running them: for each one a pytest of its own, some at once.
+
+`checks` decides what must run; `plugin` is what runs inside pytest. Results come as data, through pytest's hooks.
+"""
+
+import json
+import re
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import environ, pathsep
+from pathlib import Path
+from typing import Final
+
+from imagematrix import checks
+from imagematrix.checks import Check, CheckOutcome, Subject, Verified
+from imagematrix.engine import Engine, docker_command, node_ref, nodes
+from imagematrix.model import Leaf
+from imagematrix.project import Project, Selection
+from imagematrix.shell import Shell, stoppable
+
+_LABEL: Final = "imagematrix.verify"
+_CHECK_SECONDS: Final = 300
+"""A check that takes longer hangs."""
+_LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+_TAIL_LINES: Final = 20
+_POLL_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a run, in the order of the rows' names."""
+
+    started: datetime
+    seconds: float
+    images: tuple[Verified, ...]
+    interrupted: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether every image is there and passed."""
+        return not self.interrupted and all(image.good for image in self.images)
+
+
+def run(
+    project: Project,
+    selection: Selection,
+    *,
+    engine: Engine,
+    jobs: int,
+    listen: Callable[[Verified], None],
+) -> Result:
+    """Check the selected rows' images on an engine; `listen` hears of each that had something to check."""
+    rows = project.possible(project.rows(selection))
+    started, clock = datetime.now(UTC), time.monotonic()
+    leaves = project.leaves(rows)
+    dag = project.dag(leaves)
+    present = nodes(engine.images())
+    subjects = checks.decide(
+        dag.rows,
+        {name: tip for name, tip in dag.tips.items() if tip in present},
+        files=project.workspace.checks(),
+        plugin=Path(__file__).with_name("plugin.py").read_text(encoding="utf-8"),
+        history=project.workspace.settled,
+    )
+    missing = [
+        Verified(row=dag.rows[name], checks=(), built=False) for name, tip in dag.tips.items() if tip not in present
+    ]
+    known = [_known(subject) for subject in subjects if not subject.open]
+    with stoppable() as stop:
+        ran = _act(
+            project,
+            [subject for subject in subjects if subject.open],
+            leaves,
+            engine=engine,
+            jobs=jobs,
+            listen=listen,
+            stop=stop,
+        )
+    images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
+    return Result(started=started, seconds=time.monotonic() - clock, images=tuple(images), interrupted=stop.is_set())
+
+
+def _known(subject: Subject) -> Verified:
+    return Verified(row=subject.row, checks=checks.joined(subject, ()))
+
+
+def _act(
+    project: Project,
+    subjects: Sequence[Subject],
+    leaves: Mapping[str, Leaf],
+    *,
+    engine: Engine,
+    jobs: int,
+    listen: Callable[[Verified], None],
+    stop: threading.Event,
+) -> list[Verified]:
+    """Run the open suites of subjects, `jobs` images at once; what is not begun when it is stopped is left out."""
+    if not subjects:
+        return []
+    runner = _Runner(project, engine, label=f"{_LABEL}={uuid.uuid4().hex}")
+    done: list[Verified] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting: set[Future[Verified]] = {
+            pool.submit(runner.verify, subject, leaves[subject.row.name]) for subject in subjects
+        }
+        try:
+            while waiting and not stop.is_set():
+                finished, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    done.append(future.result())
+                    listen(done[-1])
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            runner.close()
+    return done
+
+
+class _Runner:
+    """Starts a pytest for an image and reads what it found."""
+
+    def __init__(self, project: Project, engine: Engine, *, label: str) -> None:
+        self._project = project
+        self._engine = engine
+        self._label = label
+        self._shell = Shell()
+
+    def verify(self, subject: Subject, leaf: Leaf) -> Verified:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="imagematrix-verify-") as folder:
+            ran = self._pytest(subject, leaf, Path(folder))
+        for settled in checks.settle(subject, ran):
+            self._project.workspace.remember_settled(settled)
+        return Verified(row=subject.row, checks=checks.joined(subject, ran), seconds=time.monotonic() - begun)
+
+    def close(self) -> None:
+        """Stop what runs; no container outlives a run, however it ended."""
+        self._shell.cancel()
+        self._engine.remove_containers(self._label)
+
+    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path) -> list[Check]:
+        results = folder / "results.jsonl"
+        results.touch()
+        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
+        said: list[bytes] = []
+        code = self._shell.run(self._argv(subject, folder), env=self._environment(), sink=said.append)
+        ran = [_check(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        if code not in (0, 1) and not any(check.outcome is CheckOutcome.FAILED for check in ran):
+            tail = b"".join(said).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+            owner = subject.open[0].owner
+            why = f"pytest ended with exit code {code}"
+            ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tuple(tail)))
+        return ran
+
+    def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
+        return {
+            "name": subject.row.name,
+            "image": node_ref(subject.key),
+            "layers": subject.row.family.layers,
+            "values": dict(subject.row.values),
+            "locked": _locked(leaf),
+            "known": {suite.owner: [check.name for check in suite.known] for suite in subject.open},
+            "label": self._label,
+            "results": str(results),
+        }
+
+    def _argv(self, subject: Subject, folder: Path) -> list[str]:
+        root = self._project.workspace.root
+        files = [str(root / self._project.workspace.check_file(suite.owner)) for suite in subject.open]
+        return [
+            *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
+            *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
+            # The repository's own configuration of pytest is for its own tests.
+            *("-c", str(folder / "pytest.ini"), "--rootdir", str(root), "--noconftest"),
+            *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
+            *files,
+        ]
+
+    def _environment(self) -> Mapping[str, str]:
+        """Let testinfra's docker client be the one that reaches our engine, and its output UTF-8."""
+        client = Path(docker_command(self._engine))
+        path = environ.get("PATH", "")
+        return {
+            **self._engine.environment,
+            "PATH": f"{client.parent}{pathsep}{path}" if client.is_absolute() else path,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_ADDOPTS": "",
+            "PYTHONUTF8": "1",
+        }
+
+
+def _locked(leaf: Leaf) -> Mapping[str, str]:
+    """Return the packages that a leaf's locks name; a layer's lock outdoes those below it."""
+    texts = [
+        file.content.decode()
+        for stage in leaf.stages
+        for file in stage.inputs
+        if file.path == f"{stage.layer}/requirements.lock"
+    ]
+    return {name: version for text in texts for name, version in _LOCKED.findall(text)}
+
+
+def _check(text: str) -> Check:
+    values = json.loads(text)
+    return Check(
+        owner=values["owner"],
+        name=values["name"],
+        outcome=CheckOutcome(values["outcome"]),
+        seconds=values["seconds"],
+        why=values["why"],
+        tail=tuple(values["tail"]),
+    )

@@ -1,0 +1,329 @@
+"""The pytest plugin that runs the checks of layers against one image: what their fixtures are, who hears results.
+
+A check file is `common/layers/LAYER/test_LAYER.py`. `imagematrix.verify` starts one pytest per image, with a request
+in JSON: the image, its row and what need not run. Results go, one line of JSON each, to the file the request names.
+"""
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from imagematrix import engine
+from imagematrix.engine import Container, Engine
+
+_OPTION: Final = "--image-request"
+_TAIL_LINES: Final = 15
+_WHY_LINES: Final = 6
+_POLL_SECONDS: Final = 0.25
+
+
+# --- what checks are given ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """The image under test."""
+
+    name: str
+    layers: tuple[str, ...]
+    config: Mapping[str, Any]
+    """What it says of itself, as `docker inspect` shows it under Config."""
+    locked: Mapping[str, str]
+    """The Python packages that its locks name, with their exact versions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A job that ran to its end."""
+
+    code: int
+    output: str
+    """Both streams."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A container as users start it: with its services."""
+
+    container: Container
+    host: Host
+    """Commands run in it as with `docker exec`."""
+    password: str = ""
+    token: str = ""
+    """JupyterLab's."""
+
+    @property
+    def address(self) -> str:
+        """Where other containers reach it."""
+        return self.container.address()
+
+    def logs(self) -> str:
+        """Return what `docker logs` shows."""
+        return self.container.logs()
+
+
+class Job(Protocol):
+    """Runs `IMAGE command` to its end, in a container of its own."""
+
+    def __call__(
+        self, *command: str, environment: Mapping[str, str] = ..., user: str = ..., read_only: bool = ...
+    ) -> Ended: ...
+
+
+class Starter(Protocol):
+    """Starts one more machine; it is removed when the module's checks are done."""
+
+    def __call__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        files: Mapping[str, str] = ...,
+        user: str = ...,
+        read_only: bool = ...,
+    ) -> Machine: ...
+
+
+def eventually(true: Callable[[], object], *, seconds: float = 120) -> bool:
+    """Wait until something is true; return whether it became so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+@pytest.fixture(scope="session")
+def row(_request: Mapping[str, Any]) -> Mapping[str, str]:
+    """Give the values of the image's row: its axes and all facts that follow from them."""
+    return dict(_request["values"])
+
+
+@pytest.fixture(scope="session")
+def image(_request: Mapping[str, Any], _rooms: "_Rooms") -> Image:
+    """Give what is known of the image without running it."""
+    return Image(
+        name=_request["name"],
+        layers=tuple(_request["layers"]),
+        config=_rooms.engine.config(_rooms.image),
+        locked=dict(_request["locked"]),
+    )
+
+
+@pytest.fixture(scope="session")
+def host(_rooms: "_Rooms") -> Host:
+    """Give a shell in a container that runs nothing else: one for all checks of the image."""
+    return _rooms.shell(_rooms.start("sleep", "infinity"))
+
+
+@pytest.fixture(scope="session")
+def job(_rooms: "_Rooms") -> Job:
+    """Give what runs a command as a job: `docker run --rm IMAGE command`."""
+    return _rooms.job
+
+
+@pytest.fixture(scope="session")
+def machine(host: Host, _rooms: "_Rooms") -> Machine:
+    """Give a container as users start it, with a password, a key and a token; one for all checks of the image.
+
+    `host` has the key, at /tmp/key: it is the other machine, from which one logs in.
+    """
+    host.check_output("ssh-keygen -q -t ed25519 -N '' -f /tmp/key")
+    password, token = "correct horse", "sesame"  # of a container that lives for a minute
+    settings = {
+        "ROOT_PASSWORD": password,
+        "SSH_AUTHORIZED_KEYS": host.check_output("cat /tmp/key.pub"),
+        "JUPYTER_TOKEN": token,
+    }
+    made = _rooms.start(environment=settings)
+    return Machine(container=made, host=_rooms.shell(made), password=password, token=token)
+
+
+@pytest.fixture(scope="module")
+def start(_rooms: "_Rooms") -> Iterator[Starter]:
+    """Give what starts further machines, for checks of how one is started."""
+    with ExitStack() as until:
+
+        def starter(
+            *,
+            environment: Mapping[str, str],
+            files: Mapping[str, str] | None = None,
+            user: str = "",
+            read_only: bool = False,
+        ) -> Machine:
+            made = _rooms.started((), environment, files or {}, user=user, read_only=read_only)
+            until.callback(made.remove)
+            return Machine(container=made, host=_rooms.shell(made))
+
+        yield starter
+
+
+# --- the engine behind them ---------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Rooms:
+    """Starts containers of one image, and removes them when the session ends."""
+
+    engine: Engine
+    image: str
+    labels: Mapping[str, str]
+    made: list[Container] = field(default_factory=list)
+
+    def start(self, *command: str, environment: Mapping[str, str] | None = None) -> Container:
+        """Start a container that lives as long as the session."""
+        self.made.append(self.started(command, environment or {}, {}))
+        return self.made[-1]
+
+    def job(
+        self,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        user: str = "",
+        read_only: bool = False,
+    ) -> Ended:
+        container = self.started(command, environment or {}, {}, user=user, read_only=read_only)
+        try:
+            return Ended(code=container.wait(), output=container.logs())
+        finally:
+            container.remove()
+
+    def shell(self, container: Container) -> Host:
+        return testinfra.get_host(f"docker://{container.id}")
+
+    def started(
+        self,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+        files: Mapping[str, str],
+        *,
+        user: str = "",
+        read_only: bool = False,
+    ) -> Container:
+        return self.engine.start(
+            engine.Start(
+                image=self.image,
+                command=command,
+                environment=environment,
+                labels=self.labels,
+                files=files,
+                user=user,
+                read_only=read_only,
+            )
+        )
+
+
+@pytest.fixture(scope="session")
+def _request(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    return _read_request(request.config)
+
+
+@pytest.fixture(scope="session")
+def _rooms(_request: Mapping[str, Any]) -> Iterator[_Rooms]:
+    label, _, value = _request["label"].partition("=")
+    made = _Rooms(engine=engine.connect(), image=_request["image"], labels={label: value})
+    yield made
+    for container in made.made:
+        container.remove()
+
+
+# --- pytest's hooks -----------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the request."""
+    parser.addoption(_OPTION, required=True, help="JSON: the image, its row, what need not run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say which marks checks may carry, and listen to results."""
+    config.addinivalue_line("markers", "slow: it runs after the quick ones")
+    config.addinivalue_line("markers", "final: it ends the machine, so it runs last of all")
+    config.pluginmanager.register(_Listener(_read_request(config)))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what passed before; cheap checks come first."""
+    request = _read_request(config)
+    known = {(layer, name) for layer, names in request["known"].items() for name in names}
+    items[:] = sorted((item for item in items if (_layer(item.path), item.name) not in known), key=_cost)
+
+
+def _cost(item: pytest.Item) -> int:
+    """Rank a check by what it needs: a shell, a job, a machine, the machine's end."""
+    if item.get_closest_marker("final"):
+        return 4
+    if item.get_closest_marker("slow"):
+        return 3
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return 2 if fixtures & {"machine", "start"} else 1 if "job" in fixtures else 0
+
+
+class _Listener:
+    """Writes each check's result down the moment it is known."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self._path = Path(request["results"])
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed and call.when == "call":
+            report.sections += _last_words(item)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # A check is told once: when it ran, or when what it needs could not be had, or when clearing up failed.
+        if report.when == "call" or not report.passed:
+            layer = _layer(Path(report.nodeid.partition("::")[0]))
+            self._write(layer, report.nodeid.partition("::")[2], report, seconds=report.duration)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._write(_layer(Path(report.nodeid)), "the file itself", report, seconds=0.0)
+
+    def _write(
+        self, layer: str, name: str, report: pytest.TestReport | pytest.CollectReport, *, seconds: float
+    ) -> None:
+        why, tail = _told(report)
+        line = {"owner": layer, "name": name, "outcome": report.outcome, "seconds": seconds, "why": why, "tail": tail}
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _told(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, list[str]]:
+    """Return why a check failed or was skipped, and what else there is to read."""
+    if report.passed:
+        return "", []
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: "), []
+    lines = [line[1:].strip() for line in report.longreprtext.splitlines() if line.startswith("E ")]
+    lines = lines or report.longreprtext.splitlines()
+    said = [line for _, text in report.sections for line in text.splitlines()]
+    return "\n".join(lines[:_WHY_LINES]), [*lines[_WHY_LINES:], *said][-_TAIL_LINES:]
+
+
+def _last_words(item: pytest.Item) -> list[tuple[str, str]]:
+    """Return what the machine of a failed check said last."""
+    machines = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Machine)]
+    return [("docker logs", "\n".join(machine.logs().splitlines()[-_TAIL_LINES:])) for machine in machines]
+
+
+def _layer(path: Path) -> str:
+    return path.parent.name
+
+
+def _read_request(config: pytest.Config) -> Mapping[str, Any]:
+    text = Path(config.getoption(_OPTION)).read_text(encoding="utf-8")
+    request: Mapping[str, Any] = json.loads(text)
+    return request

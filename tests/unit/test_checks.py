@@ -1,0 +1,117 @@
+"""Which checks must run, which need not, and what is remembered of those that ran."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from tests import projects
+from tests.projects import MATRIX, PLAIN, PYTORCH
+
+from imagematrix import checks
+from imagematrix.checks import Check, CheckOutcome, Settled, Subject
+from imagematrix.project import Project
+
+FILES = {"system": "def test_ssh(): ...", "torch": "def test_cuda(): ..."}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Project:
+    return projects.project(tmp_path)
+
+
+def decide(
+    opened: Project,
+    name: str = PYTORCH,
+    *,
+    files: Mapping[str, str] = FILES,
+    plugin: str = "plugin",
+    history: Sequence[Settled] = (),
+) -> Subject:
+    dag = projects.dag(opened, name)
+    [subject] = checks.decide(dag.rows, dag.tips, files=files, plugin=plugin, history=lambda: history)
+    return subject
+
+
+def check(owner: str, name: str, outcome: CheckOutcome = CheckOutcome.PASSED) -> Check:
+    return Check(owner=owner, name=name, outcome=outcome, seconds=1.5, why="why" * (outcome is CheckOutcome.SKIPPED))
+
+
+def ran(subject: Subject, *found: Check) -> list[Settled]:
+    """Return what a later run remembers: it was written as lines and is read from them."""
+    lines = [checks.line(settled) for settled in checks.settle(subject, found)]
+    return [settled for line in lines if (settled := checks.settled(line))]
+
+
+def test_an_image_passes_the_checks_of_all_its_layers_and_of_no_other(opened: Project) -> None:
+    assert [suite.owner for suite in decide(opened).open] == ["system", "torch"]
+    assert [suite.owner for suite in decide(opened, PLAIN).open] == ["system"]
+
+
+def test_what_passed_is_not_repeated(opened: Project) -> None:
+    history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda", CheckOutcome.SKIPPED))
+
+    again = decide(opened, history=history)
+
+    assert again.open == ()
+    told = [(one.name, one.outcome, one.why, one.known) for one in checks.joined(again, ())]
+    assert told == [("test_ssh", "passed", "", True), ("test_cuda", "skipped", "why", True)]
+
+
+def test_what_failed_is_repeated_and_nothing_else(opened: Project) -> None:
+    failed = check("system", "test_tools", CheckOutcome.FAILED)
+    history = ran(decide(opened), check("system", "test_ssh"), failed, check("torch", "test_cuda"))
+
+    [suite] = decide(opened, history=history).open
+
+    assert (suite.owner, [one.name for one in suite.known]) == ("system", ["test_ssh"])
+
+
+def test_a_repeated_check_that_passes_settles_its_suite(opened: Project) -> None:
+    failed = check("system", "test_tools", CheckOutcome.FAILED)
+    first = ran(decide(opened), check("system", "test_ssh"), failed, check("torch", "test_cuda"))
+
+    second = ran(decide(opened, history=first), check("system", "test_tools"))
+
+    again = decide(opened, history=[*first, *second])
+    assert again.open == ()
+    assert [one.name for one in checks.joined(again, ())] == ["test_ssh", "test_tools", "test_cuda"]
+
+
+def test_a_suite_that_did_not_run_is_not_settled(opened: Project) -> None:
+    """Pytest broke down, or was stopped: no check failed, and none passed."""
+    history = ran(decide(opened), check("system", "test_ssh"))
+
+    assert [suite.owner for suite in decide(opened, history=history).open] == ["torch"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {**FILES, "system": "def test_ssh(): assert 0"}},
+        {"plugin": "another plugin"},
+    ],
+)
+def test_checks_run_again_when_they_change(opened: Project, change: Mapping[str, Mapping[str, str] | str]) -> None:
+    history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"))
+
+    assert "system" in [suite.owner for suite in decide(opened, history=history, **change).open]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('image = "nvidia/cuda:12.1.0', 'image = "nvidia/cuda:12.1.1'),  # another image
+        ('os = "ubuntu22.04"', 'os = "ubuntu22.04"\ncuda = "12.1"'),  # the same image, but a check may read it
+    ],
+)
+def test_checks_run_again_when_the_image_or_its_row_changes(opened: Project, old: str, new: str) -> None:
+    history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"))
+
+    changed = projects.project(opened.workspace.root, matrix=MATRIX.replace(old, new))
+
+    assert [suite.owner for suite in decide(changed, history=history).open] == ["system", "torch"]
+
+
+@pytest.mark.parametrize("line", ["", '{"key": "0', '{"key": "0"}', "[]"])
+def test_a_half_written_line_is_passed_over(line: str) -> None:
+    assert checks.settled(line) is None

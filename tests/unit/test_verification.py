@@ -1,0 +1,108 @@
+"""What is told of checks: on the terminal, in report.json and as JUnit XML."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from tests import projects
+from tests.projects import PLAIN, PYTORCH
+
+from imagematrix.checks import Check, CheckOutcome, Verified
+from imagematrix.model import Row
+from imagematrix.report import verification
+
+STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
+PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, seconds=0.5)
+SKIPPED = Check(owner="torch", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU here")
+FAILED = Check(
+    owner="torch",
+    name="test_cuda",
+    outcome=CheckOutcome.FAILED,
+    seconds=2,
+    why="AssertionError: assert '11.8' == '12.1'",
+    tail=("libcudart", "not \x1b[31mfound"),
+)
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> Row:
+    return projects.dag(projects.project(tmp_path), PYTORCH).rows[PYTORCH]
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Row:
+    return projects.dag(projects.project(tmp_path), PLAIN).rows[PLAIN]
+
+
+def test_a_line_for_each_image_then_what_failed_and_why_then_what_is_missing(row: Row, plain: Row) -> None:
+    images = [
+        Verified(row=plain, checks=(), built=False),
+        Verified(row=row, checks=(PASSED, SKIPPED, FAILED), seconds=3),
+    ]
+
+    assert verification.text(images, seconds=3.21).splitlines() == [
+        "plain:3.11-debian               missing   not built",
+        "pytorch:2.3.0-python3.10-cuda   failed    1 passed, 1 failed, 1 skipped",
+        "",
+        "failed: pytorch:2.3.0-python3.10-cuda  torch: test_cuda",
+        "  AssertionError: assert '11.8' == '12.1'",
+        "  | libcudart",
+        "  | not \x1b[31mfound",
+        "  repeat:  invoke verify --only 'pytorch:2.3.0-python3.10-cuda'",
+        "",
+        "missing: 1 image not built: plain:3.11-debian",
+        "  build:   invoke build --only 'plain:3.11-debian'",
+        "",
+        "2 images: 1 failed, 1 missing; 3 checks ran in 3.2s",
+    ]
+
+
+def test_when_nothing_changed_that_is_all_there_is_to_say(row: Row) -> None:
+    known = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, known=True)
+
+    told = verification.text([Verified(row=row, checks=(known,))], seconds=0.1)
+
+    assert told == "1 image is verified: nothing has changed since the checks passed\n"
+
+
+def test_a_builds_report_keeps_all_it_says_and_gets_the_checks(row: Row, plain: Row) -> None:
+    build = {"started": "then", "nodes": [{"key": "0"}], "leaves": [{"name": PYTORCH, "outcome": "built"}]}
+    images = [Verified(row=row, checks=(PASSED, FAILED)), Verified(row=plain, checks=(PASSED,))]
+
+    made = json.loads(verification.merged(json.dumps(build), images, started=STARTED, seconds=1))
+
+    assert (made["started"], made["nodes"]) == ("then", [{"key": "0"}])
+    first, second = made["leaves"]
+    assert (first["outcome"], [check["outcome"] for check in first["checks"]]) == ("built", ["passed", "failed"])
+    assert first["checks"][1]["tail"] == ["libcudart", "not \x1b[31mfound"]
+    assert (second["name"], second["checks"][0]["name"]) == (PLAIN, "test_ssh")
+
+
+def test_without_a_builds_report_there_is_one_of_the_checks_alone(row: Row) -> None:
+    made = json.loads(verification.merged("", [Verified(row=row, checks=(PASSED,))], started=STARTED, seconds=1))
+
+    assert (made["started"], made["seconds"], made["nodes"]) == ("2026-11-22T03:04:05Z", 1, [])
+    assert made["leaves"][0]["checks"][0]["owner"] == "system"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_another_programs_report_is_refused(row: Row, text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        verification.merged(text, [Verified(row=row, checks=(PASSED,))], started=STARTED, seconds=1)
+
+
+def test_junit_has_a_suite_for_each_image_and_a_case_for_each_check(row: Row, plain: Row) -> None:
+    images = [Verified(row=row, checks=(PASSED, SKIPPED, FAILED)), Verified(row=plain, checks=(), built=False)]
+
+    first, second = ET.fromstring(verification.junit(images))  # noqa: S314  # our own
+
+    assert (first.get("name"), first.get("tests"), first.get("failures"), first.get("skipped")) == (
+        *(PYTORCH, "3"),
+        *("1", "1"),
+    )
+    failure = first.find("testcase[@name='test_cuda']/failure")
+    assert failure is not None
+    assert (failure.get("message"), failure.text) == (FAILED.why, "libcudart\nnot [31mfound")
+    assert (second.get("failures"), second[0].get("name")) == ("1", "the image exists")
