@@ -346,6 +346,15 @@ def add(_: Context, words: Sequence[str], dry_run: bool = False, site: str = "",
     print(added.added_text(made))
 
 
+@task
+@_told
+def schema(_: Context) -> None:
+    """Print the JSON Schema of matrix.toml, by which editors complete and check it."""
+    from imagematrix.matrix import schema as schemas
+
+    print(schemas.text())
+
+
 def _open(file: str) -> "Project":
     from imagematrix.project import open_project
 
@@ -429,6 +438,7 @@ def collection() -> Collection:
         "build": build,
         "verify": verify,
         "graph": graph,
+        "schema": schema,
     }
     for name, body in tasks.items():
         made.add_task(body, name=name)

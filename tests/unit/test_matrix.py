@@ -539,6 +539,10 @@ RULES = {
         ('tag = "{torch}-python{python}-{base}"', ""),
         "13: families.pytorch: 'tag' is missing | make one of its axes: tag = \"{torch}-python{python}\"",
     ),
+    "tag empty": (
+        ('"{torch}-python{python}-{base}"', '""'),
+        '15: families.pytorch.tag: the tag is empty | make one of its axes: tag = "{torch}-python{python}"',
+    ),
     "layers missing": (
         ('layers = ["system", "python", "torch", "boot"]', ""),
         (

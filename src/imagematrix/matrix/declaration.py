@@ -1,7 +1,7 @@
 """What a TOML document declares, section by section; every wrong value is noted where it stands."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -14,10 +14,16 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
 
-_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
-_SUITE: Final = re.compile(r"[a-z]+")
-_NETWORKS: Final = ("", "host", "none")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) *(?:([KMGT])(i?))?B", re.IGNORECASE)
+KEYS: Final = ("schema", "registry", "platform", "site", "sites", "bases", "platforms", "families", "facts")
+SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "network")
+BASE_KEYS: Final = ("image", "bootstrap")
+PLATFORM_KEYS: Final = ("registry", "max_size")
+"""What each table may say; all else in a base or a platform is a fact."""
+
+PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
+SUITE: Final = re.compile(r"[a-z]+")
+NETWORKS: Final = ("", "host", "none")
+SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(?:([KMGTkmgt])([Ii]?))?[Bb]")
 
 
 _T = TypeVar("_T")
@@ -53,7 +59,7 @@ def has_schema(document: Table, *, schema: int = SCHEMA) -> bool:
 
 def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> Declaration:
     """Read every section of matrix.toml."""
-    document.allow("schema", "registry", "platform", "site", "sites", "bases", "platforms", "families", "facts")
+    document.allow(*KEYS)
     bases = _named(document.table("bases"), "a base", _base)
     platforms = _named(document.table("platforms"), "a platform", _platform)
     declared = document.table("families")
@@ -107,15 +113,15 @@ def _check_form(table: Table, key: str, text: str) -> None:
 
 def _docker_platform(document: Table) -> str:
     platform = document.text("platform", "linux/amd64")
-    if not _PLATFORM.fullmatch(platform):
+    if not PLATFORM.fullmatch(platform):
         document.wrong("platform", f"{platform!r} is no platform", 'expected "os/architecture", like "linux/amd64"')
     return platform
 
 
 def _site(site: Table, name: str) -> Site:
-    site.allow("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "network")
+    site.allow(*SITE_KEYS)
     network = site.text("network")
-    if network not in _NETWORKS:
+    if network not in NETWORKS:
         site.wrong("network", f"{network!r} is no network of build steps", 'expected "host" or "none"')
     return Site(
         name=name,
@@ -137,9 +143,9 @@ def _base(base: Table, name: str) -> Base:
         _check_form(base, "image", image)
     elif image and not names.is_image(image):
         base.wrong("image", f"no registry accepts the name {image!r}", names.IMAGE_RULE)
-    if bootstrap and not _SUITE.fullmatch(bootstrap):
+    if bootstrap and not SUITE.fullmatch(bootstrap):
         base.wrong("bootstrap", f"{bootstrap!r} is no suite", 'expected a name in lower case, like "bookworm"')
-    return Base(name=name, image=image, bootstrap=bootstrap, facts=_own_facts(base, "image", "bootstrap"))
+    return Base(name=name, image=image, bootstrap=bootstrap, facts=_own_facts(base, BASE_KEYS))
 
 
 def _platform(platform: Table, name: str) -> Platform:
@@ -147,11 +153,11 @@ def _platform(platform: Table, name: str) -> Platform:
         name=name,
         registry=_registry(platform),
         max_bytes=_size(platform, "max_size"),
-        facts=_own_facts(platform, "registry", "max_size"),
+        facts=_own_facts(platform, PLATFORM_KEYS),
     )
 
 
-def _own_facts(table: Table, *known: str) -> dict[str, str]:
+def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
     """Return what a table says beside the keys that are known, sorted by name."""
     facts = {name: table.text(name) for name in sorted(table) if name not in known}
     check_variables(table, facts)
@@ -161,7 +167,7 @@ def _own_facts(table: Table, *known: str) -> dict[str, str]:
 def _size(table: Table, key: str) -> int:
     """Return a size in bytes; 0 when there is none."""
     text = table.text(key)
-    size = _SIZE.fullmatch(text)
+    size = SIZE.fullmatch(text)
     if size:
         number, prefix, binary = size.groups("")
         unit: int = (1024 if binary else 1000) ** " KMGT".find(prefix.upper())

@@ -14,15 +14,21 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 _TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
 """Stages and folders of every leaf."""
 
-_REASONS: Final[Mapping[str, tuple[str, str]]] = {
+KEYS: Final = ("layers", "tag", "groups", "platform", "base", "axes", "exclude", "allow", "row")
+"""What a family may say."""
+
+REASON: Final = "reason"
+"""The key by which a rule gives its reason."""
+
+REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "allow": ("say why the row is built though it is broken", "rows say by this key why they may be broken"),
     "impossible": ("say why the row cannot be had", "rows say by this key why they cannot be had"),
 }
 """The keys by which a row says why it is treated otherwise than others; hints for one that is empty, or an axis."""
 
-_NO_AXES: Final[Mapping[str, str]] = {
-    "reason": "excludes give their reason by this key",
-    **{key: taken for key, (_, taken) in _REASONS.items()},
+NO_AXES: Final[Mapping[str, str]] = {
+    REASON: "excludes give their reason by this key",
+    **{key: taken for key, (_, taken) in REASONS.items()},
 }
 
 _LAYER_RULE: Final = (
@@ -69,7 +75,7 @@ class _Reader:
             platform=self._platform(platforms),
         )
         before = len(self._mistakes)
-        table.allow("layers", "tag", "groups", "platform", "base", "axes", "exclude", "allow", "row")
+        table.allow(*KEYS)
         axes = self._axes()
         rows = self._rows(axes)
         excludes = self._rules("exclude", why="say why such rows are not wanted")
@@ -104,7 +110,10 @@ class _Reader:
         return tuple(found)
 
     def _tag(self) -> str:
-        self._table.require("tag", 'make one of its axes: tag = "{torch}-python{python}"')
+        hint = 'make one of its axes: tag = "{torch}-python{python}"'
+        self._table.require("tag", hint)
+        if self._table.raw("tag") == "":
+            self._table.wrong("tag", "the tag is empty", hint)
         return self._table.text("tag")
 
     def _platform(self, platforms: Mapping[str, Platform]) -> Platform | None:
@@ -120,13 +129,13 @@ class _Reader:
         table = self._table.table("axes")
         axes = {axis: self._axis(table, axis) for axis in table}
         if "axes" not in self._table:
-            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis not in _REASONS}
+            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis not in REASONS}
         for named in (table, *self._table.tables("row")):
             check_variables(named, axes)
-            for key, hint in _NO_AXES.items():
-                if key in named and (named is table or key not in _REASONS):
+            for key, hint in NO_AXES.items():
+                if key in named and (named is table or key not in REASONS):
                     named.wrong(key, f"an axis cannot be named {key!r}", hint)
-        axes = {axis: values for axis, values in axes.items() if axis not in _NO_AXES}
+        axes = {axis: values for axis, values in axes.items() if axis not in NO_AXES}
         self._add_base(axes)
         if "base" in axes:
             axes["base"] = {name: at for name, at in axes["base"].items() if self._is_base(name, at)}
@@ -162,12 +171,12 @@ class _Reader:
         rows = []
         for table in self._table.tables("row"):
             before = len(self._mistakes)
-            values = {axis: table.text(axis) for axis in table if axis not in _REASONS}
+            values = {axis: table.text(axis) for axis in table if axis not in REASONS}
             reasons = self._reasons(table)
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
-                if axis not in axes and axis not in _NO_AXES:
+                if axis not in axes and axis not in NO_AXES:
                     table.wrong(axis, "unknown axis", did_you_mean(axis, axes))
             missing = sorted(axes.keys() - values.keys())
             if missing:
@@ -179,12 +188,12 @@ class _Reader:
         return tuple(rows)
 
     def _reasons(self, row: Table) -> dict[str, str]:
-        for key, (hint, _) in _REASONS.items():
+        for key, (hint, _) in REASONS.items():
             if key in row and row.raw(key) == "":
                 row.wrong(key, "the reason is empty", f'{hint}: {key} = "…"')
-        if all(key in row for key in _REASONS):
-            row.wrong("allow", "a row that cannot be had is not built", f"keep one of {' and '.join(_REASONS)}")
-        return {key: row.text(key) for key in _REASONS}
+        if all(key in row for key in REASONS):
+            row.wrong("allow", "a row that cannot be had is not built", f"keep one of {' and '.join(REASONS)}")
+        return {key: row.text(key) for key in REASONS}
 
     def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:
         """Whether rows can be made; if not, and nothing has told it yet, that is noted."""
@@ -200,11 +209,11 @@ class _Reader:
         found = []
         for table in self._table.tables(kind):
             before = len(self._mistakes)
-            conditions = {name: table.text(name) for name in table if name != "reason"}
+            conditions = {name: table.text(name) for name in table if name != REASON}
             if not conditions:
                 table.wrong((), f"this {kind} has no condition", 'name an axis or fact: torch = "<2.5"')
             elif len(self._mistakes) == before:
-                found.append(Exclude(kind=kind, at=table.at, conditions=conditions, reason=table.text("reason")))
-            if not table.raw("reason"):
+                found.append(Exclude(kind=kind, at=table.at, conditions=conditions, reason=table.text(REASON)))
+            if not table.raw(REASON):
                 table.wrong((), "'reason' is missing", f'{why}: reason = "…"')
         return tuple(found)

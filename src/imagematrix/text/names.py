@@ -5,7 +5,8 @@ from typing import Final
 
 # The grammar of github.com/distribution/reference (reference.go, regexp.go), which the engine and
 # registries share: path components are lower case, a name has at most 255 characters.
-_COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
+COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
+"""What is one component of an image's name."""
 _HOST: Final = re.compile(
     r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::\d+)?",
 )
@@ -15,7 +16,8 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _STAGE: Final = re.compile(r"[a-z][a-z0-9_.-]*")
 _RESERVED_STAGES: Final = ("context", "scratch")
 # Jinja and tag patterns take these as names; `a-b` would be a subtraction.
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What templates and tag patterns can use as a variable."""
 
 COMPONENT_RULE: Final = "lower case letters and digits, parted by one '.', one or two '_' or any number of '-'"
 TAG_RULE: Final = "a tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . -"
@@ -28,7 +30,7 @@ _LONGEST_NAME: Final = 255
 
 def is_component(name: str) -> bool:
     """Whether a registry accepts this as one component of an image's name."""
-    return _COMPONENT.fullmatch(name) is not None
+    return COMPONENT.fullmatch(name) is not None
 
 
 def is_repository(name: str) -> bool:
@@ -71,4 +73,4 @@ def is_stage(name: str) -> bool:
 
 def is_variable(name: str) -> bool:
     """Whether templates and tag patterns can use this as a variable."""
-    return _VARIABLE.fullmatch(name) is not None
+    return VARIABLE.fullmatch(name) is not None

@@ -1,0 +1,221 @@
+"""The JSON Schema of matrix.toml, for editors: completion, help on each key, mistakes marked as one types.
+
+It says less than `parse`, which knows layers, bases and rows, but never refuses what that accepts. Draft 7 without
+references: taplo, which most TOML editors run, validates that and shows the descriptions.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from imagematrix.matrix import declaration, family
+from imagematrix.text import names
+
+Schema = Mapping[str, object]
+
+_DIALECT: Final = "http://json-schema.org/draft-07/schema#"
+_VARIABLE: Final = f"^{names.VARIABLE.pattern}$"
+
+
+def text() -> str:
+    """Return the schema as JSON."""
+    return json.dumps(document(), indent=2, ensure_ascii=False)
+
+
+def document() -> Schema:
+    """Return the schema of a whole document."""
+    described = {
+        "schema": {"description": "The version of this grammar.", "enum": [declaration.SCHEMA]},
+        "registry": _registry(),
+        "platform": _text(
+            "What images are built for, in Docker's words. Default: linux/amd64.", pattern=declaration.PLATFORM.pattern
+        ),
+        "site": _site("Where this machine fetches from, unless a site is named by --site or IMAGEMATRIX_SITE."),
+        "sites": _named(
+            "Where one builds: each of these tables may stand in for [site].",
+            _site("A place to build at, chosen by --site or IMAGEMATRIX_SITE. It is part of no key and no image."),
+        ),
+        "bases": {**_named("What images start from.", _base()), "minProperties": 1},
+        "platforms": _named("Where images are used: their registries, their limits, their facts.", _platform()),
+        "families": {**_named("Image lines.", _family()), "minProperties": 1},
+        "facts": _facts(),
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "matrix.toml",
+        "description": "The images of a monorepo, declared for imagematrix: what they start from, their layers, rows.",
+        **_table(declaration.KEYS, described),
+        "required": ["schema", "bases", "families"],
+    }
+
+
+def _base() -> Schema:
+    described = {
+        "image": _text(
+            "What to pull, as [host/]name[:tag][@sha256:digest]. {name} stands for an axis or fact of the row."
+        ),
+        "bootstrap": _text(
+            "The suite to make it from, out of its distribution's packages: needs no registry.",
+            pattern=declaration.SUITE.pattern,
+        ),
+    }
+    return {
+        "description": "A base: an image to pull, or one made from packages; and facts of it, like os, python, cuda.",
+        **_table(declaration.BASE_KEYS, described, others=_fact("Any other key is a fact, which templates see.")),
+        "oneOf": [{"required": ["image"]}, {"required": ["bootstrap"]}],
+    }
+
+
+def _platform() -> Schema:
+    described = {
+        "registry": _registry(),
+        "max_size": _text(
+            "How big its images may be, uncompressed, like 9.5 GB or 9 GiB; more is a warning.",
+            pattern=declaration.SIZE.pattern,
+        ),
+    }
+    return {
+        "description": "A platform: its registry and limits; and facts of it.",
+        **_table(
+            declaration.PLATFORM_KEYS,
+            described,
+            others=_fact("Any other key is a fact, which templates of its families see."),
+        ),
+    }
+
+
+def _registry() -> Schema:
+    return _text("Where images go: host[:port]/path, without a scheme. {name} stands for an axis or fact of the row.")
+
+
+def _site(description: str) -> Schema:
+    described = {
+        "ca_bundle": _text("The PEM file of trusted certificates, relative to this file. Default: the system's."),
+        "index_url": _text("The Python package index. Default: what pip is configured for."),
+        "extra_index_urls": _texts("Further package indexes, asked first.", of="The address of an index."),
+        "trusted_hosts": _texts(
+            "Hosts that are asked without TLS, or with a certificate nobody vouches for.", of="host or host:port"
+        ),
+        "wheelhouse": _text("A directory of wheels, relative to this file, mounted while building."),
+        "network": {
+            "description": "The network of build steps. Default: the engine's own.",
+            "enum": list(declaration.NETWORKS),
+        },
+    }
+    return {"description": description, **_table(declaration.SITE_KEYS, described)}
+
+
+def _family() -> Schema:
+    described = {
+        "layers": {
+            **_texts("Folders of common/layers, the first one at the bottom.", of="A folder of common/layers."),
+            "minItems": 1,
+        },
+        "tag": _text("The tag of each row: text with {name} of an axis or fact, like {torch}-python{python}.", least=1),
+        "groups": _texts("What --group chooses its rows by.", of="A group."),
+        "platform": _text("Where its images are used: one of [platforms]."),
+        "base": _text("The base of all its rows: one of [bases]. Else base is an axis."),
+        "axes": _axes(),
+        "exclude": _rules("Rows of the axes that are not wanted.", "why such rows are not wanted"),
+        "allow": _rules("Rows that are built though upstream broke them.", "why they are built all the same"),
+        "row": _rows(),
+    }
+    return {
+        "description": "An image line: layers and a grid of rows. Its name is that of the images.",
+        **_table(family.KEYS, described),
+        "required": ["layers", "tag"],
+    }
+
+
+def _axes() -> Schema:
+    values = {**_texts("The values of this axis.", of="A value, a version mostly."), "minItems": 1}
+    axes = _variables("Named lists of values: a row for each combination.", values)
+    return {**axes, "propertyNames": {"not": {"enum": list(family.NO_AXES)}}}
+
+
+def _rows() -> Schema:
+    described = {
+        "allow": _text("Why the row is built though upstream broke it.", least=1),
+        "impossible": _text("Why the row cannot be had: it is listed and left out of all else.", least=1),
+    }
+    row = {
+        "description": "A row beside those of the axes: a value for each axis.",
+        **_table(
+            tuple(family.REASONS),
+            described,
+            others=_fact("Any other key is an axis, with the value that this row has."),
+        ),
+        "not": {"required": list(described)},
+    }
+    return {"description": "Rows beside or instead of axes.", "type": "array", "items": row}
+
+
+def _rules(description: str, why: str) -> Schema:
+    condition = _fact('Any other key is an axis or fact, with its value or a comparison: "<2.5", ">=2.3,<2.5".')
+    rule = {
+        "description": "Conditions that a row must all meet, and a reason.",
+        **_table((family.REASON,), {family.REASON: _text(f"Say {why}.", least=1)}, others=condition),
+        "required": [family.REASON],
+        "minProperties": 2,
+    }
+    return {"description": description, "type": "array", "items": rule}
+
+
+def _facts() -> Schema:
+    of_value = _variables("What follows from this value.", _fact("A fact, which templates see."))
+    of_axis = {
+        "description": 'Facts by the values of an axis or fact, in quotes: [facts.torch."2.3.0"].',
+        "type": "object",
+        "additionalProperties": of_value,
+    }
+    return _variables('What follows from a value: [facts.torch."2.3.0"].', of_axis)
+
+
+def _table(keys: tuple[str, ...], described: Mapping[str, Schema], *, others: Schema | None = None) -> Schema:
+    """Return a table of these keys, and of others that templates can use as variables where there may be any.
+
+    What is said of others must be true of these too: editors show both.
+    """
+    table: Schema = {"type": "object", "properties": {key: described[key] for key in keys}}
+    if others:
+        table = {**table, "patternProperties": {_VARIABLE: others}}
+    return {**table, "additionalProperties": False}
+
+
+def _variables(description: str, value: Schema) -> Schema:
+    """Return a table whose keys templates can use as variables."""
+    return _keyed(description, _VARIABLE, value)
+
+
+def _named(description: str, table: Schema) -> Schema:
+    """Return a table of tables, each under a name of its own."""
+    return _keyed(description, _whole(names.COMPONENT.pattern), table)
+
+
+def _keyed(description: str, keys: str, value: Schema) -> Schema:
+    return {
+        "description": description,
+        "type": "object",
+        "patternProperties": {keys: value},
+        "additionalProperties": False,
+    }
+
+
+def _text(description: str, *, pattern: str = "", least: int = 0) -> Schema:
+    made: Schema = {"description": description, "type": "string"}
+    if pattern:
+        made = {**made, "pattern": _whole(pattern)}
+    return {**made, "minLength": least} if least else made
+
+
+def _texts(description: str, *, of: str) -> Schema:
+    return {"description": description, "type": "array", "items": _text(of), "uniqueItems": True}
+
+
+def _fact(description: str) -> Schema:
+    return _text(f"{description} Versions are strings: in quotes.")
+
+
+def _whole(pattern: str) -> str:
+    """Return a pattern that a whole text must match: those of JSON Schema look for a part."""
+    return f"^(?:{pattern})$"
