@@ -4,7 +4,7 @@ import string
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imagematrix import editing
@@ -217,6 +217,7 @@ def document(text: str) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
     return toml_text.read(text, file="x")
 
 
+@settings(max_examples=60, deadline=None)
 @given(matrices(), st.dictionaries(st.sampled_from("abcdef"), VALUES, min_size=1))
 def test_any_row_is_put_in_and_all_else_stays(text: str, values: Mapping[str, str]) -> None:
     new = editing.with_row(text, "f", values)
@@ -227,6 +228,7 @@ def test_any_row_is_put_in_and_all_else_stays(text: str, values: Mapping[str, st
     assert editing.keeps(text, new)
 
 
+@settings(max_examples=60, deadline=None)
 @given(matrices(), WORDS)
 def test_any_value_is_put_in_and_all_else_stays(text: str, value: str) -> None:
     axis, values = next(iter(document(text)["families"]["f"]["axes"].items()))  # type: ignore[attr-defined]
@@ -238,6 +240,7 @@ def test_any_value_is_put_in_and_all_else_stays(text: str, value: str) -> None:
     assert editing.keeps(text, new)
 
 
+@settings(max_examples=60, deadline=None)
 @given(matrices(), st.sampled_from("ab"), VALUES, VALUES)
 def test_any_fact_is_put_in_and_all_else_stays(text: str, axis: str, value: str, fact: str) -> None:
     assume(value != "1")
