@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
-from tests import manifests
+from tests import manifests, projects
 
 from imagematrix.project import Project, open_project
 
@@ -32,6 +32,17 @@ def test_each_row_has_a_leaf(project: Project) -> None:
     """And each leaf a row."""
     folders = {path.parent.relative_to(ROOT).as_posix() for path in IMAGES.glob("*/*/Dockerfile")}
     assert folders == set(project.directories())
+
+
+def test_families_share_what_is_the_same(project: Project) -> None:
+    """Miniconda of one Python on one base is one node under all families that stand on it."""
+    names = ["miniconda:conda3-python3.10", "pytorch:2.3.0-python3.10", "tensorflow:2.15.0-python3.10"]
+    rows = [f"{name}-cuda12.1.0-cudnn8-devel-ubuntu22.04" for name in (*names, "tensorflow-tensorrt:2.15.0-python3.10")]
+    keys = projects.keys(project)
+
+    assert len({keys[row, "miniconda"] for row in rows}) == 1
+    assert keys[rows[2], "tensorflow"] == keys[rows[3], "tensorflow"]
+    assert len({keys[row, "notebook"] for row in rows}) == len(rows)
 
 
 def test_hadolint() -> None:
