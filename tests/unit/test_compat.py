@@ -445,7 +445,28 @@ OTHERS = {
         {"miniconda": "Miniconda3-py36_4.8.3-Linux-x86_64.sh"},
         (
             "impossible miniconda: there is no Miniconda3-py36_4.8.3-Linux-x86_64.sh:"
-            " 4.8.3 comes with 3.7-3.8; none has 3.6"
+            " 4.8.3 comes with 3.7-3.8; the last with 3.6 is 4.5.4"
+        ),
+    ),
+    "Miniconda whose name does not tell its Python": (
+        {"miniconda": "Miniconda3-4.5.4-Linux-x86_64.sh", "python": "3.7"},
+        (
+            "impossible miniconda: Miniconda3-4.5.4-Linux-x86_64.sh brings Python 3.6, not 3.7:"
+            " Miniconda3-py37_23.1.0-1-Linux-x86_64.sh does"
+        ),
+    ),
+    "Miniconda from before names told a Python": (
+        {"miniconda": "Miniconda3-py36_4.5.4-Linux-x86_64.sh"},
+        (
+            "unknown miniconda: Miniconda3-py36_4.5.4-Linux-x86_64.sh is not in the catalogue:"
+            " it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to 26.5.3-1"
+        ),
+    ),
+    "Miniconda of a Python that only nameless ones bring": (
+        {"miniconda": "Miniconda3-py37_4.8.3-Linux-x86_64.sh", "python": "3.6"},
+        (
+            "impossible miniconda: Miniconda3-py37_4.8.3-Linux-x86_64.sh brings Python 3.7, not 3.6:"
+            " Miniconda3-4.5.4-Linux-x86_64.sh does"
         ),
     ),
     "Miniconda to come": (
@@ -558,7 +579,7 @@ def test_what_does_not_go_together(case: str) -> None:
         {"paddle": "2.6.2", "python": "3.8", "cuda": "11.8.0", "image": "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"},
         {"tensorflow": "2.15.0", "python": "3.10", "cuda": "12.2.2", "cudnn": "8.9"},
         {"torch": "2.6.0", "os": "ubuntu18.04"},
-        {"torch": "2.7.0", "os": "tlinux2"},
+        {"torch": "2.7.0", "os": "photon5"},
         {"image": "registry.example.com/nvidia/cuda:10.0-base", "os": "mine", "python": "system", "cuda": "none"},
         {"cudnn": "8", "torchvision": "0.18.0", "numpy": "2.0.0"},
         {},

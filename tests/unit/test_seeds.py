@@ -145,7 +145,7 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
             "note: CUDA 9.0 needs a host driver of 384.81 or newer",
             (
                 "broken: tensorflow-gpu 1.15.0 does not find its GPU libraries on CUDA 9.0: take a base with CUDA 10.0"
-                " (nvidia/cuda has none any more), or tensorflow 1.12, the last for CUDA 9.0"
+                " (nvidia/cuda has none any more), or tensorflow 1.12.3, the last for CUDA 9.0"
             ),
         ],
     ),

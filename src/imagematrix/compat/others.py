@@ -19,7 +19,7 @@ def python_end(python: str) -> Iterator[Finding]:
 
 
 _INSTALLER: Final = re.compile(
-    r"Miniconda3-py(?P<major>\d)(?P<minor>\d+)_(?P<release>[0-9.]+(?:-\d+)?)-Linux-x86_64\.sh"
+    r"Miniconda3-(?:py(?P<major>\d)(?P<minor>\d+)_)?(?P<release>[0-9.]+(?:-\d+)?)-Linux-x86_64\.sh"
 )
 
 
@@ -27,12 +27,13 @@ def miniconda_of_python(miniconda: str, python: str = "") -> Iterator[Finding]:
     """Installers bring one Python each; not every release of Miniconda was made for every Python."""
     match = _INSTALLER.fullmatch(miniconda)
     pythons = catalogue.miniconda().get(match["release"], ()) if match else ()
-    if not match or not pythons:
+    named = bool(match and match["major"])
+    if not match or not pythons or named != _names_python(match["release"]):
         what = f"{miniconda} is not in the catalogue"
         last = tuple(catalogue.miniconda())[-1]
         yield unknown("miniconda", what, f"it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to {last}")
         return
-    brought = f"{match['major']}.{match['minor']}"
+    brought = f"{match['major']}.{match['minor']}" if named else pythons[0]
     having = [name for name, each in catalogue.miniconda().items() if brought in each]
     if brought not in pythons:
         nearest = f"; the last with {brought} is {having[-1]}" if having else f"; none has {brought}"
@@ -40,9 +41,19 @@ def miniconda_of_python(miniconda: str, python: str = "") -> Iterator[Finding]:
         yield impossible("miniconda", what, f"{match['release']} comes with {span(pythons)}{nearest}")
     elif minor(python) and minor(python) != brought:
         wanted = [name for name, each in catalogue.miniconda().items() if minor(python) in each]
-        tag = f"py{minor(python).replace('.', '')}"
-        nearest = f"Miniconda3-{tag}_{wanted[-1]}-Linux-x86_64.sh does" if wanted else f"none brings {minor(python)}"
+        nearest = f"{_installer(wanted[-1], minor(python))} does" if wanted else f"none brings {minor(python)}"
         yield impossible("miniconda", f"{miniconda} brings Python {brought}, not {minor(python)}", nearest)
+
+
+def _names_python(release: str) -> bool:
+    """Whether installers of a release have their Python in their name; older ones bring one and do not say so."""
+    meets = comparison(">=4.8.2")
+    return bool(meets and meets(release))
+
+
+def _installer(release: str, python: str) -> str:
+    tag = f"py{python.replace('.', '')}_" if _names_python(release) else ""
+    return f"Miniconda3-{tag}{release}-Linux-x86_64.sh"
 
 
 def numpy_on_python(numpy: str, python: str) -> Iterator[Finding]:
