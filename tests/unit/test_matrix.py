@@ -267,6 +267,21 @@ class TestRows:
         }
         assert parsed.site == Site()
 
+    @pytest.mark.parametrize(
+        ("url", "host"),
+        [
+            ("http://m.example.com:8080/simple", "m.example.com:8080"),
+            ("http://m.example.com:8080/simple", "m.example.com"),
+            ("http://[fe80::1]:80/simple", "[fe80::1]"),
+            ("http://localhost:3141/root/simple", "other.example.com"),
+            ("http://[::1]/simple", "other.example.com"),
+        ],
+    )
+    def test_indexes_without_tls(self, url: str, host: str) -> None:
+        """As pip: the host trusted with its port or for all ports; this machine always."""
+        site = f'[site]\nindex_url = "{url}"\ntrusted_hosts = ["{host}"]\n'
+        assert parse(GOOD + site).site.index_url == url
+
     def test_impossible(self) -> None:
         """A row says why it cannot be had, and where; no rule allows it anything."""
         rule = '[[families.pytorch.allow]]\ntorch = "<2.5"\nreason = "patched"\n'
@@ -649,6 +664,13 @@ RULES = {
             " | a pattern is text with {name} of an axis or fact, nothing else in braces"
         ),
     ),
+    "braces of an image that nobody uses": (
+        (ROW, ROW + '[bases.b]\nimage = "a:{"\n'),
+        (
+            "31: bases.b.image: the braces of 'a:{' are wrong"
+            " | a pattern is text with {name} of an axis or fact, nothing else in braces"
+        ),
+    ),
     "braces of the registry": (
         ("com:5000", "{}"),
         (
@@ -692,6 +714,31 @@ RULES = {
     "size": (
         (ROW, ROW + '[platforms.a]\nmax_size = "big"\n'),
         ('31: platforms.a.max_size: \'big\' is no size | expected a number and a unit, like "9.5 GB" or "9 GiB"'),
+    ),
+    "size of nothing": (
+        (ROW, ROW + '[platforms.a]\nmax_size = "0 GB"\n'),
+        '31: platforms.a.max_size: \'0 GB\' is no size | expected a number and a unit, like "9.5 GB" or "9 GiB"',
+    ),
+    "trusted host with a scheme": (
+        (ROW, ROW + '[site]\ntrusted_hosts = ["m.example.com", "http://m.example.com"]\n'),
+        (
+            "31: site.trusted_hosts: 'http://m.example.com' is no host"
+            ' | expected "host" or "host:port", without a scheme'
+        ),
+    ),
+    "index without TLS": (
+        (ROW, ROW + '[sites.a]\nindex_url = "http://me:x@m.example.com:8080/simple"\n'),
+        (
+            "31: sites.a.index_url: m.example.com:8080 is asked without TLS, which pip refuses"
+            ' | trust it: trusted_hosts = ["m.example.com:8080"]'
+        ),
+    ),
+    "further index without TLS": (
+        (ROW, ROW + '[site]\nextra_index_urls = ["https://a.io", "http://b.io"]\ntrusted_hosts = ["c.io"]\n'),
+        (
+            "31: site.extra_index_urls: b.io is asked without TLS, which pip refuses"
+            ' | trust it: trusted_hosts = ["b.io"]'
+        ),
     ),
     "size that is a number": (
         (ROW, ROW + "[platforms.a]\nmax_size = 9.5\n"),
@@ -913,6 +960,14 @@ def test_what_is_left_out_makes_no_rule_idle(values: str, condition: str) -> Non
         ('[facts.python."3.13"]\njupyterlab = "4.4.1"\n', ""),
     )
     assert problems(text) == [f"20: families.pytorch.axes.torch: the number 2.4 is not a string | {QUOTE}"]
+
+
+def test_a_fact_against_the_base() -> None:
+    """Is told for each base, also where it names none."""
+    assert problems(changed(('torchvision = "0.20.1"', 'base = "debain"'))) == [
+        f"32: facts.torch.\"2.5.1\".base: 'debain' contradicts base = '{base}' (line 19) | {AGREE}"
+        for base in ("cuda121", "debian13")
+    ]
 
 
 def test_a_version_without_quotes_still_has_its_facts() -> None:

@@ -23,6 +23,9 @@ PLATFORM_KEYS: Final = ("registry", "max_size")
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 SUITE: Final = re.compile(r"[a-z]+")
 NETWORKS: Final = ("", "host", "none")
+_PLAIN_URL: Final = re.compile(r"http://(?:[^/@]*@)?(?P<host>(?P<name>\[[^/\]]*\]|[^:/]+)(?::[0-9]+)?)")
+_LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
+"""Hosts that pip trusts by itself (SECURE_ORIGINS of its network session)."""
 SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(?:([KMGTkmgt])([Ii]?))?[Bb]")
 
 
@@ -128,10 +131,25 @@ def _site(site: Table, name: str) -> Site:
         ca_bundle=site.text("ca_bundle"),
         index_url=site.text("index_url"),
         extra_index_urls=tuple(site.texts("extra_index_urls")),
-        trusted_hosts=tuple(site.texts("trusted_hosts")),
+        trusted_hosts=_trusted_hosts(site),
         wheelhouse=site.text("wheelhouse"),
         network=network,
     )
+
+
+def _trusted_hosts(site: Table) -> tuple[str, ...]:
+    """Return the hosts to trust; what is none is noted, and indexes without TLS on others, which pip passes over."""
+    hosts = site.texts("trusted_hosts")
+    for host, at in hosts.items():
+        if not names.is_host(host):
+            site.wrong(at[len(site.at) :], f"{host!r} is no host", 'expected "host" or "host:port", without a scheme')
+    further = {url: at[len(site.at) :] for url, at in site.texts("extra_index_urls").items()}
+    for url, at in {site.text("index_url"): ("index_url",), **further}.items():
+        plain = _PLAIN_URL.match(url)
+        if plain and not {plain["host"], plain["name"]} & {*hosts, *_LOCAL}:
+            hint = f'trust it: trusted_hosts = ["{plain["host"]}"]'
+            site.wrong(at, f"{plain['host']} is asked without TLS, which pip refuses", hint)
+    return tuple(hosts)
 
 
 def _base(base: Table, name: str) -> Base:
@@ -167,14 +185,13 @@ def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
 def _size(table: Table, key: str) -> int:
     """Return a size in bytes; 0 when there is none."""
     text = table.text(key)
-    size = SIZE.fullmatch(text)
-    if size:
-        number, prefix, binary = size.groups("")
-        unit: int = (1024 if binary else 1000) ** " KMGT".find(prefix.upper())
-        return round(float(number) * unit)
-    if isinstance(table.raw(key), str):
+    found = SIZE.fullmatch(text)
+    number, prefix, binary = found.groups("") if found else ("0", "", "")
+    unit: int = (1024 if binary else 1000) ** " KMGT".find(prefix.upper())
+    size = round(float(number) * unit)
+    if not size and isinstance(table.raw(key), str):
         table.wrong(key, f"{text!r} is no size", 'expected a number and a unit, like "9.5 GB" or "9 GiB"')
-    return 0
+    return size
 
 
 def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:

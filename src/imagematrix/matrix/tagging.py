@@ -103,6 +103,7 @@ class _Images:
 
     def __init__(self, grid: Grid, bases: Mapping[str, Base], mistakes: Mistakes) -> None:
         self._grid = grid
+        self._axis = tuple(grid.declared.axes).index("base")
         self._bases = bases
         self._mistakes = mistakes
         self._patterns: dict[str, Pattern | None] = {}
@@ -111,7 +112,7 @@ class _Images:
 
     def base(self, cell: Cell) -> Base:
         """Return the base of a row."""
-        name = cell.values["base"]
+        name = cell.combination[self._axis].value  # what facts may say of it is told, not followed
         pattern = self._patterns[name] if name in self._patterns else self._add(name)
         if pattern is None:
             return self._bases[name]

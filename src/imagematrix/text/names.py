@@ -48,6 +48,11 @@ def _is_host(first: str) -> bool:
     return "." in first or ":" in first or first == "localhost"
 
 
+def is_host(name: str) -> bool:
+    """Whether this names a host: `host[:port]`."""
+    return _HOST.fullmatch(name) is not None
+
+
 def is_tag(tag: str) -> bool:
     """Whether docker accepts this as a tag."""
     return _TAG.fullmatch(tag) is not None
