@@ -1,6 +1,6 @@
 """The part of the lock command that is about bases: the digests that registries know them by, kept in matrix.lock."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Protocol
@@ -13,7 +13,7 @@ from imagematrix.registry import Found, host
 from imagematrix.report.words import count
 
 JOBS: Final = 4
-"""How many registries are asked at once."""
+"""How many questions are asked at once."""
 
 
 class Registry(Protocol):
@@ -60,24 +60,22 @@ def _images(rows: Collection[Row]) -> list[str]:
     return sorted({row.base.image for row in rows if row.base.image and "@" not in row.base.image})
 
 
-def _ask(images: Collection[str], registry: Registry, platform: str) -> Mapping[str, Found]:
-    """Ask for all images; of a registry that does not answer, not for more than those already on their way."""
-    silent: dict[str, Found] = {}
-
-    def ask(image: str) -> Found:
-        if known := silent.get(host(image)):
-            return known
-        found = registry.digest(image, platform)
-        if found.is_silent:
-            silent[host(image)] = found
-        return found
-
+def _ask(images: Sequence[str], registry: Registry, platform: str) -> Mapping[str, Found]:
+    """Ask each registry for one image, then for its others if it answers."""
+    first = {host(image): image for image in reversed(images)}
     with ThreadPoolExecutor(JOBS) as pool:
+
+        def ask(wanted: Collection[str]) -> dict[str, Found]:
+            return dict(zip(wanted, pool.map(lambda image: registry.digest(image, platform), wanted), strict=True))
+
         try:
-            return dict(zip(images, pool.map(ask, images), strict=True))
+            answers = ask(first.values())
+            silent = {host(image): found for image, found in answers.items() if found.is_silent}
+            answers |= ask([image for image in images if image not in answers and host(image) not in silent])
         except BaseException:
             registry.cancel()
             raise
+    return {image: answers[image] if image in answers else silent[host(image)] for image in images}
 
 
 def _remarks(answers: Mapping[str, Found], known: Mapping[str, str]) -> list[str]:
@@ -91,7 +89,7 @@ def _remarks(answers: Mapping[str, Found], known: Mapping[str, str]) -> list[str
         if answer.is_silent:
             silent.setdefault(host(image), []).append(image)
     return lines + [
-        f"registry {name} does not answer: {count(len(images), 'base')} of it"
-        f" {'stays' if len(images) == 1 else 'stay'} as before ({answers[images[0]].why})"
+        f"registry {name} does not answer ({answers[images[0]].why}): {count(len(images), 'base')} of it"
+        f" {'stays' if len(images) == 1 else 'stay'} as before"
         for name, images in silent.items()
     ]

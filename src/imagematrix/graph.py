@@ -1,14 +1,17 @@
-"""Nodes in, the DAG out: order, what stands on what, what is needed. The only home of networkx."""
+"""Nodes in, the DAG out: order, what stands on what, what is needed. The only home of networkx.
+
+Imported where a DAG is made or walked: it costs more than all that a command without one does.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import networkx as nx
-
 from imagematrix.model import Key, Node, Row
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     Digraph = nx.DiGraph[Key]
 
 
@@ -24,6 +27,8 @@ class Dag:
 
     def order(self) -> Iterator[Node]:
         """Yield every node, parents first; the same for the same rows, whatever their order in the file."""
+        import networkx as nx
+
         return (self.nodes[key] for key in nx.topological_sort(self.shape))
 
     def needed(self, present: Collection[Key]) -> set[Key]:
@@ -52,6 +57,8 @@ class Dag:
 
 def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
     """Join the chains of rows (row name -> its nodes, first to last) where they share nodes."""
+    import networkx as nx
+
     ordered = {name: chains[name] for name in sorted(chains)}
     nodes = {node.key: node for chain in ordered.values() for node in chain}
     shape: Digraph = nx.DiGraph()

@@ -46,7 +46,9 @@ class Registry:
             return _found(said, platform)
         if code < 0:
             return Found(why=f"no answer within {SECONDS:.0f} s", is_silent=True)
-        return Found(why=_reason(said), is_silent=_SILENT.search(said) is not None)
+        why = _reason(said)
+        # What a client says of a registry that is not there begins with its way there: only the end is news.
+        return Found(why=why.rpartition(": ")[2], is_silent=True) if _SILENT.search(said) else Found(why=why)
 
     def cancel(self) -> None:
         """Stop asking."""

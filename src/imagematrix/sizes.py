@@ -14,8 +14,10 @@ from imagematrix.model import Size
 from imagematrix.text import toml_text, wheels
 
 _LINE: Final = re.compile(r"^    # downloads (?:\d+|an unknown number of) bytes\n", re.MULTILINE)
-_PACKAGE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==([^\s;]+)| @ )")
+_PACKAGE: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==([^\s;]+)| @ )", re.MULTILINE)
 _TOLD: Final = "    # downloads "
+_ENTRY: Final = re.compile(rf"{_PACKAGE.pattern}.*(?:\n    --.*)*(?:\n{_TOLD}(\S+))?", re.MULTILINE)
+"""A package with its hashes and, if it is told, its size."""
 
 _GROWTH: Final = (
     ("nvidia-", 0, 1.5),
@@ -117,14 +119,10 @@ def _line(size: int | None) -> str:
 
 @lru_cache(maxsize=4096)
 def _packages(text: str) -> tuple[_Package, ...]:
-    found: list[_Package] = []
-    for line in text.splitlines():
-        if line.startswith(_TOLD) and found:
-            number = line.removeprefix(_TOLD).partition(" ")[0]
-            found[-1] = found[-1]._replace(is_told=True, size=int(number) if number.isdecimal() else None)
-        elif line[:1] not in " #" and (package := _PACKAGE.match(line)):
-            found.append(_Package(package[1], package[2] or ""))
-    return tuple(found)
+    return tuple(
+        _Package(name, version or "", is_told=told is not None, size=int(told) if told and told.isdecimal() else None)
+        for name, version, told in (found.groups() for found in _ENTRY.finditer(text))
+    )
 
 
 def _download(package: Mapping[str, Any], *, python: str, platform: str) -> Download:

@@ -82,7 +82,5 @@ def test_registries_that_cannot_tell(monorepo: Monorepo, registry: str) -> None:
     assert done.code == 0, done.out + done.err
     lines = done.out.splitlines()
     assert lines[0] == f"base {nothing}: {nothing}: not found"
-    assert lines[1].startswith(
-        "registry localhost:9 does not answer: 1 base of it stays as before (failed to do request: "
-    )
+    assert lines[1] == "registry localhost:9 does not answer (connection refused): 1 base of it stays as before"
     assert not (monorepo.root / "matrix.lock").exists()

@@ -82,14 +82,14 @@ def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
 
     assert ask(tmp_path, registry, upgrade=True) == [
         f"base {CUDA}: sha256:{'a' * 64}",
-        "registry registry.example does not answer: 2 bases of it stay as before (dial tcp: no route)",
+        "registry registry.example does not answer (dial tcp: no route): 2 bases of it stay as before",
         "matrix.lock: commit it",
     ]
     assert locked(tmp_path) == {CUDA: "a", "registry.example/team/base:1": "c"}
 
 
 def test_no_more_is_asked_of_a_silent_registry(tmp_path: Path) -> None:
-    """Than what was on its way already."""
+    """Than the first question."""
     images = [f"registry.example/team/base:{number}" for number in range(40)]
     declared = "".join(f'[bases.b{at}]\nimage = "{image}"\nos = "ubuntu22.04"\n' for at, image in enumerate(images))
     names = [f"b{number}" for number in range(40)]
@@ -101,7 +101,7 @@ def test_no_more_is_asked_of_a_silent_registry(tmp_path: Path) -> None:
     registry = FakeRegistry(silent=["registry.example"])
 
     assert len(ask(tmp_path, registry)) == 1
-    assert len(registry.asked) <= bases.JOBS
+    assert len(registry.asked) == 1
 
 
 def test_an_image_that_is_not_there(tmp_path: Path) -> None:

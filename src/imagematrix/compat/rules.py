@@ -93,6 +93,7 @@ def _applicable(names: tuple[str, ...]) -> tuple[tuple[Rule, tuple[str, ...]], .
     return tuple((rule, (*needed, *optional)) for rule, needed, optional in reads if set(needed) <= set(names))
 
 
+@cache
 def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
     parameters = inspect.signature(rule).parameters.values()
     needed = tuple(each.name for each in parameters if each.default is each.empty)
