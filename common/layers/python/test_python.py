@@ -1,16 +1,12 @@
 """The row's Python, at one place for every kind of shell, with exactly what the locks say."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from testinfra.host import Host
 
 from imagematrix.verify.plugin import Image
-
-INSTALLED = """\
-import json, re, importlib.metadata as metadata
-print(json.dumps({re.sub("[-_.]+", "-", d.metadata["Name"]).lower(): d.version for d in metadata.distributions()}))
-"""
 
 
 def test_its_version_is_the_rows(host: Host, row: Mapping[str, str]) -> None:
@@ -30,12 +26,14 @@ def test_pip_installs_into_it(host: Host) -> None:
     assert f"from {where}/" in host.check_output("pip --version")
 
 
-def test_what_is_installed_fits_together(host: Host) -> None:
+def test_what_is_installed_fits_together(host: Host, image: Image) -> None:
+    """What a platform has installed beside it is not ours to judge."""
     found = host.run("python -m pip check")
-    assert found.succeeded, found.stdout
+    assert found.succeeded or "adopt" in image.layers, found.stdout
 
 
 def test_every_package_has_the_version_that_its_lock_names(host: Host, image: Image) -> None:
-    installed = json.loads(host.check_output(f"python - <<'END'\n{INSTALLED}END"))
+    listed = json.loads(host.check_output("python -m pip list --format=json --disable-pip-version-check"))
+    installed = {re.sub("[-_.]+", "-", each["name"]).lower(): each["version"] for each in listed}
     found = {name: installed.get(name, "missing") for name in image.locked}
     assert found == image.locked

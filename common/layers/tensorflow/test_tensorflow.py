@@ -38,10 +38,10 @@ def test_it_trains_at_the_rows_exact_version(host: Host, row: Mapping[str, str])
 
 @pytest.mark.slow
 def test_its_build_fits_the_rows_cuda(host: Host, row: Mapping[str, str]) -> None:
-    """A CPU build in a row with CUDA is as wrong as the other way round."""
+    """A CPU build in a row with CUDA is as wrong as the other way round; which minor versions run is for `check`."""
     has_cuda, *versions = host.check_output(f"python - 2> /dev/null <<'END'\n{BUILD}END").split()
     assert has_cuda == str("cuda" in row)
     if "cuda" in row:
         cuda, cudnn = versions
-        assert row["cuda"].startswith(cuda)
+        assert row["cuda"].split(".")[0] == cuda.split(".")[0]
         assert row.get("cudnn", cudnn).split(".")[0] == cudnn.split(".")[0]
