@@ -5,12 +5,12 @@ plugin that runs it are the same.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from imagematrix.keys import key_of
-from imagematrix.model import Key, Row
+from imagematrix.model import Key, Platform, Row
 
 
 class CheckOutcome(StrEnum):
@@ -26,7 +26,7 @@ class Check:
     """One thing proven of an image, or not."""
 
     owner: str
-    """The layer whose folder holds it."""
+    """The layer whose folder holds it; of a platform's rule: `platform NAME`."""
     name: str
     outcome: CheckOutcome
     seconds: float = 0.0
@@ -49,6 +49,8 @@ class Suite:
     """What is settled already."""
     whole: bool = False
     """All of it is settled: nothing runs."""
+    platform: Platform | None = None
+    """Whose rules these are; None: they are the checks of a layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,27 +105,42 @@ def decide(
     *,
     files: Mapping[str, str],
     plugin: str,
+    platforms: Callable[[Row], Iterable[Platform]],
+    auditor: str,
     history: Callable[[], Iterable[Settled]],
 ) -> tuple[Subject, ...]:
     """Return what is to be checked of each row.
 
-    `files` are the check files' texts by layer, `plugin` is the text of what runs them, `history` what was settled
-    before, oldest first.
+    `files` are the check files' texts by layer, `plugin` is the text of what runs them; `platforms` gives whose rules
+    an image must obey, `auditor` is the text of what judges that. `history` is what was settled before, oldest first.
     """
     known = {(settled.key, settled.owner, settled.fingerprint): settled for settled in history()}
 
-    def suite(row: Row, layer: str) -> Suite:
-        fingerprint = key_of({"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
-        settled = known.get((tips[row.name], layer, fingerprint))
-        if settled is None:
-            return Suite(owner=layer, fingerprint=fingerprint)
-        return Suite(owner=layer, fingerprint=fingerprint, known=settled.checks, whole=settled.whole)
+    def suite(row: Row, owner: str, inputs: Mapping[str, str], platform: Platform | None = None) -> Suite:
+        fingerprint = key_of(inputs)
+        settled = known.get((tips[row.name], owner, fingerprint))
+        return Suite(
+            owner=owner,
+            fingerprint=fingerprint,
+            known=settled.checks if settled else (),
+            whole=settled is not None and settled.whole,
+            platform=platform,
+        )
+
+    def suites(row: Row) -> Iterator[Suite]:
+        for layer in row.family.layers:
+            if layer in files:
+                yield suite(row, layer, {"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
+        for platform in platforms(row):
+            if platform.rules:
+                said = {"platform": repr(platform), "auditor": auditor, "base": row.base.image}
+                yield suite(row, f"platform {platform.name}", said, platform)
 
     return tuple(
         Subject(
             row=rows[name],
             key=tip,
-            suites=tuple(suite(rows[name], layer) for layer in rows[name].family.layers if layer in files),
+            suites=tuple(suites(rows[name])),
         )
         for name, tip in tips.items()
     )

@@ -148,6 +148,16 @@ class Engine:
         with _answering():
             return dict(self._client.images.get(name).attrs["Config"])
 
+    def diff_ids(self, name: str) -> tuple[str, ...]:
+        """Return the ids of a local image's filesystem layers, lowest first."""
+        with _answering():
+            return tuple(self._client.images.get(name).attrs["RootFS"]["Layers"] or ())
+
+    def saved(self, name: str) -> Iterator[bytes]:
+        """Yield what `docker save` writes of a local image, as it comes."""
+        with _answering():
+            yield from self._client.api.get_image(name)
+
     def start(self, start: Start) -> Container:
         """Start a container; one that does not start is removed again."""
         with _answering():

@@ -53,6 +53,12 @@ class Platform:
     """A pattern over a row's values; empty: the matrix's own registry."""
     max_bytes: int = 0
     """How big an image may be, uncompressed; 0: nothing is said."""
+    rules: tuple[str, ...] = ()
+    """What its review asks of an image, names of `audit.RULES`."""
+    official_bases: tuple[str, ...] = ()
+    """Globs of the images it lets one start from."""
+    protected: tuple[str, ...] = ()
+    """Absolute paths of files of a base that must stay, beside those below /usr, /bin, /lib and their like."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -140,6 +146,7 @@ class Matrix:
     """Sorted by name; with those that cannot be had."""
     bases: Mapping[str, Base]
     families: Mapping[str, Family]
+    platforms: Mapping[str, Platform] = field(default_factory=dict)
     registry: str = ""
     """A pattern, for the families without a platform, or whose platform names none."""
     platform: str = "linux/amd64"

@@ -227,6 +227,7 @@ def build(
     iterable=["only", "group"],
     help={
         **_SELECT_HELP,
+        "platform": "Check the rules of this platform too; those of a family's own platform always count.",
         "jobs": "How many images are checked at once (default: as many as there are processors).",
         "report": "Write report.json (into the one of a build, when it is there) and junit.xml into this directory.",
     },
@@ -238,6 +239,7 @@ def verify(
     matrix: bool = False,
     only: Sequence[str] | None = None,
     group: Sequence[str] | None = None,
+    platform: str = "",
     jobs: str = "",
     report: str = "",
     file: str = "",
@@ -257,6 +259,7 @@ def verify(
         _selection(only, group),
         engine=_engine(),
         jobs=at_once,
+        platform=platform,
         listen=lambda image: _say(verification.event(image, seconds=time.monotonic() - begun)),
     )
     if report:

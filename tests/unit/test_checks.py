@@ -9,6 +9,7 @@ from tests.projects import MATRIX, PLAIN, PYTORCH
 
 from imagematrix import checks
 from imagematrix.checks import Check, CheckOutcome, Settled, Subject
+from imagematrix.model import Platform
 from imagematrix.project import Project
 
 FILES = {"system": "def test_ssh(): ...", "torch": "def test_cuda(): ..."}
@@ -25,10 +26,19 @@ def decide(
     *,
     files: Mapping[str, str] = FILES,
     plugin: str = "plugin",
+    platforms: Sequence[Platform] = (),
     history: Sequence[Settled] = (),
 ) -> Subject:
     dag = projects.dag(opened, name)
-    [subject] = checks.decide(dag.rows, dag.tips, files=files, plugin=plugin, history=lambda: history)
+    [subject] = checks.decide(
+        dag.rows,
+        dag.tips,
+        files=files,
+        plugin=plugin,
+        platforms=lambda _: platforms,
+        auditor="auditor",
+        history=lambda: history,
+    )
     return subject
 
 
@@ -110,6 +120,19 @@ def test_checks_run_again_when_the_image_or_its_row_changes(opened: Project, old
     changed = projects.project(opened.workspace.root, matrix=MATRIX.replace(old, new))
 
     assert [suite.owner for suite in decide(changed, history=history).open] == ["system", "torch"]
+
+
+def test_a_platforms_rules_are_a_suite_of_their_own_until_they_change(opened: Project) -> None:
+    platform = Platform(name="art", rules=("no-new-setuid",))
+    [rules] = [suite for suite in decide(opened, platforms=[platform]).open if suite.platform]
+    assert (rules.owner, rules.platform) == ("platform art", platform)
+    history = ran(decide(opened, platforms=[platform]), check("platform art", "no-new-setuid"))
+
+    again = decide(opened, platforms=[platform], history=history)
+    changed = decide(opened, platforms=[Platform(name="art", rules=("max-size",), max_bytes=1)], history=history)
+
+    assert [suite.owner for suite in again.open] == ["system", "torch"]
+    assert "platform art" in [suite.owner for suite in changed.open]
 
 
 @pytest.mark.parametrize("line", ["", '{"key": "0', '{"key": "0"}', "[]"])

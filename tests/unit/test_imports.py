@@ -19,7 +19,7 @@ LEVELS: Final = (
     # words and values
     "errors model",
     "text",
-    "dockerfile editing",
+    "dockerfile editing audit",
     # decisions: no disk, network, process or clock
     "matrix",
     "lock keys compat sizes",

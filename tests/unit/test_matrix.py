@@ -1,6 +1,7 @@
 """matrix.toml: the rows it gives, and what is told of one that is wrong."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -250,6 +251,28 @@ class TestRows:
         platform = found.rows[0].platform
         assert platform
         assert platform.max_bytes == size
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ('rules = ["no-setuid"]', "unknown rule 'no-setuid'\n    did you mean 'no-new-setuid'?"),
+            ('rules = ["max-size"]', "the rule 'max-size' needs max_size\n    say max_size = … beside it"),
+            ('rules = "max-size"', "the string 'max-size' is not a list of strings"),
+        ],
+    )
+    def test_rules_of_a_platform_that_are_none(self, text: str, problem: str) -> None:
+        with pytest.raises(InputError, match=re.escape(problem)):
+            parse(GOOD + f"[platforms.art]\n{text}\n")
+
+    def test_rules_of_a_platform(self) -> None:
+        text = 'rules = ["official-base", "no-new-setuid"]\nofficial_bases = ["a/*"]\nprotected = ["/etc/hosts"]\n'
+        platform = parse(GOOD + f"[platforms.art]\n{text}").platforms["art"]
+        assert (platform.rules, platform.official_bases, platform.protected, platform.facts) == (
+            ("official-base", "no-new-setuid"),
+            ("a/*",),
+            ("/etc/hosts",),
+            {},
+        )
 
     def test_an_exclude_by_a_fact_of_the_platform(self) -> None:
         """Is as good as one by a base's."""

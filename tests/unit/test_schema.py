@@ -47,6 +47,9 @@ bootstrap = "bookworm"
 [platforms.art]
 registry = "swr.{region}.example.com/team"
 max_size = "9.5 GB"
+rules = ["max-size", "official-base"]
+official_bases = ["swr.*"]
+protected = ["/etc/ld.so.conf"]
 region = "ap-1"
 
 [families.pytorch]

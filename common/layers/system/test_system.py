@@ -27,7 +27,7 @@ def test_it_keeps_beijing_time(host: Host) -> None:
 
 
 def test_another_time_zone_is_one_setting(job: Job) -> None:
-    assert job("date", "+%z", environment={"TZ": "Asia/Kolkata"}).output.strip() == "+0530"
+    assert job("date", "+%z", environment={"TZ": "Asia/Kolkata"}).output.split()[-1] == "+0530"
 
 
 def test_the_tools_of_a_machine_to_work_on_are_there(host: Host) -> None:

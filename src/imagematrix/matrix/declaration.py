@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from imagematrix import audit
+from imagematrix.errors import did_you_mean
 from imagematrix.matrix import family, pattern
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
@@ -17,7 +19,7 @@ SCHEMA: Final = 1
 KEYS: Final = ("schema", "registry", "platform", "site", "sites", "bases", "platforms", "families", "facts")
 SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
-PLATFORM_KEYS: Final = ("registry", "max_size")
+PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected")
 """What each table may say; all else in a base or a platform is a fact."""
 
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
@@ -171,8 +173,23 @@ def _platform(platform: Table, name: str) -> Platform:
         name=name,
         registry=_registry(platform),
         max_bytes=_size(platform, "max_size"),
+        rules=_rules(platform),
+        official_bases=tuple(platform.texts("official_bases")),
+        protected=tuple(platform.texts("protected")),
         facts=_own_facts(platform, PLATFORM_KEYS),
     )
+
+
+def _rules(platform: Table) -> tuple[str, ...]:
+    """Return what a platform's review asks; a rule that needs a number or a list needs it here."""
+    rules = platform.texts("rules")
+    for rule, at in rules.items():
+        need = audit.NEEDS.get(rule, "")
+        if rule not in audit.RULES:
+            platform.wrong(at, f"unknown rule {rule!r}", did_you_mean(rule, audit.RULES))
+        elif need and need not in platform:
+            platform.wrong(at, f"the rule {rule!r} needs {need}", f"say {need} = … beside it")
+    return tuple(rules)
 
 
 def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:

@@ -27,6 +27,7 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
         rows=tuple(sorted(rows, key=lambda row: row.name)),
         bases=declared.bases,
         families={family.family.name: family.family for family in declared.families},
+        platforms=declared.platforms,
         registry=declared.registry,
         platform=declared.platform,
         site=declared.site,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from imagematrix import audit
 from imagematrix.matrix import declaration, family
 from imagematrix.text import names
 
@@ -72,6 +73,16 @@ def _platform() -> Schema:
         "max_size": _text(
             "How big its images may be, uncompressed, like 9.5 GB or 9 GiB; more is a warning.",
             pattern=declaration.SIZE.pattern,
+        ),
+        "rules": {
+            "description": "What its review asks of an image: `invoke verify` proves it.",
+            "type": "array",
+            "items": {"description": "A rule.", "enum": list(audit.RULES)},
+            "uniqueItems": True,
+        },
+        "official_bases": _texts("What its images may start from.", of="A glob of image names."),
+        "protected": _texts(
+            "Files of a base that must stay, beside those below /usr, /bin, /sbin and /lib.", of="An absolute path."
         ),
     }
     return {
@@ -174,11 +185,13 @@ def _facts() -> Schema:
 def _table(keys: tuple[str, ...], described: Mapping[str, Schema], *, others: Schema | None = None) -> Schema:
     """Return a table of these keys, and of others that templates can use as variables where there may be any.
 
-    What is said of others must be true of these too: editors show both.
+    What is said of others must be true of these texts too: editors show both.
     """
     table: Schema = {"type": "object", "properties": {key: described[key] for key in keys}}
     if others:
-        table = {**table, "patternProperties": {_VARIABLE: others}}
+        lists = "|".join(key for key in keys if described[key]["type"] == "array")
+        pattern = f"^(?!(?:{lists})$){names.VARIABLE.pattern}$" if lists else _VARIABLE
+        table = {**table, "patternProperties": {pattern: others}}
     return {**table, "additionalProperties": False}
 
 

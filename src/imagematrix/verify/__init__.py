@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from imagematrix import checks
-from imagematrix.checks import Check, CheckOutcome, Subject, Verified
+from imagematrix.checks import Check, CheckOutcome, Subject, Suite, Verified
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
-from imagematrix.model import Leaf
+from imagematrix.errors import FlagError, did_you_mean
+from imagematrix.model import Leaf, Platform
 from imagematrix.project import Project, Selection
 from imagematrix.shell import Shell, stoppable
+from imagematrix.verify import filesystem
 
 _LABEL: Final = "imagematrix.verify"
 _CHECK_SECONDS: Final = 300
@@ -54,9 +56,15 @@ def run(
     *,
     engine: Engine,
     jobs: int,
+    platform: str = "",
     listen: Callable[[Verified], None],
 ) -> Result:
-    """Check the selected rows' images on an engine; `listen` hears of each that had something to check."""
+    """Check the selected rows' images on an engine; `listen` hears of each that had something to check.
+
+    An image obeys the rules of its family's platform, and of the one that is named. Raises FlagError when there is
+    none of that name.
+    """
+    asked = _platform(project, platform)
     rows = project.possible(project.rows(selection))
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
@@ -66,7 +74,9 @@ def run(
         dag.rows,
         {name: tip for name, tip in dag.tips.items() if tip in present},
         files=project.workspace.checks(),
-        plugin=Path(__file__).with_name("plugin.py").read_text(encoding="utf-8"),
+        plugin=_text("plugin.py"),
+        platforms=lambda row: {one.name: one for one in (row.platform, asked) if one}.values(),
+        auditor=_text("filesystem.py") + _text("../audit.py"),
         history=project.workspace.settled,
     )
     missing = [
@@ -85,6 +95,17 @@ def run(
         )
     images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
     return Result(started=started, seconds=time.monotonic() - clock, images=tuple(images), interrupted=stop.is_set())
+
+
+def _platform(project: Project, name: str) -> Platform | None:
+    if name and name not in project.matrix.platforms:
+        hint = did_you_mean(name, project.matrix.platforms)
+        raise FlagError(f"--platform {name}: no platform of that name\n    {hint}")
+    return project.matrix.platforms.get(name)
+
+
+def _text(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _known(subject: Subject) -> Verified:
@@ -134,7 +155,10 @@ class _Runner:
     def verify(self, subject: Subject, leaf: Leaf) -> Verified:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="imagematrix-verify-") as folder:
-            ran = self._pytest(subject, leaf, Path(folder))
+            ran = self._pytest(subject, leaf, Path(folder)) if _layers(subject) else []
+        for suite in subject.open:
+            if suite.platform:
+                ran += filesystem.audited(self._engine, subject.key, leaf.base_image, suite.platform, owner=suite.owner)
         for settled in checks.settle(subject, ran):
             self._project.workspace.remember_settled(settled)
         return Verified(row=subject.row, checks=checks.joined(subject, ran), seconds=time.monotonic() - begun)
@@ -154,7 +178,7 @@ class _Runner:
         ran = [_check(line) for line in results.read_text(encoding="utf-8").splitlines()]
         if code not in (0, 1) and not any(check.outcome is CheckOutcome.FAILED for check in ran):
             tail = b"".join(said).decode(errors="replace").splitlines()[-_TAIL_LINES:]
-            owner = subject.open[0].owner
+            owner = _layers(subject)[0].owner
             why = f"pytest ended with exit code {code}"
             ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tuple(tail)))
         return ran
@@ -166,14 +190,14 @@ class _Runner:
             "layers": subject.row.family.layers,
             "values": dict(subject.row.values),
             "locked": _locked(leaf),
-            "known": {suite.owner: [check.name for check in suite.known] for suite in subject.open},
+            "known": {suite.owner: [check.name for check in suite.known] for suite in _layers(subject)},
             "label": self._label,
             "results": str(results),
         }
 
     def _argv(self, subject: Subject, folder: Path) -> list[str]:
         root = self._project.workspace.root
-        files = [str(root / self._project.workspace.check_file(suite.owner)) for suite in subject.open]
+        files = [str(root / self._project.workspace.check_file(suite.owner)) for suite in _layers(subject)]
         return [
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
             *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
@@ -194,6 +218,11 @@ class _Runner:
             "PYTEST_ADDOPTS": "",
             "PYTHONUTF8": "1",
         }
+
+
+def _layers(subject: Subject) -> list[Suite]:
+    """Return what pytest must run."""
+    return [suite for suite in subject.open if suite.platform is None]
 
 
 def _locked(leaf: Leaf) -> Mapping[str, str]:

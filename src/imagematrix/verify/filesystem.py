@@ -1,0 +1,159 @@
+"""An image's filesystem layers, read from the engine in one pass: for `audit` to judge."""
+
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, Final, Protocol, cast
+
+from imagematrix import audit
+from imagematrix.audit import Entry, Evidence, Kind, Layer
+from imagematrix.checks import Check, CheckOutcome
+from imagematrix.engine import Engine, node_ref
+from imagematrix.model import Key, Platform
+
+_BLOCK: Final = 1 << 20
+_SAMPLED: Final = 1 << 16
+"""Bytes of each block that are compressed to estimate the whole: a sixteenth, or 5 GB would take minutes."""
+_LINES_SHOWN: Final = 100
+
+_KINDS: Final[Mapping[bytes, Kind]] = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.SYMTYPE: Kind.SYMLINK,
+    tarfile.LNKTYPE: Kind.HARDLINK,
+}
+
+
+def audited(engine: Engine, key: Key, base: str, platform: Platform, *, owner: str) -> list[Check]:
+    """Check a node's image, which stands on `base`, by a platform's rules: a check for each."""
+    if not engine.image_id(base):
+        why = f"the base {base} is not on the engine, so its layers cannot be told apart: docker pull {base}"
+        return [_check(owner, rule, (why,)) for rule in platform.rules]
+    below, all_layers = engine.diff_ids(base), engine.diff_ids(node_ref(key))
+    if all_layers[: len(below)] != below:
+        why = f"the image does not stand on the {base} that is on the engine now: build it anew"
+        return [_check(owner, rule, (why,)) for rule in platform.rules]
+    layers = read(engine.saved(node_ref(key)), platform)
+    evidence = Evidence(base_name=base, base=layers[: len(below)], own=layers[len(below) :])
+    return [_check(owner, rule, offences) for rule, offences in audit.judge(evidence, platform).items()]
+
+
+def _check(owner: str, rule: str, offences: Sequence[str]) -> Check:
+    if not offences:
+        return Check(owner=owner, name=rule, outcome=CheckOutcome.PASSED)
+    more = len(offences) - _LINES_SHOWN
+    tail = (*offences[1:_LINES_SHOWN], *([f"and {more} more"] if more > 0 else []))
+    return Check(owner=owner, name=rule, outcome=CheckOutcome.FAILED, why=offences[0], tail=tail)
+
+
+def read(chunks: Iterator[bytes], platform: Platform) -> list[Layer]:
+    """Read what `docker save` writes of one image; return its layers, lowest first."""
+    layers: dict[str, Layer] = {}
+    documents: dict[str, Any] = {}
+    for member, stream in _members(_Chunks(chunks)):
+        blob = _Blob(stream, member.size)
+        if blob.begins(b"{", b"["):
+            documents[member.name] = json.loads(blob.read(member.size))
+        elif member.name.startswith("blobs/") or member.name.endswith("/layer.tar"):
+            layer = audit.read(_entries(blob), platform)
+            layer.packed = blob.packed()
+            layers[member.name] = layer
+    return [layers[name] for name in documents["manifest.json"][0]["Layers"]]
+
+
+def _entries(blob: "_Blob") -> Iterator[Entry]:
+    for member, stream in _members(blob, every=True):
+        yield Entry(
+            path=_relative(member.name),
+            kind=_KINDS.get(member.type, Kind.OTHER),
+            mode=member.mode,
+            uid=member.uid,
+            gid=member.gid,
+            size=member.size,
+            target=_relative(member.linkname) if member.islnk() else member.linkname,
+            checksum=lambda stream=stream: _checksum(stream),  # type: ignore[misc]
+        )
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _members(source: _Readable, *, every: bool = False) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Yield the members of a tar that cannot be sought in; without `every`, its files alone."""
+    with tarfile.open(fileobj=cast("IO[bytes]", source), mode="r|*", bufsize=_BLOCK) as archive:
+        for member in archive:
+            archive.members = []  # type: ignore[attr-defined]  # it would keep every one
+            if every or member.isreg():
+                # Of a hard link tarfile would look for the target, among members that were let go.
+                content = archive.extractfile(member) if member.isreg() else None
+                yield member, cast("IO[bytes]", content)
+
+
+def _relative(path: str) -> str:
+    return path.removeprefix("./").strip("/")
+
+
+def _checksum(stream: IO[bytes]) -> int:
+    checksum = 0
+    while block := stream.read(_BLOCK):
+        checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+class _Chunks:
+    """What comes in chunks, to be read as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        parts, missing = [], size
+        while missing:
+            if not self._rest:
+                self._rest = next(self._chunks, b"")
+                if not self._rest:
+                    break
+            part, self._rest = self._rest[:missing], self._rest[missing:]
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+
+class _Blob:
+    """A blob of an image as it is read; says how big it would be compressed."""
+
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        self._stream = stream
+        self._size = size
+        self._head = stream.read(_BLOCK)
+        self._is_packed = self._head[:2] == b"\x1f\x8b"
+        self._packer = zlib.compressobj(6)
+        self._sampled = self._made = 0
+        self._sample(self._head)
+
+    def begins(self, *heads: bytes) -> bool:
+        return self._head.startswith(heads)
+
+    def read(self, size: int) -> bytes:
+        block, self._head = self._head[:size], self._head[size:]
+        if len(block) < size:
+            rest = self._stream.read(size - len(block))
+            self._sample(rest)
+            block += rest
+        return block
+
+    def packed(self) -> int:
+        """Return the size of the blob as a registry has it: exact where the engine keeps it so, else an estimate."""
+        if self._is_packed or not self._sampled:
+            return self._size
+        self._made += len(self._packer.flush())
+        return self._size * self._made // self._sampled
+
+    def _sample(self, block: bytes) -> None:
+        part = block if self._size <= _BLOCK else block[:_SAMPLED]
+        self._sampled += len(part)
+        self._made += len(self._packer.compress(part))

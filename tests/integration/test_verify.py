@@ -1,0 +1,173 @@
+"""Images that are broken on purpose fail exactly the check that is there for it; they stand on a quickstart image."""
+
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.integration.monorepo import REPOSITORY, Monorepo
+
+from imagematrix.engine import Engine, node_ref
+from imagematrix.workspace import Workspace
+
+BASE = "python:3.11-debian12"
+
+MATRIX = """\
+schema = 1
+
+[platforms.strict]
+rules = ["official-base", "base-unchanged", "no-new-setuid", "max-size"]
+official_bases = ["python:*"]
+max_size = "9.5 GB"
+
+[bases.quickstart]
+image = "python:3.11-debian12"
+
+[families.{family}]
+layers = ["system", "python"]
+tag = "{{fault}}"
+
+[families.{family}.axes]
+base = ["quickstart"]
+fault = ["none", "locale", "password", "token", "key", "version"]
+
+[families.{family}-strict]
+layers = ["system"]
+tag = "{{fault}}"
+platform = "strict"
+
+[families.{family}-strict.axes]
+base = ["quickstart"]
+fault = ["setuid", "binary"]
+
+[families.{family}-boot]
+layers = ["boot"]
+tag = "{{fault}}"
+
+[families.{family}-boot.axes]
+base = ["quickstart"]
+fault = ["service"]
+
+[facts.fault]
+"""
+
+FAULTS = {
+    "none": "RUN true",
+    "locale": "ENV LANG=C",
+    "password": "RUN echo root:secret | chpasswd",
+    "token": "ENV JUPYTER_TOKEN=sesame",
+    "key": "RUN mkdir -p /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519",
+    "version": "RUN true",
+    "setuid": "RUN cp /bin/true /opt/run && chmod 4755 /opt/run",
+    "binary": "RUN printf '#!/bin/sh\\n' > /usr/bin/tac && rm /usr/bin/shuf",
+    "service": "RUN printf '#!/bin/sh\\nexit 1\\n' > /opt/python/bin/tensorboard",
+}
+
+EXPECTED = {
+    "none": set(),
+    "locale": {"test_it_speaks_chinese_without_garbling"},
+    "password": {"test_nobody_has_a_password"},
+    "token": {"test_no_setting_of_the_image_is_a_secret"},
+    "key": {"test_no_credential_lies_in_a_file"},
+    "version": {"test_its_version_is_the_rows"},
+    "setuid": {"no-new-setuid"},
+    "binary": {"base-unchanged"},
+    "service": {"test_every_service_runs_and_the_health_check_says_so"},
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Monorepo]:
+    root, salt = tmp_path_factory.mktemp("broken"), uuid.uuid4().hex[:12]
+    made = Monorepo(root=root, family=f"it{salt}", engine=engine)
+    facts = "".join(f'{fault}.python = "{"3.10" if fault == "version" else "3.11"}"\n' for fault in FAULTS)
+    (root / "matrix.toml").write_text(MATRIX.format(family=made.family) + facts)
+    faults = "".join(f'{{% if fault == "{fault}" %}}\n{step}\n{{% endif %}}\n' for fault, step in FAULTS.items())
+    for layer, template in {"system": faults, "python": "ENV LAYER=python\n", "boot": faults}.items():
+        folder = root / "common/layers" / layer
+        folder.mkdir(parents=True)
+        (folder / "Dockerfile.j2").write_text(f"ENV SALT={salt}\n{template}")
+        shutil.copy(REPOSITORY / f"common/layers/{layer}/test_{layer}.py", folder)
+    if not engine.image_id(BASE):
+        build = [sys.executable, "-m", "imagematrix", "build", "--only", BASE]
+        subprocess.run(build, cwd=REPOSITORY, check=True)
+    done, _ = made.build()
+    assert done.code == 0, done.out + done.err
+    yield made
+    names = [node_ref(record.key) for record in reversed(Workspace(root / "matrix.toml").history())]
+    leaves = [name for image in engine.images() for name in image.names if name.startswith(made.family)]
+    for name in (*leaves, *names):
+        made.client.images.remove(name, force=True)
+
+
+@pytest.fixture(scope="module")
+def verified(broken: Monorepo) -> Any:
+    """Verify all of them at once, into the build's report."""
+    done = broken.run("verify", "--matrix", "--report", "report")
+    assert done.code == 1, done.out + done.err
+    assert "Traceback" not in done.err, done.err
+    return json.loads((broken.root / "report/report.json").read_text())
+
+
+def test_a_broken_image_fails_exactly_the_check_that_is_there_for_it(verified: Any) -> None:
+    failed = {
+        leaf["tag"]: {check["name"] for check in leaf["checks"] if check["outcome"] == "failed"}
+        for leaf in verified["leaves"]
+    }
+    assert failed == EXPECTED
+
+
+def test_platform_rules_name_the_files(verified: Any) -> None:
+    told = {
+        (leaf["tag"], check["name"]): [check["why"], *check["tail"]]
+        for leaf in verified["leaves"]
+        for check in leaf["checks"]
+        if check["owner"] == "platform strict"
+    }
+    assert told["setuid", "no-new-setuid"] == ["/opt/run mode 4755"]
+    assert told["binary", "base-unchanged"] == ["/usr/bin/shuf removed", "/usr/bin/tac changed"]
+
+
+def test_the_reports_of_build_and_verify_are_one(verified: Any, broken: Monorepo) -> None:
+    assert {leaf["outcome"] for leaf in verified["leaves"]} == {"built"}
+    assert (broken.root / "report/junit.xml").read_text().count("<failure") == sum(map(len, EXPECTED.values()))
+
+
+def test_only_what_failed_is_repeated(verified: Any, broken: Monorepo) -> None:
+    assert verified
+    done = broken.run("verify", "--only", "*:none", "--only", "*:token")
+    assert done.code == 1
+    assert "1 check ran" in done.out
+    assert broken.run("verify", "--only", "*:none").out == (
+        "1 image is verified: nothing has changed since the checks passed\n"
+    )
+
+
+def test_any_image_can_be_held_against_a_platform(broken: Monorepo) -> None:
+    done = broken.run("verify", "--only", "*:none", "--platform", "strickt")
+    assert (done.code, "did you mean 'strict'?" in done.err) == (2, True)
+    broken.edit("matrix.toml", "[platforms.strict]\n", '[platforms.strict]\nprotected = ["/opt/python/bin/pip"]\n')
+    done = broken.run("verify", "--only", "*:none", "--platform", "strict", "--report", "strict")
+    [leaf] = json.loads((broken.root / "strict/report.json").read_text())["leaves"]
+    rules = [check["name"] for check in leaf["checks"] if check["owner"] == "platform strict"]
+    assert (done.code, len(rules)) == (0, 4)
+
+
+def test_an_image_that_is_not_built_is_named_with_what_builds_it(broken: Monorepo) -> None:
+    broken.edit("common/layers/python/Dockerfile.j2", "LAYER=python", "LAYER=other")
+    try:
+        done = broken.run("verify", "--only", "*:none")
+        assert done.code == 1
+        assert f"invoke build --only '{broken.family}:none'" in done.out
+    finally:
+        broken.edit("common/layers/python/Dockerfile.j2", "LAYER=other", "LAYER=python")
+
+
+def test_no_container_is_left(verified: Any, broken: Monorepo) -> None:
+    assert verified
+    images = {name for image in broken.engine.images() for name in image.names if name.startswith(broken.family)}
+    assert not [one for one in broken.client.containers.list(all=True) if images & set(one.image.tags)]
