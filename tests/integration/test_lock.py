@@ -1,9 +1,15 @@
 """Requirements really resolved against the index this machine has."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -97,6 +103,54 @@ def test_a_row_that_cannot_be(root: Path) -> None:
         " we can conclude that your requirements are unsatisfiable.\n"
     )
     assert locks(root) == {}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """Give a folder, and the address under which this machine alone can read it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def wheel(folder: Path, name: str, version: str) -> str:
+    """Write a wheel that holds nothing; its hash."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def test_torch_of_an_index_by_cuda_build(root: Path, served: tuple[Path, str]) -> None:
+    """What a base says of builds and their index is locked from there, and installed from there by its hash."""
+    folder, address = served
+    torch = folder / "whl/cu118/torch"
+    torch.mkdir(parents=True)
+    hashed = wheel(torch, "torch", "2.4.1+cu118")
+    (torch / "index.html").write_text('<a href="torch-2.4.1%2Bcu118-py3-none-any.whl">torch</a>')
+    shutil.copytree(Path(__file__).parents[2] / "common/layers/torch", root / "common/layers/torch")
+    base = f'python = "3.11"\ntorch_build = "cu118"\ntorch_index = "{address}/whl/cu118"\n'
+    matrix = MATRIX.replace('python = "3.11"\n', base).replace('"tools"', '"torch"').replace("tools", "torch")
+    (root / "matrix.toml").write_text(matrix.replace("TOOLS", "2.4.1"))
+
+    direct = {"NO_PROXY": "127.0.0.1"}
+    assert (done := run(root, "lock", env=direct)).code == 0, done.out + done.err
+    assert run(root, "render").code == 0
+    leaf = root / "images/small/2.4.1"
+    lock = leaf / "torch/requirements.lock"
+    assert f"\ntorch==2.4.1+cu118 \\\n    --hash=sha256:{hashed}\n" in lock.read_text()
+    options = f"--extra-index-url {address}/whl/cu118 --require-hashes -r"
+    assert f"uv pip install {options} /tmp/requirements.lock" in (leaf / "Dockerfile").read_text()
+    argv = ["uv", "pip", "install", *options.split(), str(lock), "--target", str(root / "installed")]
+    subprocess.run([sys.executable, "-m", *argv], env={**os.environ, **direct}, check=True)
+    assert (root / "installed/torch-2.4.1+cu118.dist-info").is_dir()
 
 
 def test_build_goes_on_with_what_is_committed(monorepo: Monorepo) -> None:
