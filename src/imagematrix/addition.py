@@ -1,5 +1,6 @@
 """What `add` puts into matrix.toml: words in; the row, where it goes and what it lacks out. Decides, writes nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -113,6 +114,7 @@ class _Reader:
         if self.family not in families:
             raise FlagError(f"add {self.family}: there is no such family\n    {did_you_mean(self.family, families)}")
         self._bases = old.bases
+        self._usual = {row.base.name for row in old.rows if row.family.name == self.family}
         self._wrong: list[str] = []
 
     def wish(self, drafts: Drafts, siblings: Iterable[Row]) -> _Wish:
@@ -147,11 +149,25 @@ class _Reader:
             elif name in given:
                 before = f"{name} is given twice, before as {given[name]!r}"
                 self._wrong.append(f"{pair}: {before}\n    keep one of them")
-            elif name == "base" and value not in self._bases:
-                self._wrong.append(f"{pair}: there is no such base\n    {did_you_mean(value, self._bases)}")
             if value:
-                given.setdefault(name, value)
+                given.setdefault(name, self._base(value) if name == "base" else value)
         return given
+
+    def _base(self, word: str) -> str:
+        """Return the base that a word names or, as only one name begins so, abbreviates: `cuda124`."""
+        if word in self._bases:
+            return word
+        usual, known = (
+            [name for name in names if _plain(name).startswith(_plain(word))] for names in (self._usual, self._bases)
+        )
+        found = sorted(usual if len(usual) == 1 else known)
+        if len(found) == 1:
+            return found[0]
+        hint = f"known: {', '.join(found)}" if found else did_you_mean(word, self._bases)
+        self._wrong.append(
+            f"base={word}: {'more than one base begins so' if found else 'there is no such base'}\n    {hint}"
+        )
+        return word
 
     def _owner(self, name: str, value: str, axis: str, values: Mapping[str, str], drafts: Drafts) -> tuple[str, str]:
         """Return the axis that a fact follows from, and its new value."""
@@ -160,6 +176,10 @@ class _Reader:
             what = f"what is known of {axis} {owner} is written already" if owner else f"it follows from {axis}"
             self._wrong.append(f"{name}={value}: {name} is no axis of {self.family}: {what}\n    change it there")
         return axis, owner
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _refuse_existing(wish: _Wish, siblings: Iterable[Row], text: str, *, file: str) -> None:
@@ -267,7 +287,7 @@ def _added(row: Row, text: str, old: Matrix, *, layers: Mapping[str, bool], file
 
 
 def _missing(row: Row, siblings: Iterable[Row]) -> Iterator[Missing]:
-    """Yield the facts that all other values of an axis have, and the one of the row has not."""
+    """Yield the facts that most other values of an axis have, and the one of the row has not."""
     names: dict[str, dict[str, set[str]]] = {}
     for sibling in siblings:
         for axis in sibling.values:
@@ -275,9 +295,11 @@ def _missing(row: Row, siblings: Iterable[Row]) -> Iterator[Missing]:
         for name, axis in _facts_of(sibling):
             names[axis][sibling.values[axis]].add(name)
     for axis, by_value in sorted(names.items()):
-        others = [of for value, of in by_value.items() if value != row.values.get(axis)]
-        for name in sorted(set.intersection(*others) - row.values.keys()) if others and axis in row.values else ():
-            yield _missed(row, axis, name)
+        if axis in row.values:
+            others = [of for value, of in by_value.items() if value != row.values[axis]]
+            having = Counter(name for of in others for name in of)
+            most = {name for name, count in having.items() if 2 * count > len(others)}
+            yield from (_missed(row, axis, name) for name in sorted(most - row.values.keys()))
 
 
 def _missed(row: Row, axis: str, name: str) -> Missing:

@@ -111,9 +111,9 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> No
             "add plain: no value for base\n    known: cuda, debian\nadd plain: no value for python\n    known: 3.11\n",
         ),
         (
-            "plain base=cud pyton=3.12 python python=1 python=2 python=",
+            "plain base=cdua pyton=3.12 python python=1 python=2 python=",
             (
-                "base=cud: there is no such base\n    did you mean 'cuda'?\n"
+                "base=cdua: there is no such base\n    did you mean 'cuda'?\n"
                 "pyton=3.12: plain has no axis 'pyton'\n    did you mean 'python'?\n"
                 "python: expected AXIS=VALUE\n    axes of plain: base, python\n"
                 "python=2: python is given twice, before as '1'\n    keep one of them\n"
@@ -214,6 +214,23 @@ def test_the_base_of_a_family_need_not_be_said(add: Add, root: Path) -> None:
     assert '[[families.plain.row]]\n      30 python = "3.12"\n      31 base   = "cuda"\n' in said.out
 
 
+def test_a_base_may_be_abbreviated(add: Add, root: Path) -> None:
+    """To the beginning of its letters and digits, where that is but one base, of the family's own first."""
+    long = "cuda12.4.1-cudnn-devel-ubuntu22.04"
+    more = "".join(
+        f'\n[bases."{base}"]\nimage = "nvidia/cuda:{base}"\nos = "ubuntu22.04"\n'
+        for base in (long, "cuda12.6.3-devel-ubuntu24.04", "debianish")
+    )
+    projects.write(root, matrix=MATRIX + more)
+
+    said = add("pytorch torch=2.4.1 python=3.11 base=cuda124", "--dry-run")
+    assert said.out.startswith(f"pytorch:2.4.1-python3.11-{long}: would be added")
+    said = add("pytorch torch=2.4.1 python=3.12 base=deb", "--dry-run")
+    assert said.out.startswith("pytorch:2.4.1-python3.12-debian: would be added")
+    said = add("pytorch torch=2.4.1 python=3.11 base=cuda12")
+    assert said.err == f"base=cuda12: more than one base begins so\n    known: {long}, cuda12.6.3-devel-ubuntu24.04\n"
+
+
 def test_facts_that_templates_want_are_named_and_can_be_said(add: Add, root: Path) -> None:
     """Also those that nothing wants, if all other values have them."""
     projects.write(root, matrix=MATRIX + FACTS, files=VISION)
@@ -239,6 +256,13 @@ def test_facts_that_templates_want_are_named_and_can_be_said(add: Add, root: Pat
 
 def test_a_fact_that_only_other_values_have_is_a_warning(add: Add, root: Path) -> None:
     projects.write(root, matrix=MATRIX + FACTS)
+    assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
+
+
+def test_a_fact_that_most_other_values_have_is_a_warning(add: Add, root: Path) -> None:
+    """One that goes without does not make it needless."""
+    row = '\n[[families.pytorch.row]]\nbase = "debian"\npython = "3.11"\ntorch = "2.6.0"\n'
+    projects.write(root, matrix=MATRIX + FACTS + row)
     assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
 
 
