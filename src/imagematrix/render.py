@@ -24,6 +24,10 @@ _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
 _DOWNLOAD: Final = re.compile(r"--mount=type=secret,|^ADD\s+(?:--\S+\s+)*(?:https?://|git@)", re.MULTILINE)
 """Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads; and ADD can."""
+_ENTRYPOINT: Final = re.compile(r"^ENTRYPOINT ", re.MULTILINE)
+"""What stands after an image's name is given to this program, and takes no command's place."""
+_GUIDE: Final = "README.md"
+"""What a layer's files say to those who use its images."""
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
 _REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
 _RENDER_ERRORS: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -202,6 +206,8 @@ class Renderer:
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,
             "gpu": compat.has_cuda(leaf.row.values),
+            "entrypoint": any(_ENTRYPOINT.search(stage.text) for stage in leaf.stages),
+            "guides": tuple(layer for layer in leaf.row.family.layers if self._has_guide(layer)),
         }
         for name in self._leaf_templates:
             text = self._render(self._template(name), leaf.row, **extra)
@@ -209,6 +215,9 @@ class Renderer:
                 continue
             path = name.removeprefix(_LEAF_TEMPLATES).removesuffix(_TEMPLATE_SUFFIX)
             yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
+
+    def _has_guide(self, layer: str) -> bool:
+        return any(file.path == _GUIDE for file in self._sources.layers[layer].files)
 
     def _template(self, name: str) -> _Template:
         known = self._templates.get(name)

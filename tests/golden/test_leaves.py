@@ -1,7 +1,9 @@
 """The committed leaves: what the matrix renders to, to the byte, and as good as linters can tell."""
 
+import configparser
 import subprocess
 import sysconfig
+import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -60,6 +62,38 @@ def test_shellcheck() -> None:
         Path(script).name for script in scripts
     }
     assert output("shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts) == ""
+
+
+def test_a_leaf_alone_is_told_where_to_fetch_from(tmp_path: Path) -> None:
+    """As the README of a leaf says, its script tells pip and uv of an index without TLS, and pushes."""
+    leaf = IMAGES / "ti-cloud-tf2.4-gpu-devel/1.0.8"
+    [command] = [part for part in (leaf / "README.md").read_text().split("\n\n") if part.startswith("    PIP_INDEX")]
+    docker = tmp_path / "docker"
+    docker.write_text(STAND_IN)
+    docker.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SAID": str(tmp_path)}
+    subprocess.run(["sh", "-c", command], cwd=leaf, env=environment, check=True, capture_output=True)
+
+    said = (tmp_path / "commands").read_text()
+    image = "ccr.ccs.tencentyun.com/your_namespace/ti-cloud-tf2.4-gpu-devel:1.0.8"
+    assert "--network host" in said
+    assert said.endswith(f"\npush {image}\n")
+    url, host = "http://mirrors.tencentyun.com/pypi/simple", "mirrors.tencentyun.com"
+    pip = configparser.ConfigParser()
+    pip.read(tmp_path / "pip.conf")
+    assert (pip["global"]["index-url"], pip["global"]["trusted-host"]) == (url, host)
+    uv = tomllib.loads((tmp_path / "uv.toml").read_text())
+    assert (uv["index-url"], uv["allow-insecure-host"]) == (url, [host])
+
+
+STAND_IN = """\
+#!/bin/sh
+# Docker, as far as a build script sees it: what it was told is kept.
+echo "$@" >> "$SAID/commands"
+for word; do
+    case $word in id=*,src=*) cp "${word#*,src=}" "$SAID/" ;; esac
+done
+"""
 
 
 def test_run_examples_for_kubernetes() -> None:

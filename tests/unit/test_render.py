@@ -328,6 +328,32 @@ def test_run_examples_fit_what_the_row_is(tmp_path: Path, row: str, is_machine: 
     assert any(path.startswith("init/") for path in texts) == is_machine
 
 
+@pytest.mark.parametrize(
+    ("stage", "script", "manifest", "readme"),
+    [
+        ('CMD ["a"]\n', "docker-run.sh python train.py", "take the place of", "takes its place"),
+        ('ENTRYPOINT ["a"]\n', "docker-run.sh --option", "be given to", "is given to it"),
+    ],
+)
+def test_what_words_after_an_image_are(tmp_path: Path, stage: str, script: str, manifest: str, readme: str) -> None:
+    """A command, but for images with a program of their own."""
+    changed = {**FILES, "common/layers/torch/Dockerfile.j2": stage}
+    found = files(projects.project(tmp_path, matrix=EXAMPLES, files=changed), "training:2.3.0")
+    texts = {path: file.content.decode() for path, file in found.items()}
+
+    assert script in texts["run-example/docker-run.sh"]
+    assert f'"args" would {manifest} what' in texts["run-example/k8s-run-job.yaml"]
+    assert readme in texts["README.md"]
+
+
+def test_what_a_layer_says_of_itself_is_named(tmp_path: Path) -> None:
+    """In the README of each leaf that has it, and nowhere else."""
+    opened = projects.project(tmp_path, files={**FILES, "common/layers/torch/files/README.md": "# How to train\n"})
+
+    assert "\n[torch](torch/README.md) says " in files(opened, PYTORCH)["README.md"].content.decode()
+    assert "says what is there" not in files(opened, PLAIN)["README.md"].content.decode()
+
+
 def test_a_services_selectors_find_its_pods(tmp_path: Path) -> None:
     """By labels of one name."""
     found = files(projects.project(tmp_path, matrix=EXAMPLES), GPU)

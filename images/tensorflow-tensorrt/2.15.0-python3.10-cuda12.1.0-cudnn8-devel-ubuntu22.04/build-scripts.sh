@@ -7,14 +7,15 @@
 #
 # Where to fetch from is taken from the environment; none of it becomes part of the image:
 #
-#   CA_BUNDLE      certificates to trust (default: SSL_CERT_FILE, else the host's own bundle)
-#   PIP_INDEX_URL  the package index
-#   WHEELHOUSE     a directory of wheels that are used beside the index
-#   NETWORK        the network of the build, for example "host"
+#   CA_BUNDLE         certificates to trust (default: SSL_CERT_FILE, else the host's own bundle)
+#   PIP_INDEX_URL     the package index
+#   PIP_TRUSTED_HOST  hosts of indexes that may go without TLS, with spaces between them
+#   WHEELHOUSE        a directory of wheels that are used beside the index
+#   NETWORK           the network of the build, for example "host"
 #   http_proxy, https_proxy, no_proxy
-#   IMAGE          another name for the image
-#   PUSH           "yes" pushes the image once it is built: log in to its registry first
-#   BASE_IMAGE     another base than nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04
+#   IMAGE             another name for the image
+#   PUSH              "yes" pushes the image once it is built: log in to its registry first
+#   BASE_IMAGE        another base than nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04
 set -eu
 
 cd "$(dirname "$0")"
@@ -67,11 +68,15 @@ fi
     echo 'find-links = /wheelhouse'
     if [ -n "$ca" ]; then echo 'cert = /run/secrets/ca'; fi
     if [ -n "${PIP_INDEX_URL:-}" ]; then echo "index-url = $PIP_INDEX_URL"; fi
+    if [ -n "${PIP_TRUSTED_HOST:-}" ]; then echo "trusted-host = $PIP_TRUSTED_HOST"; fi
 } > "$site/pip.conf"
 {
     echo 'system-certs = true'
     echo 'find-links = ["/wheelhouse"]'
     if [ -n "${PIP_INDEX_URL:-}" ]; then echo "index-url = \"$PIP_INDEX_URL\""; fi
+    echo "allow-insecure-host = ["
+    for host in ${PIP_TRUSTED_HOST:-}; do echo "    \"$host\","; done
+    echo "]"
 } > "$site/uv.toml"
 
 set -- --secret "id=apt,src=$site/apt.conf" --secret "id=pip,src=$site/pip.conf" \

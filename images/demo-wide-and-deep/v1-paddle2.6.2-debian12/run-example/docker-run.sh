@@ -4,7 +4,7 @@
 # Runs registry.baidubce.com/paddle-operator/demo-wide-and-deep:v1-paddle2.6.2-debian12 once, and ends with its exit code:
 #
 #   sh docker-run.sh                        what the image runs by itself
-#   sh docker-run.sh python train.py        a command in its place
+#   sh docker-run.sh --option               with arguments for it
 #   OPTIONS="--entrypoint bash -it" sh docker-run.sh    a shell, to look around
 set -eu
 
