@@ -39,11 +39,12 @@ miniconda = "Miniconda3-stand-in.sh"
 miniconda_sha256 = "{sha256}"
 """
 
+# What is not on trial is done once: the salt comes after it.
 PLAIN = """\
 {{% import "site.j2" as site %}}
-ENV SALT={salt}
 RUN {{{{ site.apt(os) }}}} \\
     apt-get update && apt-get install -y --no-install-recommends ca-certificates curl python3-pip python3-venv
+ENV SALT={salt}
 """
 
 SIX = '{% import "site.j2" as site %}\nRUN {{ site.install("six", python) }} && {{ site.check(python) }}\n'
