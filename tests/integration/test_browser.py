@@ -1,0 +1,99 @@
+"""JupyterLab and TensorBoard as a person meets them: in a real browser. What it showed lies in .imagematrix/report."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.integration.monorepo import REPOSITORY
+from tests.integration.test_quickstart import address, fetch, imagematrix, inside, wait_for
+
+from imagematrix.engine import Engine
+
+IMAGE = "python:3.11-debian12"
+TOKEN = "sesame"  # noqa: S105  # of a container that lives for a minute
+SHOTS = REPOSITORY / ".imagematrix/report/screenshots"
+SLOW_MS = 60_000
+"""A new JupyterLab on a busy machine."""
+
+EVENTS = """\
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+writer = EventFileWriter("/root/tensorboard-logs/check")
+for step in range(20):
+    value = summary_pb2.Summary.Value(tag="loss", simple_value=1 / (step + 1))
+    writer.add_event(event_pb2.Event(step=step, wall_time=step, summary=summary_pb2.Summary(value=[value])))
+writer.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(engine: Engine) -> Iterator[Any]:
+    done = imagematrix("build", "--only", IMAGE)
+    assert done.code == 0, done.out[-5000:] + done.err
+    container = engine._client.containers.run(IMAGE, detach=True, environment={"JUPYTER_TOKEN": TOKEN})
+    yield container
+    container.remove(force=True)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Start Debian's Chromium; its sandbox cannot be had in most containers, and it meets only our pages."""
+    program = subprocess.run([REPOSITORY / "scripts/browser"], check=True, stdout=subprocess.PIPE, text=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program.stdout.strip(),
+            # Without 3D, TensorBoard draws its curves as SVG, which a test can ask for.
+            args=["--no-sandbox", "--no-proxy-server", "--disable-3d-apis"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Give a page; what it showed last is kept, above all when a test failed."""
+    # Of a browser that asks for English: Chinese is the image's own choice.
+    made = chromium.new_page(locale="en-US", viewport={"width": 1280, "height": 800})
+    made.set_default_timeout(SLOW_MS)
+    yield made
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    made.screenshot(path=SHOTS / f"{request.node.name}.png")
+    made.close()
+
+
+def test_a_notebook_is_made_in_chinese_and_its_cell_runs(page: Page, machine: Any) -> None:
+    site = f"http://{address(machine)}:8888/jupyter"
+    wait_for(lambda: fetch(f"{site}/api/status?token={TOKEN}") == 200)
+    page.goto(f"{site}/lab?token={TOKEN}")
+    menu = page.locator("#jp-MainMenu")
+    expect(menu).to_contain_text("文件", timeout=SLOW_MS)
+    expect(menu).to_contain_text("帮助", timeout=SLOW_MS)
+    page.locator(".jp-LauncherCard").first.click()
+    cell = page.locator(".jp-Notebook .jp-CodeCell").first
+    cell.locator(".cm-content").click()
+    page.keyboard.type("print('训练', 6 * 7)")
+    page.keyboard.press("Shift+Enter")
+    expect(cell.locator(".jp-OutputArea-output")).to_have_text(re.compile("训练 42"), timeout=SLOW_MS)
+
+
+def test_without_its_token_jupyter_asks_for_it(page: Page, machine: Any) -> None:
+    site = f"http://{address(machine)}:8888/jupyter"
+    wait_for(lambda: fetch(f"{site}/api/status?token={TOKEN}") == 200)
+    page.goto(f"{site}/lab")
+    expect(page.locator("#password_input")).to_be_visible(timeout=SLOW_MS)
+
+
+def test_tensorboard_draws_what_was_logged(page: Page, machine: Any) -> None:
+    said = inside(machine, "python", "-c", EVENTS)
+    assert not said, said
+    site = f"http://{address(machine)}:6006/monitor/"
+    wait_for(lambda: fetch(site) == 200)
+    # It reads its folder every 5 s; an open page asks for what is new every 30.
+    wait_for(lambda: "check" in page.request.get(f"{site}data/runs").text())
+    page.goto(f"{site}?darkMode=false#timeseries")
+    expect(page.get_by_text("loss", exact=True).first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("check", exact=True).first).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("line-chart .series-view path").first).to_be_visible(timeout=SLOW_MS)
