@@ -56,7 +56,7 @@ def test_without_a_credential_ssh_takes_no_password_and_the_log_says_how_to_give
 
 def test_a_key_logs_in(host: Host, machine: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
-    said = host.check_output(f"{SSH} -i /tmp/key -o BatchMode=yes root@{machine.address} 'echo $LANG; date +%Z'")
+    said = host.check_output(f"{SSH} -i /dev/shm/key -o BatchMode=yes root@{machine.address} 'echo $LANG; date +%Z'")
     assert said.split() == ["zh_CN.UTF-8", "CST"]
 
 

@@ -8,6 +8,32 @@ from testinfra.host import Host
 
 from imagematrix.verify.plugin import Image
 
+IDLE = """\
+import re
+try:
+    from importlib.metadata import distributions
+except ImportError:  # before Python 3.8
+    from pkg_resources import working_set
+    needs = {each.project_name: [str(need) for need in each.requires()] for each in working_set}
+else:
+    needs = {each.metadata["Name"]: each.requires or [] for each in distributions()}
+from ctypes.util import find_library
+def plain(name):
+    return re.sub("[-_.]+", "-", re.match("[A-Za-z0-9._-]+", name).group()).lower()
+wheels = {plain(name) for name in needs if re.search("^nvidia-.*-cu[0-9]+$", plain(name))}
+has_own = find_library("cudart")
+asked = [
+    plain(need) for name, all_needs in needs.items() if plain(name) not in wheels for need in all_needs
+    if not (has_own and re.search("extra *==", need))
+]
+used, new = set(), wheels & set(asked)
+while new:
+    used |= new
+    new = {plain(need) for name in needs if plain(name) in new for need in needs[name]} & wheels - used
+print(*sorted(wheels - used))
+"""
+"""What lies idle: NVIDIA's wheels that nothing but each other needs."""
+
 
 def test_its_version_is_the_rows(host: Host, row: Mapping[str, str]) -> None:
     found = host.check_output("python -c 'import sys; print(*sys.version_info[:3], sep=\".\")'")
@@ -30,6 +56,11 @@ def test_what_is_installed_fits_together(host: Host, image: Image) -> None:
     """What a platform has installed beside it is not ours to judge."""
     found = host.run("python -m pip check")
     assert found.succeeded or "adopt" in image.layers, found.stdout
+
+
+def test_no_copy_of_cuda_lies_idle(host: Host) -> None:
+    """NVIDIA's wheels are for a framework that asks for them; beside a CUDA of the base, an extra does not count."""
+    assert host.check_output(f"python - <<'END'\n{IDLE}END") == ""
 
 
 def test_every_package_has_the_version_that_its_lock_names(host: Host, image: Image) -> None:

@@ -134,17 +134,24 @@ def job(_rooms: "_Rooms") -> Job:
 def machine(host: Host, _rooms: "_Rooms") -> Machine:
     """Give a container as users start it, with a password, a key and a token; one for all checks of the image.
 
-    `host` has the key, at /tmp/key: it is the other machine, from which one logs in.
+    `host` has the key, at /dev/shm/key: it is the other machine, from which one logs in.
     """
-    host.check_output("ssh-keygen -q -t ed25519 -N '' -f /tmp/key")
+    host.check_output("ssh-keygen -q -t ed25519 -N '' -f /dev/shm/key")
     password, token = "correct horse", "sesame"  # of a container that lives for a minute
     settings = {
         "ROOT_PASSWORD": password,
-        "SSH_AUTHORIZED_KEYS": host.check_output("cat /tmp/key.pub"),
+        "SSH_AUTHORIZED_KEYS": host.check_output("cat /dev/shm/key.pub"),
         "JUPYTER_TOKEN": token,
     }
     made = _rooms.start(environment=settings)
     return Machine(container=made, host=_rooms.shell(made), password=password, token=token)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _early(request: pytest.FixtureRequest) -> None:
+    """Start the machine at once where a check will need it: its services come up while cheaper checks run."""
+    if any("machine" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("machine")
 
 
 @pytest.fixture(scope="module")
