@@ -38,7 +38,8 @@ def run(
     """
     space = project.workspace
     text = space.matrix_source()
-    decided = addition.decide(words, text, project.matrix, layers=space.layers(), file=space.matrix_file.name)
+    layers, file = space.layers(), space.matrix_file.name
+    decided = addition.decide(words, text, project.matrix, layers=layers, renderer=project.renderer, file=file)
     committed = space.locks()
     siblings = [row for row in project.matrix.rows if row.family == decided.row.family]
     try:

@@ -1,8 +1,7 @@
 """What `add` puts into matrix.toml: words in; the row, where it goes and what it lacks out. Decides, writes nothing."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from imagematrix import compat, editing, matrix
@@ -10,6 +9,7 @@ from imagematrix.compat import Finding, Severity, nearest
 from imagematrix.errors import FlagError, InputError, did_you_mean
 from imagematrix.matrix import Drafts
 from imagematrix.model import Matrix, Place, Row
+from imagematrix.render import Renderer
 from imagematrix.text.locate import locate
 
 _ALLOW: Final = "allow"
@@ -66,14 +66,22 @@ class _Wish:
         chosen = {axis: (values or self.values)[axis] for axis in self.values}
         for (axis, value), facts in self.facts.items():
             chosen |= facts if chosen[axis] == value else {}
-        return " ".join(["invoke add", self.family, *(f"{axis}={value}" for axis, value in chosen.items())])
+        return " ".join(["invoke add", self.family, *_pairs(chosen)])
 
     def __str__(self) -> str:
         return self.command().removeprefix("invoke add ")
 
 
-def decide(words: Sequence[str], text: str, old: Matrix, *, layers: Mapping[str, bool], file: str) -> Addition:
-    """Return what some words add to a matrix text.
+def decide(
+    words: Sequence[str],
+    text: str,
+    old: Matrix,
+    *,
+    layers: Mapping[str, bool],
+    renderer: Renderer,
+    file: str,
+) -> Addition:
+    """Return what some words add to a matrix text; the renderer knows what templates want of a row.
 
     Raises FlagError where they mean no row, or one that is there, cannot be, or cannot be written.
     """
@@ -85,10 +93,11 @@ def decide(words: Sequence[str], text: str, old: Matrix, *, layers: Mapping[str,
     for at, facts in wish.facts.items():
         informed = editing.with_facts(informed, wish.family, at, facts)
     drafts = Drafts(informed, wish.family, layers=layers, file=file)
-    row = _drafted(wish, drafts, siblings)
+    alternatives = _Alternatives(wish, siblings, drafts, renderer)
+    row = _drafted(wish, drafts, siblings, alternatives)
     found = compat.findings(row)
     if any(finding.severity.is_error for finding in found):
-        raise FlagError(_refusal(wish, found, siblings, drafts))
+        raise FlagError(_refusal(wish, found, alternatives))
     new, made = _edited(row, wish, (text, informed), old, drafts, layers=layers, file=file)
     near = nearest.existing(row.axes, siblings)
     return Addition(
@@ -98,7 +107,7 @@ def decide(words: Sequence[str], text: str, old: Matrix, *, layers: Mapping[str,
         command=wish.command(),
         lines=editing.inserted(text, new),
         findings=found,
-        missing=tuple(_missing(row, [each for each in siblings if not each.impossible])),
+        missing=tuple(each for each in _missing(row, siblings) if each.name in renderer.reads(row.family.layers)),
         near=near.name if near else "",
     )
 
@@ -178,6 +187,10 @@ class _Reader:
         return axis, owner
 
 
+def _pairs(values: Mapping[str, str]) -> Iterator[str]:
+    return (f"{axis}={value}" for axis, value in values.items())
+
+
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()
 
@@ -197,11 +210,11 @@ def _line(place: Place, text: str) -> int:
     return locate(text)[place if "row" not in place else place[:-1]][0]
 
 
-def _drafted(wish: _Wish, drafts: Drafts, siblings: Iterable[Row]) -> Row:
+def _drafted(wish: _Wish, drafts: Drafts, siblings: Iterable[Row], alternatives: "_Alternatives") -> Row:
     try:
         row = drafts.proven(wish.values, allow=wish.allow)
     except InputError as error:
-        raise FlagError(f"{wish} cannot be added:\n{error}{_instead(wish, siblings, drafts)}") from None
+        raise FlagError(f"{wish} cannot be added:\n{error}{alternatives}") from None
     for other in siblings:
         if other.tag == row.tag:
             differing = next(axis for axis in row.axes if row.axes[axis] != other.axes[axis])
@@ -211,11 +224,11 @@ def _drafted(wish: _Wish, drafts: Drafts, siblings: Iterable[Row]) -> Row:
     return row
 
 
-def _refusal(wish: _Wish, found: Iterable[Finding], siblings: Iterable[Row], drafts: Drafts) -> str:
+def _refusal(wish: _Wish, found: Iterable[Finding], alternatives: "_Alternatives") -> str:
     errors = [finding for finding in found if finding.severity.is_error]
     lines = [f"{wish} {_VERDICTS[errors[0].severity]}: {errors[0]}"]
     lines += [f"    and {_VERDICTS[finding.severity]}: {finding}" for finding in errors[1:]]
-    told = "\n".join(lines) + _instead(wish, siblings, drafts)
+    told = "\n".join(lines) + str(alternatives)
     if all(finding.severity is Severity.BROKEN for finding in errors):
         told += f'\n    to build it all the same, say why: {wish.command()} {_ALLOW}="…"'
     return told
@@ -224,22 +237,39 @@ def _refusal(wish: _Wish, found: Iterable[Finding], siblings: Iterable[Row], dra
 _VERDICTS: Final = {Severity.IMPOSSIBLE: "cannot be", Severity.BROKEN: "is broken upstream"}
 
 
-def _instead(wish: _Wish, siblings: Iterable[Row], drafts: Drafts) -> str:
-    """Return what would work, as commands, and the nearest row that is there."""
-    rows = tuple(siblings)
-    there = {tuple(row.axes.items()) for row in rows} | {row.tag for row in rows}
+class _Alternatives:
+    """What would work in the place of a row that cannot be: as commands, and the nearest row that is there."""
 
-    def draft(values: Mapping[str, str]) -> Row | None:
-        row = drafts.row(values)
-        return row if row and tuple(row.axes.items()) not in there and row.tag not in there else None
+    def __init__(self, wish: _Wish, siblings: Sequence[Row], drafts: Drafts, renderer: Renderer) -> None:
+        self._wish = wish
+        self._drafts = drafts
+        self._siblings = siblings
+        self._renderer = renderer
+        self._there = {tuple(row.axes.items()) for row in siblings} | {row.tag for row in siblings}
 
-    known = {axis: drafts.known(axis) for axis in drafts.axes}
-    found = nearest.offers(wish.values, known, draft)
-    lines = ["nothing was written; this would work:"] if found else ["nothing was written"]
-    lines += [f"    {wish.command(row.axes)}" for row in found]
-    near = nearest.existing(wish.values, rows)
-    lines += [f"the nearest row that is there: {near.name}"] if near else []
-    return "".join(f"\n    {line}" for line in lines)
+    def __str__(self) -> str:
+        values = self._wish.values
+        known = {axis: self._drafts.known(axis) for axis in values}
+        found = nearest.offers(values, known, self._draft, self._has_all)
+        lines = ["nothing was written; this would work:"] if found else ["nothing was written"]
+        lines += [" ".join(["   ", self._wish.command(row.axes), *_pairs(self._facts(row))]) for row in found]
+        near = nearest.existing(values, self._siblings)
+        lines += [f"the nearest row that is there: {near.name}"] if near else []
+        return "".join(f"\n    {line}" for line in lines)
+
+    def _draft(self, values: Mapping[str, str]) -> Row | None:
+        row = self._drafts.row(values)
+        is_new = row and tuple(row.axes.items()) not in self._there and row.tag not in self._there
+        return row if is_new else None
+
+    def _has_all(self, row: Row) -> bool:
+        whole = replace(row, values={**row.values, **self._facts(row)})
+        return nearest.works(whole) and self._renderer.suits(whole)
+
+    def _facts(self, row: Row) -> Mapping[str, str]:
+        """Return what the catalogue says of new values, which the command may say too."""
+        missing = (each for each in _missing(row, self._siblings) if each.proposal)
+        return {each.name: each.proposal for each in missing if not self._drafts.has_facts(each.axis, each.value)}
 
 
 def _edited(
@@ -287,19 +317,19 @@ def _added(row: Row, text: str, old: Matrix, *, layers: Mapping[str, bool], file
 
 
 def _missing(row: Row, siblings: Iterable[Row]) -> Iterator[Missing]:
-    """Yield the facts that most other values of an axis have, and the one of the row has not."""
+    """Yield the facts that the row's values lack: what all others of an axis have, or some and the catalogue knows."""
     names: dict[str, dict[str, set[str]]] = {}
-    for sibling in siblings:
+    for sibling in (each for each in siblings if not each.impossible):
         for axis in sibling.values:
             names.setdefault(axis, {}).setdefault(sibling.values[axis], set())
         for name, axis in _facts_of(sibling):
             names[axis][sibling.values[axis]].add(name)
     for axis, by_value in sorted(names.items()):
-        if axis in row.values:
-            others = [of for value, of in by_value.items() if value != row.values[axis]]
-            having = Counter(name for of in others for name in of)
-            most = {name for name, count in having.items() if 2 * count > len(others)}
-            yield from (_missed(row, axis, name) for name in sorted(most - row.values.keys()))
+        others = [of for value, of in by_value.items() if value != row.values.get(axis)]
+        for name in sorted(set().union(*others) - row.values.keys()) if axis in row.values else ():
+            missed = _missed(row, axis, name)
+            if missed.proposal or all(name in of for of in others):
+                yield missed
 
 
 def _missed(row: Row, axis: str, name: str) -> Missing:

@@ -107,6 +107,17 @@ class Renderer:
         templates = [name for source in sources for name, _ in _templates_of(source)]
         return frozenset(each for name in (*templates, *self._leaf_templates) for each in self._template(name).names)
 
+    def suits(self, row: Row) -> bool:
+        """Whether a row has all that the templates of its layers want, and can be locked."""
+        try:
+            self.chain(row)
+            for layer in row.family.layers:
+                for name, _ in _templates_of(self._sources.layers[layer]):
+                    self._render(self._template(name), row, layer=layer, parent="")
+        except InputError:
+            return False
+        return True
+
     def _requirements(self, layer: str, row: Row) -> Requirements:
         file = self._locking[layer]
         name = _file_template(self._sources.layers[layer].template_path, file)

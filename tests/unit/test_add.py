@@ -27,6 +27,11 @@ torchvision = "0.19.1"
 """
 VISION = {**FILES, "common/layers/torch/files/requirements.txt.j2": "torch=={{ torch }}\nvision=={{ torchvision }}\n"}
 """A template that wants a fact of torch."""
+READ = {
+    **FILES,
+    "common/layers/torch/files/requirements.txt.j2": "torch=={{ torch }}\n# {{ torchvision | default('') }}\n",
+}
+"""One that takes the fact where it is known."""
 
 
 @pytest.fixture
@@ -148,6 +153,39 @@ def test_what_cannot_be_is_told_with_what_can_and_nothing_is_written(
     assert tree(root) == before
 
 
+def test_offers_have_what_templates_want(add: Add, root: Path) -> None:
+    """Values that lack it are not offered, unless the catalogue knows what it is: then the offer says it."""
+    wheel = {**VISION, "common/layers/python/Dockerfile.j2": "ENV INSTALLER={{ installer }}\n"}
+    installers = "".join(f'\n[facts.python."{each}"]\ninstaller = "i{each}"\n' for each in ("3.10", "3.11"))
+    projects.write(root, matrix=MATRIX + FACTS + installers, files=wheel)
+
+    def offers(words: str) -> list[str]:
+        lines = add(words).err.splitlines()
+        return [line.removeprefix("        invoke add ") for line in lines if line.startswith("        invoke add ")]
+
+    assert offers("pytorch torch=2.2.0 python=3.13 base=debian torchvision=0.17.0") == [
+        "pytorch torch=2.2.0 python=3.11 base=debian torchvision=0.17.0"
+    ]
+    found = offers("pytorch torch=1.12.1 python=3.11 base=debian torchvision=0.13.1")
+    assert found == [
+        "pytorch torch=1.12.1 python=3.10 base=debian torchvision=0.13.1",
+        "pytorch torch=2.0.0 python=3.11 base=debian torchvision=0.15.1",
+    ]
+    for words in found:
+        assert add(words, "--dry-run").code == 0
+
+
+def test_a_base_without_what_the_tag_names(add: Add, root: Path) -> None:
+    """Is told as what the row lacks."""
+    told = MATRIX.replace('tag = "{python}-{base}"', 'tag = "{python}-{release}"')
+    told = told.replace('os = "debian12"', 'os = "debian12"\nrelease = "12"')
+    projects.write(root, matrix=told)
+    assert add("plain python=3.11 base=cuda").err.startswith(
+        "plain python=3.11 base=cuda cannot be added:\n"
+        "matrix.toml:24: families.plain.tag: a row has no release: base=cuda, python=3.11\n"
+    )
+
+
 def test_what_upstream_broke_needs_a_reason(add: Add, root: Path) -> None:
     matrix = MATRIX.replace('os = "ubuntu22.04"', 'os = "ubuntu22.04"\ntorchvision = "0.18.0"')
     projects.write(root, matrix=matrix.replace('"2.3.0", "2.4.1"', '"2.3.0"'))
@@ -255,14 +293,23 @@ def test_facts_that_templates_want_are_named_and_can_be_said(add: Add, root: Pat
 
 
 def test_a_fact_that_only_other_values_have_is_a_warning(add: Add, root: Path) -> None:
-    projects.write(root, matrix=MATRIX + FACTS)
+    projects.write(root, matrix=MATRIX + FACTS, files=READ)
     assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
 
 
-def test_a_fact_that_most_other_values_have_is_a_warning(add: Add, root: Path) -> None:
-    """One that goes without does not make it needless."""
+def test_a_fact_of_other_families_is_no_warning(add: Add, root: Path) -> None:
+    """What no template of this one reads need not be known."""
+    wheel = {**FILES, "common/layers/torch/Dockerfile.j2": "ENV INSTALLER={{ installer }}\n"}
+    installers = "".join(f'\n[facts.python."{each}"]\ninstaller = "i{each}"\n' for each in ("3.10", "3.11"))
+    projects.write(root, matrix=MATRIX + installers, files=wheel)
+    assert "installer" not in add("plain python=3.12 base=debian").out
+    assert "installer for python 3.12 is not known" in add("pytorch torch=2.3.0 python=3.12 base=debian").err
+
+
+def test_a_fact_that_the_catalogue_knows_is_a_warning(add: Add, root: Path) -> None:
+    """As soon as some of the other values have it."""
     row = '\n[[families.pytorch.row]]\nbase = "debian"\npython = "3.11"\ntorch = "2.6.0"\n'
-    projects.write(root, matrix=MATRIX + FACTS + row)
+    projects.write(root, matrix=MATRIX + FACTS + row, files=READ)
     assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
 
 

@@ -23,9 +23,9 @@ LEVELS: Final = (
     # decisions: no disk, network, process or clock
     "matrix",
     "lock keys compat sizes",
-    "requirements graph addition checks",
+    "requirements graph checks",
     "render",
-    "plan",
+    "addition plan",
     "cost",
     "frontier",
     "schedule",

@@ -17,7 +17,7 @@ def row(values: Mapping[str, str]) -> Row:
 
 def offers(asked: Mapping[str, str], known: Mapping[str, tuple[str, ...]] | None = None) -> list[Mapping[str, str]]:
     """Return what changes in each row offered."""
-    found = nearest.offers(asked, {axis: (known or {}).get(axis, ()) for axis in asked}, row)
+    found = nearest.offers(asked, {axis: (known or {}).get(axis, ()) for axis in asked}, row, lambda _: True)
     return [{axis: each.axes[axis] for axis in asked if each.axes[axis] != asked[axis]} for each in found]
 
 
@@ -50,7 +50,12 @@ def test_two_changes_only_where_one_does_not_help() -> None:
 
 
 def test_nothing_is_offered_where_nothing_works() -> None:
-    assert nearest.offers({"torch": "2.3.0", "python": "3.13"}, {"torch": (), "python": ()}, lambda _: None) == ()
+    assert (
+        nearest.offers(
+            {"torch": "2.3.0", "python": "3.13"}, {"torch": (), "python": ()}, lambda _: None, lambda _: True
+        )
+        == ()
+    )
 
 
 def test_the_nearest_row_there_is_works_and_differs_least() -> None:

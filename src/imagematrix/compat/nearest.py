@@ -40,16 +40,19 @@ def offers(
     axes: Mapping[str, str],
     known: Mapping[str, Iterable[str]],
     draft: Callable[[Mapping[str, str]], Row | None],
+    suits: Callable[[Row], bool],
 ) -> tuple[Row, ...]:
     """Return rows that would work, closest first, at most one for each choice of axes to change.
 
     `known` are the values of each axis; what the catalogue knows comes to it. `draft` makes the row of some
-    values, or nothing where that may not be.
+    values, or nothing where that may not be; `suits` is asked last, of as few rows as possible.
     """
     values = {axis: {*known[axis], *catalogued(axis)} - {axes[axis]} for axis in axes}
     for number in _CHANGES:
         found = [
-            best for changed in combinations(sorted(axes), number) if (best := _best(axes, changed, values, draft))
+            best
+            for changed in combinations(sorted(axes), number)
+            if (best := _best(axes, changed, values, draft, suits))
         ]
         if found:
             return tuple(row for _, row in sorted(found, key=lambda each: each[0])[:OFFERS])
@@ -61,12 +64,13 @@ def _best(
     changed: tuple[str, ...],
     values: Mapping[str, Iterable[str]],
     draft: Callable[[Mapping[str, str]], Row | None],
+    suits: Callable[[Row], bool],
 ) -> tuple[tuple[int, Distance, str], Row] | None:
     """Return the nearest row that works, and that as little as possible is unknown of, with its rank."""
     found = [
         ((_doubts(row), _distance(axes, row.axes), row.name), row) for row in _drafts(axes, changed, values, draft)
     ]
-    return min(found, key=lambda each: each[0], default=None)
+    return next((each for each in sorted(found, key=lambda each: each[0]) if suits(each[1])), None)
 
 
 def _drafts(

@@ -80,4 +80,4 @@ class Drafts:
 def _only(row: HandRow, family: Declared) -> Declared:
     """Return a family of this row alone: of all others nothing is known, so no rule is idle for lack of them."""
     axes: dict[str, dict[str, tuple[str | int, ...]]] = {axis: {} for axis in family.axes}
-    return replace(family, axes=axes, rows=(row,), doubted=frozenset(axes), whole=False)
+    return replace(family, axes=axes, rows=(row,), doubted=frozenset(axes), whole=False, drafted=True)

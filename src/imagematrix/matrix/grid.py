@@ -40,6 +40,8 @@ class Declared:
     doubted: frozenset[str]
     whole: bool
     """Nothing was left out."""
+    drafted: bool = False
+    """All rows but one were left out, and that one says all that it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

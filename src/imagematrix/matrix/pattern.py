@@ -59,7 +59,8 @@ class Pattern:
         """Whether it is well-formed and names only what the family's rows have."""
 
     def _is_usable(self, grid: Grid) -> bool:
-        unknown = [name for name in _NAME.findall(self._text) if name not in grid.known]
+        drafted = grid.declared.drafted  # what that row lacks is told of it, not of the pattern
+        unknown = [name for name in _NAME.findall(self._text) if name not in grid.known and not drafted]
         for name in unknown:
             if not grid.may_be(name):
                 self._mistakes.add(self._at, f"unknown name {{{name}}}", did_you_mean(name, grid.known))
