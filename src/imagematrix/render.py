@@ -22,12 +22,12 @@ from imagematrix.requirements import Chain, Locked, Question, Requirements
 
 _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
+_SECTION: Final = "README.md"
+"""What a layer has to say in the README of each leaf that has it: a file of this name, or a template of it."""
 _DOWNLOAD: Final = re.compile(r"--mount=type=secret,|^ADD\s+(?:--\S+\s+)*(?:https?://|git@)", re.MULTILINE)
 """Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads; and ADD can."""
 _ENTRYPOINT: Final = re.compile(r"^ENTRYPOINT ", re.MULTILINE)
 """What stands after an image's name is given to this program, and takes no command's place."""
-_GUIDE: Final = "README.md"
-"""What a layer's files say to those who use its images."""
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
 _REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
 _RENDER_ERRORS: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -119,11 +119,16 @@ class Renderer:
         return True
 
     def _requirements(self, layer: str, row: Row) -> Requirements:
-        file = self._locking[layer]
-        name = _file_template(self._sources.layers[layer].template_path, file)
-        is_template = name.endswith(_TEMPLATE_SUFFIX)
-        text = self._render(self._template(name), row, layer=layer) if is_template else _decoded(name, file.content)
-        return Requirements(layer=layer, text=text, file=name)
+        source, file = self._sources.layers[layer], self._locking[layer]
+        name = _file_template(source.template_path, file)
+        return Requirements(layer=layer, text=self._text(source, file, row), file=name)
+
+    def _text(self, source: LayerSource, file: File, row: Row, **extra: object) -> str:
+        """Return a layer's file as text, rendered if it is a template."""
+        name = _file_template(source.template_path, file)
+        if name.endswith(_TEMPLATE_SUFFIX):
+            return self._render(self._template(name), row, layer=source.name, **extra)
+        return _decoded(name, file.content)
 
     def _uv_platform(self, row: Row, *, file: str) -> str:
         system = _locked_for("os", row, file=file)
@@ -186,13 +191,13 @@ class Renderer:
         rendered = tuple(
             self._render(self._template(_file_template(source.template_path, file)), row, layer=layer)
             for file in source.files
-            if file.path.endswith(_TEMPLATE_SUFFIX)
+            if file.path.endswith(_TEMPLATE_SUFFIX) and not _is_section(file)
         )
         locks = tuple(locked.installed for locked in self._follow(row)[0] if locked.layer == layer)
         known = self._layer_files.get((layer, rendered, locks))
         if known is None:
             texts = iter(rendered)
-            known = tuple(_placed(layer, file, texts.__next__) for file in source.files)
+            known = tuple(_placed(layer, file, texts.__next__) for file in source.files if not _is_section(file))
             _refuse_twins(source, known)
             known += tuple(File(path=f"{layer}/{requirements.LOCK}", content=text.encode()) for text in locks)
             self._layer_files[layer, rendered, locks] = known
@@ -218,7 +223,7 @@ class Renderer:
             "layers": leaf.row.family.layers,
             "gpu": compat.has_cuda(leaf.row.values),
             "entrypoint": any(_ENTRYPOINT.search(stage.text) for stage in leaf.stages),
-            "guides": tuple(layer for layer in leaf.row.family.layers if self._has_guide(layer)),
+            "sections": tuple(self._sections(leaf.row)),
         }
         for name in self._leaf_templates:
             text = self._render(self._template(name), leaf.row, **extra)
@@ -227,8 +232,11 @@ class Renderer:
             path = name.removeprefix(_LEAF_TEMPLATES).removesuffix(_TEMPLATE_SUFFIX)
             yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
 
-    def _has_guide(self, layer: str) -> bool:
-        return any(file.path == _GUIDE for file in self._sources.layers[layer].files)
+    def _sections(self, row: Row) -> Iterable[str]:
+        for layer in row.family.layers:
+            source = self._sources.layers[layer]
+            for file in filter(_is_section, source.files):
+                yield self._text(source, file, row, layers=row.family.layers).strip()
 
     def _template(self, name: str) -> _Template:
         known = self._templates.get(name)
@@ -304,6 +312,10 @@ def _templates_of(layer: LayerSource) -> Iterable[tuple[str, str]]:
         if file.path.endswith(_TEMPLATE_SUFFIX):
             name = _file_template(layer.template_path, file)
             yield name, _decoded(name, file.content)
+
+
+def _is_section(file: File) -> bool:
+    return file.path.removesuffix(_TEMPLATE_SUFFIX) == _SECTION
 
 
 def _decoded(name: str, content: bytes) -> str:

@@ -108,6 +108,15 @@ def test_run_examples_for_kubernetes() -> None:
     assert found == {}
 
 
+def test_run_examples_for_compose() -> None:
+    """What compose's own schema accepts, for each image that boots."""
+    examples = distinct(IMAGES.glob("*/*/run-example/compose.yaml"))
+    assert {Path(example).parents[1] for example in examples} >= {
+        path.parents[1].relative_to(ROOT) for path in IMAGES.glob("*/*/run-example/k8s-run-deployment.yaml")
+    }
+    assert output("check-jsonschema", "--quiet", "--builtin-schema", "vendor.compose-spec", *examples) == ""
+
+
 def is_script(path: Path) -> bool:
     head = path.read_bytes()[:200]
     return head.startswith(SHEBANGS) or (path.suffix in ENDINGS and not path.name.endswith(".j2"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from tests import manifests, projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
@@ -94,6 +95,24 @@ def test_executable_bits(tmp_path: Path) -> None:
 
     executable = {path for path, file in found.items() if file.executable}
     assert executable == {"build-scripts.sh", "init/boot.sh", "run-example/docker-run.sh", "torch/run"}
+
+
+def test_what_a_layer_says_in_its_readme(tmp_path: Path) -> None:
+    """Is a section of the leaf's, rendered or not, and no file that a stage could read."""
+    notes = {
+        "common/layers/python/files/README.md": "## Python\n\n{{ as it is }}\n",
+        "common/layers/torch/files/README.md.j2": "## Torch\n\n{{ torch }} in {{ layers | join(' ') }}\n",
+    }
+    found = files(opened(tmp_path, notes))
+
+    layers = "system python torch boot"
+    assert (
+        found["README.md"]
+        .content.decode()
+        .endswith(f"\n\n## Python\n\n{{{{ as it is }}}}\n\n## Torch\n\n2.3.0 in {layers}\n")
+    )
+    assert [path for path in found if path.endswith("README.md")] == ["README.md"]
+    assert "## Torch" not in files(opened(tmp_path / "other", notes), PLAIN)["README.md"].content.decode()
 
 
 def test_a_template_sees_family_tag_layer_and_parent(tmp_path: Path) -> None:
@@ -319,13 +338,88 @@ def test_run_examples_fit_what_the_row_is(tmp_path: Path, row: str, is_machine: 
     text = texts[f"run-example/{manifest}"]
     assert manifests.problems(text) == []
     document = manifests.documents(text)[kind]
-    [container] = document["spec"]["template"]["spec"]["containers"]
+    [pod] = manifests.pods(document)
+    [container] = pod["spec"]["containers"]
     assert container["image"] == f"registry.example.com/team/{row}"
     assert ("nvidia.com/gpu" in container["resources"]["limits"]) == has_gpu
     assert ("--gpus all" in script) == has_gpu
     assert ("SSH_AUTHORIZED_KEYS" in script) == is_machine
-    assert ("## Run" in texts["README.md"], "| 8888 |" in texts["README.md"]) == (True, is_machine)
+    assert ("## Run" in texts["README.md"], "a machine to log in to" in texts["README.md"]) == (True, is_machine)
     assert any(path.startswith("init/") for path in texts) == is_machine
+    assert ("run-example/compose.yaml" in texts) == is_machine
+    if is_machine:
+        composed = yaml.safe_load(texts["run-example/compose.yaml"])
+        [service] = composed["services"].values()
+        assert service["image"] == f"${{IMAGE:-registry.example.com/team/{row}}}"
+        assert ("deploy" in service) == has_gpu
+
+
+@pytest.mark.parametrize(
+    ("layers", "services"),
+    [
+        (["torch", "boot"], ["ssh"]),
+        (["torch", "tensorflow", "boot"], ["ssh", "tensorboard"]),
+        (["torch", "notebook", "boot"], ["ssh", "jupyter", "tensorboard"]),
+    ],
+)
+def test_run_examples_name_the_services_that_the_image_has(
+    tmp_path: Path, layers: list[str], services: list[str]
+) -> None:
+    """Ports of none else are published, and nothing waits for them."""
+    others = {f"common/layers/{layer}/Dockerfile.j2": "ENV LAYER=1\n" for layer in ("tensorflow", "notebook")}
+    matrix = EXAMPLES.replace('layers = ["torch", "boot"]', f"layers = {layers}".replace("'", '"'))
+    found = files(projects.project(tmp_path, matrix=matrix, files={**FILES, **others}), "machine:2.3.0")
+    texts = {path: file.content.decode() for path, file in found.items()}
+
+    ports = {"ssh": 22, "jupyter": 8888, "tensorboard": 6006}
+    documents = manifests.documents(texts["run-example/k8s-run-deployment.yaml"])
+    [container] = manifests.pods(documents["Deployment"])[0]["spec"]["containers"]
+    assert [port["name"] for port in container["ports"]] == services
+    assert [port["name"] for port in documents["Service"]["spec"]["ports"]] == services
+    assert manifests.problems(texts["run-example/k8s-run-deployment.yaml"]) == []
+    probe = container["readinessProbe"]
+    assert next(iter(probe.values()))["port"] in services
+    [service] = yaml.safe_load(texts["run-example/compose.yaml"])["services"].values()
+    assert [int(port.rpartition(":")[2]) for port in service["ports"]] == [ports[name] for name in services]
+    script = texts["run-example/docker-run.sh"]
+    assert [name for name, port in ports.items() if f':{port}" ' in script] == services
+
+
+@pytest.mark.parametrize(("mode", "parts"), [("ps", ["ps", "worker"]), ("collective", ["worker"])])
+@pytest.mark.parametrize("base", ["cuda", "plain"])
+def test_a_job_for_paddles_operator(tmp_path: Path, mode: str, parts: list[str], base: str) -> None:
+    """Takes the place of a plain one, in the mode that the row says; only workers have GPUs."""
+    matrix = EXAMPLES.replace(
+        'base = "plain"\naxes.torch = ["2.3.0"]\n',
+        f'base = "{base}"\naxes.torch = ["2.3.0"]\naxes.paddle_job = ["{mode}"]\n',
+    )
+    found = files(projects.project(tmp_path, matrix=matrix), "training:2.3.0")
+    assert [path for path in found if "k8s" in path] == ["run-example/k8s-run-paddlejob.yaml"]
+    text = found["run-example/k8s-run-paddlejob.yaml"].content.decode()
+    assert manifests.problems(text) == []
+    spec = manifests.documents(text)["PaddleJob"]["spec"]
+    assert [name for name in spec if name in ("ps", "worker")] == parts
+    limits = {name: spec[name]["template"]["spec"]["containers"][0]["resources"]["limits"] for name in parts}
+    assert [name for name in parts if "nvidia.com/gpu" in limits[name]] == (["worker"] if base == "cuda" else [])
+    assert "k8s-run-paddlejob.yaml" in found["README.md"].content.decode()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("intranet: PodIP", "intranet: Pod", "intranet 'Pod'"),
+        ("withGloo: 1", "gloo: 1", "'gloo' is no field"),
+        ("replicas: 2", "replica: 2", "worker has no replicas"),
+        ("restartPolicy: Never", "restart: Never", "'restart' was unexpected"),
+        ("org/v1", "org/v2", "is not its API"),
+    ],
+)
+def test_what_the_operator_would_refuse_is_seen(tmp_path: Path, right: str, wrong: str, problem: str) -> None:
+    """The proof of the proof."""
+    matrix = EXAMPLES.replace('base = "plain"\naxes', 'base = "plain"\naxes.paddle_job = ["ps"]\naxes')
+    found = files(projects.project(tmp_path, matrix=matrix), "training:2.3.0")
+    text = found["run-example/k8s-run-paddlejob.yaml"].content.decode()
+    assert any(problem in told for told in manifests.problems(text.replace(right, wrong)))
 
 
 @pytest.mark.parametrize(
@@ -344,14 +438,6 @@ def test_what_words_after_an_image_are(tmp_path: Path, stage: str, script: str, 
     assert script in texts["run-example/docker-run.sh"]
     assert f'"args" would {manifest} what' in texts["run-example/k8s-run-job.yaml"]
     assert readme in texts["README.md"]
-
-
-def test_what_a_layer_says_of_itself_is_named(tmp_path: Path) -> None:
-    """In the README of each leaf that has it, and nowhere else."""
-    opened = projects.project(tmp_path, files={**FILES, "common/layers/torch/files/README.md": "# How to train\n"})
-
-    assert "\n[torch](torch/README.md) says " in files(opened, PYTORCH)["README.md"].content.decode()
-    assert "says what is there" not in files(opened, PLAIN)["README.md"].content.decode()
 
 
 def test_a_services_selectors_find_its_pods(tmp_path: Path) -> None:

@@ -32,9 +32,31 @@ def test_a_job_runs_under_any_user_and_without_a_writable_root(job: Job) -> None
     assert (ended.code, ended.output) == (0, "12345\nhome\n")
 
 
-def test_a_setting_that_is_wrong_is_named(job: Job) -> None:
-    ended = job("true", environment={"SSH_PORT": "many"})
-    assert (ended.code, "SSH_PORT is 'many'" in ended.output) == (64, True)
+def test_every_setting_that_is_wrong_is_named(job: Job) -> None:
+    wrong = {
+        "SSH_PORT": "many",
+        "TENSORBOARD_PATH": "board",
+        "TENSORBOARD_LOGDIR": "logs",
+        "SERVICES": "ftp",
+        "TZ": "Mars/Phobos",
+        "LANG": "xx_YY.UTF-8",
+    }
+    ended = job("true", environment=wrong)
+    assert ended.code == 64
+    assert {name: f"{name} is '{value}', expected" in ended.output for name, value in wrong.items()} == dict.fromkeys(
+        wrong, True
+    )
+
+
+def test_any_language_is_one_setting_also_without_a_writable_root(job: Job) -> None:
+    environment = {"LANG": "de_DE.UTF-8"}
+    ended = job("date", "--date=2026-01-01", "+%A", environment=environment, user="12345:0", read_only=True)
+    assert ended.output.splitlines()[-1] == "Donnerstag"
+
+
+def test_the_time_zone_is_also_that_of_what_starts_without_it(job: Job) -> None:
+    ended = job("env", "--unset=TZ", "date", "+%z", environment={"TZ": "Asia/Kolkata"})
+    assert ended.output.splitlines()[-1] == "+0530"
 
 
 def test_what_a_user_may_not_run_is_left_out_and_said(start: Starter) -> None:
@@ -78,6 +100,16 @@ def _with_password(host: Host, machine: Machine, password: str) -> str:
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "text"), [("/etc/sync_passwd", "root:open sesame\n"), ("/run/secrets/root_password", "open sesame\n")]
+)
+def test_a_file_may_hold_the_password(host: Host, start: Starter, file: str, text: str) -> None:
+    """A mounted secret, or what the platform wrote."""
+    made = start(environment={"SERVICES": "ssh"}, files={file: text})
+    assert eventually(lambda: _listens(made, 22)), made.logs()
+    assert _with_password(host, made, "open sesame") == "0"
+
+
 def test_host_keys_are_the_containers_own(machine: Machine, bare: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
     read = "cat /etc/ssh/ssh_host_ed25519_key.pub"
@@ -90,12 +122,45 @@ def test_a_login_greets_with_what_the_machine_has(host: Host, machine: Machine) 
     assert host.check_output("/init/boot/banner.sh")
 
 
+V1 = {
+    "cpu/cpu.cfs_quota_us": "50000",
+    "cpu/cpu.cfs_period_us": "100000",
+    "memory/memory.limit_in_bytes": "268435456",
+    "memory/memory.usage_in_bytes": "214748365",
+    "memory/memory.stat": "total_inactive_file 107374182",
+}
+V2 = {
+    "cpu.max": "50000 100000",
+    "memory.max": "268435456",
+    "memory.current": "214748365",
+    "memory.stat": "inactive_file 107374182",
+}
+
+
+@pytest.mark.parametrize("files", [V1, V2], ids=["version 1", "version 2"])
+def test_the_banner_knows_both_versions_of_control_groups(host: Host, files: dict[str, str]) -> None:
+    folder = host.check_output("mktemp -d")
+    write = [f"mkdir -p $(dirname {name}) && echo '{text}' > {name}" for name, text in files.items()]
+    banner = host.check_output(" && ".join([f"cd {folder}", *write, f"/init/boot/banner.sh {folder}"]))
+    assert "CPU        0.5 cores" in banner
+    assert "Memory     0.2 GiB, in use: 0.1 GiB" in banner
+
+
 def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image: Image) -> None:
     check = image.config["Healthcheck"]["Test"]
     assert check[0] == "CMD"
     assert eventually(lambda: machine.host.run(shlex.join(check[1:])).succeeded), machine.host.run(check[1]).stdout
     states = machine.host.run(f"{SUPERVISOR} status").stdout
     assert {line.split()[1] for line in states.splitlines()} <= {"RUNNING", "STARTING"}, states
+
+
+def test_a_service_that_cannot_start_is_seen_in_the_log_and_by_the_health_check(start: Starter) -> None:
+    broken = "#!/bin/sh\ncase $1 in -t) exit 0;; esac\necho no key today\nexit 1\n"
+    made = start(environment={"SERVICES": "ssh"}, files={"/usr/sbin/sshd": broken})
+    assert eventually(lambda: "gave up: ssh entered FATAL state" in made.logs()), made.logs()
+    assert "no key today" in made.logs()
+    said = made.host.run("/init/boot/health.sh")
+    assert (said.rc, "ssh does not run" in said.stdout) == (1, True)
 
 
 def test_a_service_that_dies_is_started_again(bare: Machine) -> None:

@@ -1,10 +1,12 @@
 """JupyterLab and TensorBoard as the outside meets them: under their paths, in Chinese, and not open to everyone."""
 
 import json
+import re
 
+import pytest
 from testinfra.host import Host
 
-from imagematrix.verify.plugin import Machine, eventually
+from imagematrix.verify.plugin import Machine, Starter, eventually
 
 LOGS = """\
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -14,6 +16,12 @@ value = summary_pb2.Summary.Value(tag="loss", simple_value=0.5)
 writer.add_event(event_pb2.Event(step=1, wall_time=1, summary=summary_pb2.Summary(value=[value])))
 writer.close()
 """
+
+
+@pytest.fixture(scope="module")
+def restricted(start: Starter) -> Machine:
+    """Give a machine as Kubernetes platforms run it, in English, whose token nobody gave."""
+    return start(environment={"LANG": "en_US.UTF-8"}, user="12345:0", read_only=True)
 
 
 def test_jupyter_answers_under_its_path_with_the_token(host: Host, machine: Machine) -> None:
@@ -45,6 +53,26 @@ def test_a_notebook_has_the_images_python(machine: Machine) -> None:
 
 def test_a_given_token_is_not_in_the_log(machine: Machine) -> None:
     assert machine.token not in machine.logs()
+
+
+def test_a_token_that_nobody_gave_is_made_and_logged(host: Host, restricted: Machine) -> None:
+    assert eventually(lambda: _status(host, f"{_jupyter(restricted)}/api/status") == "403"), restricted.logs()
+    assert _status(host, f"{_jupyter(restricted)}/api/status?token={_logged_token(restricted)}") == "200"
+
+
+def test_jupyters_language_is_the_containers(host: Host, restricted: Machine) -> None:
+    assert eventually(lambda: _status(host, f"{_jupyter(restricted)}/api/status") == "403"), restricted.logs()
+    settings = f"{_jupyter(restricted)}/lab/api/settings/@jupyterlab/translation-extension:plugin"
+    found = json.loads(_get(host, f"{settings}?token={_logged_token(restricted)}"))
+    assert found["schema"]["properties"]["locale"]["default"] == "default"
+
+
+def test_any_user_has_both_without_a_writable_root(restricted: Machine) -> None:
+    assert eventually(lambda: restricted.host.run("/init/boot/health.sh").succeeded), restricted.logs()
+
+
+def _logged_token(machine: Machine) -> str:
+    return str(re.findall(r"lab\?token=(\w{32,})", machine.logs())[0])
 
 
 def test_tensorboard_shows_what_lies_in_its_folder(host: Host, machine: Machine) -> None:

@@ -7,7 +7,6 @@
 #   ROOT_PASSWORD=... sh docker-run.sh                                     log in with a password
 #
 #   ssh -p 2222 root@localhost
-#   http://localhost:8888/jupyter   its token is in "docker logs NAME", unless JUPYTER_TOKEN is set
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
 set -eu
 
@@ -18,10 +17,8 @@ NAME=${NAME:-horovod-test}
 docker run --detach --name "$NAME" --restart unless-stopped --ipc host \
     --env ROOT_PASSWORD \
     --env SSH_AUTHORIZED_KEYS \
-    --env JUPYTER_TOKEN \
     ${TZ:+--env=TZ} \
     --publish "${SSH_PORT:-2222}:22" \
-    --publish "${JUPYTER_PORT:-8888}:8888" \
     --publish "${TENSORBOARD_PORT:-6006}:6006" \
     "${IMAGE:-horovod:0.28.1-tensorflow2.12.0-python3.11-debian12}"
 

@@ -2,7 +2,7 @@
 # The steps of boot.sh, in the order in which it takes them.
 
 chosen=()
-ports=()
+wrong=()
 run=/run/image
 
 log() { printf '[boot] %s\n' "$*" >&2; }
@@ -14,41 +14,90 @@ die() {
 
 as_root() { [[ $(id -u) -eq 0 ]]; }
 
-# --- settings ---------------------------------------------------------------------------
-
-check_settings() {
-    local name
-    for name in SSH_PORT JUPYTER_PORT TENSORBOARD_PORT; do
-        is_port "${!name-}" || die "$name is '${!name-}', expected a port from 1 to 65535"
-    done
-    for name in JUPYTER_BASE_URL TENSORBOARD_PATH; do
-        [[ ${!name-} =~ ^/[A-Za-z0-9._~/-]*$ ]] ||
-            die "$name is '${!name-}', expected a path such as /lab"
-    done
-    # "docker run --env NAME" takes a variable away where the caller has none of that name.
-    export TZ=${TZ:-$(< /etc/timezone)} LANG=${LANG:-C.UTF-8} SERVICES=${SERVICES:-auto}
-    export TENSORBOARD_LOGDIR=${TENSORBOARD_LOGDIR:-/root/tensorboard-logs}
-    [[ -f /usr/share/zoneinfo/$TZ ]] ||
-        die "TZ is '$TZ', expected a zone such as Asia/Shanghai or Europe/Berlin"
-    if [[ $(locale charmap 2>&1) != UTF-8 ]]; then
-        log "LANG is '$LANG', which this image does not have: using C.UTF-8"
-        export LANG=C.UTF-8
-    fi
-}
-
-is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ && $1 -le 65535 ]]; }
-
 # --- files that belong to this container, never to the image ----------------------------
 
 make_run_directory() {
-    mkdir -p "$run/supervisor.d" 2>/dev/null || {
+    mkdir -p "$run/supervisor.d" 2>/dev/null && [[ -w $run ]] || {
         run=/tmp/image-$(id -u)
-        mkdir -p "$run/supervisor.d" || die "neither /run nor /tmp can be written to"
+        mkdir -p "$run/supervisor.d" || die "neither /run nor /tmp can be written to: mount a tmpfs at /tmp"
     }
-    rm -f "$run"/supervisor.d/*
-    : > "$run/ports"
+    rm -f "$run"/supervisor.d/* "$run/ports"
+    : > "$run/ports.new"
     export IMAGE_RUN=$run
     [[ -w ${HOME:-/} ]] || export HOME=$run
+}
+
+# --- settings ---------------------------------------------------------------------------
+
+# Tells all that is wrong at once.
+check_settings() { # FILE
+    # shellcheck disable=SC1090  # made of a template
+    source "$1"
+    local fault
+    [[ ${#wrong[@]} -eq 0 ]] || {
+        for fault in "${wrong[@]}"; do log "ERROR: $fault"; done
+        exit 64
+    }
+}
+
+# Checks one setting by what its value must be. "docker run --env NAME" takes a variable away where
+# the caller has none of that name: then, and when it is empty, it has its default.
+setting() { # NAME KIND DEFAULT
+    export "$1=${!1:-${3-}}"
+    "check_$2" "$1" "${!1}"
+}
+
+expected() { # NAME VALUE WHAT
+    wrong+=("$1 is '$2', expected $3")
+}
+
+check_port() {
+    [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -le 65535 ]] || expected "$1" "$2" "a port from 1 to 65535"
+}
+
+check_path() {
+    [[ $2 =~ ^/[A-Za-z0-9._~/-]*$ ]] || expected "$1" "$2" "a path such as /lab"
+}
+
+check_folder() {
+    [[ $2 == /* && $2 != *[[:space:]\"\'%\\]* ]] ||
+        expected "$1" "$2" "a folder such as /data/logs, without spaces, quotes and %"
+}
+
+check_services() {
+    local service
+    [[ $2 == auto ]] && return
+    [[ ${2//[, ]/} ]] || expected "$1" "$2" "ssh, jupyter, tensorboard or auto"
+    for service in ${2//,/ }; do
+        case $service in
+            ssh | jupyter | tensorboard) ;;
+            *) expected "$1" "$service" "ssh, jupyter, tensorboard or auto" ;;
+        esac
+    done
+}
+
+check_zone() {
+    [[ $2 =~ ^[A-Za-z0-9_+/-]+$ && -f /usr/share/zoneinfo/$2 ]] ||
+        expected "$1" "$2" "a time zone such as Asia/Shanghai or Europe/Berlin"
+}
+
+# A language that the image does not have is compiled: it has the sources of all.
+check_language() {
+    local source folder=/usr/lib/locale
+    if [[ $2 == C || $2 == POSIX ]]; then export LANG=C.UTF-8; fi
+    [[ $(LC_ALL='' locale charmap 2>&1) != UTF-8 ]] || return 0
+    source=${2/.UTF-8/}
+    if [[ ! $2 =~ ^[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?$ || ! -f /usr/share/i18n/locales/$source ]]; then
+        expected "$1" "$2" "a language such as zh_CN.UTF-8 or de_DE.UTF-8"
+        return
+    fi
+    [[ -w $folder ]] || {
+        folder=$run/locale
+        mkdir -p "$folder"
+        export LOCPATH=$folder
+    }
+    log "compiling the language $2, which this image does not have yet"
+    localedef -i "$source" -f UTF-8 --no-archive "$folder/$2" || expected "$1" "$2" "a language that can be compiled"
 }
 
 # --- who may log in ---------------------------------------------------------------------
@@ -57,11 +106,12 @@ make_run_directory() {
 setting_or_file() {
     local name=$1 file
     file=${name}_FILE
-    file=${!file:-/run/secrets/${name,,}}
     if [[ -n ${!name:-} ]]; then
         printf '%s' "${!name}"
-    elif [[ -r $file ]]; then
-        cat "$file"
+    elif [[ -n ${!file:-} ]]; then
+        cat "${!file}" || die "$file is '${!file}', which cannot be read"
+    elif [[ -r /run/secrets/${name,,} ]]; then
+        cat "/run/secrets/${name,,}"
     fi
 }
 
@@ -69,8 +119,25 @@ set_credentials() {
     password=$(setting_or_file ROOT_PASSWORD)
     keys=$(setting_or_file SSH_AUTHORIZED_KEYS)
     token=$(setting_or_file JUPYTER_TOKEN)
+    if [[ -z $password && -r /etc/sync_passwd ]]; then password=$(password_of_platform); fi
+    [[ $password != *$'\n'* ]] || die "ROOT_PASSWORD has more than one line"
     # What runs in the container has no business with them.
     unset ROOT_PASSWORD SSH_AUTHORIZED_KEYS JUPYTER_TOKEN
+}
+
+# Its first line, which may name the user as chpasswd wants it.
+password_of_platform() {
+    sed -n '1 { s/\r$//; s/^root://; p; }' /etc/sync_passwd
+}
+
+# --- the time of what is started without this environment ---------------------------------
+
+set_zone() {
+    local zone=/usr/share/zoneinfo/$TZ
+    if as_root && [[ -w /etc && ! /etc/localtime -ef $zone ]]; then
+        # One that is mounted stays as it is.
+        if ln -snf "$zone" /etc/localtime 2> /dev/null; then echo "$TZ" > /etc/timezone; fi
+    fi
 }
 
 # --- the environment of people who log in -----------------------------------------------
@@ -78,17 +145,18 @@ set_credentials() {
 # sshd starts every session from nothing: it gets the container's settings from here.
 write_environment() {
     local name value line="SetEnv"
-    : > "$run/profile.sh"
+    rm -f "$run/profile.sh"
     while IFS= read -r name; do
         case $name in
             _ | HOME | HOSTNAME | LOGNAME | OLDPWD | PWD | SHLVL | TERM | USER) continue ;;
             *PASSWORD* | *SECRET* | *TOKEN*) continue ;;
         esac
         value=${!name}
-        printf 'export %s=%q\n' "$name" "$value" >> "$run/profile.sh"
+        printf 'export %s=%q\n' "$name" "$value"
         # sshd's configuration knows neither line breaks nor quotes inside a value.
         [[ $value == *[$'\n"\\']* ]] || line+=" \"$name=$value\""
-    done < <(compgen -e)
+    done < <(compgen -e) > "$run/profile.sh"
+    chmod 600 "$run/profile.sh"
     ssh_environment=$line
 }
 
@@ -97,7 +165,11 @@ write_environment() {
 run_hooks() {
     local hook
     for hook in /init/hooks.d/*; do
-        [[ -f $hook && -x $hook ]] || continue
+        [[ -f $hook && ${hook##*/} != README ]] || continue
+        if [[ ! -x $hook ]]; then
+            log "hook ${hook##*/} is not executable: left out"
+            continue
+        fi
         log "hook ${hook##*/}"
         "$hook" >&2 || log "hook ${hook##*/} failed with exit code $?, going on without it"
     done
@@ -105,34 +177,46 @@ run_hooks() {
 
 # --- services ---------------------------------------------------------------------------
 
-# Every service that the image has, or those that SERVICES names.
+# Every service that the image has and that can run here, or those that SERVICES names.
 choose_services() {
-    local service
-    if [[ $SERVICES == auto ]]; then
-        for service in ssh jupyter tensorboard; do
-            if has_service "$service"; then chosen+=("$service"); fi
-        done
-        return
-    fi
-    for service in ${SERVICES//,/ }; do
-        case $service in
-            ssh | jupyter | tensorboard) ;;
-            *) die "SERVICES names '$service', expected ssh, jupyter, tensorboard or auto" ;;
-        esac
-        has_service "$service" || die "SERVICES names $service, which cannot run here"
-        chosen+=("$service")
+    local service program why
+    local -A programs=([ssh]=/usr/sbin/sshd [jupyter]=jupyter-lab [tensorboard]=tensorboard)
+    for service in ssh jupyter tensorboard; do
+        program=${programs[$service]}
+        [[ $SERVICES == auto || ,${SERVICES// /,}, == *,$service,* ]] || continue
+        if ! command -v "$program" > /dev/null; then
+            why="this image has no $program"
+            [[ $SERVICES != auto ]] || continue
+        else
+            why=$(obstacle "$service")
+        fi
+        if [[ -z $why ]]; then
+            chosen+=("$service")
+        elif [[ $SERVICES == auto ]]; then
+            log "$service is left out: $why"
+        else
+            die "SERVICES names $service, which cannot run here: $why"
+        fi
     done
+    [[ ${#chosen[@]} -gt 0 ]] || die "no service can be started: SERVICES is '$SERVICES'"
 }
 
-has_service() {
-    case $1 in
-        ssh)
-            as_root || log "ssh is left out: it needs to run as root, this is user $(id -u)"
-            as_root && [[ -x /usr/sbin/sshd ]]
-            ;;
-        jupyter) command -v jupyter-lab > /dev/null ;;
-        tensorboard) command -v tensorboard > /dev/null ;;
-    esac
+# Prints why a service cannot run here, or nothing.
+obstacle() {
+    if [[ $1 != ssh ]]; then
+        return
+    elif ! as_root; then
+        echo "it needs to run as root, this is user $(id -u)"
+    elif ! mkdir -p /run/sshd 2> /dev/null; then
+        echo "it needs /run/sshd, and /run cannot be written to: mount a tmpfs there"
+    fi
+}
+
+# Writes down for the health check what is to listen where.
+serve() { # SERVICE PORT
+    local list=$run/ports.new
+    ! grep -q " $2$" "$list" || die "port $2 is asked for twice: by $1 and $(sed -n "s/ $2$//p" "$list")"
+    echo "$1 $2" >> "$list"
 }
 
 prepare_ssh() {
@@ -141,17 +225,12 @@ prepare_ssh() {
     for key_type in ed25519 ecdsa; do
         make_host_key "$key_type" "$host_keys/ssh_host_${key_type}_key"
     done
-    mkdir -p /run/sshd
     if [[ -n $keys ]]; then
         printf '%s\n' "$keys" > "$run/authorized_keys"
         log "ssh: $(grep -c '^[^#]' "$run/authorized_keys") authorized key(s)"
     fi
-    if [[ -n $password ]]; then
-        printf 'root:%s\n' "$password" | chpasswd || die "ROOT_PASSWORD was not accepted"
-        with_password=yes
-        log "ssh: root may log in with the password given"
-    fi
-    if [[ -z $keys$password && ! -s /root/.ssh/authorized_keys ]]; then
+    if [[ -n $password ]]; then set_password; fi
+    if [[ -z $keys && $with_password == no && ! -s /root/.ssh/authorized_keys ]]; then
         log "ssh: nobody can log in yet. Give a key or a password when the container starts:"
         log "  docker run -e SSH_AUTHORIZED_KEYS=\"\$(cat ~/.ssh/id_ed25519.pub)\" ..."
         log "  docker run -e ROOT_PASSWORD=... ...   or mount /run/secrets/root_password"
@@ -164,23 +243,38 @@ prepare_ssh() {
         printf 'PasswordAuthentication %s\n' "$with_password"
         printf '%s\n' "$ssh_environment"
     } > "$run/sshd_config"
-    chmod 600 "$run/sshd_config" "$run/profile.sh"
+    chmod 600 "$run/sshd_config"
     /usr/sbin/sshd -t -f "$run/sshd_config" || die "sshd refuses its configuration"
-    ports+=("$SSH_PORT")
+    serve ssh "$SSH_PORT"
 }
 
 make_host_key() {
     [[ -s $2 ]] || ssh-keygen -q -t "$1" -N '' -f "$2"
 }
 
+set_password() {
+    if [[ ! -w /etc/shadow || ! -w /etc ]]; then
+        log "ssh: the password is left out: /etc cannot be written to. Give a key instead"
+        return
+    fi
+    printf 'root:%s\n' "$password" | chpasswd || die "ROOT_PASSWORD was not accepted"
+    with_password=yes
+    log "ssh: root may log in with the password given"
+}
+
+# A token that was made stays the same when the container is started again.
 prepare_jupyter() {
+    local file=$run/jupyter-token made=$run/jupyter-token-made
     if [[ -z $token ]]; then
-        token=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+        [[ -s $made ]] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$made")
+        token=$(< "$made")
         log "jupyter: no JUPYTER_TOKEN was given, this one was made for this container:"
         log "  http://localhost:$JUPYTER_PORT${JUPYTER_BASE_URL%/}/lab?token=$token"
     fi
-    (umask 077 && printf '%s' "$token" > "$run/jupyter-token")
-    ports+=("$JUPYTER_PORT")
+    (umask 077 && printf '%s' "$token" > "$file")
+    # JupyterLab is in Chinese; in any other language where that is the container's.
+    [[ $LANG == zh_CN.* ]] || export JUPYTER_CONFIG_PATH=/init/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}
+    serve jupyter "$JUPYTER_PORT"
 }
 
 prepare_tensorboard() {
@@ -189,5 +283,5 @@ prepare_tensorboard() {
         export TENSORBOARD_LOGDIR=$HOME/tensorboard-logs
         mkdir -p "$TENSORBOARD_LOGDIR"
     fi
-    ports+=("$TENSORBOARD_PORT")
+    serve tensorboard "$TENSORBOARD_PORT"
 }

@@ -4,12 +4,15 @@
 set -euo pipefail
 
 run=/run/image
-[[ -r $run/ports ]] || run=/tmp/image-$(id -u)
+[[ -w $run ]] || run=/tmp/image-$(id -u)
+[[ -r $run/ports ]] || { echo "boot.sh has not come to the services yet"; exit 1; }
 
-while IFS= read -r port; do
+ill=0
+while read -r service port; do
     printf -v hex '%04X' "$port"
     grep -qsE "^ *[0-9]+: [0-9A-F]+:$hex [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 || {
-        echo "nothing listens on port $port"
-        exit 1
+        echo "$service does not run: nothing listens on port $port, the container's log says more"
+        ill=1
     }
 done < "$run/ports"
+exit "$ill"

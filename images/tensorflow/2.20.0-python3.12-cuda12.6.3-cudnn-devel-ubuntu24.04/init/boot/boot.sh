@@ -11,26 +11,28 @@ here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=common/init/boot/lib.sh
 source "$here/lib.sh"
 
-check_settings
 make_run_directory
+check_settings "$here/settings.sh"
 set_credentials
+set_zone
 write_environment
 run_hooks
 
 if [[ $# -gt 0 ]]; then
+    : > "$run/ports"
     exec "$@"
 fi
 
 choose_services
-[[ ${#chosen[@]} -gt 0 ]] || die "no service can be started: SERVICES is '$SERVICES'"
 for service in "${chosen[@]}"; do
     "prepare_$service"
     cp "/init/supervisor/$service.conf" "$run/supervisor.d/"
 done
-printf '%s\n' "${ports[@]}" > "$run/ports"
 # supervisord stops one group after the other, but all members of a group at once.
 printf '[group:services]\nprograms = %s\n' "$(IFS=, && echo "${chosen[*]}")" \
     > "$run/supervisor.d/group.conf"
+
+mv "$run/ports.new" "$run/ports"
 
 log "starting ${chosen[*]}"
 options=()
