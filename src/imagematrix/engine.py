@@ -51,6 +51,8 @@ class Start:
     image: str
     command: Sequence[str] = ()
     """Instead of what the image runs by itself."""
+    entrypoint: str = ""
+    """Instead of the image's."""
     environment: Mapping[str, str]
     labels: Mapping[str, str]
     files: Mapping[str, str]
@@ -164,6 +166,7 @@ class Engine:
             made = self._client.containers.create(
                 start.image,
                 list(start.command) or None,
+                entrypoint=start.entrypoint or None,
                 environment=dict(start.environment),
                 labels=dict(start.labels),
                 user=start.user or None,

@@ -228,7 +228,7 @@ def build(
     help={
         **_SELECT_HELP,
         "platform": "Check the rules of this platform too; those of a family's own platform always count.",
-        "jobs": "How many images are checked at once (default: as many as there are processors).",
+        "jobs": "How many images are checked at once (default: one more than there are processors).",
         "report": "Write report.json (into the one of a build, when it is there) and junit.xml into this directory.",
     },
     auto_shortflags=False,
@@ -250,7 +250,7 @@ def verify(
 
     if not (matrix or only or group):
         raise FlagError("say what to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME")
-    at_once = _number("jobs", jobs or str(os.cpu_count() or 1), least=1)
+    at_once = _number("jobs", jobs or str((os.cpu_count() or 1) + 1), least=1)
     project = _open(file)
     _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
     begun = time.monotonic()

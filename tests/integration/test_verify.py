@@ -15,6 +15,7 @@ from imagematrix.engine import Engine, node_ref
 from imagematrix.workspace import Workspace
 
 BASE = "python:3.11-debian12"
+TENSORFLOW = "tensorflow-cpu:2.20.0-python3.11-debian12"
 
 MATRIX = """\
 schema = 1
@@ -33,7 +34,7 @@ tag = "{{fault}}"
 
 [families.{family}.axes]
 base = ["quickstart"]
-fault = ["none", "locale", "password", "token", "key", "version"]
+fault = ["none", "locale", "password", "token", "key", "version", "idle"]
 
 [families.{family}-strict]
 layers = ["system"]
@@ -52,6 +53,20 @@ tag = "{{fault}}"
 base = ["quickstart"]
 fault = ["service"]
 
+[bases.tensorflow]
+image = "tensorflow-cpu:2.20.0-python3.11-debian12"
+cuda = "12.5.1"
+cudnn = "9"
+
+[families.{family}-gpu]
+layers = ["tensorflow"]
+tag = "{{fault}}"
+
+[[families.{family}-gpu.row]]
+base = "tensorflow"
+tensorflow = "2.20.0"
+fault = "cpu"
+
 [facts.fault]
 """
 
@@ -62,6 +77,9 @@ FAULTS = {
     "token": "ENV JUPYTER_TOKEN=sesame",
     "key": "RUN mkdir -p /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519",
     "version": "RUN true",
+    "idle": "RUN cd /opt/python/lib/python*/site-packages && mkdir cudnn-9.dist-info"
+    " && printf 'Metadata-Version: 2.1\\nName: nvidia-cudnn-cu12\\nVersion: 9\\n' > cudnn-9.dist-info/METADATA",
+    "cpu": "RUN true",
     "setuid": "RUN cp /bin/true /opt/run && chmod 4755 /opt/run",
     "binary": "RUN printf '#!/bin/sh\\n' > /usr/bin/tac && rm /usr/bin/shuf",
     "service": "RUN printf '#!/bin/sh\\nexit 1\\n' > /opt/python/bin/tensorboard",
@@ -74,6 +92,8 @@ EXPECTED = {
     "token": {"test_no_setting_of_the_image_is_a_secret"},
     "key": {"test_no_credential_lies_in_a_file"},
     "version": {"test_its_version_is_the_rows"},
+    "idle": {"test_no_copy_of_cuda_lies_idle"},
+    "cpu": {"test_its_build_fits_the_rows_cuda"},
     "setuid": {"no-new-setuid"},
     "binary": {"base-unchanged"},
     "service": {"test_every_service_runs_and_the_health_check_says_so"},
@@ -87,14 +107,20 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
     facts = "".join(f'{fault}.python = "{"3.10" if fault == "version" else "3.11"}"\n' for fault in FAULTS)
     (root / "matrix.toml").write_text(MATRIX.format(family=made.family) + facts)
     faults = "".join(f'{{% if fault == "{fault}" %}}\n{step}\n{{% endif %}}\n' for fault, step in FAULTS.items())
-    for layer, template in {"system": faults, "python": "ENV LAYER=python\n", "boot": faults}.items():
+    for layer, template in {
+        "system": faults,
+        "python": "ENV LAYER=python\n",
+        "boot": faults,
+        "tensorflow": faults,
+    }.items():
         folder = root / "common/layers" / layer
         folder.mkdir(parents=True)
         (folder / "Dockerfile.j2").write_text(f"ENV SALT={salt}\n{template}")
         shutil.copy(REPOSITORY / f"common/layers/{layer}/test_{layer}.py", folder)
-    if not engine.image_id(BASE):
-        build = [sys.executable, "-m", "imagematrix", "build", "--only", BASE]
-        subprocess.run(build, cwd=REPOSITORY, check=True)
+    for image in (BASE, TENSORFLOW):
+        if not engine.image_id(image):
+            build = [sys.executable, "-m", "imagematrix", "build", "--only", image]
+            subprocess.run(build, cwd=REPOSITORY, check=True)
     done, _ = made.build()
     assert done.code == 0, done.out + done.err
     yield made

@@ -30,11 +30,7 @@ for name in {names!r}:
 
 
 def libraries(cuda: str, cudnn: str) -> tuple[str, ...]:
-    """Return what a framework built for this CUDA and cuDNN loads: `libcudart.so.12`; nothing for one without CUDA.
-
-    >>> libraries("11.8", "8")[::3]
-    ('libcudart.so.11.0', 'libcufft.so.10', 'libcudnn.so.8')
-    """
+    """Return what a framework built for this CUDA and cuDNN loads: `libcudart.so.12`; nothing for one without CUDA."""
     if not cuda:
         return ()
     major, minor = (int(part) for part in [*cuda.split("."), "0"][:2])

@@ -23,6 +23,8 @@ _OPTION: Final = "--image-request"
 _TAIL_LINES: Final = 15
 _WHY_LINES: Final = 6
 _POLL_SECONDS: Final = 0.25
+_MAX_POLL_SECONDS: Final = 2.0
+"""Asking takes a `docker exec`, so it slows down what is waited for."""
 
 
 # --- what checks are given ----------------------------------------------------------------------
@@ -93,11 +95,12 @@ class Starter(Protocol):
 
 def eventually(true: Callable[[], object], *, seconds: float = 120) -> bool:
     """Wait until something is true; return whether it became so."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, _POLL_SECONDS
     while not true():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.5, _MAX_POLL_SECONDS)
     return True
 
 
@@ -121,7 +124,7 @@ def image(_request: Mapping[str, Any], _rooms: "_Rooms") -> Image:
 @pytest.fixture(scope="session")
 def host(_rooms: "_Rooms") -> Host:
     """Give a shell in a container that runs nothing else: one for all checks of the image."""
-    return _rooms.shell(_rooms.start("sleep", "infinity"))
+    return _rooms.shell(_rooms.start("infinity", entrypoint="sleep"))
 
 
 @pytest.fixture(scope="session")
@@ -185,9 +188,9 @@ class _Rooms:
     labels: Mapping[str, str]
     made: list[Container] = field(default_factory=list)
 
-    def start(self, *command: str, environment: Mapping[str, str] | None = None) -> Container:
+    def start(self, *command: str, entrypoint: str = "", environment: Mapping[str, str] | None = None) -> Container:
         """Start a container that lives as long as the session."""
-        self.made.append(self.started(command, environment or {}, {}))
+        self.made.append(self.started(command, environment or {}, {}, entrypoint=entrypoint))
         return self.made[-1]
 
     def job(
@@ -212,6 +215,7 @@ class _Rooms:
         environment: Mapping[str, str],
         files: Mapping[str, str],
         *,
+        entrypoint: str = "",
         user: str = "",
         read_only: bool = False,
     ) -> Container:
@@ -219,6 +223,7 @@ class _Rooms:
             engine.Start(
                 image=self.image,
                 command=command,
+                entrypoint=entrypoint,
                 environment=environment,
                 labels=self.labels,
                 files=files,

@@ -1,0 +1,30 @@
+"""Which libraries of CUDA a framework loads, and which of them the loader does not find."""
+
+import pytest
+import testinfra
+
+from imagematrix.verify import cuda
+
+
+@pytest.mark.parametrize(
+    ("release", "cudnn", "expected"),
+    [
+        ("10.0", "7", {"libcudart.so.10.0", "libcublas.so.10.0", "libcudnn.so.7"}),
+        ("10.1", "7", {"libcudart.so.10.1", "libcublas.so.10", "libcudnn.so.7"}),
+        ("11.0", "8", {"libcudart.so.11.0", "libcusolver.so.10", "libcudnn.so.8"}),
+        ("11.8", "8.6.0", {"libcudart.so.11.0", "libcusolver.so.11", "libcublasLt.so.11", "libcudnn.so.8"}),
+        ("12.5.1", "9", {"libcudart.so.12", "libcufft.so.11", "libcudnn.so.9"}),
+    ],
+)
+def test_names_are_those_of_the_cuda_it_was_built_for(release: str, cudnn: str, expected: set[str]) -> None:
+    assert expected <= set(cuda.libraries(release, cudnn))
+
+
+def test_a_build_for_cpus_loads_none() -> None:
+    assert cuda.libraries("", "") == ()
+
+
+def test_what_the_loader_does_not_find_is_named() -> None:
+    said = cuda.missing(testinfra.get_host("local://"), ("libc.so.6", "libcudnn.so.8"))
+    assert said.startswith("libcudnn.so.8: cannot open shared object file")
+    assert "libc.so" not in said
