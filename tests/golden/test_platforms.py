@@ -20,6 +20,7 @@ FORBIDDEN: Final = {
     "a setuid bit": re.compile(
         r"\bchmod\b[^&|;]*(?:[ugoa]*\+[rwx]*s|\s[2-7]\d{3}\b)|\binstall\b[^&|;]*-m\s?[2-7]\d{3}\b"
     ),
+    "a program that is in no description of the bases": re.compile(r"\bcurl\b"),
     "a log file": re.compile(r">+\s*/var/log/"),
 }
 

@@ -43,7 +43,7 @@ miniconda_sha256 = "{sha256}"
 PLAIN = """\
 {{% import "site.j2" as site %}}
 RUN {{{{ site.apt(os) }}}} \\
-    apt-get update && apt-get install -y --no-install-recommends ca-certificates curl python3-pip python3-venv
+    apt-get update && apt-get install -y --no-install-recommends ca-certificates wget python3-pip python3-venv
 ENV SALT={salt}
 """
 
