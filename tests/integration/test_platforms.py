@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from tests.integration.monorepo import REPOSITORY, Monorepo
+from tests.integration.test_quickstart import imagematrix
 
 from imagematrix.engine import Engine
 
@@ -81,3 +82,13 @@ def test_a_modelarts_base_has_its_users_cache_and_tools(
 ) -> None:
     said = engine._client.containers.run(custom_base, ["sh", "-c", command], remove=True, network_mode="none").decode()
     assert said.split() == expected.split()
+
+
+def test_what_becomes_a_base_passes_its_own_review_and_not_that_of_images_on_a_base(custom_base: str) -> None:
+    only = ("verify", "--only", custom_base.rpartition("/")[2])
+    assert imagematrix(*only).code == 0
+    done = imagematrix(*only, "--platform", "modelarts")
+    assert done.code == 1
+    assert "platform modelarts: official-base" in done.out
+    assert "/etc/passwd changed" in done.out
+    assert "platform modelarts: no-new-setuid" not in done.out
