@@ -80,11 +80,11 @@ def machine(report: Any, engine: Engine) -> Iterator[Any]:
     container.remove(force=True)
 
 
-def test_the_run_example_gives_a_machine_to_log_in_to(report: Any, machine: Any, engine: Engine) -> None:
-    """The script as it is, from a shell that sets nothing else: a key logs in, and its ports are published."""
-    leaf = next(leaf for leaf in report["leaves"] if leaf["family"] == "python")
+@pytest.fixture
+def shell(machine: Any, engine: Engine) -> dict[str, str]:
+    """Give the environment of a shell that runs an example as it is: a key, other ports than a person's."""
     inside(machine, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/key")
-    environment = {
+    return {
         **{name: value for name, value in os.environ.items() if name not in ("TZ", "LANG")},
         **engine.environment,
         "PATH": f"{Path(docker_command(engine)).parent}:{os.environ['PATH']}",
@@ -94,17 +94,61 @@ def test_the_run_example_gives_a_machine_to_log_in_to(report: Any, machine: Any,
         "JUPYTER_PORT": "48888",
         "TENSORBOARD_PORT": "46006",
     }
-    script = REPOSITORY / f"images/python/{leaf['tag']}/run-example/docker-run.sh"
-    subprocess.run(["sh", str(script)], env=environment, check=True, capture_output=True)
+
+
+def example(report: Any) -> tuple[Path, str]:
+    """Return where an image's run examples lie, and its Python."""
+    leaf = next(leaf for leaf in report["leaves"] if leaf["family"] == "python")
+    return REPOSITORY / f"images/python/{leaf['tag']}/run-example", leaf["tag"].partition("-")[0]
+
+
+def test_the_run_example_gives_a_machine_to_log_in_to(
+    report: Any, machine: Any, shell: dict[str, str], engine: Engine
+) -> None:
+    """A key logs in, and its ports are published."""
+    folder, python = example(report)
+    subprocess.run(["sh", str(folder / "docker-run.sh")], env=shell, check=True, capture_output=True)
     container = engine._client.containers.get("it-run-example")
     try:
-        wait_for(lambda: fetch("http://127.0.0.1:48888/jupyter/api/status") == 403)  # it wants its token
-        ssh = ["ssh", "-i", "/root/key", "-o", "StrictHostKeyChecking=no", f"root@{address(container)}"]
-        python = leaf["tag"].partition("-")[0]
-        wait_for(lambda: f"Python {python}." in inside(machine, *ssh, "python --version"))
-        assert "CST" in inside(machine, *ssh, "date +%Z")
+        let_in(machine, container, python)
     finally:
         container.remove(force=True)
+
+
+def test_the_example_for_compose_gives_the_same(
+    report: Any, machine: Any, shell: dict[str, str], engine: Engine
+) -> None:
+    """And what is made in /root outlives the container."""
+    folder, python = example(report)
+    compose = [
+        docker_command(engine),
+        "compose",
+        "--project-name",
+        "it-compose",
+        "--file",
+        str(folder / "compose.yaml"),
+    ]
+    subprocess.run([*compose, "up", "--detach"], env=shell, check=True, capture_output=True)
+    try:
+        network = engine._client.networks.get("it-compose_default")
+        network.connect(machine)
+        [container] = engine._client.containers.list(filters={"label": "com.docker.compose.project=it-compose"})
+        let_in(machine, container, python)
+        inside(container, "touch", "/root/mine")
+        network.disconnect(machine)
+        subprocess.run([*compose, "up", "--detach", "--force-recreate"], env=shell, check=True, capture_output=True)
+        [container] = engine._client.containers.list(filters={"label": "com.docker.compose.project=it-compose"})
+        assert "/root/mine" in inside(container, "ls", "/root/mine")
+    finally:
+        subprocess.run([*compose, "down", "--volumes"], env=shell, check=True, capture_output=True)
+
+
+def let_in(machine: Any, container: Any, python: str) -> None:
+    """See that a person gets in: JupyterLab wants its token, and the key logs in to the image's Python."""
+    wait_for(lambda: fetch("http://127.0.0.1:48888/jupyter/api/status") == 403)
+    ssh = ["ssh", "-i", "/root/key", "-o", "StrictHostKeyChecking=no", f"root@{address(container)}"]
+    wait_for(lambda: f"Python {python}." in inside(machine, *ssh, "python --version"))
+    assert "CST" in inside(machine, *ssh, "date +%Z")
 
 
 def test_the_picture_of_the_grid_shows_every_node(report: Any, tmp_path: Path) -> None:
