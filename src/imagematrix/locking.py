@@ -146,8 +146,7 @@ def _outcome(question: Question, answer: Answer) -> str:
 
 
 def _askers(question: Question, rows: Mapping[Chain, Sequence[str]]) -> str:
-    names = _rows(question, rows)
-    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    return some(_rows(question, rows), 1)
 
 
 def _rows(question: Question, rows: Mapping[Chain, Sequence[str]]) -> list[str]:
