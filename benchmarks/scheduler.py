@@ -28,7 +28,7 @@ from tests.fakes import plan_of
 
 from imagematrix import schedule
 from imagematrix.frontier import TYPICAL_SECONDS, Frontier, typical_seconds
-from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Step
+from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Retry, Step
 
 Seconds = Mapping[str, float]
 JOBS = (1, 2, 4, 8, 16, 64)
@@ -174,7 +174,7 @@ class Nothing:
     def started(self, step: Step) -> None:
         """Hear nothing."""
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+    def retried(self, step: Step, retry: Retry) -> None:
         """Hear nothing."""
 
     def finished(self, step: Step, outcome: Outcome) -> None:

@@ -9,16 +9,21 @@ from imagematrix.model import (
     Attempt,
     Base,
     Family,
+    Flake,
+    FlakeKind,
     Key,
     Leaf,
     Node,
     Outcome,
     Plan,
+    Retry,
     Row,
     Stage,
     Step,
     Verdict,
 )
+
+MIRROR_IS_ILL = Flake(kind=FlakeKind.SERVER, source="mirror.example.com")
 
 
 def row(name: str, registry: str = "") -> Row:
@@ -86,6 +91,8 @@ class FakeExecutor:
     """Nodes that fail for good."""
     flaky: Mapping[str, int] = field(default_factory=dict)
     """Nodes that fail in passing so many times before they build."""
+    flake: Flake = MIRROR_IS_ILL
+    """How they fail."""
     raises: Mapping[str, BaseException] = field(default_factory=dict)
     endless: Collection[str] = ()
     """Nodes that build until they are cancelled."""
@@ -143,7 +150,7 @@ class FakeExecutor:
         if key in self.fails:
             return Attempt(ok=False, why=f"no such package: {key}", tail=("line 1", "E: line 2"), log=f"logs/{key}.log")
         if self.tries[key] <= self.flaky.get(key, 0):
-            return Attempt(ok=False, transient=True, why="503 from the mirror", log=f"logs/{key}.log")
+            return Attempt(ok=False, flake=self.flake, why="503 from the mirror", log=f"logs/{key}.log")
         return Attempt(ok=True, log=f"logs/{key}.log")
 
 
@@ -161,10 +168,10 @@ class Recorder:
         """Remember a start."""
         self._note("started", step)
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+    def retried(self, step: Step, retry: Retry) -> None:
         """Remember a retry and its wait."""
-        self._note(f"retried {number}: {attempt.why}", step)
-        self.waits.append(wait_seconds)
+        self._note(f"retried {retry.number}: {retry.why}", step)
+        self.waits.append(retry.wait_seconds)
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Remember an outcome."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from imagematrix import builder, lock, report, schedule, site
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.errors import NoEngineError
-from imagematrix.model import Attempt, Key, Outcome, Plan, Row, Status, Step, Verdict
+from imagematrix.model import Key, Outcome, Plan, Retry, Row, Status, Step, Verdict
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
 from imagematrix.report import ImageFact, Progress, RunReport
@@ -163,8 +163,8 @@ class _Remembering:
     def started(self, step: Step) -> None:
         self._next.started(step)
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
-        self._next.retried(step, attempt, number, wait_seconds)
+    def retried(self, step: Step, retry: Retry) -> None:
+        self._next.retried(step, retry)
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         if outcome.status is Status.BUILT:

@@ -16,12 +16,12 @@ from imagematrix.errors import NoEngineError
 from imagematrix.model import BASE_LAYER, Attempt, Key, Lock, Node, Site, Step
 from imagematrix.progress import Reader
 from imagematrix.shell import Shell
-from imagematrix.transient import is_transient
+from imagematrix.transient import flake
 from imagematrix.workspace import Workspace
 
 _TAIL_LINES: Final = 20
 _JUDGED_LINES: Final = 60
-"""How many last lines decide whether a failure is transient."""
+"""How many last lines decide whether a failure may pass."""
 _OLDEST_BUILDX: Final = (0, 13)
 """The first with --progress rawjson."""
 
@@ -59,7 +59,7 @@ class Builder:
         return Attempt(
             ok=False,
             # The exit codes of the bootstrap script are apt's and its own, not buildx's.
-            transient=is_transient(code if node.layer != BASE_LAYER else 1, log.judged()),
+            flake=flake(code if node.layer != BASE_LAYER else 1, log.judged()),
             why=log.why(code),
             tail=log.tail(),
             log=self._shown(path),

@@ -289,19 +289,53 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class FlakeKind(StrEnum):
+    """What made a try fail that may succeed when it is repeated."""
+
+    LIMIT = "limit"
+    """A source was asked too often (429)."""
+    SERVER = "server"
+    """A source's own fault (5xx)."""
+    NETWORK = "network"
+    ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flake:
+    """Why a failure may pass by itself."""
+
+    kind: FlakeKind
+    source: str = ""
+    """The host that flaked; empty: the output does not name it."""
+    retry_after: float = 0.0
+    """Seconds that the source asked to be left alone for; 0: it did not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """What an executor says of one try at one node."""
 
     ok: bool
-    transient: bool = False
-    """It failed for a reason that may pass by itself: network, engine flake."""
+    flake: Flake | None = None
+    """It failed for a reason that may pass by itself."""
     why: str = ""
     """The failure in one line."""
     tail: tuple[str, ...] = ()
     """Last lines of the step's output."""
     log: str = ""
     """Path of the node's full log, relative to the project's root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A try at a node that failed in passing, after which another followed."""
+
+    number: int
+    """Of the try that failed, from 1."""
+    why: str
+    flake: Flake
+    wait_seconds: float
+    """How long the next one was put off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,8 +346,11 @@ class Outcome:
     status: Status
     seconds: float = 0.0
     attempts: int = 0
-    started: float = 0.0
-    """Seconds since the run began."""
+    retries: tuple[Retry, ...] = ()
+    started: float | None = None
+    """Seconds since the run began; None: it was not begun."""
+    lane: int | None = None
+    """Which of the run's `jobs` it took the place of, from 0; None: it was not begun."""
     why: str = ""
     tail: tuple[str, ...] = ()
     log: str = ""

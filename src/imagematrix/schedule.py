@@ -4,6 +4,7 @@ It knows no Docker, no disk and no process. All state belongs to the coordinatin
 that calls `run`: workers take a step, try to build it, and hand back an outcome.
 """
 
+import heapq
 import queue
 import threading
 import time
@@ -15,12 +16,15 @@ from typing import Final, Protocol
 import tenacity
 
 from imagematrix.frontier import Frontier, typical_seconds
-from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Status, Step, Verdict
+from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
 
 _POLL_SECONDS: Final = 0.1
 """How long a stop that comes from a signal handler or another thread may go unseen."""
 
 _TRACE_LINES: Final = 15
+
+_LONGEST_WAIT_SECONDS: Final = 600.0
+"""A source that asks to be left alone for longer is asked again all the same."""
 
 _INTERRUPTED: Final = "interrupted"
 
@@ -41,8 +45,8 @@ class Listener(Protocol):
     def started(self, step: Step) -> None:
         """Hear that a build begins."""
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
-        """Hear that attempt `number`, from 1, failed for a reason that may pass; another follows after a wait."""
+    def retried(self, step: Step, retry: Retry) -> None:
+        """Hear that a try failed for a reason that may pass; another follows after a wait."""
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Hear how a step ended: once for each step, reused and skipped ones too."""
@@ -63,8 +67,9 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 ) -> tuple[Outcome, ...]:
     """Build what the plan says; return one outcome for each step, in plan order.
 
-    - At most `jobs` builds at once. A transient failure is tried again up to `retries` times, after a wait
-      that doubles and has some chance in it; a waiting node keeps its place among the `jobs`.
+    - At most `jobs` builds at once. A failure that may pass is tried again up to `retries` times, after a wait
+      that doubles and has some chance in it, and is no shorter than its source asked for, up to ten minutes; a
+      waiting node keeps its place among the `jobs`.
     - A node that failed skips what stands on it, nothing else. With `fail_fast` nothing starts after it.
     - Setting `stop` (best from a signal handler, which then cannot hit between two lines) or Ctrl-C cancels
       the executor and waits for what runs. What ran is `INTERRUPTED`, what had not begun is `SKIPPED`, what
@@ -86,11 +91,18 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Retry:
+class _Begun:
+    """A step that a worker has, since when, and whose place it takes."""
+
     step: Step
-    attempt: Attempt
-    number: int
-    wait_seconds: float
+    started: float
+    lane: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Retried:
+    step: Step
+    retry: Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +111,7 @@ class _End:
     outcome: Outcome
 
 
-_News = _Retry | _End
+_News = _Retried | _End
 
 
 class _Coordinator:
@@ -118,14 +130,15 @@ class _Coordinator:
         self._plan = plan
         self._listener = listener
         self._worker = worker
-        self._jobs = jobs
+        self._lanes = list(range(jobs))
+        """A heap of those that are free."""
         self._fail_fast = fail_fast
         self._frontier = Frontier(plan, estimate)
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
-        self._started: dict[Key, float] = {}
+        self._begun: dict[Key, _Begun] = {}
         self._outcomes: dict[Key, Outcome] = {}
-        self._begun = worker.clock()
+        self._clock_at_start = worker.clock()
 
     def work(self) -> None:
         """Start what is ready and take in what ends, until nothing is left or `stop` is set."""
@@ -153,13 +166,14 @@ class _Coordinator:
         return tuple(self._outcomes[step.node.key] for step in self._plan.steps)
 
     def _start_ready(self) -> None:
-        while len(self._threads) < self._jobs and (step := self._frontier.take()):
+        while self._lanes and (step := self._frontier.take()):
             key = step.node.key
-            self._started[key] = self._worker.clock() - self._begun
+            begun = _Begun(step=step, started=self._now(), lane=heapq.heappop(self._lanes))
+            self._begun[key] = begun
             # daemon: a build that does not let itself be cancelled must not keep the process from exiting
             thread = threading.Thread(
                 target=self._worker.work,
-                args=(step, self._started[key], self._news.put),
+                args=(begun, self._news.put),
                 name=f"build-{key[:12]}",
                 daemon=True,
             )
@@ -168,10 +182,11 @@ class _Coordinator:
             thread.start()
 
     def _take_in(self, news: _News) -> None:
-        if isinstance(news, _Retry):
-            self._listener.retried(news.step, news.attempt, news.number, news.wait_seconds)
+        if isinstance(news, _Retried):
+            self._listener.retried(news.step, news.retry)
             return
         self._threads.pop(news.step.node.key, None)
+        heapq.heappush(self._lanes, self._begun[news.step.node.key].lane)
         self._record(news.step, news.outcome)
         if news.outcome.status is Status.BUILT:
             self._frontier.done(news.step.node.key)
@@ -206,16 +221,22 @@ class _Coordinator:
                 self._record(step, self._unfinished(step.node.key))
 
     def _unfinished(self, key: Key) -> Outcome:
-        if key in self._started:
+        begun = self._begun.get(key)
+        if begun:
             return Outcome(
                 key=key,
                 status=Status.INTERRUPTED,
-                seconds=self._worker.clock() - self._begun - self._started[key],
+                seconds=self._now() - begun.started,
                 attempts=1,
-                started=self._started[key],
+                started=begun.started,
+                lane=begun.lane,
                 why=_INTERRUPTED,
             )
         return Outcome(key=key, status=Status.SKIPPED, why="skipped: interrupted before it started")
+
+    def _now(self) -> float:
+        """Return the seconds since the run began."""
+        return self._worker.clock() - self._clock_at_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,27 +249,33 @@ class _Worker:
     clock: Callable[[], float]
     sleep: Callable[[float], object]
 
-    def work(self, step: Step, started: float, put: Callable[[_News], None]) -> None:
+    def work(self, begun: _Begun, put: Callable[[_News], None]) -> None:
         """Build a step, with retries, and put its outcome: always exactly one."""
-        spent: list[float] = []
+        step, spent, retries = begun.step, list[float](), list[Retry]()
 
         def attempt() -> Attempt:
             if self.stop.is_set():
                 return Attempt(ok=False, why=_INTERRUPTED)
-            begun = self.clock()
+            before = self.clock()
             try:
                 return _guarded(self.executor, step)
             finally:
-                spent.append(self.clock() - begun)
+                spent.append(self.clock() - before)
 
-        last = self._retrying(step, put)(attempt)
+        def tell(retry: Retry) -> None:
+            retries.append(retry)
+            put(_Retried(step=step, retry=retry))
+
+        last = self._retrying(tell)(attempt)
         status, why = self._verdict(last)
         outcome = Outcome(
             key=step.node.key,
             status=status,
             seconds=sum(spent),
             attempts=len(spent),
-            started=started,
+            retries=tuple(retries),
+            started=begun.started,
+            lane=begun.lane,
             why=why,
             tail=last.tail,
             log=last.log,
@@ -262,17 +289,13 @@ class _Worker:
             return Status.INTERRUPTED, _INTERRUPTED
         return Status.FAILED, last.why
 
-    def _retrying(self, step: Step, put: Callable[[_News], None]) -> tenacity.Retrying:
-        def tell(state: tenacity.RetryCallState) -> None:
-            wait = state.upcoming_sleep
-            put(_Retry(step=step, attempt=_result(state), number=state.attempt_number, wait_seconds=wait))
-
+    def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
         return tenacity.Retrying(
-            retry=tenacity.retry_if_result(_is_transient),
+            retry=tenacity.retry_if_result(_may_pass),
             stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
-            wait=tenacity.wait_exponential(multiplier=2, max=60) + tenacity.wait_random(0, 2),
+            wait=_wait,
             sleep=self._nap,
-            before_sleep=tell,
+            before_sleep=lambda state: tell(_retry(state)),
             retry_error_callback=_result,
         )
 
@@ -289,8 +312,26 @@ def _guarded(executor: Executor, step: Step) -> Attempt:
         return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
 
 
-def _is_transient(attempt: Attempt) -> bool:
-    return not attempt.ok and attempt.transient
+def _may_pass(attempt: Attempt) -> bool:
+    return not attempt.ok and attempt.flake is not None
+
+
+_GROWING_WAIT: Final = tenacity.wait_exponential(multiplier=2, max=60)
+_CHANCE: Final = tenacity.wait_random(0, 2)
+"""So that nodes which met the same fault do not all come back at once."""
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    flake = _result(state).flake
+    asked = min(flake.retry_after, _LONGEST_WAIT_SECONDS) if flake else 0.0
+    return max(_GROWING_WAIT(state), asked) + _CHANCE(state)
+
+
+def _retry(state: tenacity.RetryCallState) -> Retry:
+    attempt = _result(state)
+    assert attempt.flake is not None  # noqa: S101  (else it would not be tried again)
+    number, wait = state.attempt_number, state.upcoming_sleep
+    return Retry(number=number, why=attempt.why, flake=attempt.flake, wait_seconds=wait)
 
 
 def _result(state: tenacity.RetryCallState) -> Attempt:

@@ -5,7 +5,10 @@ the one who says it could not look.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
+
+from imagematrix.model import Flake, FlakeKind
 
 _INTERNAL_ERROR: Final = 100
 """buildx's exit code for an error of the engine's own (buildx 0.25, cmd/buildx/main.go)."""
@@ -24,35 +27,74 @@ _PERMANENT: Final = (
 )
 
 _TRANSIENT: Final = (
-    # the engine's own races (moby/buildkit#3959, docker/buildx#3486)
-    r"failed to get dead record",
-    r"inconsistent graph state",
-    r"failed to get state for index",
-    r"no such job",
-    r"frontend grpc server closed unexpectedly",
-    r"error reading from server: EOF",
-    r"unexpected EOF",
-    r"rpc error: code = Unavailable",
-    r"Cannot connect to the Docker daemon",
     # names, connections, servers, as apt, curl, uv, pip and the engine put it
-    r"Temporary failure in name resolution|Temporary failure resolving|Could not resolve|server misbehaving",
-    r"[Cc]onnection (?:reset|refused|timed out|aborted|broken)|Connection failed",
-    r"[Rr]ead timed out|[Oo]peration timed out|TLS handshake timeout|i/o timeout|request timed out",
-    r"Hash Sum mismatch|Mirror sync in progress",
-    r"error sending request|error decoding response body|IncompleteRead",
-    r"429 +Too Many Requests|toomanyrequests|HTTP status client error \(429",
-    r"(?:HTTP[^\n]{0,40}|error:? |status code )50[0234]\b",
-    r"50[0234] +(?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)",
+    (FlakeKind.LIMIT, r"429 +Too Many Requests|toomanyrequests|HTTP status client error \(429|(?:error:? |code )429\b"),
+    (FlakeKind.SERVER, r"(?:HTTP[^\n]{0,40}|error:? |status code )50[0234]\b"),
+    (FlakeKind.SERVER, r"50[0234] +(?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)"),
+    (FlakeKind.SERVER, r"Hash Sum mismatch|Mirror sync in progress"),
+    # before the network: its connection is refused too
+    (FlakeKind.ENGINE, r"Cannot connect to the Docker daemon|dial unix [^\n]+: connect: "),
+    (FlakeKind.NETWORK, r"Temporary failure in name resolution|Temporary failure resolving|Could not resolve"),
+    (FlakeKind.NETWORK, r"server misbehaving"),
+    (FlakeKind.NETWORK, r"[Cc]onnection (?:reset|refused|timed out|aborted|broken)|Connection failed"),
+    (
+        FlakeKind.NETWORK,
+        r"[Rr]ead timed out|[Oo]peration timed out|TLS handshake timeout|i/o timeout|request timed out",
+    ),
+    (FlakeKind.NETWORK, r"error sending request|error decoding response body|IncompleteRead"),
+    (FlakeKind.NETWORK, _GAVE_UP),
+    # the engine's own races (moby/buildkit#3959, docker/buildx#3486), and its end
+    (FlakeKind.ENGINE, r"failed to get dead record"),
+    (FlakeKind.ENGINE, r"inconsistent graph state"),
+    (FlakeKind.ENGINE, r"failed to get state for index"),
+    (FlakeKind.ENGINE, r"no such job"),
+    (FlakeKind.ENGINE, r"frontend grpc server closed unexpectedly"),
+    (FlakeKind.ENGINE, r"error reading from server: EOF"),
+    (FlakeKind.ENGINE, r"rpc error: code = Unavailable"),
+    (FlakeKind.NETWORK, r"unexpected EOF"),
 )
+"""What each says of the failure; the first that is found counts."""
 
 _PERMANENT_RE: Final = re.compile("|".join(_PERMANENT))
-_TRANSIENT_RE: Final = re.compile("|".join(_TRANSIENT))
+
+_HOST: Final = re.compile(
+    r"""https?://(?:[^/\s'"`@]*@)?([A-Za-z0-9.-]+)"""
+    r"""|\b(?:host=|resolving |resolve host: |lookup |connect to )['"]?([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)"""
+)
+"""A host that was asked: never with what logs in to it."""
+
+_HOST_LINES: Final = 3
+"""How far above the line that says what is wrong a tool may have said whom it asked."""
+
+_RETRY_AFTER: Final = re.compile(r"[Rr]etry[- ][Aa]fter['\"]?[:=]? *['\"]?(\d+(?:\.\d+)?)(µs|us|ms|s|m|h)?\b")
+"""Seconds as in the header, or a duration as registries put it into the message."""
+
+_SECONDS: Final = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def is_transient(code: int, output: str) -> bool:
-    """Return whether a build that ended with this exit code and these last lines is worth another try."""
-    if re.search(_GAVE_UP, output):
-        return True
-    if _PERMANENT_RE.search(output):
-        return False
-    return code == _INTERNAL_ERROR or bool(_TRANSIENT_RE.search(output))
+def flake(code: int, output: str) -> Flake | None:
+    """Return why a build that ended with this exit code and these last lines is worth another try, if it is."""
+    if _PERMANENT_RE.search(output) and not re.search(_GAVE_UP, output):
+        return None
+    for kind, pattern in _TRANSIENT:
+        found = list(re.finditer(pattern, output))
+        if found:
+            source = "" if kind is FlakeKind.ENGINE else _source(output, found[-1].start())
+            return Flake(kind=kind, source=source, retry_after=_retry_after(output))
+    return Flake(kind=FlakeKind.ENGINE) if code == _INTERNAL_ERROR else None
+
+
+def _source(output: str, position: int) -> str:
+    """Return the host named nearest to a position: in its line, else in the few above."""
+    end = output.find("\n", position)
+    lines = output[: end if end >= 0 else None].splitlines()
+    return next((host for line in reversed(lines[-1 - _HOST_LINES :]) for host in _hosts(line)), "")
+
+
+def _hosts(line: str) -> Iterator[str]:
+    return (found[1] or found[2] for found in _HOST.finditer(line))
+
+
+def _retry_after(output: str) -> float:
+    found = _RETRY_AFTER.findall(output)
+    return max((float(number) * _SECONDS[unit or "s"] for number, unit in found), default=0.0)

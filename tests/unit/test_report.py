@@ -11,13 +11,14 @@ from rich.console import Console
 from tests.fakes import FakeExecutor, plan_of
 
 from imagematrix import report, schedule
-from imagematrix.model import Attempt, Key, Outcome, Plan, Size, Status, Step
+from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Retry, Size, Status, Step
 from imagematrix.report import words
 
 TENSORFLOW = "tensorflow:2.20.0-python3.11-debian12"
 OLDER = "tensorflow:2.19.0-python3.11-debian12"
 PLAIN = "python:3.11-debian12"
 STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
+FLAKE = Flake(kind=FlakeKind.SERVER, source="mirror.example.com")
 
 
 def three_rows(reused: tuple[str, ...] = ("system",)) -> Plan:
@@ -136,9 +137,26 @@ def test_json_is_the_contract() -> None:
     """Every field of the issue, for a row that was built and one that was not."""
     plan = plan_of({"python": None, "tf": "python", "nb": "tf"}, rows={TENSORFLOW: "nb", PLAIN: "python"})
     outcomes = (
-        Outcome(key=Key("python"), status=Status.BUILT, seconds=16.12345, attempts=2, log="logs/python.log"),
         Outcome(
-            key=Key("tf"), status=Status.FAILED, seconds=3.0, attempts=1, why="no wheel", tail=("E",), log="logs/tf.log"
+            key=Key("python"),
+            status=Status.BUILT,
+            seconds=16.12345,
+            attempts=2,
+            retries=(Retry(number=1, why="503", flake=FLAKE, wait_seconds=2.41111),),
+            started=0.00012,
+            lane=1,
+            log="logs/python.log",
+        ),
+        Outcome(
+            key=Key("tf"),
+            status=Status.FAILED,
+            seconds=3.0,
+            attempts=1,
+            started=18.6,
+            lane=0,
+            why="no wheel",
+            tail=("E",),
+            log="logs/tf.log",
         ),
         Outcome(key=Key("nb"), status=Status.SKIPPED, why="skipped: tf failed", blame=Key("tf")),
     )
@@ -159,6 +177,11 @@ def test_json_is_the_contract() -> None:
                 "seconds": 16.123,
                 "log": "logs/python.log",
                 "attempts": 2,
+                "retries": [
+                    {"number": 1, "why": "503", "kind": "server", "source": "mirror.example.com", "waited": 2.411}
+                ],
+                "started": 0.0,
+                "lane": 1,
                 "why": "",
                 "leaves": [PLAIN, TENSORFLOW],
             },
@@ -171,6 +194,9 @@ def test_json_is_the_contract() -> None:
                 "seconds": 3.0,
                 "log": "logs/tf.log",
                 "attempts": 1,
+                "retries": [],
+                "started": 18.6,
+                "lane": 0,
                 "why": "no wheel",
                 "leaves": [TENSORFLOW],
             },
@@ -183,6 +209,9 @@ def test_json_is_the_contract() -> None:
                 "seconds": 0.0,
                 "log": "",
                 "attempts": 0,
+                "retries": [],
+                "started": None,
+                "lane": None,
                 "why": "skipped: tf failed",
                 "leaves": [TENSORFLOW],
             },
@@ -352,7 +381,7 @@ def test_plain_log_is_one_line_per_event() -> None:
     with report.PlainLog(stream, plan, clock=lambda: next(readings)) as log:
         log.finished(plan.steps[0], Outcome(key=Key("system"), status=Status.REUSED))
         log.started(python)
-        log.retried(python, Attempt(ok=False, transient=True, why="503"), 1, 2.4)
+        log.retried(python, Retry(number=1, why="503", flake=FLAKE, wait_seconds=2.4))
         log.finished(python, Outcome(key=Key("python"), status=Status.BUILT, seconds=14.2, attempts=2))
         log.output(Key("tf"), "Collecting tensorflow")
         log.finished(

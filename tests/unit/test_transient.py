@@ -2,7 +2,8 @@
 
 import pytest
 
-from imagematrix.transient import is_transient
+from imagematrix.model import Flake, FlakeKind
+from imagematrix.transient import flake
 
 PASSES = {
     "engine: a race of its own": "ERROR: failed to solve: failed to get dead record x1y2: no such job x1y2: not found",
@@ -72,22 +73,73 @@ STAYS = {
 @pytest.mark.parametrize("output", PASSES.values(), ids=PASSES)
 def test_what_passes(output: str) -> None:
     """Is worth another try, whatever was said before it."""
-    assert is_transient(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
+    assert flake(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
 
 
 @pytest.mark.parametrize("output", STAYS.values(), ids=STAYS)
 def test_what_stays(output: str) -> None:
     """Costs no second try."""
-    assert not is_transient(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
+    assert not flake(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
 
 
 def test_a_missing_package_decides() -> None:
     """Also where something else failed on the way, and whatever the exit code."""
-    assert not is_transient(1, f"{PASSES['curl']}\n{STAYS['apt: no such package']}")
-    assert not is_transient(100, STAYS["apt: no such package"])
+    assert not flake(1, f"{PASSES['curl']}\n{STAYS['apt: no such package']}")
+    assert not flake(100, STAYS["apt: no such package"])
 
 
 def test_the_engines_own_error() -> None:
     """Buildx ends with 100 when the engine, not the build, is at fault."""
-    assert is_transient(100, "ERROR: something of the engine's own")
-    assert not is_transient(1, "ERROR: something of the engine's own")
+    assert flake(100, "ERROR: something of the engine's own")
+    assert not flake(1, "ERROR: something of the engine's own")
+
+
+SAID_BY = {
+    "engine: a race of its own": Flake(kind=FlakeKind.ENGINE),
+    "engine: names": Flake(kind=FlakeKind.NETWORK, source="registry.example.com"),
+    "engine: a registry's limit": Flake(kind=FlakeKind.LIMIT),
+    "apt: names": Flake(kind=FlakeKind.NETWORK, source="deb.example.com"),
+    "apt: a server's fault": Flake(kind=FlakeKind.SERVER, source="deb.example.com"),
+    "curl: names": Flake(kind=FlakeKind.NETWORK, source="example.com"),
+    "pip: a timeout": Flake(kind=FlakeKind.NETWORK, source="files.example.com"),
+    "uv: a request": Flake(kind=FlakeKind.NETWORK, source="pypi.example.com"),
+    "uv: a limit": Flake(kind=FlakeKind.LIMIT, source="pypi.example.com"),
+    "uv: a server's fault": Flake(kind=FlakeKind.SERVER, source="pypi.example.com"),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), SAID_BY.items(), ids=SAID_BY)
+def test_whose_fault_it_was(name: str, expected: Flake) -> None:
+    """A ledger counts by source, so a host is what was asked, not what else the output speaks of."""
+    assert flake(1, f"Get:1 http://deb.example.com bookworm InRelease\n\n\n\n{PASSES[name]}\n") == expected
+
+
+def test_a_source_is_told_without_what_logs_in_to_it() -> None:
+    """An index may have its password in its address; reports are read by many."""
+    found = flake(1, "error: Failed to fetch: `https://me:secret@index.example.com:8443/x`\n  error sending request")
+    assert found == Flake(kind=FlakeKind.NETWORK, source="index.example.com")
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("HTTP/1.1 429 Too Many Requests\nRetry-After: 90", 90.0),
+        ("toomanyrequests: retry-after: 290.604ms, allowed: 44000/minute", 0.290604),
+        ("toomanyrequests: retry-after: 2m", 120.0),
+        ("HTTP/1.1 503 Service Unavailable\nretry-after: 7\nHTTP/1.1 503 Service Unavailable\nretry-after: 30", 30.0),
+        ("429 Too Many Requests\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT", 0.0),
+    ],
+)
+def test_a_source_says_how_long_to_leave_it_alone(said: str, seconds: float) -> None:
+    """As its header, or as registries put it into their message; of a date nothing is made."""
+    found = flake(1, said)
+    assert found is not None
+    assert found.retry_after == pytest.approx(seconds)
+
+
+def test_a_refused_connection_is_the_engines_when_it_is_its_socket() -> None:
+    """And a source's, when it is not."""
+    refused = "ERROR: Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?"
+    assert flake(1, refused) == Flake(kind=FlakeKind.ENGINE)
+    index = "Failed to fetch: `http://127.0.0.1:8080/simple/`\n  Caused by: Connection refused (os error 111)"
+    assert flake(1, index) == Flake(kind=FlakeKind.NETWORK, source="127.0.0.1")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from imagematrix.model import Attempt, Key, Outcome, Plan, Status, Step, Verdict
+from imagematrix.model import Key, Outcome, Plan, Retry, Status, Step, Verdict
 from imagematrix.report.words import count, duration, label
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Progress(AbstractContextManager["Progress"], Protocol):
     def started(self, step: Step) -> None:
         """Hear that a build begins."""
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+    def retried(self, step: Step, retry: Retry) -> None:
         """Hear that a build is tried again after a wait."""
 
     def finished(self, step: Step, outcome: Outcome) -> None:
@@ -69,9 +69,9 @@ class PlainLog:
         """Print that a build begins."""
         self._print(self._lines.event("start", step))
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+    def retried(self, step: Step, retry: Retry) -> None:
         """Print why a build is tried again, and when."""
-        self._print(self._lines.retry(step, attempt, number, wait_seconds))
+        self._print(self._lines.retry(step, retry))
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Print an outcome, unless there is no news in it."""
@@ -115,10 +115,10 @@ class Board:
         """Give a build its line."""
         self._running = {**self._running, step.node.key: (label(step), self._clock())}
 
-    def retried(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> None:
+    def retried(self, step: Step, retry: Retry) -> None:
         """Say above the board why a build is tried again; on it, that it waits."""
-        self._last_lines[step.node.key] = f"attempt {number + 1} begins within {wait_seconds:.0f}s"
-        self._say(self._lines.retry(step, attempt, number, wait_seconds), "yellow")
+        self._last_lines[step.node.key] = f"attempt {retry.number + 1} begins within {retry.wait_seconds:.0f}s"
+        self._say(self._lines.retry(step, retry), "yellow")
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Count an outcome; say it above the board when there is news in it."""
@@ -184,9 +184,10 @@ class _Lines:
         """Say that something happened to a node."""
         return f"[{self._clock() - self._begun:6.1f}s] {what:<7} {label(step)}{more}"
 
-    def retry(self, step: Step, attempt: Attempt, number: int, wait_seconds: float) -> str:
+    def retry(self, step: Step, retry: Retry) -> str:
         """Say why and when a node is tried again."""
-        return self.event("retry", step, f"  (attempt {number} failed: {attempt.why}; next in {wait_seconds:.0f}s)")
+        why = f"attempt {retry.number} failed: {retry.why}"
+        return self.event("retry", step, f"  ({why}; next in {retry.wait_seconds:.0f}s)")
 
     def outcome(self, step: Step, outcome: Outcome) -> str:
         """Say how a node ended."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix.model import Key, Outcome, Plan, Status, Step
+from imagematrix.model import Key, Outcome, Plan, Retry, Status, Step
 from imagematrix.report.words import label
 
 INTERRUPTED: Final = "interrupted"
@@ -34,6 +34,11 @@ class NodeReport:
     seconds: float
     log: str
     attempts: int
+    retries: tuple[Retry, ...]
+    started: float | None
+    """Seconds since the run began; None where it was not begun."""
+    lane: int | None
+    """Which of the builds that run at once it was, from 0; None where it was not begun."""
     why: str
     tail: tuple[str, ...]
     blame: Key | None
@@ -111,6 +116,9 @@ def _node(step: Step, outcome: Outcome) -> NodeReport:
         seconds=outcome.seconds,
         log=outcome.log,
         attempts=outcome.attempts,
+        retries=outcome.retries,
+        started=outcome.started,
+        lane=outcome.lane,
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
         blame=outcome.blame,
@@ -156,8 +164,21 @@ def _node_document(node: NodeReport) -> Mapping[str, object]:
         "seconds": round(node.seconds, 3),
         "log": node.log,
         "attempts": node.attempts,
+        "retries": [_retry_document(retry) for retry in node.retries],
+        "started": None if node.started is None else round(node.started, 3),
+        "lane": node.lane,
         "why": node.why,
         "leaves": list(node.leaves),
+    }
+
+
+def _retry_document(retry: Retry) -> Mapping[str, object]:
+    return {
+        "number": retry.number,
+        "why": retry.why,
+        "kind": retry.flake.kind.value,
+        "source": retry.flake.source,
+        "waited": round(retry.wait_seconds, 3),
     }
 
 
