@@ -224,7 +224,7 @@ class TestRows:
 
         assert row.platform == Platform(
             name="art",
-            registry="swr.{region}.example.com/team",
+            registries=("swr.{region}.example.com/team",),
             max_bytes=9_500_000_000,
             facts={"region": "ap-1"},
         )
@@ -235,6 +235,62 @@ class TestRows:
         assert row.base.image == "swr.ap-1.example.com/c:12.1.0-cudnn8-devel-ubuntu22.04"
         assert row.place("region") == ("platforms", "art", "region")
         assert parse(GOOD).rows[0].platform is None
+
+    def test_several_registries(self) -> None:
+        """A row goes to each; it is built under its name in the first. What comes to the same is one."""
+        row = parse(changed(('"registry.example.com:5000/mlops"', '["a.io/x", "b.io/{base}", "b.io/debian13"]'))).rows[
+            -1
+        ]
+        assert row.image == "a.io/x/pytorch:2.5.1-python3.13-debian13"
+        assert row.repositories == ("a.io/x/pytorch", "b.io/debian13/pytorch")
+        assert parse(changed(('registry = "registry.example.com:5000/mlops"', ""))).rows[0].repositories == ()
+
+    @pytest.mark.parametrize(
+        ("registry", "problem"),
+        [
+            ("swr.cn-north-1.myhuaweicloud.com", "Huawei's SWR has no place for"),
+            ("swr.cn-north-1.myhuaweicloud.com/1team", "Huawei's SWR accepts no organization '1team'"),
+            ("swr.cn-north-1.myhuaweicloud.com/team--a", "Huawei's SWR accepts no organization 'team--a'"),
+            ("swr.cn-north-1.myhuaweicloud.com/" + "t" * 65, "it has 65 characters | expected 1 to 64 characters"),
+            ("swr.cn-north-1.myhuaweicloud.com/t/" + "r" * 121, "it has 129 characters | expected 1 to 128 characters"),
+            ("swr.cn-north-1.myhuaweicloud.com/t__m/a/b", ""),
+            ("ccr.ccs.tencentyun.com/t", "Tencent's CCR accepts no namespace 't': it has 1 characters"),
+            ("ccr.ccs.tencentyun.com/team/deep", "Tencent's CCR accepts no repository 'deep/pytorch'"),
+            ("ccr.ccs.tencentyun.com/your_namespace", ""),
+            ("registry.baidubce.com/2024", "Baidu's CCR accepts no namespace '2024'"),
+            ("registry.baidubce.com/paddle-operator", ""),
+        ],
+    )
+    def test_what_providers_take(self, registry: str, problem: str) -> None:
+        """Their own rules hold beside docker's; the line is that of the registry, in a list too."""
+        text = changed(('"registry.example.com:5000/mlops"', f'[\n"a.io", "{registry}"]'))
+        try:
+            parse(text)
+            told = ""
+        except InputError as error:
+            told = "\n".join(str(each) for each in error.problems).replace("\n    ", " | ")
+        assert problem in told
+        assert told.startswith("matrix.toml:3: registry: ") == bool(problem)
+
+    def test_tags_leave_room(self) -> None:
+        """For what an immutable tag adds, where rows are published; elsewhere docker's 128 do."""
+        long = changed(('tag = "', f'tag = "{"x" * 90}'))
+        with pytest.raises(
+            InputError, match=r"matrix.toml:15: families.pytorch.tag: a tag of 114 characters is too long"
+        ):
+            parse(long)
+        assert parse(long.replace("registry =", "#")).rows
+
+    def test_no_tag_is_another_rows_moving_tag(self) -> None:
+        """TAG-latest is the newest image of the row TAG."""
+        text = """
+            schema = 1
+            registry = "a.io"
+            bases.deb = {image = "debian:12"}
+            families.plain = {layers = ["system"], tag = "{v}", base = "deb", row = [{v = "1"}, {v = "1-latest"}]}
+        """
+        with pytest.raises(InputError, match="the tag '1-latest' of a row is the moving tag of another: base=deb, v=1"):
+            parse(text)
 
     def test_a_platform_without_a_registry(self) -> None:
         """Images are named with the matrix's own."""
@@ -317,7 +373,7 @@ class TestRows:
     @pytest.mark.parametrize("registry", ["localhost", "mirror:5000", "[::1]:5000/a", "mlops", "a.io/b-c/d__e"])
     def test_registries(self, registry: str) -> None:
         """A host, a host with a port, a user of Docker Hub, each with components."""
-        assert parse(changed(("registry.example.com:5000/mlops", registry))).registry == registry
+        assert parse(changed(("registry.example.com:5000/mlops", registry))).registries == (registry,)
 
     @pytest.mark.parametrize("image", ["debian", "debian:12", "r:5000/a/b:1", "a.io/b@sha256:" + "0" * 64])
     def test_images_of_bases(self, image: str) -> None:

@@ -45,7 +45,7 @@ cuda = "12.1.0"
 bootstrap = "bookworm"
 
 [platforms.art]
-registry = "swr.{region}.example.com/team"
+registry = ["swr.{region}.example.com/team", "mirror.example.com"]
 max_size = "9.5 GB"
 rules = ["max-size", "official-base"]
 official_bases = ["swr.*"]

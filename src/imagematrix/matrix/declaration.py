@@ -12,6 +12,7 @@ from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Platform, Site
 from imagematrix.text import names
+from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
@@ -38,7 +39,7 @@ _T = TypeVar("_T")
 class Declaration:
     """A whole document; families that cannot have rows are left out."""
 
-    registry: str
+    registries: tuple[str, ...]
     platform: str
     site: Site
     sites: Mapping[str, Site]
@@ -77,7 +78,7 @@ def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> 
         for name in sorted(declared)
     ]
     return Declaration(
-        registry=_registry(document),
+        registries=_registries(document),
         platform=_docker_platform(document),
         site=_site(document.table("site"), ""),
         sites=_named(document.table("sites"), "a site", _site),
@@ -99,17 +100,23 @@ def _named(tables: Table, what: str, read: Callable[[Table, str], _T]) -> dict[s
     return found
 
 
-def _registry(table: Table) -> str:
-    registry = table.text("registry")
-    if pattern.has_names(registry):
-        _check_form(table, "registry", registry)
-    elif registry and not names.is_repository(registry):
-        scheme = "leave out the scheme: " if "://" in registry else ""
-        table.wrong("registry", f"no registry accepts the name {registry!r}", scheme + names.REPOSITORY_RULE)
-    return registry
+def _registries(table: Table) -> tuple[str, ...]:
+    """Return what `registry` names: one, or a list of them."""
+    if not isinstance(table.raw("registry"), list):
+        registry = table.text("registry")
+        found: dict[str, KeyPath] = {registry: ("registry",)} if registry else {}
+    else:
+        found = {registry: at[len(table.at) :] for registry, at in table.texts("registry").items()}
+    for registry, at in found.items():
+        if pattern.has_names(registry):
+            _check_form(table, at, registry)
+        elif not names.is_repository(registry):
+            scheme = "leave out the scheme: " if "://" in registry else ""
+            table.wrong(at, f"no registry accepts the name {registry!r}", scheme + names.REPOSITORY_RULE)
+    return tuple(found)
 
 
-def _check_form(table: Table, key: str, text: str) -> None:
+def _check_form(table: Table, key: str | KeyPath, text: str) -> None:
     """Note wrong braces, of a pattern that no row may ever fill; what comes out of it is for the rows to tell."""
     wrong = pattern.fault(text)
     if wrong:
@@ -171,7 +178,7 @@ def _base(base: Table, name: str) -> Base:
 def _platform(platform: Table, name: str) -> Platform:
     return Platform(
         name=name,
-        registry=_registry(platform),
+        registries=_registries(platform),
         max_bytes=_size(platform, "max_size"),
         rules=_rules(platform),
         official_bases=tuple(platform.texts("official_bases")),

@@ -71,7 +71,7 @@ class Drafts:
                 grid,
                 grid.cells(),
                 bases=self._document.bases,
-                registry=self._document.registry,
+                registries=self._document.registries,
                 mistakes=mistakes,
             )
         )

@@ -28,7 +28,7 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
         bases=declared.bases,
         families={family.family.name: family.family for family in declared.families},
         platforms=declared.platforms,
-        registry=declared.registry,
+        registries=declared.registries,
         platform=declared.platform,
         site=declared.site,
         sites=declared.sites,
@@ -45,7 +45,7 @@ def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:
         cells = grid.cells()
         used |= grid.used(cells)
         is_whole = is_whole and bool(cells)
-        found += tagging.rows(grid, cells, bases=declared.bases, registry=declared.registry, mistakes=mistakes)
+        found += tagging.rows(grid, cells, bases=declared.bases, registries=declared.registries, mistakes=mistakes)
     if is_whole and declared.families:
         facts.note_unused(used)
     return found

@@ -96,7 +96,12 @@ def _platform() -> Schema:
 
 
 def _registry() -> Schema:
-    return _text("Where images go: host[:port]/path, without a scheme. {name} stands for an axis or fact of the row.")
+    return {
+        "description": "Where images go, one registry or a list: host[:port]/path. {name} stands for an axis or fact.",
+        "type": ["string", "array"],
+        "items": _text("host[:port]/path, without a scheme."),
+        "uniqueItems": True,
+    }
 
 
 def _site(description: str) -> Schema:
@@ -189,10 +194,15 @@ def _table(keys: tuple[str, ...], described: Mapping[str, Schema], *, others: Sc
     """
     table: Schema = {"type": "object", "properties": {key: described[key] for key in keys}}
     if others:
-        lists = "|".join(key for key in keys if described[key]["type"] == "array")
+        lists = "|".join(key for key in keys if _may_be_list(described[key]))
         pattern = f"^(?!(?:{lists})$){names.VARIABLE.pattern}$" if lists else _VARIABLE
         table = {**table, "patternProperties": {pattern: others}}
     return {**table, "additionalProperties": False}
+
+
+def _may_be_list(value: Schema) -> bool:
+    kinds = value["type"]
+    return "array" in (kinds if isinstance(kinds, list) else [kinds])
 
 
 def _variables(description: str, value: Schema) -> Schema:

@@ -6,8 +6,9 @@ from typing import Final
 
 from imagematrix.matrix.grid import Cell, Grid
 from imagematrix.matrix.pattern import Pattern, Purpose, has_names, shown
-from imagematrix.model import Base, Row
-from imagematrix.text import names
+from imagematrix.model import LATEST, Base, Row
+from imagematrix.text import names, providers
+from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
 _TAG: Final = Purpose(fits=names.is_tag, refusal="docker accepts no tag", hint=names.TAG_RULE)
@@ -21,31 +22,33 @@ def rows(
     cells: Iterable[Cell],
     *,
     bases: Mapping[str, Base],
-    registry: str,
+    registries: tuple[str, ...],
     mistakes: Mistakes,
 ) -> Iterator[Row]:
     """Yield the rows of one family; what is wrong with their names is noted."""
     tags = _Tags(grid, mistakes)
     if not tags.is_usable:
         return
-    registries = _Registries(grid, registry, mistakes)
+    places = _Registries(grid, registries, mistakes)
     images = _Images(grid, bases, mistakes)
     family = grid.declared.family
     for cell, tag in tags.fill(cells):
+        repositories = places.repositories(cell)
         yield Row(
             family=family,
             base=images.base(cell),
             tag=tag,
             axes={part.axis: part.value for part in cell.combination},
             values=cell.values,
-            image=f"{registries.prefix(cell)}{family.name}:{tag}",
+            image=f"{repositories[0] if repositories else family.name}:{tag}",
+            repositories=repositories,
             allow=cell.allow,
             impossible=cell.row.impossible if cell.row else "",
             places=grid.places(cell),
             origins=grid.origins(cell),
         )
-    tags.note()
-    registries.note()
+    tags.note(is_published=bool(places))
+    places.note()
     images.note()
 
 
@@ -56,7 +59,6 @@ class _Tags:
         declared = grid.declared
         self._pattern = Pattern(declared.family.tag, (*declared.at, "tag"), _TAG, grid=grid, mistakes=mistakes)
         self.is_usable = self._pattern.is_usable
-        self.note = self._pattern.note
         self._first: dict[str, Cell] = {}
 
     def fill(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str]]:
@@ -69,6 +71,17 @@ class _Tags:
                     self._note_shared(cell, tag)
                 yield cell, tag
 
+    def note(self, *, is_published: bool) -> None:
+        """Note what is wrong with them; where rows are published, also that their further tags must fit and differ."""
+        for tag, cell in self._first.items() if is_published else ():
+            if len(tag) > providers.LONGEST_TAG:
+                what = f"a tag of {len(tag)} characters is too long: {shown(cell)}"
+                self._pattern.count(("long",), what, providers.TAG_RULE)
+            if tag + LATEST in self._first:
+                what = f"the tag {tag + LATEST!r} of a row is the moving tag of another: {shown(cell)}"
+                self._pattern.count(("latest",), what, f"the newest image of a row is TAG{LATEST}: end no tag with it")
+        self._pattern.note()
+
     def _note_shared(self, cell: Cell, tag: str) -> None:
         other = self._first[tag]
         differing = [
@@ -79,19 +92,48 @@ class _Tags:
 
 
 class _Registries:
-    """What the images of one family's rows are named with: its platform's registry, else the matrix's."""
+    """Where the images of one family's rows go: the registries of its platform, else the matrix's."""
 
-    def __init__(self, grid: Grid, registry: str, mistakes: Mistakes) -> None:
+    def __init__(self, grid: Grid, of_matrix: tuple[str, ...], mistakes: Mistakes) -> None:
         platform = grid.declared.family.platform
-        own = platform is not None and bool(platform.registry)
-        text = platform.registry if platform and own else registry
+        own = platform.registries if platform else ()
         at = ("platforms", platform.name, "registry") if platform and own else ("registry",)
-        self._fixed = f"{text}/" if text else ""
-        self._pattern = Pattern(text, at, _REGISTRY, grid=grid, mistakes=mistakes) if has_names(text) else None
+        self._found = [_Registry(grid, text, (*at, index), mistakes) for index, text in enumerate(own or of_matrix)]
 
-    def prefix(self, cell: Cell) -> str:
-        """Return what stands before the family's name."""
-        return f"{self._pattern.fill(cell)}/" if self._pattern else self._fixed
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def repositories(self, cell: Cell) -> tuple[str, ...]:
+        """Return where a row is published; patterns that come to the same are one place."""
+        return tuple(dict.fromkeys(each.repository(cell) for each in self._found))
+
+    def note(self) -> None:
+        for each in self._found:
+            each.note()
+
+
+class _Registry:
+    """One registry of a family's rows. Most are no patterns, and the same for all rows."""
+
+    def __init__(self, grid: Grid, text: str, at: KeyPath, mistakes: Mistakes) -> None:
+        self._family = grid.declared.family.name
+        self._text = text
+        self._at = at
+        self._mistakes = mistakes
+        self._pattern = Pattern(text, at, _REGISTRY, grid=grid, mistakes=mistakes) if has_names(text) else None
+        self._known: dict[str, str] = {}
+        """Registry -> repository."""
+
+    def repository(self, cell: Cell) -> str:
+        """Return the repository of a row; what its provider has against the name is noted, once."""
+        registry = self._pattern.fill(cell) if self._pattern else self._text
+        known = self._known.get(registry)
+        if known is None:
+            known = self._known[registry] = f"{registry}/{self._family}"
+            refused = providers.refusal(known)
+            if refused:
+                self._mistakes.add(self._at, *refused)
+        return known
 
     def note(self) -> None:
         if self._pattern:
