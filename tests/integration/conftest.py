@@ -49,8 +49,10 @@ def monorepo(tmp_path: Path, engine: Engine) -> Iterator[Monorepo]:
 
 
 def _remove_images(monorepo: Monorepo) -> None:
+    """Remove what the test left on the engine; what it built on another engine went with that."""
     records = Workspace(monorepo.root / "matrix.toml").history()
-    names = [node_ref(record.key) for record in reversed(records) if record.layer != BASE_LAYER]
-    leaves = [name for image in monorepo.engine.images() for name in image.names if name.startswith(monorepo.family)]
-    for name in (*leaves, *names):
+    nodes = [node_ref(record.key) for record in reversed(records) if record.layer != BASE_LAYER]
+    there = {name for image in monorepo.engine.images() for name in image.names}
+    leaves = [name for name in there if name.startswith(monorepo.family)]
+    for name in (*leaves, *(name for name in nodes if name in there)):
         monorepo.client.images.remove(name, force=True)

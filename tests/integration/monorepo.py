@@ -82,11 +82,11 @@ class Monorepo:
             text=True,
         )
 
-    def build(self, *words: str) -> tuple[Done, Any]:
+    def build(self, *words: str, env: Mapping[str, str] | None = None) -> tuple[Done, Any]:
         """Build everything; return what was printed, and the report."""
         folder = self.root / "report"
         shutil.rmtree(folder, ignore_errors=True)
-        done = self.run("build", "--matrix", "--report", str(folder), *words)
+        done = self.run("build", "--matrix", "--report", str(folder), *words, env=env)
         return done, json.loads((folder / "report.json").read_text()) if folder.exists() else None
 
     def edit(self, path: str, old: str, new: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.integration.engines import hand_over, own_engine
 from tests.integration.faulty_index import FaultyIndex, bad_gateway, stall, too_many
 from tests.integration.monorepo import Monorepo, outcomes
 from tests.integration.test_pythons import pythons
@@ -65,3 +66,27 @@ def test_an_index_that_stays_away_costs_its_node_alone(project: Monorepo, index:
     done, report = project.build()
     assert done.code == 0, done.out
     assert outcomes(report)["adopt"] == ["reused"]
+
+
+def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
+    """It is not tried again; what was built stays, and once there is room the same command goes on."""
+    base = "imagematrix/base:bookworm"
+    monorepo.build("--only", "*-1.1")  # makes the base
+    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')
+    small = "RUN echo {{ app }} > /app.txt\n"
+    big = "RUN dd if=/dev/urandom of=/big bs=1M count={{ 2000 if app == '1.2' else 1 }}\n"
+    monorepo.edit("common/layers/app/Dockerfile.j2", "COPY", big + "COPY")
+    with own_engine(megabytes=1200) as where:
+        hand_over(base, monorepo.engine, where)
+        done, report = monorepo.build(env=where)
+        assert done.code == 1, done.out + done.err
+        full = next(node for node in report["nodes"] if node["outcome"] == "failed")
+        assert (full["layer"], full["attempts"]) == ("app", 1)
+        assert "No space left on device" in done.out
+        assert sorted(outcomes(report)["app"]) == ["built", "built", "failed"]
+        assert sorted(outcomes(report)["boot"]) == ["built", "built", "skipped"]
+
+        monorepo.edit("common/layers/app/Dockerfile.j2", big, small)
+        done, report = monorepo.build(env=where)
+        assert done.code == 0, done.out + done.err
+        assert outcomes(report)["tools"] == ["reused"]

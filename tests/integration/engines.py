@@ -1,0 +1,60 @@
+"""An engine of a test's own, to be killed, or filled."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.monorepo import REPOSITORY
+
+from imagematrix.engine import Engine, docker_command
+
+ENGINE = REPOSITORY / "scripts/engine"
+
+
+@contextmanager
+def own_engine(*, megabytes: int = 0) -> Iterator[Mapping[str, str]]:
+    """Start an engine; give the environment that leads clients and scripts/engine to it.
+
+    With `megabytes`, what it holds lies on a file system of that size.
+    """
+    # Sockets' paths are short.
+    folder = Path(tempfile.mkdtemp(prefix="imx-", dir="/var/tmp"))
+    where = {"IMAGEMATRIX_ENGINE_DIR": str(folder), "DOCKER_HOST": f"unix://{folder}/docker.sock"}
+    environment = {**os.environ, **where}
+    try:
+        _prepare(folder)
+        if megabytes:
+            _mount(folder, megabytes)
+        subprocess.run([ENGINE, "start"], env=environment, check=True, capture_output=True)
+        yield where
+    finally:
+        subprocess.run([ENGINE, "stop", "--purge"], env=environment, check=True, capture_output=True)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder an engine's, with the programs of the private one that is there: they are 120 MB to download."""
+    (folder / ".imagematrix-engine").write_text(f"imx{folder.name[-8:]}\n")
+    there = Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine")) / "root"
+    if there.is_dir():
+        subprocess.run(["cp", "-a", there, folder / "root"], check=True)
+
+
+def _mount(folder: Path, megabytes: int) -> None:
+    disk = folder / "disk"
+    (folder / "data").mkdir()
+    subprocess.run(["truncate", "--size", f"{megabytes}M", disk], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", disk], check=True)
+    subprocess.run(["mount", "-o", "loop", disk, folder / "data"], check=True)
+
+
+def hand_over(image: str, source: Engine, target: Mapping[str, str]) -> None:
+    """Bring an image from one engine to another, as no registry is between them."""
+    docker = docker_command(source)
+    with subprocess.Popen(
+        [docker, "save", image], env={**os.environ, **source.environment}, stdout=subprocess.PIPE
+    ) as saved:
+        subprocess.run([docker, "load", "--quiet"], env={**os.environ, **target}, stdin=saved.stdout, check=True)
+    assert saved.returncode == 0
