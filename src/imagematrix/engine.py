@@ -8,18 +8,21 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagematrix.errors import NoEngineError
+from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Key
 
 if TYPE_CHECKING:
-    from docker import DockerClient
+    from docker import APIClient, DockerClient
     from docker.models.containers import Container as SdkContainer
+
+    _Transfer = Callable[[APIClient, str, str], Iterable[Any]]
 
 KEY_LABEL: Final = "imagematrix.key"
 _NODES: Final = "imagematrix/node"
@@ -27,6 +30,8 @@ _API_VERSION: Final = "1.44"
 """Named, because without a version the SDK connects before it can be told to leave proxies alone;
 engines from 25 to 29 speak it (https://docs.docker.com/reference/api/engine/)."""
 _TIMEOUT_SECONDS: Final = 30
+_TRANSFER_SECONDS: Final = 600
+"""How long a push or a pull may be silent: registries take their time to take in a layer of gigabytes."""
 _PLUGINS: Final = tuple(
     Path(folder, "docker/cli-plugins")
     for folder in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
@@ -60,6 +65,15 @@ class Start:
     user: str = ""
     read_only: bool = False
     """Its root cannot be written to; /tmp and /run are in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How one is logged in to a registry: a name and a password, or a token that stands for both."""
+
+    name: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
 
 
 class Container:
@@ -145,6 +159,42 @@ class Engine:
         with _answering():
             self._client.api.tag(source, repository, tag)
 
+    def untag(self, name: str) -> None:
+        """Take a name from an image, and remove it if that was its last; nothing happens when there is none."""
+        from docker.errors import ImageNotFound
+
+        with _answering():
+            try:
+                self._client.api.remove_image(name, noprune=True)
+            except ImageNotFound:
+                return
+
+    def push(self, name: str) -> str:
+        """Push an image to the registry that its name leads to; return the digest it is known by there.
+
+        Raises RegistryError with what the registry said.
+        """
+        said = self._transfer(name, lambda api, repository, tag: api.push(repository, tag, stream=True, decode=True))
+        return next((str(line["aux"]["Digest"]) for line in said if "Digest" in line.get("aux", {})), "")
+
+    def pull(self, name: str) -> None:
+        """Pull an image. Raises RegistryError with what the registry said."""
+        self._transfer(name, lambda api, repository, tag: api.pull(repository, tag, stream=True, decode=True))
+
+    def _transfer(self, name: str, begin: "_Transfer") -> Sequence[Mapping[str, Any]]:
+        """Let the engine push or pull; return what it said of the results."""
+        repository, _, tag = name.rpartition(":")
+        lasting: list[Mapping[str, Any]] = []
+        # A client of its own: for an answer that takes its time, and logged in as docker is by now.
+        client = _client(self.environment, seconds=_TRANSFER_SECONDS)
+        with closing(client), _transferring(name):
+            for line in begin(client.api, repository, tag):
+                if "error" in line:
+                    raise RegistryError(f"{name}: {line['error']}")
+                if "aux" in line:
+                    lasting.append(line)
+        return lasting
+
     def config(self, name: str) -> Mapping[str, Any]:
         """Return what a local image says of itself: environment, entry point, health check."""
         with _answering():
@@ -216,6 +266,26 @@ def connect() -> Engine:
     )
 
 
+def login(registry: str) -> Login | None:
+    """Return how docker is logged in to a registry: by its configuration, or the credential helper that it names.
+
+    Raises DeniedError when the helper fails.
+    """
+    from docker import auth
+    from docker.errors import DockerException
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it warns of a helper that is missing, then raises
+            found = auth.load_config().resolve_authconfig(registry)
+    except DockerException as error:
+        raise DeniedError(f"{registry}: docker's configuration gives no login: {error.__cause__ or error}") from None
+    # Of a configuration file the SDK makes other names than of a helper's answer.
+    said = {name.lower(): value for name, value in (found or {}).items()}
+    if said.get("identitytoken"):
+        return Login(token=said["identitytoken"])
+    return Login(name=said["username"], password=said["password"]) if said.get("username") else None
+
+
 def docker_command(engine: Engine) -> str:
     """Return the docker client that reaches an engine: the private engine's own, or the one on the PATH."""
     own = _private() / "bin" / "docker"
@@ -264,7 +334,7 @@ def _private() -> Path:
     return Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine"))
 
 
-def _client(environment: Mapping[str, str]) -> "DockerClient":
+def _client(environment: Mapping[str, str], *, seconds: int = _TIMEOUT_SECONDS) -> "DockerClient":
     import docker
     import requests
     from docker.errors import DockerException
@@ -273,7 +343,7 @@ def _client(environment: Mapping[str, str]) -> "DockerClient":
     try:
         client = docker.from_env(
             version=_API_VERSION,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=seconds,
             use_ssh_client=True,
             environment={**os.environ, **environment},
         )
@@ -286,6 +356,25 @@ def _client(environment: Mapping[str, str]) -> "DockerClient":
         place = environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "docker's default socket"
         raise NoEngineError(f"{place}: {_root_cause(error)}") from error
     return client
+
+
+@contextmanager
+def _transferring(name: str) -> Iterator[None]:
+    """Tell an engine that went away from one that could not do what it was asked, or could not in time."""
+    import urllib3
+    from docker.errors import APIError, DockerException
+    from requests import RequestException
+
+    try:
+        yield
+    except APIError as error:
+        raise RegistryError(f"{name}: {error.explanation}") from None
+    except urllib3.exceptions.ReadTimeoutError:
+        raise SilentRegistryError(f"{name}: nothing was heard of it for {_TRANSFER_SECONDS} s") from None
+    except (RequestException, urllib3.exceptions.HTTPError) as error:
+        raise NoEngineError(f"the engine stopped answering: {_root_cause(error)}") from error
+    except DockerException as error:  # the SDK's own: of the credential helper
+        raise RegistryError(f"{name}: {error}") from None
 
 
 @contextmanager

@@ -72,6 +72,26 @@ class NoIndexError(UserError):
     code = ExitCode.NO_ENGINE
 
 
+class RegistryError(UserError):
+    """A registry refuses what it is asked for."""
+
+
+class SilentRegistryError(RegistryError):
+    """A registry does not answer, or is too busy to: it may by itself, not before `retry_after` seconds."""
+
+    def __init__(self, what: str, *, retry_after: float = 0.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(what)
+
+
+class DeniedError(RegistryError):
+    """A registry wants another login, or none will do."""
+
+
+class MissingError(RegistryError):
+    """A registry has no such image."""
+
+
 class StaleError(UserError):
     """Leaves on the disk differ from what the matrix renders to."""
 

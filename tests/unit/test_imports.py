@@ -56,14 +56,15 @@ HOMES: Final[Mapping[str, str]] = {
     "packaging": "text",
     "pip": "site",  # whose word the default index is
     "pytest": "verify",
-    "requests": "engine",  # what the docker SDK raises
+    "requests": "engine registry",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "schedule",
+    "tenacity": "schedule registry",
     "testinfra": "verify",
     "toml": "lock",
     "tomlkit": "editing",
     "tomllib": "text.toml_text",
+    "urllib3": "engine registry",  # what requests does not turn into its own
     "uv": "resolver",
 }
 """Library -> the modules that may import it; of the standard library those that have one home."""

@@ -1,4 +1,4 @@
-"""Container registries: what an image's name stands for. Asked by buildx, as docker's client is logged in."""
+"""What the names of bases stand for. Asked by buildx, as docker's client is logged in."""
 
 import json
 import re
@@ -15,7 +15,6 @@ SECONDS: Final = 10.0
 _SILENT: Final = re.compile(
     r"failed to do request|context deadline exceeded|unexpected status.*: (?:429|5\d\d)\b|no such host|i/o timeout"
 )
-_HUB: Final = "docker.io"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +52,6 @@ class Registry:
     def cancel(self) -> None:
         """Stop asking."""
         self._shell.cancel()
-
-
-def host(image: str) -> str:
-    """Return the registry that an image's name leads to (distribution/reference: splitDockerDomain)."""
-    first, slash, _ = image.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else _HUB
 
 
 def _found(said: str, platform: str) -> Found:

@@ -1,0 +1,11 @@
+"""Container registries: what names stand for there, and what is kept in them.
+
+`imagetools` asks for the digests of bases as docker's own client would; `client` speaks the distribution API, for what
+is ours: many questions at once, tags that move; `access` is the way to one registry: its address and the logins.
+"""
+
+from imagematrix.registry.access import host
+from imagematrix.registry.client import Client, Manifest
+from imagematrix.registry.imagetools import Found, Registry
+
+__all__ = ["Client", "Found", "Manifest", "Registry", "host"]

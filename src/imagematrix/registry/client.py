@@ -1,0 +1,232 @@
+"""What registries hold, by tag and by digest: asked many at once, tags set and removed. Nothing is ever downloaded."""
+
+import functools
+import json
+import threading
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
+from imagematrix.model import Site
+from imagematrix.registry.access import Access, complaint, host
+
+if TYPE_CHECKING:
+    import requests
+    import tenacity
+
+JOBS: Final = 16
+"""How many questions are asked at once."""
+TRIES: Final = 3
+LONGEST_WAIT: Final = 60.0
+"""A registry that wants to be left alone for longer, in seconds, is not asked again."""
+
+_T = TypeVar("_T")
+
+_TYPES: Final = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_ACCEPT: Final[Mapping[str, str]] = {"Accept": ", ".join(_TYPES)}
+_MISSING: Final = 404
+_CREATED: Final = 201
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """An image as a registry keeps it."""
+
+    repository: str
+    """`host[:port]/path`, as everywhere here."""
+    digest: str
+    media_type: str
+    text: bytes
+    """All of it, as it was written: its digest is that of these bytes."""
+
+    @property
+    def blobs(self) -> Mapping[str, int]:
+        """The digests of what it is made of, each with its size in bytes: its configuration, then its layers."""
+        document = json.loads(self.text)
+        parts = [*filter(None, [document.get("config")]), *document.get("layers", ())]
+        return {part["digest"]: int(part["size"]) for part in parts}
+
+    @property
+    def config(self) -> str:
+        """The digest of its configuration, which engines know it by; empty for a list of images."""
+        return str(json.loads(self.text).get("config", {}).get("digest", ""))
+
+    @property
+    def bytes(self) -> int:
+        """How much is downloaded by whoever has none of it."""
+        return sum(self.blobs.values())
+
+
+class Client:
+    """Asks registries, with the trust and proxies of a site and as docker is logged in; from any thread.
+
+    Repositories are named as in images: `host[:port]/path`. Failures that may pass are tried again, after waits that
+    grow, or that the registry asks for. All methods raise RegistryError: SilentRegistryError when nobody answers,
+    DeniedError, MissingError.
+    """
+
+    def __init__(self, where: Site) -> None:
+        self._where = where
+        self._accesses: dict[str, Access] = {}
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+
+    def digest(self, repository: str, tag: str) -> str:
+        """Return the digest that a tag stands for, empty when there is no such tag."""
+        answer = self._send("HEAD", repository, f"manifests/{tag}", headers=_ACCEPT)
+        if answer.status_code == _MISSING:
+            return ""
+        return _digest(_good(answer, repository, tag))
+
+    def digests(self, repository: str, tags: Collection[str]) -> Mapping[str, str]:
+        """Return the digests of those among some tags that exist: one question each, many at once."""
+        return {tag: digest for tag, digest in self._each(functools.partial(self.digest, repository), tags) if digest}
+
+    def manifest(self, repository: str, reference: str) -> Manifest:
+        """Return what a tag or digest stands for. Raises MissingError."""
+        answer = _good(self._send("GET", repository, f"manifests/{reference}", headers=_ACCEPT), repository, reference)
+        return Manifest(
+            repository=repository,
+            digest=_digest(answer),
+            media_type=answer.headers["Content-Type"],
+            text=answer.content,
+        )
+
+    def manifests(self, repository: str, tags: Collection[str]) -> Mapping[str, Manifest]:
+        """Return what tags stand for, many at once. Raises MissingError when one of them is not there."""
+        return dict(self._each(functools.partial(self.manifest, repository), tags))
+
+    def config(self, manifest: Manifest) -> Mapping[str, Any]:
+        """Return what an image says of itself: `created`, and in `config` its labels and environment."""
+        answer = self._send("GET", manifest.repository, f"blobs/{manifest.config}")
+        said: dict[str, Any] = _good(answer, manifest.repository, manifest.config).json()
+        return said
+
+    def tag(self, manifest: Manifest, tag: str, *, repository: str = "") -> None:
+        """Let a tag stand for an image, wherever it pointed before; in its own repository, or in another one there.
+
+        The other one must be of the same registry, which has the layers by then or takes them over.
+        """
+        target = repository or manifest.repository
+        if target != manifest.repository:
+            for digest in manifest.blobs:
+                self._mount(target, digest, origin=manifest.repository)
+        headers = {"Content-Type": manifest.media_type}
+        answer = self._send("PUT", target, f"manifests/{tag}", headers=headers, data=manifest.text)
+        _good(answer, target, tag)
+
+    def tags(self, repository: str) -> tuple[str, ...]:
+        """Return all tags of a repository, sorted; none of one that does not exist."""
+        found: set[str] = set()
+        path = f"tags/list?n={_PAGE}"
+        while path:
+            answer = self._send("GET", repository, path)
+            if answer.status_code == _MISSING:
+                return ()
+            found.update(_good(answer, repository, "its tags").json().get("tags") or ())
+            following = answer.links.get("next", {}).get("url", "")
+            path = f"tags/list?{following.partition('?')[2]}" if following else ""
+        return tuple(sorted(found))
+
+    def delete(self, repository: str, digest: str) -> None:
+        """Remove an image with all its tags, by its digest; one that is gone already is no error."""
+        answer = self._send("DELETE", repository, f"manifests/{digest}")
+        if answer.status_code != _MISSING:
+            _good(answer, repository, digest)
+
+    def cancel(self) -> None:
+        """Wait for nobody any more: what is asked from now on fails at its first try."""
+        self._cancelled.set()
+
+    def _mount(self, repository: str, digest: str, *, origin: str) -> None:
+        """Have a repository take over what another one of its registry holds (distribution spec, end-11)."""
+        path = f"blobs/uploads/?mount={digest}&from={_path(origin)}"
+        answer = self._send("POST", repository, path)
+        if answer.status_code != _CREATED:
+            raise RegistryError(f"registry {host(repository)} does not take over {digest} of {origin} in {repository}")
+
+    def _each(self, ask: Callable[[str], _T], tags: Collection[str]) -> Collection[tuple[str, _T]]:
+        """Ask for each of some tags. The first alone: if nobody answers that, nobody is asked any more."""
+        wanted = sorted(tags)
+        answers = [ask(tag) for tag in wanted[:1]]
+        pool = ThreadPoolExecutor(JOBS, thread_name_prefix="registry")
+        try:
+            answers += pool.map(ask, wanted[1:])
+        finally:  # what still waits after a failure, or Ctrl-C, is not asked
+            pool.shutdown(wait=False, cancel_futures=True)
+        return tuple(zip(wanted, answers, strict=True))
+
+    def _send(
+        self,
+        method: str,
+        repository: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> "requests.Response":
+        access = self._access(host(repository))
+        return self._retrying()(access.send, method, f"{_path(repository)}/{path}", headers=headers, data=data)
+
+    def _access(self, name: str) -> Access:
+        with self._lock:
+            if name not in self._accesses:
+                self._accesses[name] = Access(name, self._where, connections=JOBS)
+            return self._accesses[name]
+
+    def _retrying(self) -> "tenacity.Retrying":
+        import tenacity
+
+        growing = tenacity.wait_exponential_jitter(initial=1, max=LONGEST_WAIT)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return max(growing(state), error.retry_after if isinstance(error, SilentRegistryError) else 0.0)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._cancelled),
+            wait=wait,
+            sleep=self._nap,
+            reraise=True,
+        )
+
+    def _nap(self, seconds: float) -> None:
+        self._cancelled.wait(seconds)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, SilentRegistryError) and error.retry_after <= LONGEST_WAIT
+
+
+def _path(repository: str) -> str:
+    """Return a repository's path within its registry; Docker Hub keeps its own images in one of their own."""
+    name = host(repository)
+    path = repository.removeprefix(f"{name}/")
+    return path if "/" in path or name != "docker.io" else f"library/{path}"
+
+
+def _digest(answer: "requests.Response") -> str:
+    said = answer.headers.get("Docker-Content-Digest", "")
+    if not said:
+        raise RegistryError(f"{answer.url}: the registry tells no digest")
+    return said
+
+
+def _good(answer: "requests.Response", repository: str, what: str) -> "requests.Response":
+    if answer.status_code == _MISSING:
+        raise MissingError(f"registry {host(repository)} has no {what} in {repository}")
+    if not answer.ok:
+        said = complaint(answer) or answer.reason
+        raise RegistryError(
+            f"registry {host(repository)} answers {answer.status_code} to {what} in {repository}: {said}"
+        )
+    return answer
