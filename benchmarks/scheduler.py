@@ -22,13 +22,14 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tests.fakes import plan_of
 
-from imagematrix import schedule
-from imagematrix.frontier import TYPICAL_SECONDS, Frontier, typical_seconds
-from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Retry, Step
+from imagematrix import estimates, schedule
+from imagematrix.estimates import TYPICAL_SECONDS
+from imagematrix.frontier import Frontier
+from imagematrix.model import Attempt, Key, Outcome, Plan, Retry, Step
 
 Seconds = Mapping[str, float]
 JOBS = (1, 2, 4, 8, 16, 64)
@@ -52,9 +53,10 @@ class Grid:
         self.seconds[name] = TYPICAL_SECONDS[layer] * self._random.lognormvariate(0, self._sigma)
         return name
 
-    def known(self, node: Node) -> float:
+    @property
+    def known(self) -> Mapping[Key, float]:
         """Estimate without an error."""
-        return self.seconds[node.key]
+        return {Key(name): seconds for name, seconds in self.seconds.items()}
 
     def stack(self, layers: tuple[str, ...], parent: str | None) -> str | None:
         """Add layers one on the other; return the top."""
@@ -97,9 +99,9 @@ def at_random(nodes: int, seed: int) -> Grid:
     return grid
 
 
-def makespan(plan: Plan, seconds: Seconds, jobs: int, estimate: Callable[[Node], float]) -> float:
-    """Run a plan in virtual time."""
-    frontier = Frontier(plan, estimate)
+def makespan(plan: Plan, seconds: Seconds, jobs: int, thought: Mapping[Key, float]) -> float:
+    """Run a plan in virtual time, in the order of what its builds are thought to take."""
+    frontier = Frontier(plan.steps, thought)
     running: list[tuple[float, Key]] = []
     now = 0.0
     while True:
@@ -153,7 +155,7 @@ def virtual() -> None:
         plan = plan_of(grid.parents, layers=grid.layers)
         for jobs in JOBS:
             known = makespan(plan, grid.seconds, jobs, grid.known)
-            guessed = makespan(plan, grid.seconds, jobs, typical_seconds)
+            guessed = makespan(plan, grid.seconds, jobs, estimates.seconds(plan.steps))
             plain, strict = bounds(grid, jobs)
             print(
                 f"{title:<12}{len(grid.parents):>6}{jobs:>6}{known:>10.0f}s{known / plain:>8.3f}{known / strict:>8.3f}"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from imagematrix import builder, lock, report, schedule, site
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.errors import NoEngineError
+from imagematrix.forecast import Forecast
 from imagematrix.model import Key, Outcome, Plan, Retry, Row, Status, Step, Verdict
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
@@ -48,7 +49,7 @@ def run(
     options: Options,
     *,
     engine: Engine,
-    listen: Callable[[Plan], Progress],
+    listen: Callable[[Plan, Forecast], Progress],
     waiting: Callable[[], None],
 ) -> Result:
     """Build the selected rows on an engine.
@@ -90,12 +91,13 @@ def _act(
     options: Options,
     *,
     engine: Engine,
-    listen: Callable[[Plan], Progress],
+    listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
 ) -> tuple[Outcome, ...]:
     where = site.discover(project.matrix.site, root=project.workspace.root)
+    seconds = project.seconds(plan, project.node_sizes(plan))
     with (
-        listen(plan) as progress,
+        listen(plan, Forecast(plan.steps, seconds, jobs=options.jobs)) as progress,
         builder.ready(
             engine=engine,
             shell=Shell(),
@@ -114,6 +116,7 @@ def _act(
             jobs=options.jobs,
             retries=options.retries,
             fail_fast=options.fail_fast,
+            seconds=seconds,
             stop=stop,
         )
 

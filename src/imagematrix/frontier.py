@@ -1,53 +1,40 @@
 """Which node of a plan starts next: a state machine without threads or time."""
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
 
-from imagematrix.model import Key, Node, Plan, Step, Verdict
-
-TYPICAL_SECONDS: Final[Mapping[str, float]] = {
-    "base": 40,
-    "system": 26,
-    "python": 16,
-    "tensorflow": 20,
-    "paddle": 20,
-    "torch": 60,
-    "notebook": 10,
-    "boot": 2,
-}
-"""How long layers take on a two-core machine; only their proportions matter, and only for the order."""
-
-
-def typical_seconds(node: Node) -> float:
-    """Estimate a node's build time from its layer alone."""
-    return TYPICAL_SECONDS.get(node.layer, 15.0)
+from imagematrix.model import Key, Step, Verdict
 
 
 class Frontier:
-    """The steps of a plan that must be built and have not begun.
+    """The steps of a plan that must be built and have not begun; `begun` are those that have.
 
-    `take` gives, of those whose parent is done, the one with the longest remaining path: its own estimate
-    and that of the longest chain that stands on it. Ties go to the one first in the plan, so the same plan
+    `take` gives, of those whose parent is done, the one with the longest remaining path: its own seconds
+    and those of the longest chain that stands on it. Ties go to the one first in the plan, so the same plan
     and the same events give the same order. Each step is given out once, by `take`, `failed` or `drain`.
     """
 
-    def __init__(self, plan: Plan, estimate: Callable[[Node], float] = typical_seconds) -> None:
-        wanted = [step for step in plan.steps if step.verdict is Verdict.BUILD]
+    def __init__(
+        self, steps: Iterable[Step], seconds: Mapping[Key, float], *, begun: Collection[Key] = frozenset()
+    ) -> None:
+        wanted = [step for step in steps if step.verdict is Verdict.BUILD]
         self._index = {step.node.key: index for index, step in enumerate(wanted)}
-        self._waiting = {step.node.key: step for step in wanted}
+        self._waiting = {step.node.key: step for step in wanted if step.node.key not in begun}
         self._children: dict[Key, list[Key]] = {key: [] for key in self._index}
         for step in wanted:
             if step.node.parent in self._children:
                 self._children[step.node.parent].append(step.node.key)
-        self._path = self._remaining_paths(wanted, estimate)
+        self._path = self._remaining_paths(wanted, seconds)
         self._ready: list[tuple[float, int, Key]] = []
-        self._push(step.node.key for step in wanted if step.node.parent not in self._children)
+        self._push(key for key, step in self._waiting.items() if step.node.parent not in self._children)
 
     def take(self) -> Step | None:
         """Give the next step to build; None when nothing is ready."""
-        # what `drain` gave out may still be on the heap
-        return self._waiting.pop(heapq.heappop(self._ready)[-1], None) if self._ready else None
+        while self._ready:
+            step = self._waiting.pop(heapq.heappop(self._ready)[-1], None)
+            if step:  # what `drain` gave out, or had begun, may still be on the heap
+                return step
+        return None
 
     def done(self, key: Key) -> None:
         """Note that a node was built: what stands on it is ready."""
@@ -71,9 +58,9 @@ class Frontier:
     def _give_out(self, lost: Iterable[Key]) -> tuple[Step, ...]:
         return tuple(self._waiting.pop(key) for key in sorted(lost, key=self._index.__getitem__))
 
-    def _remaining_paths(self, wanted: list[Step], estimate: Callable[[Node], float]) -> Mapping[Key, float]:
+    def _remaining_paths(self, wanted: list[Step], seconds: Mapping[Key, float]) -> Mapping[Key, float]:
         paths: dict[Key, float] = {}
         for step in reversed(wanted):  # children before parents
             longest = max((paths[child] for child in self._children[step.node.key]), default=0.0)
-            paths[step.node.key] = estimate(step.node) + longest
+            paths[step.node.key] = seconds[step.node.key] + longest
         return paths

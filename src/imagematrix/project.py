@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from imagematrix import compat, graph, lock, matrix, plan, requirements
+from imagematrix import compat, estimates, graph, lock, matrix, plan, requirements
 from imagematrix.compat import Cause, Finding, Severity, nearest
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
 from imagematrix.graph import Dag
 from imagematrix.keys import Assigner
-from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size
+from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
 from imagematrix.render import Renderer
 from imagematrix.requirements import Chain
 from imagematrix.workspace import Workspace
@@ -109,6 +109,12 @@ class Project:
         """Predict how big the Python packages of nodes are, of those whose layer has a lock."""
         found = ((step.node, self.sizes(step.node.leaf.row)) for step in made.steps)
         return {node.key: of_layers[node.layer] for node, of_layers in found if node.layer in of_layers}
+
+    def seconds(self, made: Plan, sizes: Mapping[Key, Size]) -> Mapping[Key, float]:
+        """Estimate how long the nodes of a plan take that must be built, some of a size that is known."""
+        to_build = [step for step in made.steps if step.verdict is Verdict.BUILD]
+        history = self.workspace.history() if to_build else ()
+        return estimates.seconds(to_build, history=history, sizes=sizes)
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
         """Render all that lies in the leaves' directories: directory -> files."""

@@ -9,13 +9,14 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import tenacity
 
-from imagematrix.frontier import Frontier, typical_seconds
+from imagematrix import estimates
+from imagematrix.frontier import Frontier
 from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
 
 _POLL_SECONDS: Final = 0.1
@@ -61,7 +62,8 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     stop: threading.Event,
     retries: int = 2,
     fail_fast: bool = False,
-    estimate: Callable[[Node], float] = typical_seconds,
+    seconds: Mapping[Key, float] | None = None,
+    refuses: Callable[[Step, Collection[Key]], str] = lambda _step, _running: "",
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
 ) -> tuple[Outcome, ...]:
@@ -75,12 +77,14 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
       the executor and waits for what runs. What ran is `INTERRUPTED`, what had not begun is `SKIPPED`, what
       was finished keeps its outcome. Ctrl-C during that wait cancels again and gives up waiting: the outcomes
       are still complete.
+    - `seconds` says how long builds take, by default what their layers typically do. `refuses` is asked before each
+      start, with what runs; the reason it may give ends the starting: what runs ends, all else is skipped for it.
     - `sleep` is how a retry waits; by default it ends at once when `stop` is set.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     worker = _Worker(executor=executor, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
-    coordinator = _Coordinator(plan, listener, worker, jobs=jobs, fail_fast=fail_fast, estimate=estimate)
+    coordinator = _Coordinator(plan, listener, worker, jobs=jobs, fail_fast=fail_fast, seconds=seconds, refuses=refuses)
     try:
         coordinator.work()
     except KeyboardInterrupt:
@@ -125,7 +129,8 @@ class _Coordinator:
         *,
         jobs: int,
         fail_fast: bool,
-        estimate: Callable[[Node], float],
+        seconds: Mapping[Key, float] | None,
+        refuses: Callable[[Step, Collection[Key]], str],
     ) -> None:
         self._plan = plan
         self._listener = listener
@@ -133,7 +138,8 @@ class _Coordinator:
         self._lanes = list(range(jobs))
         """A heap of those that are free."""
         self._fail_fast = fail_fast
-        self._frontier = Frontier(plan, estimate)
+        self._refuses = refuses
+        self._frontier = Frontier(plan.steps, seconds or estimates.seconds(plan.steps))
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
         self._begun: dict[Key, _Begun] = {}
@@ -167,19 +173,27 @@ class _Coordinator:
 
     def _start_ready(self) -> None:
         while self._lanes and (step := self._frontier.take()):
-            key = step.node.key
-            begun = _Begun(step=step, started=self._now(), lane=heapq.heappop(self._lanes))
-            self._begun[key] = begun
-            # daemon: a build that does not let itself be cancelled must not keep the process from exiting
-            thread = threading.Thread(
-                target=self._worker.work,
-                args=(begun, self._news.put),
-                name=f"build-{key[:12]}",
-                daemon=True,
-            )
-            self._threads[key] = thread
-            self._listener.started(step)
-            thread.start()
+            refusal = self._refuses(step, self._threads.keys())
+            if refusal:
+                for refused in (step, *self._frontier.drain()):
+                    self._skip(refused, f"skipped: {refusal}")
+                return
+            self._start(step)
+
+    def _start(self, step: Step) -> None:
+        key = step.node.key
+        begun = _Begun(step=step, started=self._now(), lane=heapq.heappop(self._lanes))
+        self._begun[key] = begun
+        # daemon: a build that does not let itself be cancelled must not keep the process from exiting
+        thread = threading.Thread(
+            target=self._worker.work,
+            args=(begun, self._news.put),
+            name=f"build-{key[:12]}",
+            daemon=True,
+        )
+        self._threads[key] = thread
+        self._listener.started(step)
+        thread.start()
 
     def _take_in(self, news: _News) -> None:
         if isinstance(news, _Retried):

@@ -150,6 +150,7 @@ def plan(
     file: str = "",
 ) -> None:
     """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
+    from imagematrix import forecast
     from imagematrix.report import plan_json, plan_text
     from imagematrix.report import why as reasons
 
@@ -159,7 +160,8 @@ def plan(
         print(reasons.explanation(made, why))
         return
     sizes = project.node_sizes(made)
-    print(plan_json(made, sizes) if json else plan_text(made, sizes), end="")
+    seconds = forecast.whole(made.steps, project.seconds(made, sizes), jobs=_jobs(""))
+    print(plan_json(made, sizes, seconds) if json else plan_text(made, sizes, seconds), end="")
 
 
 @task(
@@ -196,7 +198,7 @@ def build(
     if not (matrix or only or group):
         raise FlagError("say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME")
     options = builds.Options(
-        jobs=_number("jobs", jobs or str((os.cpu_count() or 1) + 1), least=1),
+        jobs=_jobs(jobs),
         retries=_number("retries", retries, least=0),
         fail_fast=fail_fast,
         fresh=fresh,
@@ -209,7 +211,7 @@ def build(
         _selection(only, group),
         options,
         engine=_engine(),
-        listen=lambda made: reports.listener(sys.stdout, made),
+        listen=lambda made, forecast: reports.listener(sys.stdout, made, forecast),
         waiting=lambda: print("another build of this project is running: waiting for it to end", flush=True),
     )
     if report:
@@ -250,7 +252,7 @@ def verify(
 
     if not (matrix or only or group):
         raise FlagError("say what to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME")
-    at_once = _number("jobs", jobs or str((os.cpu_count() or 1) + 1), least=1)
+    at_once = _jobs(jobs)
     project = _open(file)
     _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
     begun = time.monotonic()
@@ -420,6 +422,10 @@ def _images_if_any() -> "Sequence[EngineImage] | None":
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _jobs(text: str) -> int:
+    return _number("jobs", text or str((os.cpu_count() or 1) + 1), least=1)
 
 
 def _number(flag: str, text: str, *, least: int) -> int:

@@ -26,8 +26,9 @@ LEVELS: Final = (
     "requirements graph checks",
     "render",
     "addition plan",
-    "cost",
+    "cost estimates",
     "frontier",
+    "forecast",
     "schedule",
     # actions
     "workspace engine shell site progress transient",
@@ -43,7 +44,7 @@ LEVELS: Final = (
 )
 """A module or package may import those of the lines above it and, in a package, its own modules."""
 
-PURE: Final = LEVELS[: LEVELS.index("frontier")]
+PURE: Final = LEVELS[: LEVELS.index("schedule")]
 ACTING: Final = frozenset({"os", "shutil", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib"})
 
 HOMES: Final[Mapping[str, str]] = {

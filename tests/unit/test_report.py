@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.fakes import FakeExecutor, plan_of
 
 from imagematrix import report, schedule
+from imagematrix.forecast import Forecast
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Retry, Size, Status, Step
 from imagematrix.report import words
 
@@ -45,16 +46,13 @@ def three_rows(reused: tuple[str, ...] = ("system",)) -> Plan:
     )
 
 
+def forecast(plan: Plan) -> Forecast:
+    """Foresee a run of a plan, one at a time, of which each node takes a minute."""
+    return Forecast(plan.steps, {step.node.key: 60.0 for step in plan.steps}, jobs=1)
+
+
 def image(name: str, number: int = 412_000_000) -> report.ImageFact:
     return report.ImageFact(image=name, digest=f"sha256:{name}", bytes=number)
-
-
-def ticking(seconds: float) -> Iterator[float]:
-    """Make a clock's readings: so many seconds apart."""
-    now = 0.0
-    while True:
-        yield now
-        now += seconds
 
 
 def ran(plan: Plan, executor: FakeExecutor, *, fail_fast: bool = False) -> report.RunReport:
@@ -62,7 +60,7 @@ def ran(plan: Plan, executor: FakeExecutor, *, fail_fast: bool = False) -> repor
     outcomes = schedule.run(
         plan,
         executor,
-        report.PlainLog(io.StringIO(), plan),
+        report.PlainLog(io.StringIO(), plan, forecast(plan)),
         jobs=1,
         stop=threading.Event(),
         sleep=lambda _: None,
@@ -78,6 +76,12 @@ def ended(plan: Plan, statuses: Mapping[str, Status]) -> report.RunReport:
         for step in plan.steps
     ]
     return report.make(plan, outcomes, {}, started=STARTED, seconds=72.0)
+
+
+def test_a_run_is_said_to_take_no_more_exactly_than_one_can_know() -> None:
+    """Minutes, then hours."""
+    said = [words.about(seconds) for seconds in (0.0, 29.0, 31.0, 725.0, 8_999.0, 12_000.0)]
+    assert said == ["less than a minute", "less than a minute", "about 1 min", "about 12 min", "about 2 h", "about 3 h"]
 
 
 def steps(plan: Plan) -> dict[str, Step]:
@@ -376,12 +380,15 @@ def test_plain_log_is_one_line_per_event() -> None:
         {"system": None, "python": "system", "tf": "python"}, rows={"tf:1-debian12": "tf"}, reused={"system"}
     )
     python, tf = plan.steps[1], plan.steps[2]
-    stream, readings = io.StringIO(), ticking(4.1)
+    stream, now = io.StringIO(), [0.0]
 
-    with report.PlainLog(stream, plan, clock=lambda: next(readings)) as log:
+    with report.PlainLog(stream, plan, forecast(plan), clock=lambda: now[0]) as log:
+        now[0] += 4.1
         log.finished(plan.steps[0], Outcome(key=Key("system"), status=Status.REUSED))
         log.started(python)
+        now[0] += 4.1
         log.retried(python, Retry(number=1, why="503", flake=FLAKE, wait_seconds=2.4))
+        now[0] += 52.1
         log.finished(python, Outcome(key=Key("python"), status=Status.BUILT, seconds=14.2, attempts=2))
         log.output(Key("tf"), "Collecting tensorflow")
         log.finished(
@@ -394,13 +401,14 @@ def test_plain_log_is_one_line_per_event() -> None:
         log.finished(tf, Outcome(key=Key("tf"), status=Status.INTERRUPTED, seconds=3, attempts=1, why="interrupted"))
 
     assert stream.getvalue().splitlines() == [
-        "3 nodes: 2 to build, 1 reused",
+        "3 nodes: 2 to build, 1 reused; takes about 2 min",
         "[   4.1s] start   python tf:1-debian12",
         "[   8.2s] retry   python tf:1-debian12  (attempt 1 failed: 503; next in 2s)",
-        "[  12.3s] built   python tf:1-debian12  (14.2s, 2 attempts)",
-        "[  16.4s] failed  tf 1-debian12  (3.0s): no wheel; log: l.log",
-        "[  20.5s] skipped tf 1-debian12  (python failed)",
-        "[  24.6s] stopped tf 1-debian12  (3.0s)",
+        "[  60.3s] built   python tf:1-debian12  (14.2s, 2 attempts)",
+        "[  60.3s] about 1 min left",
+        "[  60.3s] failed  tf 1-debian12  (3.0s): no wheel; log: l.log",
+        "[  60.3s] skipped tf 1-debian12  (python failed)",
+        "[  60.3s] stopped tf 1-debian12  (3.0s)",
     ]
 
 
@@ -411,7 +419,7 @@ def test_board_shows_what_runs_over_the_counts() -> None:
     now = [100.0]
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
 
-    with report.Board(console, plan, clock=lambda: now[0]) as board:
+    with report.Board(console, plan, forecast(plan), clock=lambda: now[0]) as board:
         board.finished(node["system"], Outcome(key=Key("system"), status=Status.REUSED))
         board.started(node["tf220"])
         board.started(node["tf219"])
@@ -424,16 +432,16 @@ def test_board_shows_what_runs_over_the_counts() -> None:
     assert [line.split() for line in before] == [
         ["tensorflow", "2.20.0-python3.11-debian12", "1m", "01s", "Installing", "[bold]wheels"],
         ["tensorflow", "2.19.0-python3.11-debian12", "1m", "01s"],
-        ["1", "of", "7", "nodes", "(1", "reused)", "1m", "01s"],
+        ["1", "of", "7", "nodes", "(1", "reused)", "1m", "01s,", "about", "5", "min", "left"],
     ]
-    assert after[-1] == "2 of 7 nodes (1 built · 1 reused)  1m 01s"
+    assert after[-1] == "2 of 7 nodes (1 built · 1 reused)  1m 01s, about 4 min left"
     assert len(after) == 2
 
 
 def test_board_leaves_room_on_a_short_terminal() -> None:
     """More builds than half the screen has lines are counted, not drawn."""
     plan = plan_of(dict.fromkeys("abcdefgh"))
-    board = report.Board(Console(file=io.StringIO(), force_terminal=True, width=80, height=6), plan)
+    board = report.Board(Console(file=io.StringIO(), force_terminal=True, width=80, height=6), plan, forecast(plan))
 
     for step in plan.steps:
         board.started(step)
@@ -457,10 +465,10 @@ def test_a_terminal_gets_a_board_and_everything_else_a_log(monkeypatch: pytest.M
     """A terminal that cannot move its cursor gets the log too."""
     plan = three_rows()
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(report.listener(Terminal(), plan), report.Board)
-    assert isinstance(report.listener(io.StringIO(), plan), report.PlainLog)
+    assert isinstance(report.listener(Terminal(), plan, forecast(plan)), report.Board)
+    assert isinstance(report.listener(io.StringIO(), plan, forecast(plan)), report.PlainLog)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(report.listener(Terminal(), plan), report.PlainLog)
+    assert isinstance(report.listener(Terminal(), plan, forecast(plan)), report.PlainLog)
 
 
 # before a run
@@ -474,7 +482,7 @@ def test_plan_text_groups_by_layer_and_reason() -> None:
         reused={"system", "c"},
     )
 
-    assert report.plan_text(plan, {}).splitlines() == [
+    assert report.plan_text(plan, {}, 725.0).splitlines() == [
         "build python: 1 node: no python was built before",
         "    python x:debian12 (2 leaves)  for x:1-debian12, x:2-debian12",
         "",
@@ -486,7 +494,7 @@ def test_plan_text_groups_by_layer_and_reason() -> None:
         "",
         "waiting: x:1-debian12, x:2-debian12",
         "",
-        "5 nodes: 3 to build, 2 reused; 2 of 3 leaves wait",
+        "5 nodes: 3 to build, 2 reused; 2 of 3 leaves wait; takes about 12 min",
     ]
 
 
@@ -494,7 +502,7 @@ def test_plan_text_of_nothing_to_build_is_one_line() -> None:
     """Nothing to build needs no list."""
     plan = plan_of({"a": None, "b": "a"}, reused={"a", "b"})
 
-    assert report.plan_text(plan, {}) == "2 nodes: nothing to build, 1 leaf up to date\n"
+    assert report.plan_text(plan, {}, 0.0) == "2 nodes: nothing to build, 1 leaf up to date\n"
 
 
 def test_plan_text_of_a_cold_wide_grid_is_short() -> None:
@@ -510,7 +518,7 @@ def test_plan_text_of_a_cold_wide_grid_is_short() -> None:
         rows=plan.rows,
     )
 
-    lines = report.plan_text(same, {}).splitlines()
+    lines = report.plan_text(same, {}, 0.0).splitlines()
 
     assert lines[0] == "build boot: 300 nodes: no boot was built before"
     assert lines[13] == "    and 288 more"
@@ -522,7 +530,7 @@ def test_plan_json_is_the_contract() -> None:
     plan = plan_of({"system": None, "python": "system"}, rows={PLAIN: "python"}, reused={"system"})
     sizes = {Key("python"): Size(download=20, installed=50)}
 
-    assert json.loads(report.plan_json(plan, sizes)) == {
+    assert json.loads(report.plan_json(plan, sizes, 61.4)) == {
         "nodes": [
             {
                 "key": "system",
@@ -553,6 +561,7 @@ def test_plan_json_is_the_contract() -> None:
             "waiting": 1,
             "download": 20,
             "installed": 50,
+            "seconds": 61,
         },
     }
 
@@ -566,11 +575,11 @@ def test_a_plan_tells_what_it_downloads() -> None:
         Key("c"): Size(download=5_000_000, installed=15_000_000, unknown=2),
     }
 
-    lines = report.plan_text(plan, sizes).splitlines()
+    lines = report.plan_text(plan, sizes, 700.0).splitlines()
     assert lines[1].endswith("  339 MB to download, about 1.2 GB installed")
     assert lines[4].endswith("  5.0 MB to download, about 15 MB installed, and 2 files of unknown size")
     assert lines[-1] == (
         "3 nodes: 2 to build, 1 reused; 1 of 1 leaf waits; Python packages: 344 MB to download, about 1.2 GB installed,"
-        " and 2 files of unknown size"
+        " and 2 files of unknown size; takes about 12 min"
     )
-    assert json.loads(report.plan_json(plan, sizes))["nodes"][2]["download"] is None
+    assert json.loads(report.plan_json(plan, sizes, 61.4))["nodes"][2]["download"] is None

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.fakes import FakeExecutor, Recorder, plan_of
 
 from imagematrix import schedule
-from imagematrix.frontier import Frontier, typical_seconds
-from imagematrix.model import Attempt, Flake, FlakeKind, Key, Node, Outcome, Plan, Status, Step
+from imagematrix.frontier import Frontier
+from imagematrix.model import Attempt, Flake, FlakeKind, Key, Outcome, Plan, Status, Step
 
 CHAIN_AND_FORK: dict[str, str | None] = {
     "base": None,
@@ -117,14 +117,15 @@ def test_longest_remaining_path_starts_first() -> None:
     seconds = {"lone": 4.0, "twin": 4.0, "root": 1.0, "next": 2.0, "last": 3.0}
     executor = FakeExecutor()
 
-    run(plan, executor, jobs=1, estimate=lambda node: seconds[node.key])
+    run(plan, executor, jobs=1, seconds=seconds)
 
     assert executor.images == ["root", "next", "lone", "twin", "last"]
 
 
 def test_frontier_gives_each_step_once_and_breaks_ties_by_plan_order() -> None:
     """The same events give the same order."""
-    frontier = Frontier(plan_of({"b": None, "a": None, "c": "a", "d": "c", "e": "a"}), lambda _node: 1.0)
+    plan = plan_of({"b": None, "a": None, "c": "a", "d": "c", "e": "a"})
+    frontier = Frontier(plan.steps, {step.node.key: 1.0 for step in plan.steps})
 
     assert name(frontier.take()) == "a"
     assert name(frontier.take()) == "b"
@@ -380,10 +381,3 @@ def test_a_listener_that_raises_leaves_no_build_running() -> None:
     with pytest.raises(OSError, match="no space"):
         run(plan_of({"a": None, "slow": None}), executor, Broken(), jobs=2)
     assert (executor.cancels, executor.running) == (1, 0)
-
-
-def test_an_estimate_of_a_new_layer_needs_no_table() -> None:
-    """A layer nobody timed has a middling estimate."""
-    nodes: list[Node] = [step.node for step in plan_of({"my-layer": None, "torch": None}).steps]
-
-    assert 0 < typical_seconds(nodes[0]) < typical_seconds(nodes[1])

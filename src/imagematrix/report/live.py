@@ -6,14 +6,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
+from imagematrix.forecast import Forecast
 from imagematrix.model import Key, Outcome, Plan, Retry, Status, Step, Verdict
-from imagematrix.report.words import count, duration, label
+from imagematrix.report.words import about, count, duration, label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
 Clock = Callable[[], float]
+
+_FORESEEN_EVERY_SECONDS = 5.0
+"""A forecast of 5,000 nodes takes some 20 ms."""
+_FORETOLD_EVERY_SECONDS = 60.0
+"""How often a log says how long it will take."""
 
 _STYLES: Mapping[Status, str] = {
     Status.BUILT: "green",
@@ -40,26 +46,29 @@ class Progress(AbstractContextManager["Progress"], Protocol):
         """Hear a line that a running build printed; may be called from any thread."""
 
 
-def listener(stream: TextIO, plan: Plan, *, clock: Clock = time.monotonic) -> Progress:
+def listener(stream: TextIO, plan: Plan, forecast: Forecast, *, clock: Clock = time.monotonic) -> Progress:
     """Choose how to show a run: a board where a terminal can draw one, else plain lines."""
     if stream.isatty():
         from rich.console import Console
 
         console = Console(file=stream, highlight=False)
         if not console.is_dumb_terminal:
-            return Board(console, plan, clock=clock)
-    return PlainLog(stream, plan, clock=clock)
+            return Board(console, plan, forecast, clock=clock)
+    return PlainLog(stream, plan, forecast, clock=clock)
 
 
 class PlainLog:
     """One line per event, with the time since the run began: `[  12.3s] built   python debian12  (14.2s)`."""
 
-    def __init__(self, stream: TextIO, plan: Plan, *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, plan: Plan, forecast: Forecast, *, clock: Clock = time.monotonic) -> None:
         self._stream = stream
         self._lines = _Lines(plan, clock)
+        self._end = _End(forecast, clock)
+        self._clock = clock
+        self._foretold = clock()
 
     def __enter__(self) -> Self:
-        self._print(self._lines.opening())
+        self._print(f"{self._lines.opening()}; takes {about(self._end.left())}")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -67,7 +76,9 @@ class PlainLog:
 
     def started(self, step: Step) -> None:
         """Print that a build begins."""
+        self._end.started(step.node.key)
         self._print(self._lines.event("start", step))
+        self._foretell()
 
     def retried(self, step: Step, retry: Retry) -> None:
         """Print why a build is tried again, and when."""
@@ -75,11 +86,18 @@ class PlainLog:
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Print an outcome, unless there is no news in it."""
+        self._end.finished(step.node.key)
         if _is_news(outcome):
             self._print(self._lines.outcome(step, outcome))
+            self._foretell()
 
     def output(self, key: Key, line: str) -> None:
         """Print nothing: the full output is in the node's log."""
+
+    def _foretell(self) -> None:
+        if self._clock() - self._foretold >= _FORETOLD_EVERY_SECONDS:
+            self._foretold = self._clock()
+            self._print(self._lines.note(f"{about(self._end.left())} left"))
 
     def _print(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -89,13 +107,14 @@ class PlainLog:
 class Board:
     """What runs, with its time and last line, under the lines of what is done; redrawn in place."""
 
-    def __init__(self, console: "Console", plan: Plan, *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, console: "Console", plan: Plan, forecast: Forecast, *, clock: Clock = time.monotonic) -> None:
         from rich.live import Live
 
         self._console = console
         self._clock = clock
         self._begun = clock()
         self._lines = _Lines(plan, clock)
+        self._end = _End(forecast, clock)
         self._total = len(plan.steps)
         self._counts: Counter[Status] = Counter()
         # replaced, never changed in place: the thread that redraws reads it at any moment
@@ -113,6 +132,7 @@ class Board:
 
     def started(self, step: Step) -> None:
         """Give a build its line."""
+        self._end.started(step.node.key)
         self._running = {**self._running, step.node.key: (label(step), self._clock())}
 
     def retried(self, step: Step, retry: Retry) -> None:
@@ -122,6 +142,7 @@ class Board:
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Count an outcome; say it above the board when there is news in it."""
+        self._end.finished(step.node.key)
         self._running = {key: shown for key, shown in self._running.items() if key != step.node.key}
         self._last_lines.pop(step.node.key, None)
         self._counts[outcome.status] += 1
@@ -158,12 +179,43 @@ class Board:
     def _tally(self) -> str:
         counts = " · ".join(f"{self._counts[status]} {status}" for status in Status if self._counts[status])
         settled = f"{sum(self._counts.values())} of {count(self._total, 'node')}"
-        return f"{settled}{f' ({counts})' if counts else ''}  {duration(self._clock() - self._begun)}"
+        spent = duration(self._clock() - self._begun)
+        return f"{settled}{f' ({counts})' if counts else ''}  {spent}, {about(self._end.left())} left"
 
     def _say(self, line: str, style: str = "") -> None:
         from rich.text import Text
 
         self._console.print(Text(line, style), soft_wrap=True)
+
+
+class _End:
+    """When a run will end: foreseen as things happen, by the thread they happen in, and read by any."""
+
+    def __init__(self, forecast: Forecast, clock: Clock) -> None:
+        self._forecast = forecast
+        self._clock = clock
+        self._moment = self._foreseen = 0.0
+        self._foresee()
+
+    def started(self, key: Key) -> None:
+        self._forecast.started(key, self._clock())
+        self._foresee_again()
+
+    def finished(self, key: Key) -> None:
+        self._forecast.finished(key)
+        self._foresee_again()
+
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        return max(0.0, self._moment - self._clock())
+
+    def _foresee_again(self) -> None:
+        if self._clock() - self._foreseen >= _FORESEEN_EVERY_SECONDS:
+            self._foresee()
+
+    def _foresee(self) -> None:
+        self._foreseen = self._clock()
+        self._moment = self._foreseen + self._forecast.left(self._foreseen)
 
 
 class _Lines:
@@ -180,9 +232,13 @@ class _Lines:
         to_build = sum(step.verdict is Verdict.BUILD for step in steps)
         return f"{count(len(steps), 'node')}: {to_build} to build, {len(steps) - to_build} reused"
 
+    def note(self, words: str) -> str:
+        """Say something of the whole run."""
+        return f"[{self._clock() - self._begun:6.1f}s] {words}"
+
     def event(self, what: str, step: Step, more: str = "") -> str:
         """Say that something happened to a node."""
-        return f"[{self._clock() - self._begun:6.1f}s] {what:<7} {label(step)}{more}"
+        return self.note(f"{what:<7} {label(step)}{more}")
 
     def retry(self, step: Step, retry: Retry) -> str:
         """Say why and when a node is tried again."""

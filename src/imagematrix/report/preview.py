@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from imagematrix import sizes
 from imagematrix.model import Key, Plan, Size, Step, Verdict
-from imagematrix.report.words import count, label, quantity, some
+from imagematrix.report.words import about, count, label, quantity, some
 
 _NODES_SHOWN = 12
 _LEAVES_SHOWN = 3
@@ -16,10 +16,10 @@ Sizes = Mapping[Key, Size]
 """What is predicted of nodes that install Python packages."""
 
 
-def plan_text(plan: Plan, predicted: Sizes) -> str:
-    """Say what would be built, why, how much of it is downloaded, and which leaves wait for it.
+def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
+    """Say what would be built, why, how much of it is downloaded, how long it takes, and which leaves wait for it.
 
-    Alike nodes are told together.
+    Alike nodes are told together; `seconds` are those of the whole.
     """
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in _to_build(plan):
@@ -30,17 +30,19 @@ def plan_text(plan: Plan, predicted: Sizes) -> str:
     waiting = _waiting(plan)
     if waiting:
         lines += [f"waiting: {some(waiting, _WAITING_SHOWN)}", ""]
-    return "\n".join([*lines, _counts_line(plan) + _total(plan, predicted)]) + "\n"
+    length = f"; takes {about(seconds)}" if waiting else ""
+    return "\n".join([*lines, _counts_line(plan) + _total(plan, predicted) + length]) + "\n"
 
 
-def plan_json(plan: Plan, predicted: Sizes) -> str:
+def plan_json(plan: Plan, predicted: Sizes, seconds: float) -> str:
     """Write a plan as the JSON that `invoke plan --json` promises.
 
     `download` and `installed` are bytes of Python packages, the latter estimated: of a node null where it installs
-    none from a lock, or a size is not known; in the summary what is known of the nodes to build.
+    none from a lock, or a size is not known; in the summary what is known of the nodes to build. `seconds` are those of
+    the whole, estimated.
     """
     whole = _to_come(plan, predicted)
-    summary = {**_counts(plan), "download": whole.download, "installed": whole.installed}
+    summary = {**_counts(plan), "download": whole.download, "installed": whole.installed, "seconds": round(seconds)}
     document = {"nodes": [_document(step, predicted.get(step.node.key)) for step in plan.steps], "summary": summary}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

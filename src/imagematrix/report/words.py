@@ -8,6 +8,8 @@ from imagematrix.model import Size, Step
 _STEP: Final = 1000
 _TWO_DIGITS: Final = 10
 _SIXTY: Final = 60
+_HOURS_FROM: Final = 150
+"""Minutes from which on one counts in hours."""
 
 
 def label(step: Step) -> str:
@@ -54,6 +56,14 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), _SIXTY)
     return f"{minutes}m {rest:02}s" if minutes < _SIXTY else f"{minutes // _SIXTY}h {minutes % _SIXTY:02}m"
+
+
+def about(seconds: float) -> str:
+    """Write how long something will take, no more exactly than it can be known: `about 12 min`, `about 3 h`."""
+    minutes = round(seconds / _SIXTY)
+    if not minutes:
+        return "less than a minute"
+    return f"about {minutes} min" if minutes < _HOURS_FROM else f"about {round(minutes / _SIXTY)} h"
 
 
 def _common(leaves: Sequence[str]) -> str:
