@@ -1,4 +1,4 @@
-"""The text of a stage in, the paths it reads from its build context out.
+"""The text of a stage in, the paths it reads from its build context out, or its steps as BuildKit names them.
 
 Keys hash what the builder sees, so this must find every path that BuildKit would: sources of COPY and
 ADD without `--from`, and of `RUN --mount=type=bind` without `from=`
@@ -29,6 +29,20 @@ def context_paths(text: str) -> tuple[str, ...]:
         if _WILDCARDS & set(path):
             raise ValueError(f"source {path!r} has a wildcard: name the file or its folder")
     return tuple(sorted(found))
+
+
+def steps(text: str) -> frozenset[str]:
+    """Return a stage's instructions as BuildKit names what they made: of RUN its command, of others all of it.
+
+    Words are separated by one blank.
+    """
+    return frozenset(filter(None, map(_step, _instructions(text))))
+
+
+def _step(instruction: str) -> str:
+    word, *after = instruction.split(maxsplit=1) or [""]
+    shown = _split_flags("".join(after))[1] if word.upper() == "RUN" else instruction
+    return " ".join(shown.split())
 
 
 def _instructions(text: str) -> Iterator[str]:

@@ -10,11 +10,13 @@ import shutil
 import tarfile
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from imagematrix import garbage
 from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Key
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     _Transfer = Callable[[APIClient, str, str], Iterable[Any]]
 
 KEY_LABEL: Final = "imagematrix.key"
+ROW_LABEL: Final = "imagematrix.row"
 _NODES: Final = "imagematrix/node"
 _API_VERSION: Final = "1.44"
 """Named, because without a version the SDK connects before it can be told to leave proxies alone;
@@ -32,6 +35,7 @@ engines from 25 to 29 speak it (https://docs.docker.com/reference/api/engine/)."
 _TIMEOUT_SECONDS: Final = 30
 _TRANSFER_SECONDS: Final = 600
 """How long a push or a pull may be silent: registries take their time to take in a layer of gigabytes."""
+_PRUNED_AT_ONCE: Final = 500
 _PLUGINS: Final = tuple(
     Path(folder, "docker/cli-plugins")
     for folder in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
@@ -47,6 +51,8 @@ class EngineImage:
     key: Key
     bytes: int
     names: tuple[str, ...]
+    row: str = ""
+    """The row whose leaf it is, or is built on; empty for a node that is no leaf's last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +145,7 @@ class Engine:
                 key=Key(image["Labels"][KEY_LABEL]),
                 bytes=image["Size"],
                 names=tuple(image["RepoTags"] or ()),
+                row=image["Labels"].get(ROW_LABEL, ""),
             )
             for image in found
         )
@@ -232,11 +239,97 @@ class Engine:
                 raise
         return Container(made)
 
+    def layers(self) -> Mapping[str, garbage.Layers]:
+        """Return the filesystem layers of all images, by the image's id."""
+        from docker.errors import ImageNotFound
+
+        found: dict[str, garbage.Layers] = {}
+        with _answering():
+            for image in self._client.api.images():
+                with suppress(ImageNotFound):  # others remove images too
+                    said: Any = self._client.images.get(image["Id"]).attrs
+                    found[image["Id"]] = garbage.Layers(
+                        ids=tuple(said["RootFS"].get("Layers") or ()), bytes=image["Size"]
+                    )
+        return found
+
+    def users(self, *, but: Collection[str]) -> Mapping[str, str]:
+        """Return for each image (by id) that has a container, running or not, the name of one; `but` do not count."""
+        with _answering():
+            found = self._client.api.containers(all=True)
+        return {one["ImageID"]: _container_name(one) for one in found if one["Id"] not in but}
+
+    def check_containers(self, label: str) -> tuple[garbage.CheckContainer, ...]:
+        """Return the containers that carry a label, whatever its value."""
+        with _answering():
+            found = self._client.api.containers(all=True, filters={"label": label})
+            return tuple(made for one in found if (made := self._check_container(one)))
+
+    def _check_container(self, listed: Mapping[str, Any]) -> garbage.CheckContainer | None:
+        from docker.errors import NotFound
+
+        try:
+            said = self._client.api.inspect_container(listed["Id"])
+        except NotFound:  # its run ends just now
+            return None
+        runs = bool(said["State"]["Running"])
+        # One that never ran says that it stopped in the year 1.
+        stopped = 0.0 if runs else _moment(said["State"]["FinishedAt"])
+        return garbage.CheckContainer(
+            id=listed["Id"], name=_container_name(listed), runs=runs, since=max(_moment(said["Created"]), stopped)
+        )
+
+    def remove_container(self, id_: str) -> None:
+        """Remove a container, whether it runs or not, with its anonymous volumes."""
+        with _answering():
+            self._client.api.remove_container(id_, force=True, v=True)
+
+    def build_cache(self) -> tuple[garbage.CacheRecord, ...]:
+        """Return what BuildKit keeps."""
+        with _answering():
+            found = self._client.df()["BuildCache"] or ()
+        return tuple(
+            garbage.CacheRecord(
+                id=one["ID"],
+                description=one["Description"],
+                bytes=one["Size"],
+                shared=one["Shared"],
+                in_use=one["InUse"],
+                last_used=_moment(one.get("LastUsedAt") or one["CreatedAt"]),
+            )
+            for one in found
+        )
+
+    def prune_cache(self, ids: Sequence[str]) -> None:
+        """Remove these pieces of BuildKit's cache; one that something stands on stays."""
+        for at in range(0, len(ids), _PRUNED_AT_ONCE):
+            # The filter is a regular expression (moby, builder-next: `id~=`), and takes one value.
+            chosen: Any = {"id": f"^({'|'.join(ids[at : at + _PRUNED_AT_ONCE])})$"}
+            with _answering():
+                self._client.api.prune_builds(filters=chosen, all=True)
+
+    def disk_bytes(self) -> int:
+        """Return how much the engine keeps on its disk: images and build cache, what they share counted once."""
+        with _answering():
+            found: Any = self._client.df()
+        cache = (int(one["Size"]) for one in found["BuildCache"] or () if not one["Shared"])
+        return int(found["LayersSize"]) + sum(cache)
+
     def remove_containers(self, label: str) -> None:
         """Remove all containers that carry a label, `name=value`."""
         with _answering():
             for found in self._client.api.containers(all=True, filters={"label": label}):
                 self._client.api.remove_container(found["Id"], force=True, v=True)
+
+
+def _container_name(listed: Mapping[str, Any]) -> str:
+    return str((listed["Names"] or [listed["Id"][:12]])[0]).removeprefix("/")
+
+
+def _moment(text: str) -> float:
+    """Return what the engine writes of a moment as seconds since 1970; it knows nanoseconds, Python does not."""
+    year = int(text[:4])
+    return datetime.fromisoformat(text[:19] + "+00:00").timestamp() if year > 1 else 0.0
 
 
 def node_ref(key: Key) -> str:

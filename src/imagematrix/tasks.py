@@ -212,7 +212,7 @@ def build(
         options,
         engine=_engine(),
         listen=lambda made, forecast: reports.listener(sys.stdout, made, forecast),
-        waiting=lambda: print("another build of this project is running: waiting for it to end", flush=True),
+        waiting=_wait_for_build,
     )
     if report:
         project.workspace.write(Path(report).absolute() / "report.json", reports.to_json(result.report))
@@ -309,6 +309,27 @@ def graph(
     project = _open(file)
     project.workspace.write(Path(out).absolute(), form(_plan(project, _selection(only, group))))
     print(out)
+
+
+@task(
+    help={
+        "dry-run": "List what would go, each thing with its size and the reason; remove nothing.",
+        "keep": "Remove nothing that one of so many last nights needed (default: 7).",
+        "all": "Also nodes that other checkouts and other projects of imagematrix have built on this engine.",
+        **_FILE_HELP,
+    },
+    auto_shortflags=False,
+)
+@_told
+def gc(_: Context, dry_run: bool = False, keep: str = "7", all: bool = False, file: str = "") -> None:  # noqa: A002
+    """Remove images, build cache and logs that neither the matrix nor the last nights need."""
+    from imagematrix import sweep
+    from imagematrix.report.cleanup import cleanup_text
+
+    options = sweep.Options(nights=_number("keep", keep, least=0), dry=dry_run, everyones=all)
+    project = _open(file)
+    done = sweep.run(project, options, engine=_engine(), waiting=_wait_for_build)
+    print(cleanup_text(done))
 
 
 @task(
@@ -428,6 +449,10 @@ def _jobs(text: str) -> int:
     return _number("jobs", text or str((os.cpu_count() or 1) + 1), least=1)
 
 
+def _wait_for_build() -> None:
+    _say("another build of this project is running: waiting for it to end")
+
+
 def _number(flag: str, text: str, *, least: int) -> int:
     if not text.isdecimal() or int(text) < least:
         raise FlagError(f"--{flag} {text}: must be a whole number, {least} or more")
@@ -446,6 +471,7 @@ def collection() -> Collection:
         "plan": plan,
         "build": build,
         "verify": verify,
+        "gc": gc,
         "graph": graph,
         "schema": schema,
     }

@@ -258,6 +258,37 @@ class Workspace:
         with path.open(encoding="utf-8", errors="replace") as stream:
             return [found for line in stream if (found := checks.settled(line))]
 
+    def runs(self) -> Mapping[str, str]:
+        """Return the reports of earlier runs, file name -> text."""
+        paths = sorted((self._state / "runs").glob("*.json"))
+        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}
+
+    def logs(self) -> Mapping[str, int]:
+        """Return the sizes of the logs in bytes, by file name."""
+        return {path.name: path.stat().st_size for path in (self._state / "logs").glob("*.log")}
+
+    def remove_logs(self, names: Collection[str]) -> None:
+        """Remove logs."""
+        with _telling():
+            for name in names:
+                (self._state / "logs" / name).unlink(missing_ok=True)
+
+    def forget(self, is_needed: Callable[[Key], bool]) -> None:
+        """Drop what is remembered of nodes that are not needed, and the lines that a killed run left half-written."""
+        self._thin_out("built.jsonl", lambda line: (found := _record(line)) is not None and is_needed(found.key))
+        self._thin_out(
+            "verified.jsonl", lambda line: (found := checks.settled(line)) is not None and is_needed(found.key)
+        )
+
+    def _thin_out(self, name: str, stays: Callable[[str], bool]) -> None:
+        path = self._state / name
+        if not path.exists():
+            return
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if stays(line)]
+        if len(kept) < len([line for line in lines if line]):
+            self.write(path, "".join(f"\n{line}" for line in kept))
+
     def _make_state(self) -> None:
         (self._state / "logs").mkdir(parents=True, exist_ok=True)
         ignore = self._state / ".gitignore"

@@ -25,7 +25,7 @@ LEVELS: Final = (
     "lock keys compat sizes",
     "requirements graph checks",
     "render",
-    "addition plan",
+    "addition garbage plan",
     "cost estimates",
     "frontier",
     "forecast",
@@ -34,7 +34,7 @@ LEVELS: Final = (
     "workspace engine shell site progress transient",
     "buildx project",
     "builder report resolver registry verify",
-    "bases build drawing locking",
+    "bases build drawing locking sweep",
     "adding",
     # the command line
     "freewords",

@@ -27,7 +27,8 @@ from imagematrix.project import Project, Selection
 from imagematrix.shell import Shell, stoppable
 from imagematrix.verify import filesystem
 
-_LABEL: Final = "imagematrix.verify"
+LABEL: Final = "imagematrix.verify"
+"""What the containers of checks carry; its value is the run's."""
 _CHECK_SECONDS: Final = 300
 """A check that takes longer hangs."""
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -125,7 +126,7 @@ def _act(
     """Run the open suites of subjects, `jobs` images at once; what is not begun when it is stopped is left out."""
     if not subjects:
         return []
-    runner = _Runner(project, engine, label=f"{_LABEL}={uuid.uuid4().hex}")
+    runner = _Runner(project, engine, label=f"{LABEL}={uuid.uuid4().hex}")
     done: list[Verified] = []
     with ThreadPoolExecutor(jobs) as pool:
         waiting: set[Future[Verified]] = {

@@ -1,0 +1,328 @@
+"""What neither the matrix nor the last nights need, of all that builds leave behind. Decides, removes nothing.
+
+A thing goes only when it is proven to be ours: a node by the label and the name that agree, and by the record of this
+project; a name by the rows it was built for; a piece of build cache by the step that made it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from imagematrix import dockerfile
+from imagematrix.model import WHEELHOUSE, Key
+
+_SHORT: Final = 12
+"""How many digits of a key stand in names of files and of published images."""
+_STEP: Final = re.compile(r"\[\S+ \d+/\d+\] (.*)", re.DOTALL)
+_COMMAND: Final = re.compile(r"(?:mount|cached mount) \S+ from exec .*? -c (.*?)(?: with id \"([^\"]*)\")?", re.DOTALL)
+_OUR_MOUNT: Final = "/imagematrix-"
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\dT")
+_LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{_SHORT}}})\.log")
+
+
+class Kind(StrEnum):
+    """What a thing is."""
+
+    CONTAINER = "container"
+    IMAGE = "image"
+    CACHE = "cache"
+    TAG = "tag"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """One thing that goes or, though nothing needs it, stays."""
+
+    kind: Kind
+    name: str
+    """What a person knows it by."""
+    refs: tuple[str, ...] = ()
+    """What it is removed by: names, ids or a path."""
+    bytes: int = 0
+    """What its removal frees, of several that share something counted once."""
+    reason: str
+    """Why it goes, or stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What goes, and what stays though nothing needs it."""
+
+    garbage: tuple[Thing, ...] = ()
+    kept: tuple[Thing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What came of a clean-up."""
+
+    found: Found
+    freed: int
+    """Bytes: measured on the engine's disk; of a dry run what is expected."""
+    dry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What has to stay."""
+
+    keys: Collection[Key]
+    """The nodes of the matrix and of the last nights."""
+    images: Collection[str] = ()
+    """The names of the matrix' images."""
+    nights: int
+    """How many nights those are."""
+
+    @property
+    def none(self) -> str:
+        """Say that nothing needs a thing."""
+        nights = {0: "", 1: " and the last night"}.get(self.nights, f" and the last {self.nights} nights")
+        return f"the matrix{nights} {'do' if nights else 'does'} without it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """An image on the engine that is proven to be a node."""
+
+    id: str
+    key: Key
+    names: tuple[str, ...]
+    rows: Collection[str]
+    """The rows it was built for, `family:tag`."""
+    ref: str
+    """Its name as a node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """An image on the engine, ours or not: the ids of its filesystem layers, lowest first, and the bytes of all."""
+
+    ids: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheRecord:
+    """A piece of BuildKit's cache. It carries no label: what made it is told by its description alone."""
+
+    id: str
+    description: str
+    bytes: int
+    shared: bool
+    """An image has the same bytes: removing it frees nothing."""
+    in_use: bool
+    last_used: float
+    """Seconds since 1970, as all moments here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckContainer:
+    """A container that checks of ours were given."""
+
+    id: str
+    name: str
+    since: float
+    """When it stopped; of one that runs, when it was made."""
+    runs: bool
+
+
+def nights(runs: Mapping[str, str], count: int) -> tuple[str, ...]:
+    """Return the names of the runs (name -> text of its report.json) of the last so many nights, latest first.
+
+    A night is a day, in UTC, on which a run began. What cannot be read is of no night.
+    """
+    begun = {name: str(document["started"]) for name, text in runs.items() if (document := _document(text))}
+    days = sorted({started[:10] for started in begun.values()}, reverse=True)[:count]
+    return tuple(sorted((name for name in begun if begun[name][:10] in days), key=begun.__getitem__, reverse=True))
+
+
+def keys(runs: Iterable[str]) -> frozenset[Key]:
+    """Return the nodes that the reports of runs are about."""
+    return frozenset(Key(node["key"]) for text in runs for node in (_document(text) or {}).get("nodes", ()))
+
+
+def images(
+    found: Iterable[Node],
+    *,
+    needs: Needs,
+    mine: Callable[[Key], bool],
+    users: Mapping[str, str],
+    layers: Callable[[], Mapping[str, Layers]],
+) -> Found:
+    """Return which nodes go, with the names of leaves that they have.
+
+    `mine` tells whether a node is of this project. `users` names for an image's id a container that uses it.
+    `layers` gives those of all images, by id; it is asked only when something goes.
+    """
+    idle = [node for node in found if node.key not in needs.keys and mine(node.key)]
+    stays = {node.id: reason for node in idle if (reason := _stays(node, needs, users))}
+    going = [node for node in idle if node.id not in stays]
+    foreign = {node.id: [name for name in node.names if not _is_ours(name, node)] for node in going}
+    gone = [node.id for node in going if not foreign[node.id]]
+    freed = _freed(gone, layers()) if gone else {}
+    return Found(
+        garbage=tuple(
+            Thing(
+                kind=Kind.IMAGE,
+                name=_name(node),
+                refs=tuple(name for name in node.names if name not in foreign[node.id]),
+                bytes=freed.get(node.id, 0),
+                reason=needs.none + (f"; it stays as {', '.join(foreign[node.id])}" if foreign[node.id] else ""),
+            )
+            for node in going
+        ),
+        kept=tuple(
+            Thing(kind=Kind.IMAGE, name=_name(node), reason=stays[node.id]) for node in idle if node.id in stays
+        ),
+    )
+
+
+def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int) -> Found:
+    """Return which pieces of build cache go: made by steps of these stages, and not used since.
+
+    Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them.
+    """
+    steps = {step for text in texts for step in dockerfile.steps(text)}
+    return Found(
+        garbage=tuple(
+            Thing(
+                kind=Kind.CACHE,
+                name=" ".join(record.description.split()),
+                refs=(record.id,),
+                bytes=0 if record.shared else record.bytes,
+                reason=f"no build has used it for {'a day' if nights <= 1 else f'{nights} days'}",
+            )
+            for record in records
+            if not record.in_use and record.last_used < before and _is_of(record.description, steps)
+        )
+    )
+
+
+def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float) -> Found:
+    """Return which containers of checks go: those that stopped before one moment, or run since before another."""
+    return Found(
+        garbage=tuple(
+            Thing(
+                kind=Kind.CONTAINER,
+                name=one.name,
+                refs=(one.id,),
+                reason=f"the checks that {'started' if one.runs else 'stopped'} it are over",
+            )
+            for one in found
+            if one.since < (begun if one.runs else stopped)
+        )
+    )
+
+
+def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> Found:
+    """Return which logs of nodes go: file name -> bytes in. A name that is no node's stays."""
+    short = {key[:_SHORT] for key in needed}
+    return Found(
+        garbage=tuple(
+            Thing(kind=Kind.LOG, name=name, refs=(name,), bytes=size, reason="nothing needs its node")
+            for name, size in sorted(sizes.items())
+            if (match := _LOG.fullmatch(name)) and match[1] not in short
+        )
+    )
+
+
+def tags(found: Mapping[Key, str], *, repository: str, needs: Needs) -> Found:
+    """Return which nodes of a registry's repository go: key -> digest in.
+
+    A registry deletes a digest with all of its tags: one that a node to be kept has as well stays.
+    """
+    needed = {digest: key for key, digest in found.items() if key in needs.keys}
+    idle = sorted((key, digest) for key, digest in found.items() if key not in needs.keys)
+    return Found(
+        garbage=tuple(
+            Thing(kind=Kind.TAG, name=f"{repository}:{key}", refs=(digest,), reason=needs.none)
+            for key, digest in idle
+            if digest not in needed
+        ),
+        kept=tuple(
+            Thing(kind=Kind.TAG, name=f"{repository}:{key}", reason=f"the same image is {needed[digest][:_SHORT]}")
+            for key, digest in idle
+            if digest in needed
+        ),
+    )
+
+
+def _document(text: str) -> Mapping[str, list[Mapping[str, str]]] | None:
+    """Read the report of a run; None for what is none of ours."""
+    try:
+        document = json.loads(text)
+        is_ours = _DAY.match(document["started"]) and all("key" in node for node in document["nodes"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return document if is_ours else None
+
+
+def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
+    """Return why a node stays that nothing needs; empty: it goes."""
+    rows = sorted(name for name in node.names if name in needs.images)
+    if rows:
+        return f"the last good image of {rows[0]}"
+    return f"container {users[node.id]} uses it" if node.id in users else ""
+
+
+def _is_ours(name: str, node: Node) -> bool:
+    """Whether a name was given by us: the node's own, a leaf's, or one that a leaf was published under."""
+    repository, _, tag = name.rpartition(":")
+    published = re.sub(rf"(-\d{{8}}-{node.key[:_SHORT]}|-latest)$", "", tag)
+    return name == node.ref or any(
+        f"{repository}:{published}" == row or f"{repository}:{published}".endswith(f"/{row}") for row in node.rows
+    )
+
+
+def _name(node: Node) -> str:
+    leaves = [name for name in node.names if name != node.ref]
+    return f"{leaves[0]} ({node.key[:_SHORT]})" if leaves else node.ref
+
+
+def _freed(gone: Sequence[str], layers: Mapping[str, Layers]) -> Mapping[str, int]:
+    """Return for each image that goes what that frees: what no image that stays, and none counted before, has too."""
+    stay = {image.ids[:length] for id_, image in layers.items() if id_ not in gone for length in _lengths(image)}
+    sizes = {image.ids: image.bytes for image in layers.values()}
+    freed: dict[str, int] = {}
+    for id_ in sorted((id_ for id_ in gone if id_ in layers), key=lambda id_: (len(layers[id_].ids), id_)):
+        image = layers[id_]
+        below = next((image.ids[:at] for at in reversed(_lengths(image)) if image.ids[:at] in stay), ())
+        # Sizes are known of images alone: what is shared and is none counts as the biggest image in it.
+        known = max((sizes.get(below[:at], 0) for at in range(len(below) + 1)), default=0)
+        freed[id_] = max(0, image.bytes - known)
+        stay |= {image.ids[:length] for length in _lengths(image)}
+    return freed
+
+
+def _lengths(image: Layers) -> range:
+    return range(1, len(image.ids) + 1)
+
+
+def _is_of(description: str, steps: Collection[str]) -> bool:
+    """Whether a piece of cache was made by one of these steps, as BuildKit describes it."""
+    if step := _STEP.fullmatch(description):
+        return _plain(step[1]) in steps
+    if command := _COMMAND.fullmatch(description):
+        return (command[2] or "").startswith(_OUR_MOUNT) or _plain(command[1]) in steps
+    return description == f"local source for {WHEELHOUSE}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def total(found: Iterable[Thing]) -> int:
+    """Return the bytes that all of it frees."""
+    return sum(thing.bytes for thing in found)
+
+
+def joined(*parts: Found) -> Found:
+    """Join what was found of several kinds."""
+    return Found(
+        garbage=tuple(thing for part in parts for thing in part.garbage),
+        kept=tuple(thing for part in parts for thing in part.kept),
+    )

@@ -1,0 +1,57 @@
+"""What a clean-up removed, or would remove, as a person reads it: each thing with its size and the reason."""
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Final
+
+from imagematrix.garbage import Kind, Swept, Thing
+from imagematrix.report.words import count, size
+
+_NOUNS: Final[Mapping[Kind, str]] = {
+    Kind.CONTAINER: "container",
+    Kind.IMAGE: "image",
+    Kind.CACHE: "piece of build cache",
+    Kind.TAG: "tag in the registry",
+    Kind.LOG: "log",
+}
+
+
+def cleanup_text(swept: Swept) -> str:
+    """Say what goes, what stays though nothing needs it, and how much that frees."""
+    garbage, kept = swept.found.garbage, swept.found.kept
+    blocks = [_table(garbage)] if garbage else []
+    if kept:
+        blocks.append("not needed, but left alone:\n" + _table(kept))
+    return "\n".join([*blocks, _last_line(swept)])
+
+
+def _table(things: Sequence[Thing]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
+    table.add_column(no_wrap=True, justify="right")
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    for thing in things:
+        table.add_row(*map(Text, (size(thing.bytes), thing.kind.value, thing.name, thing.reason)))
+    drawn = StringIO()
+    # As wide as it takes: a name that is cut or wrapped cannot be copied.
+    Console(file=drawn, width=1000, color_system=None).print(table)
+    return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
+
+
+def _last_line(swept: Swept) -> str:
+    kinds = [thing.kind for thing in swept.found.garbage]
+    if not kinds:
+        return "nothing to remove"
+    counted = ", ".join(_counted(kind, kinds.count(kind)) for kind in Kind if kind in kinds)
+    if swept.dry:
+        return f"would remove {counted}: about {size(swept.freed)}"
+    return f"removed {counted}: {size(swept.freed)} freed on the engine's disk"
+
+
+def _counted(kind: Kind, number: int) -> str:
+    noun, _, rest = _NOUNS[kind].partition(" ")
+    return f"{count(number, noun)} {rest}".strip()

@@ -1,0 +1,105 @@
+"""The gc command: looks at what builds left behind, lets `garbage` decide, and removes it."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from imagematrix import garbage, verify
+from imagematrix.engine import Engine, EngineImage, node_ref, nodes
+from imagematrix.garbage import Found, Kind, Needs, Node, Swept, Thing
+from imagematrix.graph import Dag
+from imagematrix.plan import Record
+from imagematrix.project import Project, Selection
+
+if TYPE_CHECKING:
+    from imagematrix.model import Key
+
+_DAY_SECONDS: Final = 86400.0
+_STOPPED_SECONDS: Final = 600.0
+"""Twice as long as a check may take: none waits for a container that stopped before that."""
+_RUNNING_SECONDS: Final = 6 * 3600.0
+"""An image's checks are over by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to clean up."""
+
+    nights: int
+    """Of how many nights, the last ones, nothing is removed."""
+    dry: bool = False
+    everyones: bool = False
+    """Also nodes that no record of this project knows of: of its other checkouts, and of other projects."""
+
+
+def run(project: Project, options: Options, *, engine: Engine, waiting: Callable[[], None]) -> Swept:
+    """Remove what neither the matrix nor the last nights need; `waiting` is called when a build holds the project."""
+    rows = project.possible(project.rows(Selection()))
+    # A dry run removes nothing that a build could miss.
+    with nullcontext() if options.dry else project.workspace.sole_builder(waiting=waiting):
+        dag = project.dag(project.leaves(rows))
+        runs = project.workspace.runs()
+        recent = [runs[name] for name in garbage.nights(runs, options.nights)]
+        needs = Needs(
+            keys=dag.nodes.keys() | garbage.keys(recent),
+            images={row.image for row in rows},
+            nights=options.nights,
+        )
+        found = _look(project, options, engine, needs, dag, runs.values())
+        if options.dry:
+            return Swept(found=found, freed=garbage.total(found.garbage), dry=True)
+        return Swept(found=found, freed=_remove(project, engine, needs, found.garbage), dry=False)
+
+
+def _look(project: Project, options: Options, engine: Engine, needs: Needs, dag: Dag, runs: Iterable[str]) -> Found:
+    """Find what goes."""
+    now, history = time.time(), project.workspace.history()
+    left = garbage.containers(
+        engine.check_containers(verify.LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
+    )
+    gone = {ref for thing in left.garbage for ref in thing.refs}
+    known = {record.key for record in history} | garbage.keys(runs)
+    idle = garbage.images(
+        _nodes(engine.images(), history),
+        needs=needs,
+        mine=lambda key: options.everyones or key in known,
+        users=engine.users(but=gone),
+        layers=engine.layers,
+    )
+    cache = garbage.cache(
+        engine.build_cache(),
+        texts={node.stage.text for node in dag.nodes.values()} | {record.inputs.get("text", "") for record in history},
+        before=now - max(options.nights, 1) * _DAY_SECONDS,
+        nights=options.nights,
+    )
+    return garbage.joined(left, idle, cache, garbage.logs(project.workspace.logs(), needs.keys))
+
+
+def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Node]:
+    rows: dict[Key, set[str]] = {}
+    for record in history:
+        rows.setdefault(record.key, set()).update(record.rows)
+    return [
+        Node(id=image.id, key=key, ref=node_ref(key), names=image.names, rows=rows.get(key, set()) | {image.row} - {""})
+        for key, image in nodes(images).items()
+    ]
+
+
+def _remove(project: Project, engine: Engine, needs: Needs, things: Sequence[Thing]) -> int:
+    """Remove it all; return how many bytes there are less on the engine's disk."""
+    refs: Mapping[Kind, list[str]] = {kind: [] for kind in Kind}
+    for thing in things:
+        refs[thing.kind] += thing.refs
+    before = engine.disk_bytes()
+    for id_ in refs[Kind.CONTAINER]:
+        engine.remove_container(id_)
+    # Before the images: a run that is killed in between leaves images, which the next one finds.
+    engine.prune_cache(refs[Kind.CACHE])
+    for name in refs[Kind.IMAGE]:
+        engine.untag(name)
+    project.workspace.remove_logs(refs[Kind.LOG])
+    remaining = needs.keys | nodes(engine.images()).keys()
+    project.workspace.forget(lambda key: key in remaining)
+    return max(0, before - engine.disk_bytes())

@@ -1,0 +1,126 @@
+"""Cleaning up on a real engine: what nothing needs goes, and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tests.integration.monorepo import Monorepo
+
+from imagematrix import buildx
+from imagematrix.engine import Engine, buildx_command, node_ref
+from imagematrix.model import Key
+from imagematrix.workspace import Workspace
+
+
+def names(monorepo: Monorepo) -> set[str]:
+    return {name for image in monorepo.engine.images() for name in image.names}
+
+
+def logs(monorepo: Monorepo) -> set[str]:
+    return {path.name for path in (monorepo.root / ".imagematrix/logs").iterdir()}
+
+
+def test_what_nothing_needs_goes_and_nothing_else(monorepo: Monorepo) -> None:
+    """One test of many parts: what there is to clean up takes two builds."""
+    _, before = monorepo.build()
+    monorepo.edit("matrix.toml", '"1.3"', '"1.4"')
+    _, after = monorepo.build()
+    now = {node["key"] for node in after["nodes"]}
+    idle = [Key(node["key"]) for node in before["nodes"] if node["key"] not in now]
+    goes = {*map(node_ref, idle), f"{monorepo.family}:1.0-1.3"}
+    assert len(goes) == 3
+    assert goes <= names(monorepo)
+
+    _a_night_keeps_it(monorepo, goes, before)
+    _others_keep_it(monorepo, goes)
+    _it_goes(monorepo, goes, idle)
+
+
+def _a_night_keeps_it(monorepo: Monorepo, goes: set[str], report: Any) -> None:
+    folder = monorepo.root / ".imagematrix/runs"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "1.json").write_text(json.dumps(report))
+    assert monorepo.run("gc", "--keep", "1").out == "nothing to remove\n"
+    # A later night takes its place.
+    (folder / "2.json").write_text(json.dumps({"started": "2999-01-01T00:00:00Z", "nodes": [], "leaves": []}))
+    assert "would remove 2 images" in monorepo.run("gc", "--keep", "1", "--dry-run").out
+    assert goes <= names(monorepo)
+
+
+def _others_keep_it(monorepo: Monorepo, goes: set[str]) -> None:
+    """What a container uses stays. So does an image built on a node (it has its labels), a node of another project."""
+    client, leaf = monorepo.client, f"{monorepo.family}:1.0-1.3"
+    made = client.containers.create(leaf)
+    try:
+        told = monorepo.run("gc", "--keep", "0", "--dry-run").out
+        assert f"container {made.name} uses it" in told
+        strange = monorepo.family.ljust(64, "0")
+        made.commit(f"foreign-{monorepo.family}", "1")
+        made.commit("imagematrix/node", strange, changes=[f"LABEL imagematrix.key={strange}"])
+    finally:
+        made.remove()
+    told = monorepo.run("gc", "--keep", "0", "--dry-run").out
+    assert leaf in told
+    assert not any(name in told for name in _others(monorepo))
+    assert strange in monorepo.run("gc", "--keep", "0", "--all", "--dry-run").out
+    assert goes <= names(monorepo)
+
+
+def _others(monorepo: Monorepo) -> set[str]:
+    return {f"foreign-{monorepo.family}:1", node_ref(Key(monorepo.family.ljust(64, "0")))}
+
+
+def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
+    """When no build holds the project; the dry run has told it."""
+    before, logs_before = names(monorepo), logs(monorepo)
+    told = monorepo.run("gc", "--keep", "0", "--dry-run")
+    assert names(monorepo) >= goes
+    assert "would remove 2 images, 2 logs: about" in told.out
+    assert re.search(r"^\s*\d+ B +image +\S.* the matrix does without it$", told.out, re.MULTILINE)
+
+    with Workspace(monorepo.root / "matrix.toml").sole_builder(waiting=lambda: None):
+        process = monorepo.start("gc", "--keep", "0")
+        assert process.stdout
+        assert "waiting for it to end" in process.stdout.readline()
+        assert goes <= names(monorepo)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+
+    # The same things, each with the same size and reason.
+    assert out.splitlines()[:-1] == told.out.splitlines()[:-1]
+    # Others on this engine come and go meanwhile: only what is this project's is compared.
+    ours = {name for name in before if monorepo.family in name or name.startswith("imagematrix/base:")}
+    assert not goes & names(monorepo)
+    assert ours - goes <= names(monorepo)
+    assert {row["state"] for row in monorepo.run("list", "--json").json()} == {"built"}
+    assert {name.rpartition("-")[2] for name in logs_before - logs(monorepo)} == {f"{key[:12]}.log" for key in idle}
+    assert not {record.key for record in Workspace(monorepo.root / "matrix.toml").history()} & {*idle}
+    for name in _others(monorepo):
+        monorepo.client.images.remove(name)
+
+
+def test_build_cache_goes_piece_by_piece(engine: Engine, tmp_path: Path) -> None:
+    """Only what is named, also while an image has the same bytes; others' cache on the same engine stays."""
+    salt = uuid.uuid4().hex
+
+    def ours() -> dict[str, str]:
+        return {one.description[-1]: one.id for one in engine.build_cache() if salt in one.description}
+
+    for name in "ab":
+        (tmp_path / f"{salt}-{name}").write_text(salt)
+    steps = "".join(f"COPY {salt}-{name} /{name}\n" for name in "ab")
+    (tmp_path / "Dockerfile").write_text(f"FROM scratch\n{steps}")
+    argv = [buildx_command(engine), "build", "--tag", f"test-{salt}", str(tmp_path)]
+    subprocess.run(argv, env={**os.environ, **buildx.ENVIRONMENT, **engine.environment}, check=True)
+    try:
+        assert ours().keys() == {"a", "b"}
+        engine.prune_cache([ours()["b"]])
+        assert ours().keys() == {"a"}
+    finally:
+        engine.untag(f"test-{salt}")

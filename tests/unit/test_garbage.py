@@ -1,0 +1,182 @@
+"""What a clean-up would remove, and what it leaves alone."""
+
+import json
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from imagematrix import garbage
+from imagematrix.engine import node_ref
+from imagematrix.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node
+from imagematrix.model import Key
+
+OLD, NEW, NIGHTLY, FOREIGN = (Key(digit * 64) for digit in "abcd")
+NEEDS = Needs(keys={NEW, NIGHTLY}, images={"registry.example/app:1"}, nights=7)
+SIZES: Mapping[str, Layers] = {OLD: Layers(ids=("base", "old"), bytes=150), NEW: Layers(ids=("base", "new"), bytes=130)}
+
+
+def node(key: Key, *names: str, rows: Collection[str] = ()) -> Node:
+    return Node(id=key, key=key, names=(node_ref(key), *names), rows=rows, ref=node_ref(key))
+
+
+def images(*found: Node, users: Mapping[str, str] | None = None) -> Found:
+    return garbage.images(found, needs=NEEDS, mine=lambda key: key != FOREIGN, users=users or {}, layers=lambda: SIZES)
+
+
+def run(started: str, *keys: str) -> str:
+    return json.dumps({"started": started, "nodes": [{"key": key} for key in keys], "leaves": []})
+
+
+def record(description: str, *, shared: bool = False, in_use: bool = False, last_used: float = 1.0) -> CacheRecord:
+    return CacheRecord(
+        id=description, description=description, bytes=10, shared=shared, in_use=in_use, last_used=last_used
+    )
+
+
+def removed(found: Found) -> list[str]:
+    return [ref for thing in found.garbage for ref in thing.refs]
+
+
+def test_what_matrix_and_nights_do_without_goes() -> None:
+    """With its reason; what another project built is not even mentioned."""
+    found = images(node(OLD), node(NEW), node(NIGHTLY), node(FOREIGN))
+    assert removed(found) == [node_ref(OLD)]
+    assert found.garbage[0].reason == "the matrix and the last 7 nights do without it"
+    assert found.kept == ()
+
+
+def test_a_leafs_names_go_with_it() -> None:
+    """Also those that it was published under: they are told by the row, the date and the key."""
+    names = ["app:1", "registry.example/team/app:1", f"app:1-20260101-{OLD[:12]}", "app:1-latest"]
+    found = images(node(OLD, *names, rows={"app:1"}))
+    assert removed(found) == [node_ref(OLD), *names]
+
+
+@pytest.mark.parametrize("name", ["mine:1", "myapp:1", "app:10", "app:1-20260101-bbbbbbbbbbbb", "app:1-old"])
+def test_a_name_that_somebody_else_gave_stays(name: str) -> None:
+    """And with it the image: nothing is freed."""
+    found = images(node(OLD, name, rows={"app:1"}))
+    assert removed(found) == [node_ref(OLD)]
+    assert found.garbage[0].bytes == 0
+    assert f"it stays as {name}" in found.garbage[0].reason
+
+
+def test_the_last_good_image_of_a_row_stays() -> None:
+    """Its row is in the matrix, but what the matrix wants could not be built: there is nothing better."""
+    found = images(node(OLD, "registry.example/app:1", rows={"app:1"}))
+    assert found.garbage == ()
+    assert "last good image" in found.kept[0].reason
+
+
+def test_what_a_container_uses_stays() -> None:
+    found = images(node(OLD), users={OLD: "trial"})
+    assert found.garbage == ()
+    assert found.kept[0].reason == "container trial uses it"
+
+
+def test_shared_layers_are_counted_once() -> None:
+    """Neither those that an image to be kept has, nor twice those that two have that go."""
+    shared = {
+        "stays": Layers(ids=("base",), bytes=100),
+        OLD: Layers(ids=("base", "x"), bytes=150),
+        NIGHTLY: Layers(ids=("base", "x", "y"), bytes=157),
+    }
+    found = garbage.images(
+        [node(NIGHTLY), node(OLD)],
+        needs=Needs(keys=(), nights=0),
+        mine=lambda _: True,
+        users={},
+        layers=lambda: shared,
+    )
+    assert [thing.bytes for thing in found.garbage] == [7, 50]
+    assert garbage.total(found.garbage) == 57
+    assert found.garbage[0].reason == "the matrix does without it"
+
+
+def test_a_night_is_a_day_with_a_run() -> None:
+    """Also when there were days without one; what is no report counts for nothing."""
+    runs = {
+        "1": run("2026-01-01T02:00:00Z", OLD),
+        "2": run("2026-03-01T02:00:00Z", NEW),
+        "3": run("2026-03-01T09:00:00Z", NIGHTLY),
+        "4": run("2026-03-09T02:00:00Z", FOREIGN),
+        "5": '{"started": "2026-',
+        "6": "[1]",
+        "7": '{"started": 5, "nodes": []}',
+    }
+    assert garbage.nights(runs, 2) == ("4", "3", "2")
+    assert garbage.nights(runs, 0) == ()
+    assert garbage.keys(runs.values()) == {OLD, NEW, NIGHTLY, FOREIGN}
+
+
+STAGE = """\
+FROM tools AS app
+COPY --link app/version.txt /app.txt
+RUN --mount=type=cache,id=imagematrix-uv,target=/root/.cache/uv \\
+    uv pip install \\
+      -r /tmp/requirements.lock && true
+"""
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "[app 1/2] COPY --link app/version.txt /app.txt",
+        "mount / from exec /bin/sh -c uv pip install       -r /tmp/requirements.lock && true",
+        'cached mount /root/.cache/uv from exec /bin/sh -c somebody with id "/imagematrix-uv"',
+        "local source for wheelhouse",
+    ],
+)
+def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None:
+    def found(**facts: object) -> Found:
+        made = record(description, **facts)  # type: ignore[arg-type]
+        return garbage.cache([made], texts=[STAGE], before=2.0, nights=7)
+
+    assert removed(found()) == [description]
+    assert found().garbage[0].reason == "no build has used it for 7 days"
+    assert garbage.total(found().garbage) == 10
+    assert garbage.total(found(shared=True).garbage) == 0
+    assert found(in_use=True) == found(last_used=2.0) == Found()
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "[app 1/2] COPY . /app.txt",
+        "mount / from exec /bin/sh -c uv pip install",
+        "mount / from exec /bin/sh -c uv pip install -r /tmp/requirements.lock && true && mine",
+        'cached mount /root/.cache/uv from exec /bin/sh -c somebody with id "/uv"',
+        "local source for context",
+        "pulled from docker.io/library/debian:12",
+        "",
+    ],
+)
+def test_build_cache_that_may_be_anybodys_stays(description: str) -> None:
+    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7) == Found()
+
+
+def test_containers_of_checks_go_when_no_check_can_need_them() -> None:
+    def one(name: str, since: float, *, runs: bool) -> CheckContainer:
+        return CheckContainer(id=name, name=name, since=since, runs=runs)
+
+    found = [
+        one("stopped long ago", 9.0, runs=False),
+        one("stopped just now", 11.0, runs=False),
+        one("forgotten", 2.0, runs=True),
+        one("at work", 4.0, runs=True),
+    ]
+    assert removed(garbage.containers(found, stopped=10.0, begun=3.0)) == ["stopped long ago", "forgotten"]
+
+
+def test_logs_of_nodes_alone_go() -> None:
+    sizes = {f"app-{OLD[:12]}.log": 5, f"app-{NEW[:12]}.log": 6, "mine.log": 7}
+    found = garbage.logs(sizes, {NEW})
+    assert removed(found) == [f"app-{OLD[:12]}.log"]
+    assert garbage.total(found.garbage) == 5
+
+
+def test_a_digest_that_a_needed_tag_has_too_is_not_deleted() -> None:
+    """A registry deletes a digest with all of its tags."""
+    found = garbage.tags({OLD: "sha256:1", NEW: "sha256:1", FOREIGN: "sha256:2"}, repository="r/nodes", needs=NEEDS)
+    assert removed(found) == ["sha256:2"]
+    assert found.kept[0].name == f"r/nodes:{OLD}"
