@@ -123,7 +123,7 @@ def ready(
     Raises NoEngineError when there is no buildx, or one too old.
     """
     program = buildx_command(engine)
-    _refuse_old(shell, program)
+    buildx_version(shell, program)
     with tempfile.TemporaryDirectory(prefix="imagematrix-site-") as folder:
         yield Builder(
             engine=engine,
@@ -141,6 +141,17 @@ def ready(
         )
 
 
+def buildx_version(shell: Shell, program: str) -> str:
+    """Return the version of buildx. Raises NoEngineError when it is too old, or none."""
+    code, text = shell.capture([program, "version"])
+    found = re.search(r"\bv?(\d+)\.(\d+)\.\d", text)
+    if code or not found:
+        raise NoEngineError(f"`{program} version` does not answer as buildx does: {text.strip()[:200]}")
+    if (int(found[1]), int(found[2])) < _OLDEST_BUILDX:
+        raise NoEngineError(f"buildx {found[0]} is too old: builds need 0.13 or newer")
+    return found[0]
+
+
 def _secrets(where: Site, folder: Path) -> Mapping[str, str]:
     """Write the site's configuration files; return secret id -> path."""
     paths = {"ca": where.ca_bundle} if where.ca_bundle else {}
@@ -150,15 +161,6 @@ def _secrets(where: Site, folder: Path) -> Mapping[str, str]:
         path.write_text(text, encoding="utf-8")
         paths[name] = str(path)
     return paths
-
-
-def _refuse_old(shell: Shell, program: str) -> None:
-    code, text = shell.capture([program, "version"])
-    found = re.search(r"\bv?(\d+)\.(\d+)\.\d", text)
-    if code or not found:
-        raise NoEngineError(f"`{program} version` does not answer as buildx does: {text.strip()[:200]}")
-    if (int(found[1]), int(found[2])) < _OLDEST_BUILDX:
-        raise NoEngineError(f"buildx {found[0]} is too old: builds need 0.13 or newer")
 
 
 def _revision(shell: Shell, root: Path) -> str:

@@ -82,6 +82,17 @@ class Login:
     token: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    """What an engine says of itself."""
+
+    version: str
+    is_private: bool
+    """It is the one that scripts/engine started."""
+    data: str
+    """The directory on its machine that it keeps images in."""
+
+
 class Container:
     """A container that was started; whoever started it removes it."""
 
@@ -134,6 +145,16 @@ class Engine:
         self._client = client
         self.environment = environment
         """Added to the environment of docker clients so that they reach this engine."""
+
+    def facts(self) -> EngineFacts:
+        """Return what it says of itself."""
+        with _answering():
+            said: Any = self._client.info()
+        return EngineFacts(
+            version=str(said["ServerVersion"]),
+            is_private=bool(self.environment),
+            data=str(said["DockerRootDir"]),
+        )
 
     def images(self) -> tuple[EngineImage, ...]:
         """Return all images that carry a key: one request, whatever their number."""

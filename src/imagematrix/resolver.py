@@ -19,6 +19,7 @@ from imagematrix.requirements import Locked, Question
 from imagematrix.shell import Shell
 from imagematrix.sizes import Download
 
+_ASKED_FOR: Final = "requirements.in"
 _NO_SOLUTION: Final = "No solution found"
 _UNREACHABLE: Final = re.compile(r"Failed to fetch|Request failed after|error sending request")
 
@@ -71,6 +72,16 @@ class Uv:
         wanted = sizes.unmeasured(locked.text, (below.text for below in question.constraints))
         found = {name: _size(files[name]) if name in files else None for name in wanted}
         return Answer(text=sizes.measured(locked.text, found))
+
+    def silence(self) -> str:
+        """Ask the index for a package that every index has; return why it gives none, empty when it does."""
+        with self._folder({_ASKED_FOR: "pip\n"}) as folder:
+            argv = (self._program, "--directory", str(folder), "--config-file", requirements.CONFIGURATION)
+            asking = ("pip", "compile", _ASKED_FOR, "--no-deps", "--no-cache", "--quiet", "--python", sys.executable)
+            code, said = self._shell.capture((*argv, *asking), env={**self._environment, "UV_HTTP_RETRIES": "0"})
+        # What uv draws before a line is none of its words.
+        lines = [words[1] for line in said.splitlines() if (words := re.match(r"\W*(.+)", line))]
+        return (lines[-1] if lines else f"uv ended with exit code {code}") if code else ""
 
     def cancel(self) -> None:
         """Stop what is being resolved."""

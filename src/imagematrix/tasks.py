@@ -311,6 +311,26 @@ def graph(
     print(out)
 
 
+@task(iterable=["only", "group"], help={**_ROWS_HELP, **_SITE_HELP, **_JSON_HELP}, auto_shortflags=False)
+@_told
+def doctor(
+    _: Context,
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    site: str = "",
+    json: bool = False,
+    file: str = "",
+) -> None:
+    """Look for all that a build needs: engine, buildx, disk, package index, registries, the matrix itself."""
+    from imagematrix import doctor as doctors
+    from imagematrix.report import health
+
+    found = doctors.run(file or _nearest_matrix(), _selection(only, group), site_name=_site_name(site))
+    print(health.health_json(found) if json else health.health_text(found))
+    if not health.good(found):
+        raise Exit("", code=int(ExitCode.FAILED))
+
+
 @task(
     help={
         "dry-run": "List what would go, each thing with its size and the reason; remove nothing.",
@@ -401,7 +421,11 @@ def _selection(only: Sequence[str] | None, group: Sequence[str] | None) -> "Sele
 
 
 def _at_site(project: "Project", name: str) -> "Project":
-    return project.at_site(name or os.environ.get("IMAGEMATRIX_SITE", ""))
+    return project.at_site(_site_name(name))
+
+
+def _site_name(name: str) -> str:
+    return name or os.environ.get("IMAGEMATRIX_SITE", "")
 
 
 def _chosen(project: "Project", selection: "Selection") -> "Sequence[Row]":
@@ -471,6 +495,7 @@ def collection() -> Collection:
         "plan": plan,
         "build": build,
         "verify": verify,
+        "doctor": doctor,
         "gc": gc,
         "graph": graph,
         "schema": schema,

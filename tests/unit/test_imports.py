@@ -34,7 +34,7 @@ LEVELS: Final = (
     "workspace engine shell site progress transient",
     "buildx project",
     "builder report resolver registry verify",
-    "bases build drawing locking sweep",
+    "bases build doctor drawing locking sweep",
     "adding",
     # the command line
     "freewords",

@@ -1,0 +1,195 @@
+"""The doctor command: asks for all that a build needs whether it is there, at once, and waits for nobody long."""
+
+import shutil
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagematrix import builder, site
+from imagematrix.engine import buildx_command, connect
+from imagematrix.errors import FlagError, InputError, RegistryError, UserError
+from imagematrix.model import Row, Site
+from imagematrix.project import Project, Selection, open_project
+from imagematrix.registry import Client, host
+from imagematrix.report.health import Finding, State
+from imagematrix.report.words import count, size, some
+from imagematrix.resolver import Uv
+from imagematrix.shell import Shell
+
+SECONDS: Final = 8.0
+"""How long all answers together are waited for: the whole command takes less than ten seconds."""
+_LEAST_BYTES: Final = 2_000_000_000
+"""Less is not enough for one image with a framework (they take 1.3 to 1.9 GB each)."""
+_FEW_BYTES: Final = 20_000_000_000
+"""Less is not enough for a cold quickstart grid (14.6 GB of images, as much of build cache)."""
+_NAMES_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probe:
+    """Asks for one thing."""
+
+    what: str
+    ask: Callable[[], Finding]
+    severity: State = State.BAD
+    """How bad it is when nobody answers."""
+
+
+def run(file: str, selection: Selection, *, site_name: str, seconds: float = SECONDS) -> tuple[Finding, ...]:
+    """Look at all that a build of the selected rows needs; what depends on a matrix that is wrong is not asked.
+
+    Who does not answer within so many seconds is told so.
+    """
+    shell = Shell()
+    machine = [*_machine(shell)]
+    try:
+        project = open_project(file).at_site(site_name)
+        rows = project.possible(project.rows(selection))
+    except InputError as error:
+        return (_bad("matrix", str(error), "see `invoke check`"), *_answers(machine, shell, seconds))
+    probes = [*_matrix(project, rows), *machine]
+    try:
+        where = site.discover(project.matrix.site, root=project.workspace.root)
+    except FlagError as error:
+        return (*_answers(probes, shell, seconds), _bad("site", str(error), "correct it in the matrix"))
+    return _answers([*probes, *_network(rows, where, shell)], shell, seconds)
+
+
+def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Finding, ...]:
+    """Ask all at once; who does not answer in time is told so, and left behind."""
+    found: dict[str, Finding] = {}
+
+    def ask(probe: _Probe) -> None:
+        try:
+            found[probe.what] = probe.ask()
+        except (UserError, OSError) as error:
+            found[probe.what] = Finding(what=probe.what, state=probe.severity, said=str(error))
+
+    # Daemons, not a pool: the program must not wait at its end for somebody who never answers.
+    threads = [threading.Thread(target=ask, args=[probe], daemon=True) for probe in probes]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    answers = dict(found)
+    shell.cancel()
+    silence = f"no answer within {seconds:.0f} s"
+    return tuple(
+        answers.get(probe.what) or Finding(what=probe.what, state=probe.severity, said=silence) for probe in probes
+    )
+
+
+def _matrix(project: Project, rows: Sequence[Row]) -> Iterator[_Probe]:
+    yield _Probe(what="matrix", ask=lambda: _good("matrix", f"{count(len(rows), 'row')} can be had"))
+    yield _Probe(what="leaves", ask=lambda: _leaves(project, rows))
+
+
+def _leaves(project: Project, rows: Sequence[Row]) -> Finding:
+    """Locks and leaves: rows whose lock is missing cannot be rendered at all."""
+    files = project.files(project.leaves(rows))
+    stale = {line.partition(":")[0] for line in project.workspace.stale(files, keep=project.directories())}
+    if not stale:
+        return _good("leaves", "all are locked, and are what the matrix says")
+    said = f"stale: {some(sorted(stale), _NAMES_SHOWN)}"
+    return Finding(what="leaves", state=State.WEAK, said=said, remedy="`invoke render`, and commit the result")
+
+
+def _machine(shell: Shell) -> Iterator[_Probe]:
+    yield _Probe(what="engine", ask=_engine)
+    yield _Probe(what="buildx", ask=lambda: _good("buildx", builder.buildx_version(shell, buildx_command(connect()))))
+    yield _Probe(what="disk", ask=_disk)
+    yield _Probe(what="git", ask=lambda: _git(shell), severity=State.WEAK)
+
+
+def _engine() -> Finding:
+    facts = connect().facts()
+    whose = "the private one of scripts/engine" if facts.is_private else "the one that docker uses"
+    return _good("engine", f"{facts.version}, {whose}")
+
+
+def _disk() -> Finding:
+    """Where the engine keeps its images; of an engine on another machine nothing is known."""
+    place = Path(connect().facts().data)
+    if not place.is_dir():
+        return _good("disk", "the engine's is not on this machine: not known")
+    free = shutil.disk_usage(place).free
+    said = f"{size(free)} free for images"
+    if free >= _FEW_BYTES:
+        return _good("disk", said)
+    state = State.BAD if free < _LEAST_BYTES else State.WEAK
+    return Finding(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` tells what can go")
+
+
+def _git(shell: Shell) -> Finding:
+    code, said = shell.capture(["git", "--version"])
+    if code == 0:
+        return _good("git", said.strip())
+    remedy = "without it images do not say which commit they are of"
+    return Finding(what="git", state=State.WEAK, said="there is none", remedy=remedy)
+
+
+def _network(rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
+    yield _Probe(what="certificates", ask=lambda: _certificates(where))
+    yield _Probe(what="index", ask=lambda: _index(where, shell))
+    bases = {row.base.image.partition("@")[0] for row in rows if row.base.image}
+    targets = {f"{repository}:{row.tag}" for row in rows for repository in row.repositories}
+    for name in sorted({*map(host, bases), *map(host, targets)}):
+        pulled, pushed = ([image for image in sorted(images) if host(image) == name] for images in (bases, targets))
+        yield _registry(where, name, pulled, pushed)
+
+
+def _certificates(where: Site) -> Finding:
+    if not where.ca_bundle:
+        return _good("certificates", "no bundle is configured: containers trust what their bases do")
+    try:
+        found = ssl.create_default_context(cafile=where.ca_bundle).cert_store_stats()["x509_ca"]
+    except (ssl.SSLError, OSError) as error:
+        return _bad("certificates", f"{where.ca_bundle}: {error}", "name a PEM file as ca_bundle of [site]")
+    return _good("certificates", f"{count(found, 'authority', 'authorities')} in {where.ca_bundle}; builds mount it")
+
+
+def _index(where: Site, shell: Shell) -> Finding:
+    why = Uv(shell, where).silence()
+    if not why:
+        return _good("index", "it answers" + (f", through [sites.{where.name}]" if where.name else ""))
+    return _bad(
+        "index", why, "index_url, ca_bundle and the proxies of [site], else pip's own configuration, say where it is"
+    )
+
+
+def _registry(where: Site, name: str, pulled: Sequence[str], pushed: Sequence[str]) -> _Probe:
+    """Ask a registry for one image that is pulled and one that is pushed: who may not see them is told to log in."""
+    uses = [count(len(pulled), "base")] * bool(pulled) + [count(len(pushed), "image") + " to push"] * bool(pushed)
+    # A build needs nothing of where its images are pushed to.
+    what, severity = f"registry {name}", State.BAD if pulled else State.WEAK
+
+    def ask() -> Finding:
+        client = Client(where)
+        client.cancel()  # one try is enough
+        try:
+            for image in (*pulled[:1], *pushed[:1]):
+                client.digest(*_parted(image))  # that there is none is an answer
+        except RegistryError as error:
+            said = f"{str(error).removeprefix(f'{what} ')} ({', '.join(uses)})"
+            return Finding(what=what, state=severity, said=said)
+        return _good(what, f"it answers ({', '.join(uses)})")
+
+    return _Probe(what=what, ask=ask, severity=severity)
+
+
+def _parted(image: str) -> tuple[str, str]:
+    repository, colon, tag = image.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (image, "latest")
+
+
+def _good(what: str, said: str) -> Finding:
+    return Finding(what=what, state=State.GOOD, said=said)
+
+
+def _bad(what: str, said: str, remedy: str) -> Finding:
+    return Finding(what=what, state=State.BAD, said=said, remedy=remedy)
