@@ -118,9 +118,9 @@ class Container:
             return str(self._container.logs().decode(errors="replace"))
 
     def stop(self) -> None:
-        """Do what `docker stop` does: ask, and after ten seconds kill."""
+        """Do what `docker stop` does: ask, and kill what has not obeyed after a minute, which is long."""
         with _answering():
-            self._container.stop(timeout=10)
+            self._container.stop(timeout=60)
 
     def wait(self) -> int:
         """Wait for its end; return its exit code."""

@@ -90,7 +90,7 @@ def test_a_job_of_the_operator_trains_with_a_server(pods: list[Any]) -> None:
     server, *workers = pods
     assert (spec["ps"]["replicas"], spec["worker"]["replicas"]) == (1, len(workers))
     config = settings(spec, [address(server)], [address(pod) for pod in workers])
-    command = "STEPS=20 timeout 150 python3 train.py > /tmp/log 2>&1"
+    command = "STEPS=20 timeout 250 python3 train.py > /tmp/log 2>&1"
     server.exec_run(["sh", "-c", command], environment=environment("ps", 0, address(server), config), detach=True)
 
     def train(index: int) -> Any:
@@ -113,7 +113,7 @@ def test_a_job_of_the_operator_trains_collectively(pods: list[Any]) -> None:
     def train(index: int) -> Any:
         worker = workers[index]
         given = environment("worker", index, address(worker), config)
-        launch = "timeout 150 python -m paddle.distributed.launch --backend=gloo --nproc_per_node=1 /tmp/sum.py"
+        launch = "timeout 250 python -m paddle.distributed.launch --backend=gloo --nproc_per_node=1 /tmp/sum.py"
         script = (
             f"cat > /tmp/sum.py <<'END'\n{SUM}END\n{launch} > /tmp/log 2>&1; code=$?; cat /tmp/log log/*; exit $code"
         )

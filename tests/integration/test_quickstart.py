@@ -171,7 +171,7 @@ def address(container: Any) -> str:
 def fetch(url: str) -> int:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as response:
+        with opener.open(url, timeout=30) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -179,7 +179,7 @@ def fetch(url: str) -> int:
         return 0
 
 
-def wait_for(true: Any, seconds: float = 60) -> None:
+def wait_for(true: Any, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -1,15 +1,19 @@
 """How a container starts, lets people in, keeps its services alive and ends."""
 
+import re
 import shlex
-import time
+from datetime import datetime
 
 import pytest
 from testinfra.host import Host
 
 from imagematrix.verify.plugin import Image, Job, Machine, Starter, eventually
 
-SSH = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=5"
+SSH = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=30"
 SUPERVISOR = "IMAGE_RUN=/run/image supervisorctl -c /init/supervisor/supervisord.conf"
+GAVE_UP = "gave up:"
+"""What the log says of a service that supervisord starts no more."""
+
 ASK = "/tmp/ask"  # noqa: S108  # in a container that lives for a minute
 
 
@@ -149,7 +153,12 @@ def test_the_banner_knows_both_versions_of_control_groups(host: Host, files: dic
 def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image: Image) -> None:
     check = image.config["Healthcheck"]["Test"]
     assert check[0] == "CMD"
-    assert eventually(lambda: machine.host.run(shlex.join(check[1:])).succeeded), machine.host.run(check[1]).stdout
+
+    def healthy() -> bool:
+        return bool(machine.host.run(shlex.join(check[1:])).succeeded)
+
+    assert eventually(lambda: healthy() or GAVE_UP in machine.logs()), machine.host.run(check[1]).stdout
+    assert healthy(), machine.host.run(check[1]).stdout
     states = machine.host.run(f"{SUPERVISOR} status").stdout
     assert {line.split()[1] for line in states.splitlines()} <= {"RUNNING", "STARTING"}, states
 
@@ -157,7 +166,7 @@ def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image
 def test_a_service_that_cannot_start_is_seen_in_the_log_and_by_the_health_check(start: Starter) -> None:
     broken = "#!/bin/sh\ncase $1 in -t) exit 0;; esac\necho no key today\nexit 1\n"
     made = start(environment={"SERVICES": "ssh"}, files={"/usr/sbin/sshd": broken})
-    assert eventually(lambda: "gave up: ssh entered FATAL state" in made.logs()), made.logs()
+    assert eventually(lambda: f"{GAVE_UP} ssh entered FATAL state" in made.logs()), made.logs()
     assert "no key today" in made.logs()
     said = made.host.run("/init/boot/health.sh")
     assert (said.rc, "ssh does not run" in said.stdout) == (1, True)
@@ -171,8 +180,8 @@ def test_a_service_that_dies_is_started_again(bare: Machine) -> None:
 
 def test_orphans_are_buried(bare: Machine) -> None:
     bare.host.check_output("sh -c 'sleep 0.1 & sleep 0.1 & sleep 0.1 &'")
-    assert eventually(lambda: not bare.host.run("pgrep -x sleep").stdout, seconds=5)
-    assert "Z" not in bare.host.check_output("ps -e -o stat=")
+    assert eventually(lambda: not bare.host.run("pgrep -x sleep").stdout)
+    assert eventually(lambda: "Z" not in bare.host.check_output("ps -e -o stat="))
 
 
 def test_services_do_not_see_the_credentials_that_were_given(machine: Machine) -> None:
@@ -187,12 +196,13 @@ def test_services_do_not_see_the_credentials_that_were_given(machine: Machine) -
 
 @pytest.mark.final
 def test_docker_stop_takes_less_than_five_seconds_and_ends_well(machine: Machine) -> None:
+    """By the container's own log: how long a busy engine takes to ask and to notice is not the image's."""
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
-    begun = time.monotonic()
     machine.container.stop()
-    seconds = time.monotonic() - begun
     assert machine.container.wait() == 0
-    assert seconds < 5
+    told = re.findall(r"^(\S+ [\d:]+,\d+) \w+ (?:received SIGTERM|stopped: )", machine.logs(), re.MULTILINE)
+    asked, *ended = [datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f") for stamp in told]  # noqa: DTZ007  # differences
+    assert (max(ended) - asked).total_seconds() < 5, machine.logs()
 
 
 def _listens(machine: Machine, port: int) -> bool:

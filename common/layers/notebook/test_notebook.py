@@ -79,7 +79,7 @@ def test_tensorboard_shows_what_lies_in_its_folder(host: Host, machine: Machine)
     machine.host.check_output(f"python - <<'END'\n{LOGS}END")
     board = f"http://{machine.address}:6006/monitor"
     assert eventually(lambda: _status(host, f"{board}/") == "200"), machine.logs()
-    assert eventually(lambda: '"check"' in _get(host, f"{board}/data/runs"), seconds=30)
+    assert eventually(lambda: '"check"' in _get(host, f"{board}/data/runs"))
 
 
 def _jupyter(machine: Machine) -> str:
@@ -87,8 +87,8 @@ def _jupyter(machine: Machine) -> str:
 
 
 def _status(host: Host, url: str) -> str:
-    return str(host.run(f"curl --noproxy '*' -s -m 10 -o /dev/null -w '%{{http_code}}' '{url}'").stdout)
+    return str(host.run(f"curl --noproxy '*' -s -m 60 -o /dev/null -w '%{{http_code}}' '{url}'").stdout)
 
 
 def _get(host: Host, url: str) -> str:
-    return str(host.run(f"curl --noproxy '*' -s -m 10 '{url}'").stdout)
+    return str(host.run(f"curl --noproxy '*' -s -m 60 '{url}'").stdout)

@@ -9,7 +9,7 @@ from testinfra.host import Host
 STEPS = range(10, 61, 10)
 LAUNCH = f"""\
 cd /wide_and_deep && export STEPS={max(STEPS)}
-timeout 150 python3 -m paddle.distributed.launch --server_num=1 --worker_num=2 train.py >&2 && tail -n +1 log/*
+timeout 250 python3 -m paddle.distributed.launch --server_num=1 --worker_num=2 train.py >&2 && tail -n +1 log/*
 """
 
 
