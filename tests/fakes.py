@@ -29,14 +29,15 @@ MIRROR_IS_ILL = Flake(kind=FlakeKind.SERVER, source="mirror.example.com")
 def row(name: str, registry: str = "") -> Row:
     """Make the row of a `family:tag`."""
     family, tag = name.split(":")
-    image = f"{registry}/{name}" if registry else name
+    repositories = (f"{registry}/{family}",) if registry else ()
     return Row(
         family=Family(name=family, layers=(), tag=""),
         base=Base(name="debian12"),
         tag=tag,
         axes={},
         values={},
-        image=image,
+        image=f"{registry}/{name}" if registry else name,
+        repositories=repositories,
     )
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from imagematrix import buildx, site
+from imagematrix import buildx, publication, site
 from imagematrix.engine import Engine, buildx_command, docker_command, node_ref
 from imagematrix.errors import NoEngineError
 from imagematrix.model import BASE_LAYER, Attempt, Key, Lock, Node, Site, Step
 from imagematrix.progress import Reader
+from imagematrix.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell
 from imagematrix.transient import flake
 from imagematrix.workspace import Workspace
@@ -100,7 +101,9 @@ class Builder:
         base = node.leaf.row.base
         digest = self.engine.image_id(node.leaf.base_image) if base.bootstrap else self.lock.bases.get(base.image, "")
         labels = {"org.opencontainers.image.revision": self.revision, "org.opencontainers.image.base.digest": digest}
-        return {name: value for name, value in labels.items() if value}
+        said = {name: value for name, value in labels.items() if value}
+        # Of an image of rows, not of a node below: it says what their tags promise, be that nothing.
+        return {**said, VERSIONS_LABEL: publication.label(node.leaf.row)} if node.key in self.names else said
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.workspace.root).as_posix()

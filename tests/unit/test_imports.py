@@ -22,7 +22,7 @@ LEVELS: Final = (
     "dockerfile editing audit",
     # decisions: no disk, network, process or clock
     "matrix",
-    "lock keys compat sizes",
+    "lock keys compat sizes publication",
     "requirements graph checks",
     "render",
     "addition garbage plan",

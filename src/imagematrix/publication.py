@@ -1,0 +1,162 @@
+"""Under which names an image is published, and which tags may stand for it: decides, sends nothing.
+
+An immutable tag names one image for ever. Moving tags follow the newest image that was verified, but never to another
+Python, CUDA or framework: who pulls them again must be able to go on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from imagematrix.model import LATEST, Key, Row
+from imagematrix.text import versions
+
+VERSIONS_LABEL: Final = "imagematrix.versions"
+"""The label by which an image says what moving tags must stay with, like `cuda=12.1 python=3.10 torch=2.4`."""
+_KEPT: Final = ("cuda", "paddle", "python", "tensorflow", "torch")
+"""The axes and facts whose minor version a moving tag never leaves."""
+_KEY_DIGITS: Final = 12
+
+
+class PublishOutcome(StrEnum):
+    """What became of a tag."""
+
+    PUSHED = "pushed"
+    """An immutable tag is new."""
+    MOVED = "moved"
+    """A moving tag stands for another image than before, or for its first."""
+    KEPT = "kept"
+    """It stood for this image already."""
+    REFUSED = "refused"
+    """It must not stand for this image, and is as it was."""
+    FAILED = "failed"
+    """The registry or the connection failed."""
+
+
+GOOD: Final = frozenset({PublishOutcome.PUSHED, PublishOutcome.MOVED, PublishOutcome.KEPT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A tag in a repository, `host[:port]/path`."""
+
+    repository: str
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """The whole name, as docker pulls it."""
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What is to become of a tag, or what became of it."""
+
+    target: Target
+    outcome: PublishOutcome
+    digest: str = ""
+    """What it stands for now, where that is known."""
+    why: str = ""
+
+    @property
+    def good(self) -> bool:
+        """The tag stands for the image."""
+        return self.outcome in GOOD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a tag stands for in its registry."""
+
+    digest: str
+    config: str
+    """Digest of its configuration: what most engines know the image by."""
+    versions: Mapping[str, str] | None = None
+    """None: it does not say."""
+
+
+def immutable(row: Row, key: Key, *, created: str) -> tuple[Target, ...]:
+    """Return the immutable tag of an image in each registry of its row.
+
+    `created` is when the image was made (RFC 3339, UTC), so that the tag is the same whenever it is pushed.
+    """
+    tag = f"{row.tag}-{created[:10].replace('-', '')}-{key[:_KEY_DIGITS]}"
+    return tuple(Target(repository=repository, tag=tag) for repository in row.repositories)
+
+
+def moving(row: Row) -> tuple[Target, ...]:
+    """Return the moving tags of a row in each of its registries."""
+    tags = (row.tag, row.tag + LATEST)
+    return tuple(Target(repository=repository, tag=tag) for repository in row.repositories for tag in tags)
+
+
+def decide_immutable(target: Target, held: Held | None, image: str) -> Published:
+    """Return whether an image is pushed under its immutable tag; `image` is the id that it is known by."""
+    if held is None:
+        return Published(target=target, outcome=PublishOutcome.PUSHED)
+    if image in (held.digest, held.config):
+        return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
+    why = (
+        "another image has this immutable tag: one of the same key that was made elsewhere on that day. It stays: use "
+        "that one, or remove it from the registry"
+    )
+    return Published(target=target, outcome=PublishOutcome.REFUSED, digest=held.digest, why=why)
+
+
+def decide_moving(target: Target, held: Held | None, new: Held, *, obstacle: str = "") -> Published:
+    """Return whether a moving tag may stand for a new image. `obstacle` says why no tag of this image may move."""
+    if held and held.digest == new.digest:
+        return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
+    why = obstacle or _clash(held.versions if held else new.versions, new.versions)
+    if why:
+        digest = held.digest if held else ""
+        return Published(target=target, outcome=PublishOutcome.REFUSED, digest=digest, why=why)
+    return Published(target=target, outcome=PublishOutcome.MOVED, digest=new.digest)
+
+
+def refused(targets: Sequence[Target], why: str) -> tuple[Published, ...]:
+    """Return tags that stay as they are, unseen."""
+    return tuple(Published(target=target, outcome=PublishOutcome.REFUSED, why=why) for target in targets)
+
+
+def _clash(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> str:
+    """Say which promise of a tag a move would break."""
+    if new is None:
+        return f"this image does not say its versions (no label {VERSIONS_LABEL}): build it anew"
+    if old is None:
+        return (
+            f"it stands for an image that does not say its versions (no label {VERSIONS_LABEL}) and may be anybody's: "
+            "remove the tag from the registry if nobody needs it, and push again"
+        )
+    changes = [
+        f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    if not changes:
+        return ""
+    return (
+        f"who pulls it would be given other versions: {', '.join(changes)}. Put what differs into the family's tag, so "
+        "that both can be had, or remove the tag from the registry if nobody needs it"
+    )
+
+
+def label(row: Row) -> str:
+    """Return what a row's image says of its versions, as far as the row does."""
+    found = {name: _minor(row.values[name]) for name in _KEPT if name in row.values}
+    return " ".join(f"{name}={version}" for name, version in found.items() if version)
+
+
+def labelled(labels: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return the versions that an image's labels tell; None when they tell nothing of them."""
+    if VERSIONS_LABEL not in labels:
+        return None
+    return dict(word.split("=", 1) for word in labels[VERSIONS_LABEL].split() if "=" in word)
+
+
+def _minor(text: str) -> str:
+    """Return the version that must stay; of what is none, nothing: `system` may be any."""
+    found = versions.version(text)
+    return versions.minor(text) or str(found or "")
