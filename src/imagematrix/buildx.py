@@ -7,6 +7,7 @@ from typing import Final
 
 from imagematrix.engine import KEY_LABEL, node_ref
 from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Node, Site
+from imagematrix.site import mirrored
 
 LAYER_LABEL: Final = "imagematrix.layer"
 ENVIRONMENT: Final = {
@@ -37,7 +38,7 @@ def argv(
         ("--platform", platform),
         ("--target", node.layer),
         ("--tag", node_ref(node.key)),
-        *_parent(node),
+        *_parent(node, site),
         *(("--label", f"{name}={value}") for name, value in _all_labels(node, labels).items()),
         *([("--build-arg", f"{EPOCH}={epoch}")] if epoch and node.stage.network else []),
         *_site(site, secrets),
@@ -68,21 +69,26 @@ def bootstrap_argv(node: Node, *, script: str) -> tuple[str, ...]:
     return ("sh", script, node.stage.text, node_ref(node.key), *(f"LABEL {n}={v}" for n, v in labels.items()))
 
 
-def _parent(node: Node) -> Iterable[tuple[str, str]]:
+def _parent(node: Node, site: Site) -> Iterable[tuple[str, str]]:
     """Put the parent's image in the place of the parent's stage; a base is named by the build argument.
 
-    A pulled base is the one that the key was made from: its tag may point elsewhere by now.
+    A pulled base is the one that the key was made from: its tag may point elsewhere by now. It may come from a mirror.
     """
     if node.parent is None:
-        base = node.inputs["base"]
-        if base.startswith("sha256:"):
-            yield ("--build-arg", f"BASE_IMAGE={node.leaf.base_image.partition('@')[0]}@{base}")
+        image, digest = node.leaf.base_image, node.inputs["base"]
+        pulled = mirrored(image, site)
+        if digest.startswith("sha256:"):
+            yield ("--build-arg", f"BASE_IMAGE={pulled.partition('@')[0]}@{digest}")
+        elif pulled != image:
+            yield ("--build-arg", f"BASE_IMAGE={pulled}")
         return
     below = node.leaf.stages[0].layer
     if node.layer == below:
         yield ("--build-arg", f"BASE_IMAGE={node_ref(node.parent)}")
     else:
         yield ("--build-context", f"{_parent_layer(node)}=docker-image://{node_ref(node.parent)}")
+        # BuildKit asks the base's registry for it though the stages on it are replaced.
+        yield ("--build-arg", "BASE_IMAGE=scratch")
 
 
 def _parent_layer(node: Node) -> str:

@@ -137,6 +137,8 @@ class Site:
     """Hosts, each with its port if it has one, that are asked without TLS or with a certificate nobody vouches for."""
     wheelhouse: str = ""
     """Path of a directory of wheels, mounted at build time."""
+    mirrors: Mapping[str, str] = field(default_factory=dict)
+    """Registry -> where its images are pulled from instead, `host[:port]/path`."""
     network: str = ""
     """Network mode of build steps: `host`, `none` or empty."""
     proxies: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from typing import Final
 
 from imagematrix.errors import FlagError
 from imagematrix.model import Site
+from imagematrix.text import names
 
 _CA_VARIABLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
@@ -48,6 +49,12 @@ def discover(declared: Site, *, root: Path) -> Site:
     if site.wheelhouse and not Path(site.wheelhouse).is_dir():
         raise FlagError(f"{table} wheelhouse: {site.wheelhouse} is not a directory")
     return site
+
+
+def mirrored(image: str, site: Site) -> str:
+    """Return the name by which this machine pulls an image: its own, or that in the mirror of its registry."""
+    mirror = site.mirrors.get(names.host(image))
+    return f"{mirror}/{names.path(image)}" if mirror else image
 
 
 def secret_files(site: Site) -> Mapping[str, str]:

@@ -67,6 +67,28 @@ def test_a_pulled_base(monorepo: Monorepo, registry: str) -> None:
     assert contents(monorepo) == {"two"}
 
 
+def test_a_base_from_a_mirror(monorepo: Monorepo, registry: str) -> None:
+    """Its digest is asked there, and it is pulled from there; locks, keys and images know nothing of it."""
+    name = f"{monorepo.family}/base:1"
+    digest = push(monorepo, f"{registry}/{name}", "mirrored")
+    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "base.example.com/{name}"')
+    monorepo.edit(
+        "matrix.toml", "schema = 1\n", f'schema = 1\nsites.here.mirrors = {{"base.example.com" = "{registry}"}}\n'
+    )
+    monorepo.edit("matrix.toml", 'app = ["1.1", "1.2", "1.3"]', 'app = ["1.1"]')
+
+    done = monorepo.run("lock", "--site", "here")
+    assert done.code == 0, done.out + done.err
+    assert locked(monorepo) == {f"base.example.com/{name}": digest}
+
+    done, report = monorepo.build("--site", "here")
+    assert done.code == 0, done.out + done.err
+    assert contents(monorepo) == {"mirrored"}
+    labels = monorepo.client.images.get(report["leaves"][0]["image"]).labels
+    assert labels["org.opencontainers.image.base.name"] == f"base.example.com/{name}"
+    assert registry not in "".join(labels.values())
+
+
 def test_registries_that_cannot_tell(monorepo: Monorepo, registry: str) -> None:
     """One without the image, and one that is not there: told, and no error."""
     nowhere = "localhost:9/team/base:1"

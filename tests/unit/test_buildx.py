@@ -12,6 +12,8 @@ from tests.projects import FILES, PLAIN, PYTORCH
 from imagematrix import buildx
 from imagematrix.model import Node, Site
 
+NO_BASE = ("--build-arg", "BASE_IMAGE=scratch")
+
 CUDA = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
 
 
@@ -68,6 +70,15 @@ def test_first_stage_on_a_locked_base(tmp_path: Path) -> None:
     assert argv(node) == command(node, *base, *labelled(node))
 
 
+@pytest.mark.parametrize(("locked", "digest"), [({projects.CUDA: "a"}, f"@sha256:{'a' * 64}"), ({}, "")])
+def test_first_stage_on_a_mirrored_base(tmp_path: Path, locked: Mapping[str, str], digest: str) -> None:
+    """It comes from the mirror; its key does not know."""
+    site = Site(mirrors={"docker.io": "mirror.example.com:5000/hub", "nvidia": "other.example.com"})
+    node = nodes(tmp_path, PYTORCH, lock=projects.lock(locked))["system"]
+    base = ("--build-arg", f"BASE_IMAGE=mirror.example.com:5000/hub/{CUDA}{digest}")
+    assert argv(node, site=site) == command(node, *base, *labelled(node))
+
+
 def test_first_stage_on_a_bootstrapped_base(tmp_path: Path) -> None:
     """The base is the node below."""
     row = nodes(tmp_path, PLAIN)
@@ -76,10 +87,10 @@ def test_first_stage_on_a_bootstrapped_base(tmp_path: Path) -> None:
 
 
 def test_a_stage_in_the_middle(tmp_path: Path) -> None:
-    """The stage below is replaced by the image of its node."""
+    """The stage below is replaced by the image of its node, and nobody is asked for the base."""
     row = nodes(tmp_path, PYTORCH)
     context = ("--build-context", f"python=docker-image://imagematrix/node:{row['python'].key}")
-    assert argv(row["torch"]) == command(row["torch"], *context, *labelled(row["torch"]))
+    assert argv(row["torch"]) == command(row["torch"], *context, *NO_BASE, *labelled(row["torch"]))
 
 
 def test_everything_that_a_site_adds(tmp_path: Path) -> None:
@@ -96,6 +107,7 @@ def test_everything_that_a_site_adds(tmp_path: Path) -> None:
     assert made == command(
         row["torch"],
         *("--build-context", f"python=docker-image://imagematrix/node:{row['python'].key}"),
+        *NO_BASE,
         *labelled(row["torch"]),
         *("--label", "org.opencontainers.image.revision=abc"),
         *("--build-arg", "EPOCH=2026-11-22T00:00:00Z"),

@@ -805,6 +805,20 @@ RULES = {
             ' | expected "host" or "host:port", without a scheme'
         ),
     ),
+    "mirror of a part of a registry": (
+        (ROW, ROW + '[site]\nmirrors = {"docker.io/nvidia" = "m.example.com"}\n'),
+        (
+            "31: site.mirrors.\"docker.io/nvidia\": 'docker.io/nvidia' is no registry"
+            ' | expected "host" or "host:port", like "docker.io"'
+        ),
+    ),
+    "mirror with a scheme": (
+        (ROW, ROW + '[sites.a.mirrors]\n"docker.io" = "https://m.example.com"\n'),
+        (
+            "31: sites.a.mirrors.\"docker.io\": no registry accepts the name 'https://m.example.com'"
+            f' | expected "host[:port]/path", the path {PATH_RULE}'
+        ),
+    ),
     "index without TLS": (
         (ROW, ROW + '[sites.a]\nindex_url = "http://me:x@m.example.com:8080/simple"\n'),
         (

@@ -32,6 +32,7 @@ index_url = "https://i.example.com/simple"
 extra_index_urls = ["https://j.example.com/simple"]
 trusted_hosts = ["i.example.com"]
 wheelhouse = "wheels"
+mirrors = {"docker.io" = "mirror.example.com/hub"}
 network = "host"
 
 [sites.lab]

@@ -193,3 +193,19 @@ def test_a_uv_that_resolves_here() -> None:
         "UV_FIND_LINKS": "/srv/wheels",
     }
     assert tomllib.loads(site.resolving_toml(Site()))["index"][0]["url"] == PyPI.simple_url
+
+
+@pytest.mark.parametrize(
+    ("image", "pulled"),
+    [
+        ("nvidia/cuda:12.1.0", "m.example.com:5000/hub/nvidia/cuda:12.1.0"),
+        ("debian:12", "m.example.com:5000/hub/library/debian:12"),
+        ("docker.io/nvidia/cuda:12.1.0@sha256:0", "m.example.com:5000/hub/nvidia/cuda:12.1.0@sha256:0"),
+        ("swr.example.com:443/team/base:1", "localhost/team/base:1"),
+        ("swr.example.com/team/base:1", "swr.example.com/team/base:1"),
+    ],
+)
+def test_mirrors(image: str, pulled: str) -> None:
+    """Stand for a whole registry; Docker Hub's own images have a place of their own there."""
+    mirrors = {"docker.io": "m.example.com:5000/hub", "swr.example.com:443": "localhost"}
+    assert site.mirrored(image, Site(mirrors=mirrors)) == pulled

@@ -18,7 +18,7 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 SCHEMA: Final = 1
 
 KEYS: Final = ("schema", "registry", "platform", "site", "sites", "bases", "platforms", "families", "facts")
-SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "network")
+SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
 PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected")
 """What each table may say; all else in a base or a platform is a fact."""
@@ -142,8 +142,20 @@ def _site(site: Table, name: str) -> Site:
         extra_index_urls=tuple(site.texts("extra_index_urls")),
         trusted_hosts=_trusted_hosts(site),
         wheelhouse=site.text("wheelhouse"),
+        mirrors=_mirrors(site.table("mirrors")),
         network=network,
     )
+
+
+def _mirrors(mirrors: Table) -> dict[str, str]:
+    """Return where bases are pulled from: registry -> mirror."""
+    found = {registry: mirrors.text(registry) for registry in mirrors}
+    for registry, mirror in found.items():
+        if not names.is_host(registry):
+            mirrors.wrong(registry, f"{registry!r} is no registry", 'expected "host" or "host:port", like "docker.io"')
+        if not names.is_repository(mirror):
+            mirrors.wrong(registry, f"no registry accepts the name {mirror!r}", names.REPOSITORY_RULE)
+    return found
 
 
 def _trusted_hosts(site: Table) -> tuple[str, ...]:

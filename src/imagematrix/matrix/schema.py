@@ -113,6 +113,11 @@ def _site(description: str) -> Schema:
             "Hosts that are asked without TLS, or with a certificate nobody vouches for.", of="host or host:port"
         ),
         "wheelhouse": _text("A directory of wheels, relative to this file, mounted while building."),
+        "mirrors": {
+            "description": 'Where bases are pulled from, by their registry: {"docker.io" = "mirror.example.com/hub"}.',
+            "type": "object",
+            "additionalProperties": _text("The mirror: host[:port]/path, without a scheme."),
+        },
         "network": {
             "description": "The network of build steps. Default: the engine's own.",
             "enum": list(declaration.NETWORKS),

@@ -4,8 +4,8 @@
 is ours: many questions at once, tags that move; `access` is the way to one registry: its address and the logins.
 """
 
-from imagematrix.registry.access import host
 from imagematrix.registry.client import Client, Manifest
 from imagematrix.registry.imagetools import Found, Registry
+from imagematrix.text.names import host
 
 __all__ = ["Client", "Found", "Manifest", "Registry", "host"]

@@ -10,24 +10,18 @@ from urllib.request import parse_http_list, parse_keqv_list
 from imagematrix.engine import Login, login
 from imagematrix.errors import DeniedError, SilentRegistryError
 from imagematrix.model import Site
+from imagematrix.text.names import HUB
 
 if TYPE_CHECKING:
     import requests
 
 SECONDS: Final = 10.0
 """How long a registry may take to answer."""
-_HUB: Final = "docker.io"
 _HUB_API: Final = "registry-1.docker.io"
 _ACTIONS: Final[Mapping[str, str]] = {"GET": "pull", "HEAD": "pull"}
 """What a method is called in the scope of a token; all others are named by themselves."""
 _BUSY: Final = (429, 500, 502, 503, 504)
 _DENIED: Final = (401, 403)
-
-
-def host(image: str) -> str:
-    """Return the registry that an image's name leads to (distribution/reference: splitDockerDomain)."""
-    first, slash, _ = image.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else _HUB
 
 
 class Access:
@@ -79,7 +73,7 @@ class Access:
         import requests
         import urllib3
 
-        secure = f"https://{_HUB_API if self._name == _HUB else self._name}"
+        secure = f"https://{_HUB_API if self._name == HUB else self._name}"
         if not _is_here(self._name):
             self._session.verify = self._where.ca_bundle or True
             self._session.proxies.update(_proxies(secure, self._where.proxies))

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
 from imagematrix.model import Site
-from imagematrix.registry.access import Access, complaint, host
+from imagematrix.registry.access import Access, complaint
+from imagematrix.text import names
+from imagematrix.text.names import host
 
 if TYPE_CHECKING:
     import requests
@@ -148,7 +150,7 @@ class Client:
 
     def _mount(self, repository: str, digest: str, *, origin: str) -> None:
         """Have a repository take over what another one of its registry holds (distribution spec, end-11)."""
-        path = f"blobs/uploads/?mount={digest}&from={_path(origin)}"
+        path = f"blobs/uploads/?mount={digest}&from={names.path(origin)}"
         answer = self._send("POST", repository, path)
         if answer.status_code != _CREATED:
             raise RegistryError(f"registry {host(repository)} does not take over {digest} of {origin} in {repository}")
@@ -174,7 +176,7 @@ class Client:
         data: bytes | None = None,
     ) -> "requests.Response":
         access = self._access(host(repository))
-        return self._retrying()(access.send, method, f"{_path(repository)}/{path}", headers=headers, data=data)
+        return self._retrying()(access.send, method, f"{names.path(repository)}/{path}", headers=headers, data=data)
 
     def _access(self, name: str) -> Access:
         with self._lock:
@@ -205,13 +207,6 @@ class Client:
 
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, SilentRegistryError) and error.retry_after <= LONGEST_WAIT
-
-
-def _path(repository: str) -> str:
-    """Return a repository's path within its registry; Docker Hub keeps its own images in one of their own."""
-    name = host(repository)
-    path = repository.removeprefix(f"{name}/")
-    return path if "/" in path or name != "docker.io" else f"library/{path}"
 
 
 def _digest(answer: "requests.Response") -> str:

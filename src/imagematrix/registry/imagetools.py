@@ -8,6 +8,7 @@ from typing import Any, Final
 from imagematrix.engine import buildx_command
 from imagematrix.model import Site
 from imagematrix.shell import Shell
+from imagematrix.site import mirrored
 
 SECONDS: Final = 10.0
 """How long a registry may take to answer."""
@@ -32,6 +33,7 @@ class Registry:
 
     def __init__(self, shell: Shell, where: Site) -> None:
         self._shell = shell
+        self._where = where
         self._program = buildx_command()
         trust = {"SSL_CERT_FILE": where.ca_bundle} if where.ca_bundle else {}
         # The engine's own builder: another one need not exist here, and may run in a container that is not up.
@@ -39,7 +41,8 @@ class Registry:
 
     def digest(self, image: str, platform: str) -> Found:
         """Return the digest of an image, or of its list of images for several platforms, if it is for this one."""
-        argv = (self._program, "imagetools", "inspect", "--format", "{{json .Manifest}}", image)
+        asked = mirrored(image, self._where)
+        argv = (self._program, "imagetools", "inspect", "--format", "{{json .Manifest}}", asked)
         code, said = self._shell.capture(argv, env=self._environment, seconds=SECONDS)
         if code == 0:
             return _found(said, platform)

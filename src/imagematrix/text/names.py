@@ -26,6 +26,8 @@ REPOSITORY_RULE: Final = f'expected "host[:port]/path", the path {COMPONENT_RULE
 VARIABLE_RULE: Final = "letters, digits and '_', not beginning with a digit: templates use it as a variable"
 
 _LONGEST_NAME: Final = 255
+HUB: Final = "docker.io"
+"""The registry of names that say none."""
 
 
 def is_component(name: str) -> bool:
@@ -46,6 +48,18 @@ def is_repository(name: str) -> bool:
 def _is_host(first: str) -> bool:
     # reference.splitDockerDomain: without one of these, the first component is a Docker Hub user.
     return "." in first or ":" in first or first == "localhost"
+
+
+def host(image: str) -> str:
+    """Return the registry that an image's name leads to."""
+    first, slash, _ = image.partition("/")
+    return first if slash and _is_host(first) else HUB
+
+
+def path(image: str) -> str:
+    """Return an image's name within its registry; Docker Hub keeps its own images in a place of their own."""
+    within = image.removeprefix(f"{host(image)}/")
+    return within if "/" in within or host(image) != HUB else f"library/{within}"
 
 
 def is_host(name: str) -> bool:
