@@ -1,12 +1,14 @@
 """The build command: everything is decided in `project`, `schedule` acts, this puts the two together."""
 
+import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from imagematrix import builder, lock, report, schedule, site
+from imagematrix import builder, disk, estimates, lock, report, schedule, site, sweep
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.errors import NoEngineError
 from imagematrix.forecast import Forecast
@@ -17,6 +19,9 @@ from imagematrix.report import ImageFact, Progress, RunReport
 from imagematrix.shell import Shell, stoppable
 from imagematrix.workspace import Workspace
 
+TIME_LIMIT_SECONDS: Final = 120 * 60.0
+"""Nothing that is well takes so long: 5 GB at 1 MB/s are 83 minutes, compiling Horovod takes 20."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -26,6 +31,10 @@ class Options:
     retries: int
     fail_fast: bool = False
     fresh: bool = False
+    fresh_layers: tuple[str, ...] = ()
+    """Which layers alone `fresh` is about; empty: all that install from the network."""
+    time_limit: float = TIME_LIMIT_SECONDS
+    """Seconds that a try at a node may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +69,10 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     with project.workspace.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:
-            project = _refresh(project, started)
+            project = _refresh(project, started, options.fresh_layers)
         plan, images = _decide(project, rows, engine)
         if any(step.verdict is Verdict.BUILD for step in plan.steps):
-            outcomes = _act(project, plan, options, engine=engine, listen=listen, stop=stop)
+            outcomes = _act(project, plan, options, engine=engine, images=images, listen=listen, stop=stop)
         else:
             outcomes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
         facts, lost = _name_leaves(engine, plan, images, outcomes)
@@ -71,9 +80,9 @@ def run(
     return Result(report=made, interrupted=stop.is_set(), lost=lost)
 
 
-def _refresh(project: Project, now: datetime) -> Project:
+def _refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
     """Move the epoch: stages that install from the network are built anew, here and wherever the lock goes."""
-    project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"), layers)
     project.workspace.write_lock(lock.dump(project.lock))
     return project
 
@@ -91,11 +100,15 @@ def _act(
     options: Options,
     *,
     engine: Engine,
+    images: Sequence[EngineImage],
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
 ) -> tuple[Outcome, ...]:
     where = site.discover(project.matrix.site, root=project.workspace.root)
-    seconds = project.seconds(plan, project.node_sizes(plan))
+    history, sizes = project.workspace.history(), project.node_sizes(plan)
+    seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
+    there = {key: image.bytes for key, image in nodes(images).items()}
+    needs = estimates.added_bytes(plan.steps, history=history, sizes=sizes, images=there)
     with (
         listen(plan, Forecast(plan.steps, seconds, jobs=options.jobs)) as progress,
         builder.ready(
@@ -106,6 +119,7 @@ def _act(
             platform=project.matrix.platform,
             workspace=project.workspace,
             names=_names(plan),
+            time_limit=options.time_limit,
             said=progress.output,
         ) as executor,
     ):
@@ -117,8 +131,21 @@ def _act(
             retries=options.retries,
             fail_fast=options.fail_fast,
             seconds=seconds,
+            refuses=_guard(project, engine, needs),
             stop=stop,
         )
+
+
+def _guard(project: Project, engine: Engine, needs: Mapping[Key, int]) -> Callable[[Step, Collection[Key]], str]:
+    """Watch the engine's disk, where that is this machine's."""
+    folder = engine.storage()
+    if not folder:
+        return schedule.anything
+
+    def reclaimable() -> int:
+        return sweep.run(project, sweep.Options(dry=True), engine=engine, waiting=lambda: None).freed
+
+    return disk.Guard(needs=needs, free=lambda: shutil.disk_usage(folder).free, reclaimable=reclaimable).refusal
 
 
 def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:

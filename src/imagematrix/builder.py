@@ -6,18 +6,17 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
-from imagematrix import buildx, publication, site
+from imagematrix import buildx, publication, site, transient
 from imagematrix.engine import Engine, buildx_command, docker_command, node_ref
 from imagematrix.errors import NoEngineError
-from imagematrix.model import BASE_LAYER, Attempt, Key, Lock, Node, Site, Step
+from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Node, Site, Step
 from imagematrix.progress import Reader
 from imagematrix.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell
-from imagematrix.transient import flake
 from imagematrix.workspace import Workspace
 
 _TAIL_LINES: Final = 20
@@ -43,6 +42,8 @@ class Builder:
     revision: str
     names: Mapping[Key, Sequence[str]]
     """What else a node's image is called: the leaves that end in it."""
+    time_limit: float
+    """Seconds that a try may take."""
     said: Callable[[Key, str], None]
     """Told each line a build prints, from the thread that builds."""
 
@@ -52,19 +53,24 @@ class Builder:
         path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
         with path.open("a", encoding="utf-8", buffering=1) as stream:  # a person may be following it
             log = _Log(stream, functools.partial(self.said, node.key))
+            attempt = self._attempt(node, log)
+        return replace(attempt, tail=() if attempt.ok else log.tail(), log=self._shown(path))
+
+    def _attempt(self, node: Node, log: "_Log") -> Attempt:
+        try:
             code = self._bootstrap(node, log) if node.layer == BASE_LAYER else self._solve(node, log)
-        if code == 0:
-            for name in self.names.get(node.key, ()):
-                self.engine.tag(node_ref(node.key), name)
-            return Attempt(ok=True, log=self._shown(path))
-        return Attempt(
-            ok=False,
-            # The exit codes of the bootstrap script are apt's and its own, not buildx's.
-            flake=flake(code if node.layer != BASE_LAYER else 1, log.judged()),
-            why=log.why(code),
-            tail=log.tail(),
-            log=self._shown(path),
-        )
+            if code == 0:
+                for name in self.names.get(node.key, ()):
+                    self.engine.tag(node_ref(node.key), name)
+                return Attempt(ok=True)
+        except TimeoutError:
+            return Attempt(ok=False, why=f"took longer than {self.time_limit / 60:g} minutes (--time-limit)")
+        except NoEngineError as error:
+            return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=str(error))
+        said = log.judged()
+        # The exit codes of the bootstrap script are apt's and its own, not buildx's.
+        flake = transient.flake(code if node.layer != BASE_LAYER else 1, said)
+        return Attempt(ok=False, flake=flake, why=log.why(code) + transient.remedy(said))
 
     def cancel(self) -> None:
         """Stop all builds; the engine drops what their clients asked for within moments."""
@@ -77,13 +83,11 @@ class Builder:
             site=self.site,
             platform=self.platform,
             secrets=self.secrets,
-            epoch=self.lock.epoch,
+            epoch=self.lock.epoch_of(node.layer),
             labels=self._labels(node),
         )
         environment = {**buildx.ENVIRONMENT, **self.engine.environment}
-        code = self.shell.run(argv, env=environment, stdin=buildx.context(node), sink=log.feed)
-        log.close()
-        return code
+        return self._run(argv, environment, log, stdin=buildx.context(node))
 
     def _bootstrap(self, node: Node, log: "_Log") -> int:
         """Make a base with the very script that its leaves carry."""
@@ -91,11 +95,16 @@ class Builder:
             script = Path(folder, "bootstrap.sh")
             script.write_bytes(node.stage.inputs[0].content)
             argv = buildx.bootstrap_argv(node, script=str(script))
-            code = self.shell.run(argv, env={"DOCKER": self.docker, **self.engine.environment}, sink=log.feed)
-        log.close()
+            code = self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, log)
         if code == 0:  # so that a leaf built alone finds the base that the matrix made
             self.engine.tag(node_ref(node.key), node.leaf.base_image)
         return code
+
+    def _run(self, argv: Sequence[str], environment: Mapping[str, str], log: "_Log", stdin: bytes = b"") -> int:
+        try:
+            return self.shell.run(argv, env=environment, stdin=stdin, sink=log.feed, seconds=self.time_limit)
+        finally:
+            log.close()
 
     def _labels(self, node: Node) -> Mapping[str, str]:
         base = node.leaf.row.base
@@ -110,7 +119,7 @@ class Builder:
 
 
 @contextmanager
-def ready(
+def ready(  # noqa: PLR0913  (what a builder is made of)
     *,
     engine: Engine,
     shell: Shell,
@@ -119,6 +128,7 @@ def ready(
     platform: str,
     workspace: Workspace,
     names: Mapping[Key, Sequence[str]],
+    time_limit: float,
     said: Callable[[Key, str], None],
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
@@ -140,6 +150,7 @@ def ready(
             secrets=_secrets(where, Path(folder)),
             revision=_revision(shell, workspace.root),
             names=names,
+            time_limit=time_limit,
             said=said,
         )
 

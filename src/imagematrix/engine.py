@@ -223,6 +223,12 @@ class Engine:
                     lasting.append(line)
         return lasting
 
+    def storage(self) -> Path | None:
+        """Return the folder in which the engine keeps its images; None when that is on another machine."""
+        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "unix://"
+        folder = Path(self.facts().data)
+        return folder if host.startswith("unix://") and folder.is_dir() else None
+
     def config(self, name: str) -> Mapping[str, Any]:
         """Return what a local image says of itself: environment, entry point, health check."""
         with _answering():

@@ -32,8 +32,8 @@ _INSTALLED_BYTES_A_SECOND: Final = 130e6
 """With these tensorflow-cpu 2.20 takes 21 s, paddle 3.3 17 s, torch 2.13 for the CPU 16 s; measured on 2026-11-22 (two
 cores, a mirror near by) were 20, 20 and 15 s."""
 
-_TYPICAL_BYTES: Final = 300_000_000
-"""What a layer without a lock adds: `system` with a compiler, the largest of ours, is as big."""
+_TYPICAL_BYTES: Final = 150_000_000
+"""What a layer without a lock adds, where none of it was built before: as much as `base` or `system`."""
 
 _COUNTED: Final = 5
 """How many of the latest builds count: machines and mirrors change."""

@@ -36,6 +36,11 @@ class Frontier:
                 return step
         return None
 
+    def give_back(self, step: Step) -> None:
+        """Take back a step that was not begun after all."""
+        self._waiting[step.node.key] = step
+        self._push([step.node.key])
+
     def done(self, key: Key) -> None:
         """Note that a node was built: what stands on it is ready."""
         self._push(self._children[key])

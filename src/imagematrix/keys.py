@@ -55,8 +55,9 @@ class Assigner:
 
     def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None) -> Mapping[str, str]:
         inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.text, **self._files(stage)}
-        if stage.network and self._lock.epoch:
-            inputs["epoch"] = self._lock.epoch
+        epoch = self._lock.epoch_of(stage.layer)
+        if stage.network and epoch:
+            inputs["epoch"] = epoch
         if parent:
             inputs["parent"] = parent.key
         elif stage.layer != BASE_LAYER:

@@ -22,8 +22,13 @@ def parse(text: str, *, file: str = "matrix.lock") -> Lock:
     document = Table(toml_text.read(text, file=file), (), mistakes)
     if not has_schema(document):
         mistakes.raise_any(text, file=file)
-    document.allow("schema", "epoch", "bases")
-    lock = Lock(epoch=document.text("epoch"), bases=_bases(document.table("bases")))
+    document.allow("schema", "epoch", "epochs", "bases")
+    epochs = document.table("epochs")
+    lock = Lock(
+        epoch=document.text("epoch"),
+        epochs={layer: epochs.text(layer) for layer in sorted(epochs)},
+        bases=_bases(document.table("bases")),
+    )
     mistakes.raise_any(text, file=file)
     return lock
 
@@ -42,7 +47,8 @@ def dump(lock: Lock) -> str:
     """Return the text of a lock: the same for the same lock, and proven to read back as it."""
     import toml
 
-    document = {"schema": SCHEMA, "epoch": lock.epoch, "bases": dict(sorted(lock.bases.items()))}
+    epochs = {"epochs": dict(sorted(lock.epochs.items()))} if lock.epochs else {}
+    document = {"schema": SCHEMA, "epoch": lock.epoch, **epochs, "bases": dict(sorted(lock.bases.items()))}
     try:
         text = _HEAD + toml.dumps(document)
         is_same = parse(text) == lock

@@ -167,8 +167,14 @@ class Lock:
     """matrix.lock: what external names resolved to, and the epoch of stages that install from the network."""
 
     epoch: str = ""
+    epochs: Mapping[str, str] = field(default_factory=dict)
+    """Layer -> the epoch that counts for its stages instead: it was refreshed since, alone."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """Image reference -> digest (`sha256:…`)."""
+
+    def epoch_of(self, layer: str) -> str:
+        """Return the epoch of a layer's stages, empty when they were never refreshed."""
+        return self.epochs.get(layer, self.epoch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

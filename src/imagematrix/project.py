@@ -146,9 +146,10 @@ class Project:
         renderer = Renderer(self.workspace.sources(), locks=locks, platform=matrix.platform)
         return replace(self, matrix=matrix, renderer=renderer)
 
-    def refreshed(self, epoch: str) -> "Project":
-        """Return the same project at another refresh epoch."""
-        return replace(self, lock=replace(self.lock, epoch=epoch))
+    def refreshed(self, epoch: str, layers: Collection[str] = ()) -> "Project":
+        """Return the same project at another refresh epoch: of some layers alone, else of all."""
+        epochs = {**self.lock.epochs, **dict.fromkeys(layers, epoch)} if layers else {}
+        return replace(self, lock=replace(self.lock, epoch=self.lock.epoch if layers else epoch, epochs=epochs))
 
     def at_site(self, name: str) -> "Project":
         """Return the same project where `[sites.NAME]` counts instead of `[site]`; of no name, the project itself.
@@ -172,6 +173,22 @@ def _unread(name: str, read: Iterable[str]) -> Finding:
         what=f"nothing reads the fact {name!r}",
         remedy=hint if is_misspelt else "no template, pattern or rule names it",
     )
+
+
+def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> None:
+    """Raise FlagError for a layer that is none of these leaves', or that installs nothing from the network."""
+    stages = [stage for leaf in leaves.values() for stage in (leaf.bootstrap, *leaf.stages) if stage]
+    known, refreshable = ({stage.layer for stage in stages}, {stage.layer for stage in stages if stage.network})
+    wrong = [
+        f"no selected row has a layer {layer!r} (--fresh)\n    {did_you_mean(layer, known)}"
+        if layer not in known
+        else f"layer {layer!r} installs nothing from the network: there is nothing to refresh (--fresh)\n"
+        f"    these do: {', '.join(sorted(refreshable)) or 'none of the selected rows'}"
+        for layer in layers
+        if layer not in refreshable
+    ]
+    if wrong:
+        raise FlagError("\n".join(wrong))
 
 
 def open_project(file: str) -> Project:

@@ -53,6 +53,11 @@ class Listener(Protocol):
         """Hear how a step ended: once for each step, reused and skipped ones too."""
 
 
+def anything(_step: Step, _running: Collection[Key]) -> str:
+    """Refuse nothing."""
+    return ""
+
+
 def run(  # noqa: PLR0913  (each is its caller's choice)
     plan: Plan,
     executor: Executor,
@@ -63,7 +68,7 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     retries: int = 2,
     fail_fast: bool = False,
     seconds: Mapping[Key, float] | None = None,
-    refuses: Callable[[Step, Collection[Key]], str] = lambda _step, _running: "",
+    refuses: Callable[[Step, Collection[Key]], str] = anything,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
 ) -> tuple[Outcome, ...]:
@@ -78,7 +83,8 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
       was finished keeps its outcome. Ctrl-C during that wait cancels again and gives up waiting: the outcomes
       are still complete.
     - `seconds` says how long builds take, by default what their layers typically do. `refuses` is asked before each
-      start, with what runs; the reason it may give ends the starting: what runs ends, all else is skipped for it.
+      start, with what runs. While it gives a reason nothing starts; when nothing runs either, all that is left is
+      skipped for it.
     - `sleep` is how a retry waits; by default it ends at once when `stop` is set.
     """
     if jobs < 1:
@@ -175,8 +181,9 @@ class _Coordinator:
         while self._lanes and (step := self._frontier.take()):
             refusal = self._refuses(step, self._threads.keys())
             if refusal:
-                for refused in (step, *self._frontier.drain()):
-                    self._skip(refused, f"skipped: {refusal}")
+                self._frontier.give_back(step)
+                if not self._threads:
+                    self._skip_rest(refusal)
                 return
             self._start(step)
 
@@ -211,8 +218,11 @@ class _Coordinator:
         for step in self._frontier.failed(failed.key):
             self._skip(step, f"skipped: {failed.layer} failed", blame=failed.key)
         if self._fail_fast:
-            for step in self._frontier.drain():
-                self._skip(step, f"skipped: not started after {failed.layer} failed (--fail-fast)")
+            self._skip_rest(f"not started after {failed.layer} failed (--fail-fast)")
+
+    def _skip_rest(self, why: str) -> None:
+        for step in self._frontier.drain():
+            self._skip(step, f"skipped: {why}")
 
     def _skip(self, step: Step, why: str, *, blame: Key | None = None) -> None:
         self._record(step, Outcome(key=step.node.key, status=Status.SKIPPED, why=why, blame=blame))

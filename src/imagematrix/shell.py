@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import IO
 
+TIMED_OUT = 124
+"""The exit code of a program that took too long, as timeout(1) has it."""
+
 _CHUNK = 65536
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -35,36 +38,42 @@ class Shell:
     ) -> int:
         """Run a program to its end, handing its output (both streams, as it comes) to `sink`.
 
-        `env` is added to this process's own environment. Returns the exit code, negative for a signal; a program that
-        takes longer than so many seconds is killed.
-        Raises FileNotFoundError when there is no such program.
+        `env` is added to this process's own environment. Returns the exit code, negative for a signal.
+        Raises FileNotFoundError when there is no such program, TimeoutError when it took longer than so many seconds:
+        then it was stopped, with all that it had started.
         """
         with tempfile.TemporaryFile() as source:
             source.write(stdin)
             source.seek(0)
             process = self._start(argv, env or {}, source)
-        limit = threading.Timer(seconds or 0.0, _signal, (process, signal.SIGKILL))
-        if seconds is not None:
-            limit.start()
+        limit = _Limit(process, seconds)
         try:
             while process.stdout and (chunk := os.read(process.stdout.fileno(), _CHUNK)):
                 sink(chunk)
-            return process.wait()
+            code = process.wait()
         finally:
-            limit.cancel()
+            limit.lift()
             self._stop(process)
             with self._lock:
                 self._running.discard(process)
+        if limit.passed:
+            raise TimeoutError(f"{argv[0]} took longer than {seconds:g} s")
+        return code
 
     def capture(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float | None = None
     ) -> tuple[int, str]:
-        """Run a short program; return its exit code and all it printed. A missing program is exit code 127."""
+        """Run a short program; return its exit code and all it printed.
+
+        Of a missing program that is 127, as shells have it; of one that takes longer than so many seconds `TIMED_OUT`.
+        """
         parts: list[bytes] = []
         try:
             code = self.run(argv, env=env, sink=parts.append, seconds=seconds)
         except FileNotFoundError:
             return 127, f"{argv[0]}: not found"
+        except TimeoutError:
+            code = TIMED_OUT
         return code, b"".join(parts).decode(errors="replace")
 
     def cancel(self) -> None:
@@ -72,14 +81,7 @@ class Shell:
         with self._lock:
             self._cancelled = True
             running = tuple(self._running)
-        for process in running:
-            _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_SECONDS
-        for process in running:
-            # Not the program alone: what it started may live on, and hold its output open.
-            while _is_alive(process) and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
-            _signal(process, signal.SIGKILL)
+        _end(running)
 
     def _start(self, argv: Sequence[str], env: Mapping[str, str], source: IO[bytes]) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -103,6 +105,37 @@ class Shell:
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+class _Limit:
+    """Ends a program that takes too long."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float | None) -> None:
+        self.passed = False
+        self._process = process
+        self._timer = threading.Timer(seconds or 0.0, self._pass)
+        if seconds is not None:
+            self._timer.start()
+
+    def lift(self) -> None:
+        """Let the program be from now on."""
+        self._timer.cancel()
+
+    def _pass(self) -> None:
+        self.passed = True
+        _end([self._process])
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Stop programs with all that they started: politely first."""
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for process in processes:
+        # Not the program alone: what it started may live on, and hold its output open.
+        while _is_alive(process) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        _signal(process, signal.SIGKILL)
 
 
 def _is_alive(process: subprocess.Popen[bytes]) -> bool:

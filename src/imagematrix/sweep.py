@@ -27,7 +27,7 @@ _RUNNING_SECONDS: Final = 6 * 3600.0
 class Options:
     """How to clean up."""
 
-    nights: int
+    nights: int = 7
     """Of how many nights, the last ones, nothing is removed."""
     dry: bool = False
     everyones: bool = False

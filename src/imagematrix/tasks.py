@@ -171,10 +171,12 @@ def plan(
         **_SITE_HELP,
         "jobs": "How many nodes are built at once (default: one more than there are processors).",
         "retries": "How often a failure that may pass by itself is tried again (default: 2).",
+        "time-limit": "Minutes after which a try at a node is given up, and the node fails (default: 120).",
         "fail-fast": "Start nothing new after the first failure.",
-        "fresh": "Build anew all that installs from the network.",
+        "fresh": "Build anew all that installs from the network; --fresh=LAYER,…: of these layers alone.",
         "report": "Write report.json into this directory.",
     },
+    optional=["fresh"],
     auto_shortflags=False,
 )
 @_told
@@ -185,27 +187,33 @@ def build(
     group: Sequence[str] | None = None,
     jobs: str = "",
     retries: str = "2",
+    time_limit: str = "",
     fail_fast: bool = False,
-    fresh: bool = False,
+    fresh: "str | bool | None" = None,
     report: str = "",
     site: str = "",
     file: str = "",
 ) -> None:
     """Build images: what is missing, in parallel, going on after failures; what exists is reused."""
     from imagematrix import build as builds
+    from imagematrix import project as projects
     from imagematrix import report as reports
 
     if not (matrix or only or group):
         raise FlagError("say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    # Without a value invoke makes it True.
+    layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
     options = builds.Options(
         jobs=_jobs(jobs),
         retries=_number("retries", retries, least=0),
+        time_limit=_number("time-limit", time_limit, least=1) * 60.0 if time_limit else builds.TIME_LIMIT_SECONDS,
         fail_fast=fail_fast,
-        fresh=fresh,
+        fresh=bool(fresh),
+        fresh_layers=layers,
     )
     project = _at_site(_open(file), site)
     # Wrong input is told before an engine is asked for.
-    project.leaves(_chosen(project, _selection(only, group)))
+    projects.refuse_unrefreshable(layers, project.leaves(_chosen(project, _selection(only, group))))
     result = builds.run(
         project,
         _selection(only, group),

@@ -16,13 +16,15 @@ _INTERNAL_ERROR: Final = 100
 _GAVE_UP: Final = r"Retrying \(Retry\(total=0,"
 """After its last retry pip goes on with an empty index: what it then says of missing packages is not true."""
 
+_DISK_FULL: Final = r"[Nn]o space left on device"
+
 _PERMANENT: Final = (
     r"No solution found when resolving",
     r"No matching distribution found",
     r"Unable to locate package",
     r"Hash mismatch|hash mismatch|do not match the hashes",
     r"404 +Not Found",
-    r"[Nn]o space left on device",
+    _DISK_FULL,
     r"dockerfile parse error",
 )
 
@@ -82,6 +84,11 @@ def flake(code: int, output: str) -> Flake | None:
             source = "" if kind is FlakeKind.ENGINE else _source(output, found[-1].start())
             return Flake(kind=kind, source=source, retry_after=_retry_after(output))
     return Flake(kind=FlakeKind.ENGINE) if code == _INTERNAL_ERROR else None
+
+
+def remedy(output: str) -> str:
+    """Return what a person can do about a failure that is none of the build's own; mostly nothing."""
+    return "; `invoke gc` makes room on the disk" if re.search(_DISK_FULL, output) else ""
 
 
 def _source(output: str, position: int) -> str:

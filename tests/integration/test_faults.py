@@ -1,6 +1,9 @@
 """A package index that fails: what passes costs a retry, what does not is told, and nothing that was built is lost."""
 
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.integration.engines import hand_over, own_engine
@@ -83,6 +86,7 @@ def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
         full = next(node for node in report["nodes"] if node["outcome"] == "failed")
         assert (full["layer"], full["attempts"]) == ("app", 1)
         assert "No space left on device" in done.out
+        assert "; `invoke gc` makes room on the disk" in done.out
         assert sorted(outcomes(report)["app"]) == ["built", "built", "failed"]
         assert sorted(outcomes(report)["boot"]) == ["built", "built", "skipped"]
 
@@ -90,3 +94,12 @@ def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
         done, report = monorepo.build(env=where)
         assert done.code == 0, done.out + done.err
         assert outcomes(report)["tools"] == ["reused"]
+
+        with (Path(where["IMAGEMATRIX_ENGINE_DIR"]) / "data/other").open("wb") as other:
+            os.posix_fallocate(other.fileno(), 0, shutil.disk_usage(other.name).free - 400_000_000)
+        monorepo.edit("common/layers/app/Dockerfile.j2", small, "RUN echo again {{ app }} > /app.txt\n")
+        done, report = monorepo.build(env=where)
+        assert done.code == 1, done.out + done.err
+        assert outcomes(report)["app"] == ["skipped"] * 3
+        assert "skipped: 3 images: disk guard: 4" in done.out
+        assert " needed; `invoke gc` " in done.out

@@ -138,6 +138,31 @@ def test_without_an_engine_a_build_is_exit_code_3(root: Path, capsys: pytest.Cap
     assert f"unix://{root}/no.sock: No such file or directory" in said.err
 
 
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ("torhc", "no selected row has a layer 'torhc' (--fresh)\n    did you mean 'torch'?"),
+        ("torch,boot", "layer 'boot' installs nothing from the network: there is nothing to refresh (--fresh)\n"),
+        ("pythn,boot", "no selected row has a layer 'pythn' (--fresh)\n    did you mean 'python'?\nlayer 'boot' "),
+    ],
+)
+@pytest.mark.usefixtures("root")
+def test_a_layer_that_cannot_be_refreshed_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], layers: str, said: str
+) -> None:
+    """Before an engine is asked for; those that could not are named all at once."""
+    done = run(capsys, "build", "--matrix", f"--fresh={layers}")
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("flag", ["--fresh", "--fresh=torch", "--time-limit=5"])
+def test_flags_that_are_right_come_as_far_as_the_engine(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    """Which is not there."""
+    assert run(capsys, "build", "--matrix", flag).code == 3
+
+
 def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(run(capsys, "list", "--group", "gpu", "--json").out)
     assert len(rows) == 8

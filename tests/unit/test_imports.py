@@ -34,7 +34,8 @@ LEVELS: Final = (
     "workspace engine shell site progress transient",
     "buildx project",
     "builder report resolver registry verify",
-    "bases build doctor drawing locking sweep",
+    "bases disk doctor drawing locking sweep",
+    "build",
     "adding",
     # the command line
     "freewords",

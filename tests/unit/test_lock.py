@@ -15,6 +15,7 @@ IMAGES = st.builds("{}{}:{}".format, HOSTS, st.lists(WORDS, min_size=2, max_size
 LOCKS = st.builds(
     Lock,
     epoch=st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="\\")),
+    epochs=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_.-]*", fullmatch=True), st.just("2026-01-02")),
     bases=st.dictionaries(IMAGES, st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__add__)),
 )
 
@@ -40,6 +41,14 @@ def test_text_of_a_lock() -> None:
     )
 
 
+def test_a_layer_that_was_refreshed_alone_has_an_epoch_of_its_own() -> None:
+    """Which counts instead; where there is none, the lock's text is what it always was."""
+    locked = Lock(epoch="2026-01-01", epochs={"torch": "2026-01-02"})
+    assert '\n[epochs]\ntorch = "2026-01-02"\n' in lock.dump(locked)
+    assert (locked.epoch_of("torch"), locked.epoch_of("python")) == ("2026-01-02", "2026-01-01")
+    assert "epochs" not in lock.dump(Lock(epoch="2026-01-01"))
+
+
 @pytest.mark.parametrize("text", ["", "\n", "\ufeff"])
 def test_no_lock_locks_nothing(text: str) -> None:
     """A file that is missing or empty is a lock without entries."""
@@ -53,6 +62,7 @@ def test_no_lock_locks_nothing(text: str) -> None:
         ("schema = 2\nbase = 1", "matrix.lock:1: schema: 2 is not supported"),
         ("schema = 1\nepoc = ''", "matrix.lock:2: epoc: unknown key\n    did you mean 'epoch'?"),
         ("schema = 1\nepoch = 3", "matrix.lock:2: epoch: the number 3 is not a string"),
+        ("schema = 1\n[epochs]\ntorch = 3", "matrix.lock:3: epochs.torch: the number 3 is not a string"),
         ("schema = 1\n[bases]\nx = 'sha256:abc'", "matrix.lock:3: bases.x: 'sha256:abc' is no digest"),
         (
             f"schema = 1\n[bases]\nX = '{DIGEST}'",

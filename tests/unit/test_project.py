@@ -58,6 +58,17 @@ def test_refreshed(tmp_path: Path) -> None:
     assert opened.workspace.lock_text() == ""
 
 
+def test_one_layer_is_refreshed_alone(tmp_path: Path) -> None:
+    """It and what stands on it have other keys; then all are, and nothing is left of that."""
+    opened = projects.project(tmp_path)
+    alone = opened.refreshed("2", ["torch"])
+    before, after = projects.keys(opened), projects.keys(alone)
+
+    assert {layer for row, layer in before if before[row, layer] != after[row, layer]} == {"torch", "boot"}
+    assert all(before[projects.PLAIN, layer] == after[projects.PLAIN, layer] for layer in ("system", "python", "boot"))
+    assert alone.refreshed("3").lock == opened.refreshed("3").lock
+
+
 def test_states(tmp_path: Path) -> None:
     """Built: an image with the row's key; stale: only one with its name; missing: neither."""
     opened = projects.project(tmp_path)

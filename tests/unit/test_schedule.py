@@ -3,7 +3,7 @@
 import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -268,6 +268,32 @@ def test_fail_fast_lets_what_runs_end() -> None:
     outcomes = run(plan_of({"a": None, "b": None, "on-b": "b"}), Meeting(fails={"a"}), Watch(), jobs=2, fail_fast=True)
 
     assert statuses(outcomes) == {"a": "failed", "b": "built", "on-b": "skipped"}
+
+
+def test_what_is_refused_while_others_run_is_asked_again_when_they_ended() -> None:
+    """Nothing starts beside them; alone it has room, and the run is complete."""
+
+    def refuses(_step: Step, running: Collection[Key]) -> str:
+        return "no room" if running else ""
+
+    executor = FakeExecutor(seconds=0.01)
+    outcomes = run(plan_of(CHAIN_AND_FORK | {"other": None}), executor, jobs=3, refuses=refuses)
+
+    assert set(statuses(outcomes).values()) == {"built"}
+    assert executor.most_running == 1
+
+
+def test_what_is_refused_alone_ends_the_starting() -> None:
+    """What is left is skipped for that reason, and nobody is to blame; what was built stays."""
+    executor = FakeExecutor()
+
+    def refuses(_step: Step, _running: Collection[Key]) -> str:
+        return "disk guard: full" if executor.images else ""
+
+    outcomes = run(plan_of({"a": None, "b": "a", "c": "b", "d": None}), executor, jobs=1, refuses=refuses)
+
+    assert statuses(outcomes) == {"a": "built", "b": "skipped", "c": "skipped", "d": "skipped"}
+    assert {(outcomes[key].why, outcomes[key].blame) for key in "bcd"} == {("skipped: disk guard: full", None)}
 
 
 def test_seconds_and_start_are_of_the_run_clock() -> None:

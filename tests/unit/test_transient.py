@@ -3,7 +3,7 @@
 import pytest
 
 from imagematrix.model import Flake, FlakeKind
-from imagematrix.transient import flake
+from imagematrix.transient import flake, remedy
 
 PASSES = {
     "engine: a race of its own": "ERROR: failed to solve: failed to get dead record x1y2: no such job x1y2: not found",
@@ -80,6 +80,13 @@ def test_what_passes(output: str) -> None:
 def test_what_stays(output: str) -> None:
     """Costs no second try."""
     assert not flake(1, f"Get:1 http://deb.example.com bookworm InRelease\n{output}\n")
+
+
+@pytest.mark.parametrize("name", ["engine: a full disk", "a full disk, and what it broke"])
+def test_a_full_disk_has_a_remedy(name: str) -> None:
+    """Which nothing else has."""
+    assert "`invoke gc`" in remedy(STAYS[name])
+    assert not any(remedy(output) for other, output in STAYS.items() if "disk" not in other)
 
 
 def test_a_missing_package_decides() -> None:

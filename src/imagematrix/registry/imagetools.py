@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from imagematrix.engine import buildx_command
 from imagematrix.model import Site
-from imagematrix.shell import Shell
+from imagematrix.shell import TIMED_OUT, Shell
 from imagematrix.site import mirrored
 
 SECONDS: Final = 10.0
@@ -46,7 +46,7 @@ class Registry:
         code, said = self._shell.capture(argv, env=self._environment, seconds=SECONDS)
         if code == 0:
             return _found(said, platform)
-        if code < 0:
+        if code == TIMED_OUT:
             return Found(why=f"no answer within {SECONDS:.0f} s", is_silent=True)
         why = _reason(said)
         # What a client says of a registry that is not there begins with its way there: only the end is news.

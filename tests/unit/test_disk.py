@@ -1,0 +1,48 @@
+"""The disk guard: what is refused, and what is said of it."""
+
+from collections.abc import Collection
+from typing import Final
+
+from tests.fakes import plan_of
+
+from imagematrix.disk import RESERVE_BYTES, Guard
+from imagematrix.errors import NoEngineError
+from imagematrix.model import Key
+
+GB: Final = 10**9
+PLAN: Final = plan_of(dict.fromkeys("abc"))
+A: Final = PLAN.steps[0]
+
+
+def guard(*, free: int, reclaimable: int = 0) -> Guard:
+    needs = {Key("a"): 2 * GB, Key("b"): 5 * GB, Key("c"): 7 * GB}
+    return Guard(needs=needs, free=lambda: free, reclaimable=lambda: reclaimable)
+
+
+def refusal(free: int, running: Collection[str] = ()) -> str:
+    return guard(free=free).refusal(A, [Key(key) for key in running])
+
+
+def test_what_fits_is_started() -> None:
+    """With what the others may still take, and a reserve: to the byte."""
+    assert refusal(2 * GB + RESERVE_BYTES) == ""
+    assert refusal(2 * GB + RESERVE_BYTES - 1) != ""
+    assert refusal(14 * GB + RESERVE_BYTES, "bc") == ""
+    assert refusal(14 * GB + RESERVE_BYTES - 1, "bc") != ""
+
+
+def test_a_refusal_says_what_is_missing_and_what_frees_it() -> None:
+    """In numbers, and with the command."""
+    said = "disk guard: 1.0 GB free, 2.5 GB needed; `invoke gc` "
+    assert guard(free=GB, reclaimable=40 * GB).refusal(A, []) == f"{said}could free 40 GB"
+    assert guard(free=GB).refusal(A, []) == f"{said}finds nothing to free"
+
+
+def test_an_engine_that_is_gone_is_not_this_ones_news() -> None:
+    """The disk is too full all the same."""
+
+    def gone() -> int:
+        raise NoEngineError("the engine stopped answering")
+
+    refused = Guard(needs={Key("a"): GB}, free=lambda: 0, reclaimable=gone).refusal(A, [])
+    assert refused == "disk guard: 0 B free, 1.5 GB needed"
