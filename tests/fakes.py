@@ -94,6 +94,8 @@ class FakeExecutor:
     """Nodes that fail in passing so many times before they build."""
     flake: Flake = MIRROR_IS_ILL
     """How they fail."""
+    absent: int = 0
+    """How many more times it does not answer."""
     raises: Mapping[str, BaseException] = field(default_factory=dict)
     endless: Collection[str] = ()
     """Nodes that build until they are cancelled."""
@@ -125,6 +127,12 @@ class FakeExecutor:
             with self.lock:
                 self.images.append(step.node.key)
         return attempt
+
+    def answers(self) -> bool:
+        """Come back after having been asked so many times."""
+        with self.lock:
+            self.absent -= 1
+            return self.absent < 0
 
     def cancel(self) -> None:
         """End what runs and refuse what comes."""

@@ -72,6 +72,10 @@ class Builder:
         flake = transient.flake(code if node.layer != BASE_LAYER else 1, said)
         return Attempt(ok=False, flake=flake, why=log.why(code) + transient.remedy(said))
 
+    def answers(self) -> bool:
+        """Whether the engine is there."""
+        return self.engine.answers()
+
     def cancel(self) -> None:
         """Stop all builds; the engine drops what their clients asked for within moments."""
         self.shell.cancel()

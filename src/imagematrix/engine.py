@@ -156,6 +156,14 @@ class Engine:
             data=str(said["DockerRootDir"]),
         )
 
+    def answers(self) -> bool:
+        """Whether it is there."""
+        try:
+            with _answering():
+                return bool(self._client.ping())
+        except NoEngineError:
+            return False
+
     def images(self) -> tuple[EngineImage, ...]:
         """Return all images that carry a key: one request, whatever their number."""
         with _answering():

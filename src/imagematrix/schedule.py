@@ -5,6 +5,7 @@ that calls `run`: workers take a step, try to build it, and hand back an outcome
 """
 
 import heapq
+import operator
 import queue
 import threading
 import time
@@ -17,12 +18,16 @@ import tenacity
 
 from imagematrix import estimates
 from imagematrix.frontier import Frontier
-from imagematrix.model import Attempt, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
+from imagematrix.model import Attempt, FlakeKind, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
 
 _POLL_SECONDS: Final = 0.1
 """How long a stop that comes from a signal handler or another thread may go unseen."""
 
 _TRACE_LINES: Final = 15
+
+_ENGINE_POLLS: Final = 180
+_ENGINE_POLL_SECONDS: Final = 1.0
+"""How often an engine that is gone is asked whether it is back: for three minutes, in which most can be restarted."""
 
 _LONGEST_WAIT_SECONDS: Final = 600.0
 """A source that asks to be left alone for longer is asked again all the same."""
@@ -35,6 +40,9 @@ class Executor(Protocol):
 
     def build(self, step: Step) -> Attempt:
         """Try once to build a step; runs in a worker thread."""
+
+    def answers(self) -> bool:
+        """Whether that which builds is there: asked after it failed, before another try; runs in a worker thread."""
 
     def cancel(self) -> None:
         """Make every `build` return soon, those that have not begun too; may be called more than once."""
@@ -75,8 +83,8 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     """Build what the plan says; return one outcome for each step, in plan order.
 
     - At most `jobs` builds at once. A failure that may pass is tried again up to `retries` times, after a wait
-      that doubles and has some chance in it, and is no shorter than its source asked for, up to ten minutes; a
-      waiting node keeps its place among the `jobs`.
+      that doubles and has some chance in it, and is no shorter than its source asked for, up to ten minutes; after a
+      fault of the engine's not before it answers, for up to three. A waiting node keeps its place among the `jobs`.
     - A node that failed skips what stands on it, nothing else. With `fail_fast` nothing starts after it.
     - Setting `stop` (best from a signal handler, which then cannot hit between two lines) or Ctrl-C cancels
       the executor and waits for what runs. What ran is `INTERRUPTED`, what had not begun is `SKIPPED`, what
@@ -280,6 +288,8 @@ class _Worker:
         def attempt() -> Attempt:
             if self.stop.is_set():
                 return Attempt(ok=False, why=_INTERRUPTED)
+            if retries and retries[-1].flake.kind is FlakeKind.ENGINE:
+                self._await_engine()
             before = self.clock()
             try:
                 return _guarded(self.executor, step)
@@ -322,6 +332,16 @@ class _Worker:
             before_sleep=lambda state: tell(_retry(state)),
             retry_error_callback=_result,
         )
+
+    def _await_engine(self) -> None:
+        """Wait until the engine answers, or for so long that it may as well be tried."""
+        tenacity.Retrying(
+            retry=tenacity.retry_if_result(operator.not_),
+            stop=tenacity.stop_after_attempt(_ENGINE_POLLS) | tenacity.stop_when_event_set(self.stop),
+            wait=tenacity.wait_fixed(_ENGINE_POLL_SECONDS),
+            sleep=self._nap,
+            retry_error_callback=lambda _state: None,
+        )(self.executor.answers)
 
     def _nap(self, seconds: float) -> None:
         self.sleep(seconds)

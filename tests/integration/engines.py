@@ -1,6 +1,7 @@
 """An engine of a test's own, to be killed, or filled."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,12 @@ def own_engine(*, megabytes: int = 0) -> Iterator[Mapping[str, str]]:
         yield where
     finally:
         subprocess.run([ENGINE, "stop", "--purge"], env=environment, check=True, capture_output=True)
+
+
+def kill_and_restart(where: Mapping[str, str]) -> None:
+    """Kill a test's own engine in the middle of whatever it does, then start it again as a person would."""
+    os.kill(int((Path(where["IMAGEMATRIX_ENGINE_DIR"]) / "docker.pid").read_text()), signal.SIGKILL)
+    subprocess.run([ENGINE, "start"], env={**os.environ, **where}, check=True, capture_output=True)
 
 
 def _prepare(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Running a plan: order, failures, retries, interrupts; on an executor that is a few fields."""
 
 import itertools
+import random
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes import FakeExecutor, Recorder, plan_of
+from tests.virtual import World, lower_bound, nature
 
 from imagematrix import schedule
 from imagematrix.frontier import Frontier
@@ -33,7 +35,7 @@ def forests(draw: st.DrawFn) -> dict[str, str | None]:
 
 
 def run(
-    plan: Plan, executor: FakeExecutor, listener: schedule.Listener | None = None, **options: object
+    plan: Plan, executor: schedule.Executor, listener: schedule.Listener | None = None, **options: object
 ) -> dict[str, Outcome]:
     """Run without waiting for real time; return the outcomes by node."""
     settled = {"jobs": 4, "stop": threading.Event(), "sleep": lambda _seconds: None} | options
@@ -183,6 +185,31 @@ def test_a_source_that_says_how_long_is_left_alone_for_so_long(asked: float, low
     run(plan_of({"a": None}), FakeExecutor(flaky={"a": 1}, flake=flake), listener)
 
     assert [low <= wait <= low + 2 for wait in listener.waits] == [True]
+
+
+def test_an_engine_that_is_gone_is_waited_for() -> None:
+    """However long it takes to come back, it costs one try; other flakes do not ask for it."""
+    gone = Flake(kind=FlakeKind.ENGINE)
+    executor, waits = FakeExecutor(flaky={"a": 1}, flake=gone, absent=40), list[float]()
+
+    outcomes = run(plan_of({"a": None}), executor, retries=1, sleep=waits.append)
+
+    assert (outcomes["a"].status, outcomes["a"].attempts) == (Status.BUILT, 2)
+    assert waits[1:] == [1.0] * 40
+
+    elsewhere = FakeExecutor(flaky={"a": 1}, absent=40)
+    run(plan_of({"a": None}), elsewhere, retries=1)
+    assert elsewhere.absent == 40
+
+
+def test_an_engine_that_does_not_come_back_fails_what_needs_it() -> None:
+    """After three minutes; the tries that are left find out that it is gone."""
+    executor = FakeExecutor(flaky={"a": 9}, flake=Flake(kind=FlakeKind.ENGINE), absent=10**6)
+
+    outcomes = run(plan_of({"a": None, "b": "a"}), executor, retries=1)
+
+    assert statuses(outcomes) == {"a": "failed", "b": "skipped"}
+    assert executor.tries["a"] == 2
 
 
 @settings(deadline=None, max_examples=30)
@@ -407,3 +434,27 @@ def test_a_listener_that_raises_leaves_no_build_running() -> None:
     with pytest.raises(OSError, match="no space"):
         run(plan_of({"a": None, "slow": None}), executor, Broken(), jobs=2)
     assert (executor.cancels, executor.running) == (1, 0)
+
+
+def test_a_night_of_many_nodes_is_near_the_shortest_possible() -> None:
+    """In virtual time, with real failures, flakes, and estimates that are wrong by a third: within 5 %."""
+    chance = random.Random(7)
+    parents: dict[str, str | None] = {}
+    for base in range(6):
+        parents |= {f"base{base}": None, f"python{base}": f"base{base}"}
+        for framework in range(40):
+            name = f"{base}-{framework}"
+            parents |= {f"f{name}": f"python{base}", f"n{name}": f"f{name}", f"b{name}": f"n{name}"}
+    plan, jobs = plan_of(parents), 8
+    seconds = {step.node.key: chance.lognormvariate(3, 0.5) for step in plan.steps}
+    guessed = {key: value * chance.uniform(0.67, 1.5) for key, value in seconds.items()}
+    given = nature(plan, seconds, failing=0.03, flaky=0.05, seed=8)
+    world = World(plan, given, jobs=jobs)
+
+    outcomes = run(plan, world, jobs=jobs, seconds=guessed, clock=world.clock, sleep=world.sleep)
+
+    assert world.clock() <= 1.05 * lower_bound(plan, world.spent, jobs=jobs)
+    lost = descendants(parents, set(given.failing))
+    assert {key for key, one in outcomes.items() if one.status is Status.SKIPPED} == lost
+    assert {key for key, one in outcomes.items() if one.status is Status.FAILED} == given.failing - lost
+    assert {key for key, one in outcomes.items() if one.retries} == given.flaky.keys() - lost
