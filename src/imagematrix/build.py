@@ -15,7 +15,7 @@ from imagematrix.forecast import Forecast
 from imagematrix.model import Key, Outcome, Plan, Retry, Row, Status, Step, Verdict
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
-from imagematrix.report import ImageFact, Progress, RunReport
+from imagematrix.report import ImageFact, Origins, Progress, RunReport
 from imagematrix.shell import Shell, stoppable
 from imagematrix.workspace import Workspace
 
@@ -75,8 +75,16 @@ def run(
             outcomes = _act(project, plan, options, engine=engine, images=images, listen=listen, stop=stop)
         else:
             outcomes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
-        facts, lost = _name_leaves(engine, plan, images, outcomes)
-    made = report.make(plan, outcomes, facts, started=started, seconds=time.monotonic() - clock)
+        facts, sizes, lost = _name_leaves(engine, plan, images, outcomes)
+    made = report.make(
+        plan,
+        outcomes,
+        facts,
+        started=started,
+        seconds=time.monotonic() - clock,
+        bytes_of=sizes,
+        origins=Origins(bases=project.lock.bases, locks={row.name: project.locked(row) for row in rows}),
+    )
     return Result(report=made, interrupted=stop.is_set(), lost=lost)
 
 
@@ -158,17 +166,18 @@ def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:
 
 def _name_leaves(
     engine: Engine, plan: Plan, images: Sequence[EngineImage], outcomes: Sequence[Outcome]
-) -> tuple[Mapping[str, ImageFact], NoEngineError | None]:
-    """See that each leaf that exists has its own name; return what became of them, by row name.
+) -> tuple[Mapping[str, ImageFact], Mapping[Key, int], NoEngineError | None]:
+    """See that each leaf that exists has its own name; return what became of them, by row name, and the nodes' sizes.
 
     An engine that is gone by now must not cost the report: the error is returned beside it.
     """
     try:
         if any(outcome.status is Status.BUILT for outcome in outcomes):
             images = engine.images()
-        return _named(engine, plan, nodes(images)), None
+        present = nodes(images)
+        return _named(engine, plan, present), {key: image.bytes for key, image in present.items()}, None
     except NoEngineError as error:
-        return {}, error
+        return {}, {}, error
 
 
 def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:

@@ -16,7 +16,7 @@ from imagematrix.graph import Dag
 from imagematrix.keys import Assigner
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
 from imagematrix.render import Renderer
-from imagematrix.requirements import Chain
+from imagematrix.requirements import Chain, Locked
 from imagematrix.workspace import Workspace
 
 _T = TypeVar("_T")
@@ -100,6 +100,10 @@ class Project:
             if chain.layers:
                 asked.setdefault(chain, []).append(name)
         return asked
+
+    def locked(self, row: Row) -> Sequence[Locked]:
+        """Return the locks that a row's Python packages are installed from, lowest layer first."""
+        return self.renderer.locked(row)
 
     def sizes(self, row: Row) -> Mapping[str, Size]:
         """Predict how big the Python packages of a row's layers are: layer -> size, of those with a lock."""

@@ -37,6 +37,11 @@ uv 2.4.
 """
 
 
+def pins(text: str) -> Mapping[str, str]:
+    """Return what a lock installs: package -> version, empty for one that is installed from an address."""
+    return {package.name: package.version for package in _packages(text)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
     """The file that is installed of a package, and its size in bytes where that is told."""

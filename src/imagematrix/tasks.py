@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from imagematrix.engine import Engine, EngineImage
     from imagematrix.model import Plan, Row
     from imagematrix.project import Project, Selection
-    from imagematrix.verify import Result
 
 _P = ParamSpec("_P")
 
@@ -174,7 +173,7 @@ def plan(
         "time-limit": "Minutes after which a try at a node is given up, and the node fails (default: 120).",
         "fail-fast": "Start nothing new after the first failure.",
         "fresh": "Build anew all that installs from the network; --fresh=LAYER,…: of these layers alone.",
-        "report": "Write report.json into this directory.",
+        "report": "Write the report into this directory: index.html, report.json, junit.xml, summary.md.",
     },
     optional=["fresh"],
     auto_shortflags=False,
@@ -198,6 +197,7 @@ def build(
     from imagematrix import build as builds
     from imagematrix import project as projects
     from imagematrix import report as reports
+    from imagematrix import reporting
 
     if not (matrix or only or group):
         raise FlagError("say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME")
@@ -222,9 +222,8 @@ def build(
         listen=lambda made, forecast: reports.listener(sys.stdout, made, forecast),
         waiting=_wait_for_build,
     )
-    if report:
-        project.workspace.write(Path(report).absolute() / "report.json", reports.to_json(result.report))
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
+    reporting.built(project, result.report, _folder(report), say=_say)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
     if result.lost:
@@ -239,7 +238,7 @@ def build(
         **_SELECT_HELP,
         "platform": "Check the rules of this platform too; those of a family's own platform always count.",
         "jobs": "How many images are checked at once (default: one more than there are processors).",
-        "report": "Write report.json (into the one of a build, when it is there) and junit.xml into this directory.",
+        "report": "Write the report into this directory; the one of a build that lies there is added to.",
     },
     auto_shortflags=False,
 )
@@ -255,6 +254,7 @@ def verify(
     file: str = "",
 ) -> None:
     """Check built images by running them: what passed is not repeated while image and check are the same."""
+    from imagematrix import reporting
     from imagematrix import verify as verifying
     from imagematrix.report import verification
 
@@ -272,26 +272,26 @@ def verify(
         platform=platform,
         listen=lambda image: _say(verification.event(image, seconds=time.monotonic() - begun)),
     )
-    if report:
-        _write_verification(project, Path(report).absolute(), result)
     print(verification.text(result.images, seconds=result.seconds), end="")
+    reporting.verified(project, result, _folder(report), say=_say)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
     if not result.good:
         raise Exit("", code=int(ExitCode.FAILED))
 
 
-def _write_verification(project: "Project", folder: Path, result: "Result") -> None:
-    from imagematrix.report import verification
+@task(
+    help={"report": "The directory to write into (default: .imagematrix/report).", **_FILE_HELP},
+    auto_shortflags=False,
+)
+@_told
+def report(_: Context, report: str = ".imagematrix/report", file: str = "") -> None:
+    """Write the page of the last run once more: index.html, report.json, junit.xml, summary.md."""
+    from imagematrix import reporting
 
-    path = folder / "report.json"
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    try:
-        made = verification.merged(before, result.images, started=result.started, seconds=result.seconds)
-    except ValueError as error:
-        raise FlagError(f"--report {folder}: report.json there is none of ours ({error}): name another") from None
-    project.workspace.write(path, made)
-    project.workspace.write(folder / "junit.xml", verification.junit(result.images))
+    folder = Path(report).absolute()
+    reporting.again(_open(file), folder, say=_say)
+    print(folder / "index.html")
 
 
 @task(
@@ -473,6 +473,10 @@ def _images_if_any() -> "Sequence[EngineImage] | None":
         return None
 
 
+def _folder(flag: str) -> Path | None:
+    return Path(flag).absolute() if flag else None
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -505,6 +509,7 @@ def collection() -> Collection:
         "verify": verify,
         "doctor": doctor,
         "gc": gc,
+        "report": report,
         "graph": graph,
         "schema": schema,
     }

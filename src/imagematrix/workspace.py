@@ -1,7 +1,8 @@
 """The repository on disk: read once, written atomically, pruned only where a file carries our mark.
 
 The only home of file writes. `.imagematrix/` in the project's root is what a run remembers: a lock, the
-record of what was built, logs. It may be deleted at any time; nothing but reasons and estimates is lost.
+record of what was built, the reports of earlier runs, logs. It may be deleted at any time; nothing but reasons,
+estimates and what pages say of earlier nights is lost.
 """
 
 import errno
@@ -28,6 +29,9 @@ MANIFEST: Final = ".generated"
 
 _WRITING: Final = ".writing-"
 """How the name of a file begins while it is being written."""
+
+_RUNS_KEPT: Final = 60
+"""Two months of nights."""
 
 _TEMPLATE: Final = "Dockerfile.j2"
 
@@ -259,9 +263,11 @@ class Workspace:
             return [found for line in stream if (found := checks.settled(line))]
 
     def runs(self) -> Mapping[str, str]:
-        """Return the reports of earlier runs, file name -> text."""
-        paths = sorted((self._state / "runs").glob("*.json"))
-        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}
+        """Return the reports of earlier runs, file name -> text, oldest first."""
+        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in self._runs()}
+
+    def _runs(self) -> list[Path]:
+        return sorted((self._state / "runs").glob("*.json"))
 
     def logs(self) -> Mapping[str, int]:
         """Return the sizes of the logs in bytes, by file name."""
@@ -288,6 +294,14 @@ class Workspace:
         kept = [line for line in lines if stays(line)]
         if len(kept) < len([line for line in lines if line]):
             self.write(path, "".join(f"\n{line}" for line in kept))
+
+    def keep_run(self, name: str, text: str) -> None:
+        """Keep the report.json of a run, or what became of it since; names sort by time, the oldest runs go."""
+        with _telling():
+            self._make_state()
+            self.write(self._state / "runs" / f"{name}.json", text)
+            for old in self._runs()[:-_RUNS_KEPT]:
+                old.unlink(missing_ok=True)
 
     def _make_state(self) -> None:
         (self._state / "logs").mkdir(parents=True, exist_ok=True)

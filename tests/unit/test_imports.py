@@ -31,10 +31,10 @@ LEVELS: Final = (
     "forecast",
     "schedule",
     # actions
-    "workspace engine shell site progress transient",
+    "workspace engine shell site progress transient webhook",
     "buildx project",
     "builder report resolver registry verify",
-    "bases disk doctor drawing locking sweep",
+    "bases disk doctor drawing locking reporting sweep",
     "build",
     "adding",
     # the command line
@@ -53,15 +53,17 @@ HOMES: Final[Mapping[str, str]] = {
     "filelock": "workspace",
     "hashlib": "keys",
     "invoke": "freewords tasks cli",
-    "jinja2": "render",
+    "itables": "report",
+    "jinja2": "render report",
     "networkx": "graph",
     "packaging": "text",
     "pip": "site",  # whose word the default index is
+    "plotly": "report",
     "pytest": "verify",
     "requests": "engine registry",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "schedule registry",
+    "tenacity": "schedule registry webhook",
     "testinfra": "verify",
     "toml": "lock",
     "tomlkit": "editing",

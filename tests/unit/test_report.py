@@ -14,6 +14,7 @@ from imagematrix import report, schedule
 from imagematrix.forecast import Forecast
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Retry, Size, Status, Step
 from imagematrix.report import words
+from imagematrix.requirements import Locked
 
 TENSORFLOW = "tensorflow:2.20.0-python3.11-debian12"
 OLDER = "tensorflow:2.19.0-python3.11-debian12"
@@ -166,7 +167,20 @@ def test_json_is_the_contract() -> None:
     )
     east = timezone(timedelta(hours=8))
 
-    made = report.make(plan, outcomes, {PLAIN: image(PLAIN)}, started=STARTED.astimezone(east), seconds=19.5)
+    origins = report.Origins(
+        bases={"": "debian:12"},
+        locks={PLAIN: [Locked(layer="python", path="locks/python/1.txt", text="numpy==1.26.4 \\\n    --hash=x\n")]},
+    )
+
+    made = report.make(
+        plan,
+        outcomes,
+        {PLAIN: image(PLAIN)},
+        started=STARTED.astimezone(east),
+        seconds=19.5,
+        bytes_of={Key("python"): 300},
+        origins=origins,
+    )
 
     assert json.loads(report.to_json(made)) == {
         "started": "2026-11-22T03:04:05Z",
@@ -187,6 +201,8 @@ def test_json_is_the_contract() -> None:
                 "started": 0.0,
                 "lane": 1,
                 "why": "",
+                "tail": [],
+                "bytes": 300,
                 "leaves": [PLAIN, TENSORFLOW],
             },
             {
@@ -202,6 +218,8 @@ def test_json_is_the_contract() -> None:
                 "started": 18.6,
                 "lane": 0,
                 "why": "no wheel",
+                "tail": ["E"],
+                "bytes": None,
                 "leaves": [TENSORFLOW],
             },
             {
@@ -217,6 +235,8 @@ def test_json_is_the_contract() -> None:
                 "started": None,
                 "lane": None,
                 "why": "skipped: tf failed",
+                "tail": [],
+                "bytes": None,
                 "leaves": [TENSORFLOW],
             },
         ],
@@ -231,6 +251,9 @@ def test_json_is_the_contract() -> None:
                 "bytes": 412_000_000,
                 "blame": None,
                 "seconds": 0.0,
+                "why": "",
+                "base": "debian:12",
+                "locks": ["locks/python/1.txt"],
             },
             {
                 "name": TENSORFLOW,
@@ -242,8 +265,12 @@ def test_json_is_the_contract() -> None:
                 "bytes": None,
                 "blame": {"node": "tf", "label": f"tf {TENSORFLOW}"},
                 "seconds": 3.0,
+                "why": "skipped: tf failed",
+                "base": "debian:12",
+                "locks": [],
             },
         ],
+        "locks": {"locks/python/1.txt": {"numpy": "1.26.4"}},
     }
 
 

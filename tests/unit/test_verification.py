@@ -11,7 +11,7 @@ from tests.projects import PLAIN, PYTORCH
 
 from imagematrix.checks import Check, CheckOutcome, Verified
 from imagematrix.model import Row
-from imagematrix.report import verification
+from imagematrix.report import junit, runs, verification
 
 STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, seconds=0.5)
@@ -96,7 +96,9 @@ def test_another_programs_report_is_refused(row: Row, text: str) -> None:
 def test_junit_has_a_suite_for_each_image_and_a_case_for_each_check(row: Row, plain: Row) -> None:
     images = [Verified(row=row, checks=(PASSED, SKIPPED, FAILED)), Verified(row=plain, checks=(), built=False)]
 
-    first, second = ET.fromstring(verification.junit(images))  # noqa: S314  # our own
+    run = runs.read(verification.merged("", images, started=STARTED, seconds=1))
+
+    first, second = ET.fromstring(junit.text(run))  # noqa: S314  # our own
 
     assert (first.get("name"), first.get("tests"), first.get("failures"), first.get("skipped")) == (
         *(PYTORCH, "3"),

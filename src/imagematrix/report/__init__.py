@@ -7,7 +7,7 @@
 from imagematrix.report.live import Board, PlainLog, Progress, listener
 from imagematrix.report.page import summary
 from imagematrix.report.preview import plan_json, plan_text
-from imagematrix.report.record import ImageFact, LeafReport, NodeReport, RunReport, make, to_json
+from imagematrix.report.record import ImageFact, LeafReport, NodeReport, Origins, RunReport, make, to_json
 from imagematrix.report.words import label
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ImageFact",
     "LeafReport",
     "NodeReport",
+    "Origins",
     "PlainLog",
     "Progress",
     "RunReport",

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from imagematrix import sizes
 from imagematrix.model import Key, Outcome, Plan, Retry, Status, Step
 from imagematrix.report.words import label
+from imagematrix.requirements import Locked
 
 INTERRUPTED: Final = "interrupted"
 """Why an interrupted node failed: the documented outcomes are four, so it counts as failed."""
@@ -42,6 +44,8 @@ class NodeReport:
     why: str
     tail: tuple[str, ...]
     blame: Key | None
+    bytes: int | None
+    """What it adds to its parent, a first one to nothing; None where no engine could tell."""
     leaves: tuple[str, ...]
 
     @property
@@ -66,6 +70,20 @@ class LeafReport:
     seconds: float
     """Time spent on nodes that only this row has."""
     why: str
+    base: str
+    """What it stands on: the digest of its base where that is locked, else its name."""
+    locks: tuple[str, ...]
+    """What its Python packages are installed from, lowest layer first; a later one outdoes those before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origins:
+    """Where the versions in images come from."""
+
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Image of a base -> its locked digest."""
+    locks: Mapping[str, Sequence[Locked]] = field(default_factory=dict)
+    """Row name -> its locks, lowest layer first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +94,8 @@ class RunReport:
     seconds: float
     nodes: tuple[NodeReport, ...]
     leaves: tuple[LeafReport, ...]
+    versions: Mapping[str, Mapping[str, str]]
+    """Lock -> package -> version, of all locks that leaves name."""
 
 
 def make(
@@ -85,12 +105,20 @@ def make(
     *,
     started: datetime,
     seconds: float,
+    bytes_of: Mapping[Key, int] | None = None,
+    origins: Origins | None = None,
 ) -> RunReport:
-    """Join what was planned, how it ended, and the images that exist (row name -> fact)."""
-    nodes = tuple(_node(step, outcome) for step, outcome in zip(plan.steps, outcomes, strict=True))
+    """Join what was planned, how it ended, the images that exist (row name -> fact), and what they are made from.
+
+    `bytes_of` are the sizes of the nodes that exist, with all that is below them.
+    """
+    origins = origins or Origins()
+    nodes = tuple(_node(step, outcome, bytes_of or {}) for step, outcome in zip(plan.steps, outcomes, strict=True))
     by_key = {node.key: node for node in nodes}
-    leaves = tuple(_leaf(name, plan, by_key, images.get(name)) for name in plan.tips)
-    return RunReport(started=started, seconds=seconds, nodes=nodes, leaves=leaves)
+    leaves = tuple(_leaf(name, plan, by_key, images.get(name), origins) for name in plan.tips)
+    locks = {locked.path: locked for name in plan.tips for locked in origins.locks.get(name, ())}
+    versions = {path: sizes.pins(locks[path].text) for path in sorted(locks)}
+    return RunReport(started=started, seconds=seconds, nodes=nodes, leaves=leaves, versions=versions)
 
 
 def to_json(report: RunReport) -> str:
@@ -101,16 +129,19 @@ def to_json(report: RunReport) -> str:
         "seconds": round(report.seconds, 3),
         "nodes": [_node_document(node) for node in report.nodes],
         "leaves": [_leaf_document(leaf, labels) for leaf in report.leaves],
+        "locks": report.versions,
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _node(step: Step, outcome: Outcome) -> NodeReport:
+def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeReport:
+    parent = step.node.parent
+    whole, below = bytes_of.get(step.node.key), bytes_of.get(parent) if parent else 0
     interrupted = outcome.status is Status.INTERRUPTED
     return NodeReport(
         key=outcome.key,
         layer=step.node.layer,
-        parent=step.node.parent,
+        parent=parent,
         label=label(step),
         outcome=Status.FAILED if interrupted else outcome.status,
         seconds=outcome.seconds,
@@ -122,11 +153,14 @@ def _node(step: Step, outcome: Outcome) -> NodeReport:
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
         blame=outcome.blame,
+        bytes=None if whole is None or below is None else whole - below,
         leaves=step.leaves,
     )
 
 
-def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeReport], fact: ImageFact | None) -> LeafReport:
+def _leaf(
+    name: str, plan: Plan, nodes: Mapping[Key, NodeReport], fact: ImageFact | None, origins: Origins
+) -> LeafReport:
     row, stack = plan.rows[name], tuple(_chain(plan.tips[name], nodes))
     tip = stack[0]
     good = tip.outcome in {Status.BUILT, Status.REUSED}
@@ -143,6 +177,8 @@ def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeReport], fact: ImageFac
         blame=blame,
         seconds=sum(node.seconds for node in stack if node.leaves == (name,)),
         why=INTERRUPTED if stopped else tip.why,
+        base=origins.bases.get(row.base.image, row.base.image or row.base.bootstrap),
+        locks=tuple(locked.path for locked in origins.locks.get(name, ())),
     )
 
 
@@ -168,6 +204,8 @@ def _node_document(node: NodeReport) -> Mapping[str, object]:
         "started": None if node.started is None else round(node.started, 3),
         "lane": node.lane,
         "why": node.why,
+        "tail": list(node.tail),
+        "bytes": node.bytes,
         "leaves": list(node.leaves),
     }
 
@@ -193,4 +231,7 @@ def _leaf_document(leaf: LeafReport, labels: Mapping[Key, str]) -> Mapping[str, 
         "bytes": leaf.fact.bytes if leaf.fact else None,
         "blame": {"node": leaf.blame, "label": labels[leaf.blame]} if leaf.blame else None,
         "seconds": round(leaf.seconds, 3),
+        "why": leaf.why,
+        "base": leaf.base,
+        "locks": list(leaf.locks),
     }

@@ -1,11 +1,10 @@
-"""What verification found: for a reader, for report.json, and as JUnit XML for CI systems."""
+"""What verification found: for a reader, and for report.json."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from xml.etree import ElementTree as ET
 
 from imagematrix.checks import Check, CheckOutcome, Verified
 from imagematrix.report.words import count, duration, some
@@ -87,7 +86,7 @@ def merged(report: str, images: Sequence[Verified], *, started: datetime, second
         if name not in leaves:
             leaves[name] = _leaf(image)
             document["leaves"].append(leaves[name])
-        leaves[name]["checks"] = [_check(check) for check in image.checks]
+        leaves[name] |= {"is_built": image.built, "checks": [_check(check) for check in image.checks]}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -111,41 +110,3 @@ def _check(check: Check) -> Mapping[str, object]:
         "tail": list(check.tail),
         "known": check.known,
     }
-
-
-def junit(images: Sequence[Verified]) -> str:
-    """Write JUnit XML: a test suite for each image, a test case for each check."""
-    root = ET.Element("testsuites")
-    for image in images:
-        suite = ET.SubElement(root, "testsuite", _totals(image))
-        for check in image.checks:
-            suite.append(_case(check))
-        if not image.built:
-            case = ET.SubElement(suite, "testcase", classname="build", name="the image exists", time="0")
-            ET.SubElement(case, "failure", message="not built")
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _totals(image: Verified) -> dict[str, str]:
-    return {
-        "name": image.row.name,
-        "tests": str(len(image.checks) + (not image.built)),
-        "failures": str(len(image.failed) + (not image.built)),
-        "skipped": str(sum(check.outcome is CheckOutcome.SKIPPED for check in image.checks)),
-        "time": f"{image.seconds:.3f}",
-    }
-
-
-def _case(check: Check) -> ET.Element:
-    case = ET.Element("testcase", classname=check.owner, name=check.name, time=f"{check.seconds:.3f}")
-    if check.outcome is CheckOutcome.FAILED:
-        ET.SubElement(case, "failure", message=_xml(check.why)).text = _xml("\n".join(check.tail))
-    elif check.outcome is CheckOutcome.SKIPPED:
-        ET.SubElement(case, "skipped", message=_xml(check.why))
-    return case
-
-
-def _xml(words: str) -> str:
-    """Leave out what XML cannot say: terminals' control characters."""
-    return "".join(letter for letter in words if letter.isprintable() or letter in "\n\t")

@@ -44,6 +44,12 @@ def size(number: int) -> str:
     return f"{value:.0f} {units[0]}" if value >= _TWO_DIGITS or units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
+def growth(number: int) -> str:
+    """Write a difference of bytes with its sign: `+7.5 MB`."""
+    sign = "+" if number > 0 else "-" if number < 0 else "±"
+    return f"{sign}{size(abs(number))}"
+
+
 def quantity(predicted: Size) -> str:
     """Write what is predicted: `344 MB to download, about 1.2 GB installed`; and what is not known."""
     known = f"{size(predicted.download)} to download, about {size(predicted.installed)} installed"

@@ -1,0 +1,65 @@
+"""A run in, JUnit XML for CI systems out: its nodes are one test suite, the checks of each image another."""
+
+from xml.etree import ElementTree as ET
+
+from imagematrix.checks import Check, CheckOutcome
+from imagematrix.model import Status
+from imagematrix.report.runs import PastLeaf, PastNode, PastRun
+
+
+def text(run: PastRun) -> str:
+    """Write the XML; an image that was to be checked and is not built is a failure of its own."""
+    root = ET.Element("testsuites")
+    if run.nodes:
+        _suite(root, "nodes", [_node(node) for node in run.nodes])
+    for leaf in run.leaves:
+        if leaf.is_verified:
+            _suite(root, leaf.name, [*(_check(check) for check in leaf.checks), *_missing(leaf)])
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> None:
+    totals = {
+        "name": name,
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "skipped": str(sum(case.find("skipped") is not None for case in cases)),
+        "time": f"{sum(float(case.get('time', '0')) for case in cases):.3f}",
+    }
+    ET.SubElement(root, "testsuite", totals).extend(cases)
+
+
+def _node(node: PastNode) -> ET.Element:
+    case = _case(node.layer, node.label, node.seconds)
+    if node.outcome is Status.FAILED:
+        ET.SubElement(case, "failure", message=_xml(node.why)).text = _xml("\n".join(node.tail))
+    elif node.outcome is Status.SKIPPED:
+        ET.SubElement(case, "skipped", message=_xml(node.why))
+    return case
+
+
+def _check(check: Check) -> ET.Element:
+    case = _case(check.owner, check.name, check.seconds)
+    if check.outcome is CheckOutcome.FAILED:
+        ET.SubElement(case, "failure", message=_xml(check.why)).text = _xml("\n".join(check.tail))
+    elif check.outcome is CheckOutcome.SKIPPED:
+        ET.SubElement(case, "skipped", message=_xml(check.why))
+    return case
+
+
+def _missing(leaf: PastLeaf) -> list[ET.Element]:
+    if leaf.is_built:
+        return []
+    case = _case("build", "the image exists", 0.0)
+    ET.SubElement(case, "failure", message="not built")
+    return [case]
+
+
+def _case(owner: str, name: str, seconds: float) -> ET.Element:
+    return ET.Element("testcase", classname=_xml(owner), name=_xml(name), time=f"{seconds:.3f}")
+
+
+def _xml(words: str) -> str:
+    """Leave out what XML cannot say: terminals' control characters."""
+    return "".join(letter for letter in words if letter.isprintable() or letter in "\n\t")

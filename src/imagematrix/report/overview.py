@@ -1,0 +1,315 @@
+"""A run held against those before it: what broke and since when, what flaked, grew and moved."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from imagematrix.checks import Check, CheckOutcome
+from imagematrix.model import Key, Status
+from imagematrix.report.record import INTERRUPTED
+from imagematrix.report.runs import PastLeaf, PastNode, PastRetry, PastRun
+
+LEDGER_RUNS: Final = 30
+"""Over how many runs flakes are counted."""
+
+_GOOD: Final = frozenset({Status.BUILT, Status.REUSED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A node that failed by itself."""
+
+    node: PastNode
+    since: datetime
+    """When the first of the runs began in which it has failed without a success since."""
+    runs: int
+    """How many runs in a row that is, with this one."""
+    blocks: tuple[str, ...]
+    """The rows that have no image because of it."""
+
+    @property
+    def repeat(self) -> str:
+        """The command that repeats just that."""
+        return _command("build", (*self.blocks, *self.node.leaves))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenCheck:
+    """A check that failed; of several images, where it is the same check with the same words."""
+
+    check: Check
+    leaves: tuple[str, ...]
+    since: datetime
+    runs: int
+
+    @property
+    def repeat(self) -> str:
+        """The command that repeats just that."""
+        return _command("verify", self.leaves)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untried:
+    """Rows that were not built though nothing of theirs failed, and why."""
+
+    why: str
+    leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flake:
+    """A try of this run that failed in passing."""
+
+    node: PastNode
+    retry: PastRetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """How often a source flaked lately."""
+
+    source: str
+    kind: str
+    tries: int
+    runs: int
+    """In how many runs."""
+    waited: float
+    """Seconds that builds were put off for it."""
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionChange:
+    """What is another version than in the last run that had it; an empty version: it was not there, or is gone."""
+
+    what: str
+    old: str
+    new: str
+    leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSize:
+    """What all nodes of a layer take."""
+
+    layer: str
+    nodes: int
+    bytes: int
+    leaves: int
+    """How many rows stand on them."""
+    saved: int
+    """Bytes that would be there once more if no row shared its nodes."""
+    growth: int | None
+    """Against the same nodes in the run before; None: it had none of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """All that is worth knowing of a run."""
+
+    run: PastRun
+    broken: tuple[Broken, ...]
+    broken_checks: tuple[BrokenCheck, ...]
+    untried: tuple[Untried, ...]
+    flakes: tuple[Flake, ...]
+    ledger: tuple[LedgerLine, ...]
+    ledger_runs: int
+    changes: tuple[VersionChange, ...]
+    layers: tuple[LayerSize, ...]
+    growth: Mapping[str, int]
+    """Row -> bytes that its image grew by since the last run that had one."""
+    critical: frozenset[Key]
+    """The chain of nodes that took longest: no number of builders would have made the run shorter."""
+    outcomes: Mapping[str, int]
+    """How many rows ended how."""
+    check_outcomes: Mapping[str, int]
+
+    @property
+    def good(self) -> bool:
+        """Nothing is wrong."""
+        return not (self.broken or self.broken_checks or self.untried)
+
+
+def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
+    """Hold a run against the others, oldest first; those that began with it or after it do not count."""
+    before = [each for each in past if each.started < run.started]
+    checks = [check for leaf in run.leaves for check in leaf.checks]
+    return Overview(
+        run=run,
+        broken=tuple(_broken(run, before)),
+        broken_checks=tuple(_broken_checks(run, before)),
+        untried=tuple(_untried(run)),
+        flakes=tuple(Flake(node=node, retry=retry) for node in run.nodes for retry in node.retries),
+        ledger=_ledger([*before, run][-LEDGER_RUNS:]),
+        ledger_runs=min(len(before) + 1, LEDGER_RUNS),
+        changes=_changes(run, before),
+        layers=tuple(_layers(run, before)),
+        growth=dict(_growth(run, before)),
+        critical=_critical(run),
+        outcomes=_counted(leaf.outcome for leaf in run.leaves if leaf.outcome),
+        check_outcomes=_counted(check.outcome for check in checks),
+    )
+
+
+def _command(verb: str, leaves: Sequence[str]) -> str:
+    return f"invoke {verb} --only '{leaves[0]}'" if leaves else ""
+
+
+def _counted(outcomes: Iterable[Status | CheckOutcome]) -> Mapping[str, int]:
+    return Counter(outcome.value for outcome in outcomes)
+
+
+def _broken(run: PastRun, past: Sequence[PastRun]) -> Iterator[Broken]:
+    blocked: dict[Key, list[str]] = {}
+    for leaf in run.leaves:
+        if leaf.blame:
+            blocked.setdefault(leaf.blame, []).append(leaf.name)
+    for node in run.nodes:
+        if node.outcome is Status.FAILED and node.why != INTERRUPTED:
+            first, runs = _streak(run, past, _failing(node))
+            yield Broken(node=node, since=first, runs=runs, blocks=tuple(blocked.get(node.key, ())))
+
+
+def _failing(node: PastNode) -> Callable[[PastRun], bool | None]:
+    """Make the question whether an earlier run failed at this node: keys move, its layer and its rows stay."""
+
+    def failed(run: PastRun) -> bool | None:
+        leaves = [leaf for name in node.leaves if (leaf := run.by_name.get(name)) and leaf.outcome]
+        culprits = {run.by_key[leaf.blame].layer for leaf in leaves if leaf.blame and leaf.blame in run.by_key}
+        if node.layer in culprits:
+            return True
+        return False if any(leaf.outcome in _GOOD for leaf in leaves) else None  # else it did not come to it
+
+    return failed
+
+
+def _streak(run: PastRun, past: Sequence[PastRun], failed: Callable[[PastRun], bool | None]) -> tuple[datetime, int]:
+    """Return when the unbroken series of failures that ends in a run began, and how many runs it has."""
+    first, runs = run.started, 1
+    for earlier in reversed(past):
+        match failed(earlier):
+            case True:
+                first, runs = earlier.started, runs + 1
+            case False:
+                break
+            case None:  # it says nothing of it
+                continue
+    return first, runs
+
+
+def _broken_checks(run: PastRun, past: Sequence[PastRun]) -> Iterator[BrokenCheck]:
+    same: dict[tuple[str, str, str], list[tuple[str, Check]]] = {}
+    for leaf in run.leaves:
+        for check in leaf.failed_checks:
+            same.setdefault((check.owner, check.name, check.why), []).append((leaf.name, check))
+    for found in same.values():
+        name, check = found[0]
+        first, runs = _streak(run, past, _failing_check(name, check))
+        yield BrokenCheck(check=check, leaves=tuple(name for name, _ in found), since=first, runs=runs)
+
+
+def _failing_check(name: str, check: Check) -> Callable[[PastRun], bool | None]:
+    def failed(run: PastRun) -> bool | None:
+        leaf = run.by_name.get(name)
+        then = [each for each in leaf.checks if (each.owner, each.name) == (check.owner, check.name)] if leaf else ()
+        return any(each.outcome is CheckOutcome.FAILED for each in then) if then else None
+
+    return failed
+
+
+def _untried(run: PastRun) -> Iterator[Untried]:
+    reasons: dict[str, list[str]] = {}
+    for leaf in run.leaves:
+        if leaf.outcome is Status.SKIPPED:
+            reasons.setdefault(leaf.why.removeprefix("skipped: "), []).append(leaf.name)
+        elif leaf.outcome is None and not leaf.is_built:
+            reasons.setdefault("not built, so not checked", []).append(leaf.name)
+    for why, names in reasons.items():
+        yield Untried(why=why, leaves=tuple(names))
+
+
+def _ledger(runs: Sequence[PastRun]) -> tuple[LedgerLine, ...]:
+    """Count the flakes of runs by source and kind, the most frequent first."""
+    found: dict[tuple[str, str], list[tuple[PastRun, PastRetry]]] = {}
+    for run in runs:
+        for node in run.nodes:
+            for retry in node.retries:
+                found.setdefault((retry.source, retry.kind), []).append((run, retry))
+    lines = [
+        LedgerLine(
+            source=source,
+            kind=kind,
+            tries=len(each),
+            runs=len({run.started for run, _ in each}),
+            waited=sum(retry.waited for _, retry in each),
+            last=max(run.started for run, _ in each),
+        )
+        for (source, kind), each in found.items()
+    ]
+    return tuple(sorted(lines, key=lambda line: (-line.tries, line.source, line.kind)))
+
+
+def _latest(
+    run: PastRun, past: Sequence[PastRun], has: Callable[[PastLeaf], object]
+) -> Iterator[tuple[PastLeaf, PastLeaf]]:
+    """Yield each row that has something with the same row in the last run before that had it too."""
+    for leaf in filter(has, run.leaves):
+        earlier = (each.by_name.get(leaf.name) for each in reversed(past))
+        if then := next((each for each in earlier if each and has(each)), None):
+            yield then, leaf
+
+
+def _growth(run: PastRun, past: Sequence[PastRun]) -> Iterator[tuple[str, int]]:
+    for then, now in _latest(run, past, lambda leaf: leaf.bytes is not None):
+        yield now.name, (now.bytes or 0) - (then.bytes or 0)
+
+
+def _changes(run: PastRun, past: Sequence[PastRun]) -> tuple[VersionChange, ...]:
+    """Return what moved, what moved in most images first."""
+    moved: dict[tuple[str, str, str], list[str]] = {}
+    for then, now in _latest(run, past, lambda leaf: leaf.versions or leaf.base):
+        before, after = {"base image": then.base, **then.versions}, {"base image": now.base, **now.versions}
+        for what in sorted(before.keys() | after.keys()):
+            old, new = before.get(what, ""), after.get(what, "")
+            if old != new:
+                moved.setdefault((what, old, new), []).append(now.name)
+    changes = [
+        VersionChange(what=what, old=old, new=new, leaves=tuple(names)) for (what, old, new), names in moved.items()
+    ]
+    return tuple(sorted(changes, key=lambda change: (-len(change.leaves), change.what, change.old, change.new)))
+
+
+def _layers(run: PastRun, past: Sequence[PastRun]) -> Iterator[LayerSize]:
+    """Yield what each layer takes, the biggest first."""
+    by_layer: dict[str, list[PastNode]] = {}
+    for node in run.nodes:
+        if node.bytes is not None:
+            by_layer.setdefault(node.layer, []).append(node)
+    before = {(node.layer, node.leaves): node.bytes for each in past[-1:] for node in each.nodes}
+    for layer, nodes in sorted(by_layer.items(), key=lambda item: -sum(node.bytes or 0 for node in item[1])):
+        grown = [(node.bytes or 0) - then for node in nodes if (then := before.get((layer, node.leaves))) is not None]
+        yield LayerSize(
+            layer=layer,
+            nodes=len(nodes),
+            bytes=sum(node.bytes or 0 for node in nodes),
+            leaves=len({name for node in nodes for name in node.leaves}),
+            saved=sum((node.bytes or 0) * (len(node.leaves) - 1) for node in nodes),
+            growth=sum(grown) if grown else None,
+        )
+
+
+def _critical(run: PastRun) -> frozenset[Key]:
+    """Return the longest chain of nodes that took time."""
+    until: dict[Key, float] = {}
+    for node in run.nodes:  # parents first
+        below = until.get(node.parent, 0.0) if node.parent else 0.0
+        until[node.key] = below + (node.seconds if node.ran else 0.0)
+    key = max((node.key for node in run.nodes if node.ran), key=lambda each: until[each], default=None)
+    chain = set()
+    while key is not None and key in run.by_key:
+        if run.by_key[key].ran:
+            chain.add(key)
+        key = run.by_key[key].parent
+    return frozenset(chain)

@@ -1,0 +1,117 @@
+"""What a run leaves behind: its report.json among those of the runs before, and the folder that `--report` names.
+
+In the folder lie index.html for people, report.json for programs, junit.xml for CI systems, summary.md for a chat.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Final
+
+from imagematrix import report, webhook
+from imagematrix.errors import FlagError
+from imagematrix.project import Project
+from imagematrix.report import RunReport, html, junit, markdown, overview, runs, verification
+from imagematrix.report.overview import Overview
+from imagematrix.report.runs import PastRun
+from imagematrix.verify import Result
+
+_JSON: Final = "report.json"
+_SCREENSHOTS: Final = "screenshots"
+"""The folder beside the page whose pictures it shows."""
+
+Say = Callable[[str], None]
+
+
+def built(project: Project, made: RunReport, folder: Path | None, *, say: Say) -> None:
+    """Keep the report of a build; write it into the folder if there is one, and tell the webhook."""
+    _leave(project, report.to_json(made), folder, say=say)
+
+
+def verified(project: Project, result: Result, folder: Path | None, *, say: Say) -> None:
+    """Add what was checked to the run it belongs to: the folder's, else the last one; then as for a build.
+
+    Raises FlagError when the folder's report is none of ours.
+    """
+    before = _report_in(folder) if folder else _last(project, say)[0]
+    made = verification.merged(before, result.images, started=result.started, seconds=result.seconds)
+    _leave(project, made, folder, say=say)
+
+
+def again(project: Project, folder: Path, *, say: Say) -> str:
+    """Write the last run into a folder once more; return when it began. Raises FlagError when there was none."""
+    text, past = _last(project, say)
+    if not past:
+        raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
+    _write(project, folder, text, overview.make(past[-1], past))
+    return _name(past[-1])
+
+
+def _leave(project: Project, text: str, folder: Path | None, *, say: Say) -> None:
+    run = runs.read(text)
+    project.workspace.keep_run(_name(run), text)
+    if folder:
+        made = overview.make(run, _past(project, say))
+        _write(project, folder, text, made)
+        _tell(made, say)
+
+
+def _write(project: Project, folder: Path, text: str, made: Overview) -> None:
+    write = project.workspace.write
+    write(folder / _JSON, text)
+    write(folder / "junit.xml", junit.text(made.run))
+    write(folder / "summary.md", markdown.summary(made))
+    write(folder / "index.html", html.page(made, _screenshots(folder)))
+
+
+def _tell(made: Overview, say: Say) -> None:
+    url = os.environ.get(webhook.VARIABLE, "")
+    if url and (went_wrong := webhook.post(url, _message(made))):
+        say(went_wrong)
+
+
+def _message(made: Overview) -> Mapping[str, Any]:
+    """Return what a chat is told: `text` is what Slack, Mattermost and their like show."""
+    return {
+        "text": f"imagematrix: {markdown.headline(made)}",
+        "good": made.good,
+        "started": _name(made.run),
+        "images": dict(made.outcomes),
+        "checks": dict(made.check_outcomes),
+        "broken": [broken.node.label for broken in made.broken],
+    }
+
+
+def _name(run: PastRun) -> str:
+    return f"{run.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
+
+
+def _past(project: Project, say: Say) -> tuple[PastRun, ...]:
+    found, words = runs.read_all(project.workspace.runs())
+    for word in words:
+        say(f".imagematrix/runs/{word}")
+    return found
+
+
+def _last(project: Project, say: Say) -> tuple[str, tuple[PastRun, ...]]:
+    """Return the text of the last run that can be read, empty when there is none, and all of them."""
+    found = _past(project, say)
+    texts = project.workspace.runs()
+    return (next(text for path, text in texts.items() if Path(path).stem == _name(found[-1])) if found else ""), found
+
+
+def _report_in(folder: Path) -> str:
+    path = folder / _JSON
+    if not path.exists():
+        return ""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        runs.read(text)
+    except ValueError as error:
+        raise FlagError(f"--report {folder}: report.json there is none of ours ({error}): name another") from None
+    return text
+
+
+def _screenshots(folder: Path) -> Mapping[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / _SCREENSHOTS).glob("*.png"))}
