@@ -47,6 +47,7 @@ def plan_of(
     rows: Mapping[str, str] | None = None,
     layers: Mapping[str, str] | None = None,
     reused: Collection[str] = (),
+    pulled: Collection[str] = (),
 ) -> Plan:
     """Make a plan from node -> parent, parents first; node names are the keys.
 
@@ -71,7 +72,7 @@ def plan_of(
                 leaf=leaf,
                 inputs={},
             ),
-            verdict=Verdict.REUSE if name in reused else Verdict.BUILD,
+            verdict=Verdict.REUSE if name in reused else Verdict.PULL if name in pulled else Verdict.BUILD,
             reason=f"an image with key {name} exists" if name in reused else f"no {name} was built before",
             leaves=tuple(standing[name]),
         )

@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -12,11 +12,14 @@ from imagematrix import builder, disk, estimates, lock, report, schedule, site, 
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.errors import NoEngineError
 from imagematrix.forecast import Forecast
-from imagematrix.model import Key, Outcome, Plan, Retry, Row, Status, Step, Verdict
-from imagematrix.plan import Record
+from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Row, Status, Step, Verdict
+from imagematrix.plan import Record, to_push
 from imagematrix.project import Project, Selection
+from imagematrix.pushing import Pushing
+from imagematrix.registry import Client, Manifest
 from imagematrix.report import ImageFact, Origins, Progress, RunReport
 from imagematrix.shell import Shell, stoppable
+from imagematrix.store import Store
 from imagematrix.workspace import Workspace
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0
@@ -35,6 +38,9 @@ class Options:
     """Which layers alone `fresh` is about; empty: all that install from the network."""
     time_limit: float = TIME_LIMIT_SECONDS
     """Seconds that a try at a node may take."""
+    push: bool = False
+    """Push what the registry of nodes lacks."""
+    push_jobs: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +54,9 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether every leaf is there."""
-        return all(leaf.outcome in (Status.BUILT, Status.REUSED) for leaf in self.report.leaves)
+        """Whether every leaf is there, and all is pushed that was to be."""
+        leaves = all(leaf.outcome in (Status.BUILT, Status.REUSED) for leaf in self.report.leaves)
+        return leaves and all(pushed.status is PushStatus.PUSHED for pushed in self.report.pushes)
 
 
 def run(
@@ -58,10 +65,11 @@ def run(
     options: Options,
     *,
     engine: Engine,
+    store: Store | None = None,
     listen: Callable[[Plan, Forecast], Progress],
     waiting: Callable[[], None],
 ) -> Result:
-    """Build the selected rows on an engine.
+    """Build the selected rows on an engine, and push what the store of nodes lacks if that is asked for.
 
     `listen` makes who is told of the progress; `waiting` is called when another build holds the project.
     """
@@ -70,16 +78,18 @@ def run(
     with project.workspace.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:
             project = _refresh(project, started, options.fresh_layers)
-        plan, images = _decide(project, rows, engine)
-        if any(step.verdict is Verdict.BUILD for step in plan.steps):
-            outcomes = _act(project, plan, options, engine=engine, images=images, listen=listen, stop=stop)
+        decided = _decide(project, rows, options, engine=engine, store=store)
+        plan = decided.plan
+        if decided.pushes or any(step.verdict is Verdict.BUILD for step in plan.steps):
+            outcomes, pushes = _act(project, decided, options, engine=engine, store=store, listen=listen, stop=stop)
         else:
-            outcomes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps)
-        facts, sizes, lost = _name_leaves(engine, plan, images, outcomes)
+            outcomes, pushes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps), ()
+        facts, sizes, lost = _name_leaves(engine, decided, outcomes, store)
     made = report.make(
         plan,
         outcomes,
         facts,
+        pushes=pushes,
         started=started,
         seconds=time.monotonic() - clock,
         bytes_of=sizes,
@@ -95,27 +105,45 @@ def _refresh(project: Project, now: datetime, layers: Collection[str]) -> Projec
     return project
 
 
-def _decide(project: Project, rows: Sequence[Row], engine: Engine) -> tuple[Plan, Sequence[EngineImage]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """All that a run is going to do."""
+
+    plan: Plan
+    images: Sequence[EngineImage]
+    kept: Collection[Key]
+    """Nodes that are in the registry, of those that were asked for."""
+    pushes: tuple[Key, ...]
+
+
+def _decide(
+    project: Project, rows: Sequence[Row], options: Options, *, engine: Engine, store: Store | None
+) -> _Decided:
     leaves = project.leaves(rows)
     project.workspace.write_leaves(project.files(leaves), keep=project.directories())
-    images = engine.images()
-    return project.plan(project.dag(leaves), images), images
+    images, dag = engine.images(), project.dag(leaves)
+    present = nodes(images)
+    kept = store.keys(dag, present, whole=options.push) if store else frozenset[Key]()
+    plan = project.plan(dag, images, kept=kept)
+    pushes = to_push(plan, present=present, kept=kept) if options.push else ()
+    return _Decided(plan=plan, images=images, kept=kept, pushes=pushes)
 
 
 def _act(
     project: Project,
-    plan: Plan,
+    decided: _Decided,
     options: Options,
     *,
     engine: Engine,
-    images: Sequence[EngineImage],
+    store: Store | None,
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
-) -> tuple[Outcome, ...]:
+) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...]]:
+    plan, repository = decided.plan, project.matrix.nodes
     where = site.discover(project.matrix.site, root=project.workspace.root)
     history, sizes = project.workspace.history(), project.node_sizes(plan)
     seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
-    there = {key: image.bytes for key, image in nodes(images).items()}
+    there = {key: image.bytes for key, image in nodes(decided.images).items()}
     needs = estimates.added_bytes(plan.steps, history=history, sizes=sizes, images=there)
     with (
         listen(plan, Forecast(plan.steps, seconds, jobs=options.jobs)) as progress,
@@ -124,17 +152,30 @@ def _act(
             shell=Shell(),
             where=where,
             lock=project.lock,
-            platform=project.matrix.platform,
+            matrix=project.matrix,
             workspace=project.workspace,
             names=_names(plan),
             time_limit=options.time_limit,
             said=progress.output,
         ) as executor,
     ):
-        return schedule.run(
+        pushing = None
+        if store and decided.pushes:
+            pushing = Pushing(
+                decided.pushes,
+                repository=repository,
+                engine=engine,
+                client=Client(where, tries=1),  # pushes are tried again as a whole
+                jobs=options.push_jobs,
+                retries=options.retries,
+                stop=stop,
+            )
+        listener = _Keeping(progress, project.workspace, plan, pushing)
+        listener.push(nodes(decided.images))
+        outcomes = schedule.run(
             plan,
             executor,
-            _Remembering(progress, project.workspace),
+            listener,
             jobs=options.jobs,
             retries=options.retries,
             fail_fast=options.fail_fast,
@@ -142,6 +183,7 @@ def _act(
             refuses=_guard(project, engine, needs),
             stop=stop,
         )
+        return outcomes, listener.pushed()
 
 
 def _guard(project: Project, engine: Engine, needs: Mapping[Key, int]) -> Callable[[Step, Collection[Key]], str]:
@@ -165,19 +207,32 @@ def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:
 
 
 def _name_leaves(
-    engine: Engine, plan: Plan, images: Sequence[EngineImage], outcomes: Sequence[Outcome]
+    engine: Engine, decided: _Decided, outcomes: Sequence[Outcome], store: Store | None
 ) -> tuple[Mapping[str, ImageFact], Mapping[Key, int], NoEngineError | None]:
     """See that each leaf that exists has its own name; return what became of them, by row name, and the nodes' sizes.
 
     An engine that is gone by now must not cost the report: the error is returned beside it.
     """
+    plan, images = decided.plan, decided.images
     try:
-        if any(outcome.status is Status.BUILT for outcome in outcomes):
+        if any(outcome.attempts for outcome in outcomes):
             images = engine.images()
         present = nodes(images)
-        return _named(engine, plan, present), {key: image.bytes for key, image in present.items()}, None
+        remote = {*plan.tips.values()}.intersection(decided.kept).difference(present)
+        found = _remote(plan, store.manifests(remote)) if store and remote else {}
+        sizes = {key: image.bytes for key, image in present.items()}
+        return {**found, **_named(engine, plan, present)}, sizes, None
     except NoEngineError as error:
         return {}, {}, error
+
+
+def _remote(plan: Plan, manifests: Mapping[Key, Manifest]) -> Mapping[str, ImageFact]:
+    """Return what the registry says of leaves that nobody needed here."""
+    return {
+        name: ImageFact(image=plan.rows[name].image, digest=manifests[tip].config, bytes=manifests[tip].bytes)
+        for name, tip in plan.tips.items()
+        if tip in manifests
+    }
 
 
 def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
@@ -192,12 +247,17 @@ def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Map
     return facts
 
 
-class _Remembering:
-    """A listener that records each node the moment it is built, so that a killed run loses nothing."""
+class _Keeping:
+    """A listener that keeps each node the moment it is built: on record, and for all machines.
 
-    def __init__(self, listener: schedule.Listener, workspace: Workspace) -> None:
+    So a killed run loses nothing.
+    """
+
+    def __init__(self, listener: Progress, workspace: Workspace, plan: Plan, pushing: Pushing | None) -> None:
         self._next = listener
         self._workspace = workspace
+        self._steps = {step.node.key: step for step in plan.steps}
+        self._pushing = pushing
 
     def started(self, step: Step) -> None:
         self._next.started(step)
@@ -212,3 +272,28 @@ class _Remembering:
                 Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
             )
         self._next.finished(step, outcome)
+        if outcome.status is Status.BUILT:
+            self.push([step.node.key])
+        self._tell()
+
+    def push(self, keys: Iterable[Key]) -> None:
+        """Push nodes that the engine has, of those that are to be pushed."""
+        if self._pushing:
+            for key in keys:
+                self._pushing.offer(key)
+
+    def pushed(self) -> tuple[Pushed, ...]:
+        """Wait for the pushes that are not over; return what became of all."""
+        if self._pushing is None:
+            return ()
+        try:
+            while not self._pushing.is_over():
+                self._tell()
+        finally:
+            self._pushing.close()
+        self._tell()
+        return self._pushing.outcomes()
+
+    def _tell(self) -> None:
+        for pushed in self._pushing.news() if self._pushing else ():
+            self._next.pushed(self._steps[pushed.key], pushed)

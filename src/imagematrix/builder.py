@@ -1,4 +1,4 @@
-"""Builds one node on the engine: the executor of a plan. Everything it does was decided before."""
+"""Builds one node on the engine, or pulls it: the executor of a plan. Everything it does was decided before."""
 
 import functools
 import re
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from imagematrix import buildx, publication, site, transient
-from imagematrix.engine import Engine, buildx_command, docker_command, node_ref
-from imagematrix.errors import NoEngineError
-from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Node, Site, Step
+from imagematrix.engine import KEY_LABEL, Engine, buildx_command, docker_command, node_ref
+from imagematrix.errors import NoEngineError, RegistryError
+from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
 from imagematrix.progress import Reader
 from imagematrix.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell
@@ -36,6 +36,8 @@ class Builder:
     lock: Lock
     platform: str
     workspace: Workspace
+    repository: str
+    """Where nodes are pulled from; empty: none is."""
     buildx: str
     docker: str
     secrets: Mapping[str, str]
@@ -53,14 +55,15 @@ class Builder:
         path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
         with path.open("a", encoding="utf-8", buffering=1) as stream:  # a person may be following it
             log = _Log(stream, functools.partial(self.said, node.key))
-            attempt = self._attempt(node, log)
+            attempt = self._attempt(step, log)
         return replace(attempt, tail=() if attempt.ok else log.tail(), log=self._shown(path))
 
-    def _attempt(self, node: Node, log: "_Log") -> Attempt:
+    def _attempt(self, step: Step, log: "_Log") -> Attempt:
+        node = step.node
         try:
-            code = self._bootstrap(node, log) if node.layer == BASE_LAYER else self._solve(node, log)
+            code = self._make(step, log)
             if code == 0:
-                for name in self.names.get(node.key, ()):
+                for name in (*self.names.get(node.key, ()), *_base_names(node)):
                     self.engine.tag(node_ref(node.key), name)
                 return Attempt(ok=True)
         except TimeoutError:
@@ -79,6 +82,11 @@ class Builder:
     def cancel(self) -> None:
         """Stop all builds; the engine drops what their clients asked for within moments."""
         self.shell.cancel()
+
+    def _make(self, step: Step, log: "_Log") -> int:
+        if step.verdict is Verdict.PULL:
+            return self._pull(step.node, log)
+        return self._bootstrap(step.node, log) if step.node.layer == BASE_LAYER else self._solve(step.node, log)
 
     def _solve(self, node: Node, log: "_Log") -> int:
         argv = buildx.argv(
@@ -99,16 +107,33 @@ class Builder:
             script = Path(folder, "bootstrap.sh")
             script.write_bytes(node.stage.inputs[0].content)
             argv = buildx.bootstrap_argv(node, script=str(script))
-            code = self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, log)
-        if code == 0:  # so that a leaf built alone finds the base that the matrix made
-            self.engine.tag(node_ref(node.key), node.leaf.base_image)
-        return code
+            return self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, log)
 
     def _run(self, argv: Sequence[str], environment: Mapping[str, str], log: "_Log", stdin: bytes = b"") -> int:
         try:
             return self.shell.run(argv, env=environment, stdin=stdin, sink=log.feed, seconds=self.time_limit)
         finally:
             log.close()
+
+    def _pull(self, node: Node, log: "_Log") -> int:
+        name = f"{self.repository}:{node.key}"
+        try:
+            self.engine.pull(name)
+            self._take_over(name, node)
+        except RegistryError as error:
+            log.feed(f"ERROR: {error}\n".encode())
+            log.close()
+            return 1
+        return 0
+
+    def _take_over(self, name: str, node: Node) -> None:
+        """Keep what was pulled as if it was built here, under no other name."""
+        labels = self.engine.config(name).get("Labels") or {}
+        if labels.get(KEY_LABEL) == node.key:
+            self.engine.tag(name, node_ref(node.key))
+        self.engine.untag(name)
+        if labels.get(KEY_LABEL) != node.key:
+            raise RegistryError(f"{name} is not the node of that key: remove it from the registry")
 
     def _labels(self, node: Node) -> Mapping[str, str]:
         base = node.leaf.row.base
@@ -129,7 +154,7 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
     shell: Shell,
     where: Site,
     lock: Lock,
-    platform: str,
+    matrix: Matrix,
     workspace: Workspace,
     names: Mapping[Key, Sequence[str]],
     time_limit: float,
@@ -147,8 +172,9 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             shell=shell,
             site=where,
             lock=lock,
-            platform=platform,
+            platform=matrix.platform,
             workspace=workspace,
+            repository=matrix.nodes,
             buildx=program,
             docker=docker_command(engine),
             secrets=_secrets(where, Path(folder)),
@@ -157,6 +183,11 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             time_limit=time_limit,
             said=said,
         )
+
+
+def _base_names(node: Node) -> tuple[str, ...]:
+    """Return the name by which a leaf that is built alone finds the base that the matrix made."""
+    return (node.leaf.base_image,) if node.layer == BASE_LAYER else ()
 
 
 def buildx_version(shell: Shell, program: str) -> str:

@@ -20,10 +20,11 @@ _MARGIN: Final = 24
 _LEGEND: Final = 40
 _COLOURS: Final[Mapping[Verdict, tuple[str, str]]] = {
     Verdict.REUSE: ("#d7f0dd", "#2f855a"),
+    Verdict.PULL: ("#d6e8fb", "#2b6cb0"),
     Verdict.BUILD: ("#fde8cf", "#c05621"),
 }
 """Fill and edge of a node by what a build would do with it; told by words too, in each node's tooltip."""
-_LEGEND_TEXT: Final = {Verdict.REUSE: "exists, is reused", Verdict.BUILD: "must be built"}
+_LEGEND_TEXT: Final = {Verdict.REUSE: "exists, is reused", Verdict.PULL: "is pulled", Verdict.BUILD: "must be built"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

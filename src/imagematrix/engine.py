@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from docker import APIClient, DockerClient
     from docker.models.containers import Container as SdkContainer
 
-    _Transfer = Callable[[APIClient, str, str], Iterable[Any]]
+    _Transfer = Callable[[APIClient], Callable[..., Iterable[Any]]]
 
 KEY_LABEL: Final = "imagematrix.key"
 ROW_LABEL: Final = "imagematrix.row"
@@ -205,30 +205,32 @@ class Engine:
             except ImageNotFound:
                 return
 
-    def push(self, name: str) -> str:
+    def push(self, name: str, *, stopped: Callable[[], bool] = lambda: False) -> str:
         """Push an image to the registry that its name leads to; return the digest it is known by there.
 
-        Raises RegistryError with what the registry said.
+        It is given up when `stopped` becomes true. Raises RegistryError with what the registry said.
         """
-        said = self._transfer(name, lambda api, repository, tag: api.push(repository, tag, stream=True, decode=True))
+        said = self._transfer(name, lambda api: api.push, stopped)
         return next((str(line["aux"]["Digest"]) for line in said if "Digest" in line.get("aux", {})), "")
 
     def pull(self, name: str) -> None:
         """Pull an image. Raises RegistryError with what the registry said."""
-        self._transfer(name, lambda api, repository, tag: api.pull(repository, tag, stream=True, decode=True))
+        self._transfer(name, lambda api: api.pull, lambda: False)
 
-    def _transfer(self, name: str, begin: "_Transfer") -> Sequence[Mapping[str, Any]]:
+    def _transfer(self, name: str, transfer: "_Transfer", stopped: Callable[[], bool]) -> Sequence[Mapping[str, Any]]:
         """Let the engine push or pull; return what it said of the results."""
         repository, _, tag = name.rpartition(":")
         lasting: list[Mapping[str, Any]] = []
         # A client of its own: for an answer that takes its time, and logged in as docker is by now.
         client = _client(self.environment, seconds=_TRANSFER_SECONDS)
         with closing(client), _transferring(name):
-            for line in begin(client.api, repository, tag):
+            for line in transfer(client.api)(repository, tag, stream=True, decode=True):
                 if "error" in line:
                     raise RegistryError(f"{name}: {line['error']}")
                 if "aux" in line:
                     lasting.append(line)
+                if stopped():
+                    raise RegistryError(f"{name}: interrupted")
         return lasting
 
     def storage(self) -> Path | None:

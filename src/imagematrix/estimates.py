@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from imagematrix.model import Key, Size, Step
+from imagematrix.model import Key, Size, Step, Verdict
 from imagematrix.plan import Record
 
 TYPICAL_SECONDS: Final[Mapping[str, float]] = {
@@ -26,6 +26,9 @@ TYPICAL_SECONDS: Final[Mapping[str, float]] = {
 _MIDDLING_SECONDS: Final = 15.0
 """For a layer that nobody timed."""
 
+PULL_SECONDS: Final = 5.0
+"""For any node that is pulled, since nobody asks how big it is: the order of builds needs no better."""
+
 _START_SECONDS: Final = 8.0
 _DOWNLOADED_BYTES_A_SECOND: Final = 100e6
 _INSTALLED_BYTES_A_SECOND: Final = 130e6
@@ -42,7 +45,7 @@ _COUNTED: Final = 5
 def seconds(
     steps: Iterable[Step], *, history: Sequence[Record] = (), sizes: Mapping[Key, Size] | None = None
 ) -> Mapping[Key, float]:
-    """Estimate how long the builds of nodes take.
+    """Estimate how long the builds and pulls of nodes take.
 
     `history` is what was built before, oldest first; `sizes` are those of the nodes that install from a lock.
     """
@@ -53,7 +56,9 @@ def seconds(
         size = found.get(step.node.key)
         return _seconds_of(size) if size else TYPICAL_SECONDS.get(step.node.layer, _MIDDLING_SECONDS)
 
-    return {step.node.key: past.median(step, unknown) for step in steps}
+    return {
+        step.node.key: PULL_SECONDS if step.verdict is Verdict.PULL else past.median(step, unknown) for step in steps
+    }
 
 
 def added_bytes(

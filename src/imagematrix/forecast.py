@@ -11,7 +11,7 @@ class Forecast:
     """The steps of a plan that are not built yet, those that are being built, and how long each takes."""
 
     def __init__(self, steps: Collection[Step], seconds: Mapping[Key, float], *, jobs: int) -> None:
-        self._left = {step.node.key: step for step in steps if step.verdict is Verdict.BUILD}
+        self._left = {step.node.key: step for step in steps if step.verdict is not Verdict.REUSE}
         self._begun: dict[Key, float] = {}
         self._seconds = seconds
         self._jobs = jobs

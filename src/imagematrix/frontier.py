@@ -17,7 +17,7 @@ class Frontier:
     def __init__(
         self, steps: Iterable[Step], seconds: Mapping[Key, float], *, begun: Collection[Key] = frozenset()
     ) -> None:
-        wanted = [step for step in steps if step.verdict is Verdict.BUILD]
+        wanted = [step for step in steps if step.verdict is not Verdict.REUSE]
         self._index = {step.node.key: index for index, step in enumerate(wanted)}
         self._waiting = {step.node.key: step for step in wanted if step.node.key not in begun}
         self._children: dict[Key, list[Key]] = {key: [] for key in self._index}

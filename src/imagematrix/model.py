@@ -154,6 +154,8 @@ class Matrix:
     bases: Mapping[str, Base]
     families: Mapping[str, Family]
     platforms: Mapping[str, Platform] = field(default_factory=dict)
+    nodes: str = ""
+    """The repository where nodes are kept, each under its key; empty: engines alone have them."""
     registries: tuple[str, ...] = ()
     """Patterns, for the families without a platform, or whose platform names none."""
     platform: str = "linux/amd64"
@@ -268,6 +270,8 @@ class Verdict(StrEnum):
     """What a plan does with a node."""
 
     BUILD = "build"
+    PULL = "pull"
+    """It is only in the registry, and something is built on it."""
     REUSE = "reuse"
 
 
@@ -300,6 +304,29 @@ class Status(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
+
+
+class PushStatus(StrEnum):
+    """How the push of a node ended."""
+
+    PUSHED = "pushed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What became of the push of a node."""
+
+    key: Key
+    name: str
+    """What it is called in the registry."""
+    status: PushStatus
+    seconds: float = 0.0
+    """With all tries and the waits between them."""
+    attempts: int = 0
+    why: str = ""
+    """Why it failed."""
 
 
 class FlakeKind(StrEnum):

@@ -27,23 +27,26 @@ def make(
     dag: Dag,
     *,
     present: Collection[Key],
+    kept: Collection[Key] = (),
     history: Callable[[], Sequence[Record]] = list,
     all_rows: Collection[str] = (),
 ) -> Plan:
-    """Decide for each node whether it is built or reused.
+    """Decide for each node whether it is built, pulled or reused.
 
-    `present` are the keys that exist. `history` gives what was built before, oldest first, and is only
-    called when something must be built; `all_rows` names every row of the matrix. Both are only asked for
-    reasons, never for verdicts.
+    `present` are the keys that exist on the engine, `kept` those in the registry. `history` gives what was built
+    before, oldest first, and is only called when something must be built; `all_rows` names every row of the matrix.
+    Both are only asked for reasons, never for verdicts.
     """
-    needed = dag.needed(present)
+    needed = dag.needed({*present, *kept})
+    parents = {parent for key in needed if (parent := dag.nodes[key].parent) and parent not in needed}
+    pulled = parents.difference(present)
     past = _Past(dag, history() if needed else (), all_rows or dag.tips)
     standing = dag.standing_on()
     steps = tuple(
         Step(
             node=node,
-            verdict=Verdict.BUILD if node.key in needed else Verdict.REUSE,
-            reason=past.reason(node, standing[node.key], needed) if node.key in needed else _kept(node, present),
+            verdict=_verdict(node, needed, pulled),
+            reason=past.reason(node, standing[node.key], needed) if node.key in needed else _found(node, present, kept),
             leaves=standing[node.key],
         )
         for node in dag.order()
@@ -51,9 +54,26 @@ def make(
     return Plan(steps=steps, tips=dag.tips, rows=dag.rows)
 
 
-def _kept(node: Node, present: Collection[Key]) -> str:
+def to_push(plan: Plan, *, present: Collection[Key], kept: Collection[Key]) -> tuple[Key, ...]:
+    """Return the nodes that the registry lacks and the engine has, or will have when they are built; parents first."""
+    return tuple(
+        step.node.key
+        for step in plan.steps
+        if step.node.key not in kept and (step.node.key in present or step.verdict is Verdict.BUILD)
+    )
+
+
+def _verdict(node: Node, needed: Collection[Key], pulled: Collection[Key]) -> Verdict:
+    if node.key in needed:
+        return Verdict.BUILD
+    return Verdict.PULL if node.key in pulled else Verdict.REUSE
+
+
+def _found(node: Node, present: Collection[Key], kept: Collection[Key]) -> str:
     if node.key in present:
         return f"an image with key {node.key[:12]} exists"
+    if node.key in kept:
+        return f"an image with key {node.key[:12]} is in the registry"
     return "not needed: all that stands on it exists"
 
 

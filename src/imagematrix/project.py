@@ -115,10 +115,10 @@ class Project:
         return {node.key: of_layers[node.layer] for node, of_layers in found if node.layer in of_layers}
 
     def seconds(self, made: Plan, sizes: Mapping[Key, Size]) -> Mapping[Key, float]:
-        """Estimate how long the nodes of a plan take that must be built, some of a size that is known."""
-        to_build = [step for step in made.steps if step.verdict is Verdict.BUILD]
-        history = self.workspace.history() if to_build else ()
-        return estimates.seconds(to_build, history=history, sizes=sizes)
+        """Estimate how long the nodes of a plan take that must be built or pulled, some of a size that is known."""
+        to_come = [step for step in made.steps if step.verdict is not Verdict.REUSE]
+        history = self.workspace.history() if to_come else ()
+        return estimates.seconds(to_come, history=history, sizes=sizes)
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
         """Render all that lies in the leaves' directories: directory -> files."""
@@ -135,12 +135,13 @@ class Project:
         with _only_keepsakes():
             return graph.build({name: assigner.chain(leaf) for name, leaf in leaves.items()})
 
-    def plan(self, dag: Dag, images: Collection[EngineImage]) -> Plan:
-        """Compare the DAG with what the engine has."""
+    def plan(self, dag: Dag, images: Collection[EngineImage], *, kept: Collection[Key] = ()) -> Plan:
+        """Compare the DAG with what the engine has, and with the keys that are kept in the registry."""
         with _only_keepsakes():
             return plan.make(
                 dag,
                 present=nodes(images),
+                kept=kept,
                 history=self.workspace.history,
                 all_rows={row.name for row in self.obtainable},
             )
@@ -217,7 +218,8 @@ class RowState:
     key: Key
     """Empty when the row is impossible."""
     state: str
-    """`built`: the image is what the matrix says; `stale`: it is of another key; `missing`: there is none;
+    """`built`: the image is what the matrix says; `remote`: such a one is in the registry of nodes, not on the engine;
+    `stale`: it is of another key; `missing`: there is none;
     `impossible`: it cannot be had."""
     reason: str = ""
     """Why it is impossible."""
@@ -225,12 +227,22 @@ class RowState:
     """Then, the name of the nearest row of its family that works; empty: there is none."""
 
 
-def states(project: Project, rows: Sequence[Row], images: Collection[EngineImage]) -> tuple[RowState, ...]:
-    """Return rows with the states of their images, sorted by name; an impossible row is not even rendered."""
+def states(
+    project: Project,
+    rows: Sequence[Row],
+    images: Collection[EngineImage],
+    kept: Callable[[Dag, Collection[Key]], Collection[Key]] = lambda *_: (),
+) -> tuple[RowState, ...]:
+    """Return rows with the states of their images, sorted by name; an impossible row is not even rendered.
+
+    `kept` tells which nodes of a DAG the registry has, beside those that the engine does.
+    """
     impossible = {row.name: reason for row in rows if (reason := _impossible(row))}
-    tips = project.dag(project.leaves(row for row in rows if row.name not in impossible)).tips
+    dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
+    tips = dag.tips
     named = {name for image in images for name in image.names}
     present = nodes(images)
+    remote = kept(dag, present)
     families: dict[str, list[Row]] = {}
     for row in project.matrix.rows if impossible else ():
         families.setdefault(row.family.name, []).append(row)
@@ -242,7 +254,7 @@ def states(project: Project, rows: Sequence[Row], images: Collection[EngineImage
             return RowState(row=row, key=Key(""), state="impossible", reason=reason, nearest=name)
         key = tips[row.name]
         missing = "stale" if row.image in named else "missing"
-        return RowState(row=row, key=key, state="built" if key in present else missing)
+        return RowState(row=row, key=key, state="built" if key in present else "remote" if key in remote else missing)
 
     return tuple(state(row) for row in rows)
 

@@ -217,7 +217,7 @@ class _Coordinator:
         self._threads.pop(news.step.node.key, None)
         heapq.heappush(self._lanes, self._begun[news.step.node.key].lane)
         self._record(news.step, news.outcome)
-        if news.outcome.status is Status.BUILT:
+        if news.outcome.status in {Status.BUILT, Status.REUSED}:
             self._frontier.done(news.step.node.key)
         elif news.outcome.status is Status.FAILED:
             self._cascade(news.step.node)
@@ -301,7 +301,7 @@ class _Worker:
             put(_Retried(step=step, retry=retry))
 
         last = self._retrying(tell)(attempt)
-        status, why = self._verdict(last)
+        status, why = self._verdict(step, last)
         outcome = Outcome(
             key=step.node.key,
             status=status,
@@ -316,9 +316,9 @@ class _Worker:
         )
         put(_End(step=step, outcome=outcome))
 
-    def _verdict(self, last: Attempt) -> tuple[Status, str]:
+    def _verdict(self, step: Step, last: Attempt) -> tuple[Status, str]:
         if last.ok:
-            return Status.BUILT, ""
+            return Status.BUILT if step.verdict is Verdict.BUILD else Status.REUSED, ""
         if self.stop.is_set():
             return Status.INTERRUPTED, _INTERRUPTED
         return Status.FAILED, last.why

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imagematrix.engine import Engine, EngineImage
     from imagematrix.model import Plan, Row
     from imagematrix.project import Project, Selection
+    from imagematrix.store import Store
 
 _P = ParamSpec("_P")
 
@@ -68,7 +69,9 @@ def list_(
     from imagematrix.report import rows
 
     project = _open(file)
-    states = projects.states(project, project.rows(_selection(only, group)), _images_or_none())
+    store = _store(project)
+    kept = [store.keys] if store else []
+    states = projects.states(project, project.rows(_selection(only, group)), _images_or_none(), *kept)
     print(rows.rows_json(states) if json else rows.rows_text(states))
 
 
@@ -173,6 +176,8 @@ def plan(
         "time-limit": "Minutes after which a try at a node is given up, and the node fails (default: 120).",
         "fail-fast": "Start nothing new after the first failure.",
         "fresh": "Build anew all that installs from the network; --fresh=LAYER,…: of these layers alone.",
+        "push": "Push each node that the repository `nodes` of the matrix lacks, while others are built.",
+        "push-jobs": "How many nodes are pushed at once (default: 2).",
         "report": "Write the report into this directory: index.html, report.json, junit.xml, summary.md.",
     },
     optional=["fresh"],
@@ -189,6 +194,8 @@ def build(
     time_limit: str = "",
     fail_fast: bool = False,
     fresh: "str | bool | None" = None,
+    push: bool = False,
+    push_jobs: str = "2",
     report: str = "",
     site: str = "",
     file: str = "",
@@ -210,8 +217,14 @@ def build(
         fail_fast=fail_fast,
         fresh=bool(fresh),
         fresh_layers=layers,
+        push=push,
+        push_jobs=_number("push-jobs", push_jobs, least=1),
     )
     project = _at_site(_open(file), site)
+    if push and not project.matrix.nodes:
+        raise FlagError(
+            '--push: the matrix does not say where nodes are kept: nodes = "registry.example.com/team/nodes"'
+        )
     # Wrong input is told before an engine is asked for.
     projects.refuse_unrefreshable(layers, project.leaves(_chosen(project, _selection(only, group))))
     result = builds.run(
@@ -219,6 +232,7 @@ def build(
         _selection(only, group),
         options,
         engine=_engine(),
+        store=_store(project),
         listen=lambda made, forecast: reports.listener(sys.stdout, made, forecast),
         waiting=_wait_for_build,
     )
@@ -448,7 +462,22 @@ def _chosen(project: "Project", selection: "Selection") -> "Sequence[Row]":
 
 
 def _plan(project: "Project", selection: "Selection") -> "Plan":
-    return project.plan(project.dag(project.leaves(_chosen(project, selection))), _images_or_none())
+    from imagematrix.engine import nodes
+
+    dag, images, store = project.dag(project.leaves(_chosen(project, selection))), _images_or_none(), _store(project)
+    return project.plan(dag, images, kept=store.keys(dag, nodes(images)) if store else ())
+
+
+def _store(project: "Project") -> "Store | None":
+    """Return where nodes are kept for all machines, if the matrix names a place."""
+    from imagematrix import site
+    from imagematrix.registry import Client
+    from imagematrix.store import Store
+
+    if not project.matrix.nodes:
+        return None
+    where = site.discover(project.matrix.site, root=project.workspace.root)
+    return Store(project.matrix.nodes, Client(where), say=lambda line: print(line, file=sys.stderr))
 
 
 def _engine() -> "Engine":

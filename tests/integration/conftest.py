@@ -1,5 +1,6 @@
 """A real engine, and small monorepos to build on it."""
 
+import os
 import shutil
 import subprocess
 import uuid
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo
+from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry
 
 from imagematrix.engine import Engine, connect, node_ref
 from imagematrix.model import BASE_LAYER
@@ -27,6 +28,15 @@ def registry() -> str:
     """The address of a real registry, which stays for the next run."""
     argv = [str(REPOSITORY / "scripts/registry"), "start"]
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def secure_registry() -> SecureRegistry:
+    """One that nobody vouches for, and that wants a login; it stays for the next run."""
+    script = str(REPOSITORY / "scripts/registry")
+    done = subprocess.run([script, "start", "--secure"], check=True, stdout=subprocess.PIPE, text=True)
+    folder = Path(os.environ.get("IMAGEMATRIX_REGISTRY_DIR", "/var/lib/imagematrix/registry"))
+    return SecureRegistry(address=done.stdout.strip(), login=(folder / "secure/login").read_text().strip())
 
 
 @pytest.fixture

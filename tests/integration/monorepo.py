@@ -110,6 +110,14 @@ class Monorepo:
         return self.engine._client
 
 
+@dataclass(frozen=True)
+class SecureRegistry:
+    """A registry with TLS, and the `name:password` that it wants."""
+
+    address: str
+    login: str
+
+
 def outcomes(report: Any) -> dict[str, list[str]]:
     """Return the outcomes of a report's nodes by layer."""
     found: dict[str, list[str]] = {}

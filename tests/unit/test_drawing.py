@@ -15,16 +15,16 @@ from imagematrix.project import open_project
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
-BUILD, REUSE = "#fde8cf", "#d7f0dd"
+BUILD, PULL, REUSE = "#fde8cf", "#d6e8fb", "#d7f0dd"
 
 
 @pytest.fixture(scope="module")
 def repository() -> Plan:
-    """Give the plan of this repository's own matrix, for an engine that has one row of it."""
+    """Give the plan of this repository's own matrix, for an engine that has one row of it, and what another is on."""
     opened = open_project(str(ROOT / "matrix.toml"))
     dag = projects.dag(opened)
-    first = next(iter(dag.tips.values()))
-    return opened.plan(dag, [projects.image(first)])
+    first, *_, last = dag.tips.values()
+    return opened.plan(dag, [projects.image(first)], kept=[dag.nodes[last].parent or last])
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_nodes_are_coloured_by_what_is_done_with_them(repository: Plan) -> None:
 
     assert min(counted.values()) > 0
     assert text.count(f'fill="{BUILD}"') == counted[Verdict.BUILD] + 1
+    assert text.count(f'fill="{PULL}"') == counted[Verdict.PULL] + 1
     assert text.count(f'fill="{REUSE}"') == counted[Verdict.REUSE] + 1
 
 

@@ -34,6 +34,8 @@ LEVELS: Final = (
     "workspace engine shell site progress transient webhook",
     "buildx project",
     "builder report resolver registry verify",
+    "store",
+    "pushing",
     "bases disk doctor drawing locking reporting sweep",
     "build",
     "adding",
@@ -63,7 +65,7 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine registry",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "schedule registry webhook",
+    "tenacity": "schedule registry pushing webhook",
     "testinfra": "verify",
     "toml": "lock",
     "tomlkit": "editing",

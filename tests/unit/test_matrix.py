@@ -236,6 +236,26 @@ class TestRows:
         assert row.place("region") == ("platforms", "art", "region")
         assert parse(GOOD).rows[0].platform is None
 
+    @pytest.mark.parametrize(
+        ("nodes", "problem"),
+        [
+            ("registry.example.com/team/nodes", ""),
+            ("https://registry.example.com/nodes", "leave out the scheme"),
+            ("registry.example.com/nodes:1", "no registry accepts the name"),
+            ("registry.example.com/{python}", "no registry accepts the name"),
+            ("registry.baidubce.com/nodes", "Baidu's CCR"),
+        ],
+    )
+    def test_where_nodes_are_kept(self, nodes: str, problem: str) -> None:
+        """In one repository, so it is no pattern."""
+        text = changed(("schema = 1\n", f'schema = 1\nnodes = "{nodes}"\n'))
+        if problem:
+            with pytest.raises(InputError, match=problem) as refused:
+                parse(text)
+            assert str(refused.value).startswith("matrix.toml:2: nodes: ")
+        else:
+            assert parse(text).nodes == nodes
+
     def test_several_registries(self) -> None:
         """A row goes to each; it is built under its name in the first. What comes to the same is one."""
         row = parse(changed(('"registry.example.com:5000/mlops"', '["a.io/x", "b.io/{base}", "b.io/debian13"]'))).rows[

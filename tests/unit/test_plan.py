@@ -9,7 +9,7 @@ from tests import projects
 from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
 
 from imagematrix.model import Key, Plan, Verdict
-from imagematrix.plan import Record
+from imagematrix.plan import Record, to_push
 from imagematrix.project import Project
 
 PROFILE = "common/layers/python/files/profile.sh"
@@ -31,7 +31,7 @@ def replanned(
     return projects.plan(changed, only, images=images)
 
 
-def key_of(project: Project, layer: str, row: str = PYTORCH) -> str:
+def key_of(project: Project, layer: str, row: str = PYTORCH) -> Key:
     return projects.keys(project)[row, layer]
 
 
@@ -65,6 +65,26 @@ def test_ancestors_of_what_exists_are_not_needed(tmp_path: Path) -> None:
         "torch": "reuse: not needed: all that stands on it exists",
         "boot": f"reuse: an image with key {key_of(project, 'boot')[:12]} exists",
     }
+
+
+def test_what_the_registry_keeps(tmp_path: Path) -> None:
+    """Is not built; of it only that is pulled on which something is built that is nowhere."""
+    project = projects.project(tmp_path)
+    dag = projects.dag(project, PYTORCH)
+    whole = project.plan(dag, (), kept=dag.nodes)
+    assert {step.verdict for step in whole.steps} == {Verdict.REUSE}
+    assert reasons(whole)["boot"] == f"reuse: an image with key {key_of(project, 'boot')[:12]} is in the registry"
+
+    boot, torch, python = (key_of(project, layer) for layer in ("boot", "torch", "python"))
+    kept = {*dag.nodes} - {boot, torch}
+    some = project.plan(dag, (), kept=kept)
+    assert reasons(some)["python"] == f"pull: an image with key {python[:12]} is in the registry"
+    assert [step.verdict for step in some.steps] == [Verdict.REUSE, Verdict.PULL, Verdict.BUILD, Verdict.BUILD]
+    there = project.plan(dag, [projects.image(python)], kept=kept)
+    assert Verdict.PULL not in {step.verdict for step in there.steps}
+
+    assert to_push(some, present=(), kept=kept) == (torch, boot)
+    assert to_push(there, present=[python], kept={*dag.nodes} - {boot, torch, python}) == (python, torch, boot)
 
 
 def test_an_image_is_gone(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_states(tmp_path: Path) -> None:
         PLAIN: "built",
         "pytorch:2.4.1-python3.10-cuda": "stale",
     }
+    kept = project.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN])], lambda *_: dag.nodes)
+    assert {state.row.name for state in kept if state.state != "remote"} == {PLAIN}
 
 
 def test_files_of_all_leaves(tmp_path: Path) -> None:

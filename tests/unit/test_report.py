@@ -4,7 +4,9 @@ import io
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,7 +14,7 @@ from tests.fakes import FakeExecutor, plan_of
 
 from imagematrix import report, schedule
 from imagematrix.forecast import Forecast
-from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Retry, Size, Status, Step
+from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Pushed, PushStatus, Retry, Size, Status, Step
 from imagematrix.report import words
 from imagematrix.requirements import Locked
 
@@ -138,6 +140,31 @@ def test_quantities_are_readable() -> None:
 # report.json
 
 
+def push(key: str, status: PushStatus, **said: Any) -> Pushed:
+    return Pushed(key=Key(key), name=f"a.io/nodes:{key}", status=status, **said)
+
+
+def test_summary_of_pushes() -> None:
+    """How many there were; those that failed alike are told together, with what that means."""
+    silent = "registry a.io does not answer: Connection refused"
+    pushes = (
+        push("system", PushStatus.PUSHED),
+        push("nb219", PushStatus.FAILED, why=silent),
+        push("nb220", PushStatus.FAILED, why=silent),
+        push("nbplain", PushStatus.FAILED, why="a.io/nodes:nbplain: denied"),
+    )
+    nothing = three_rows(reused=("system", "python", "tf220", "tf219", "nb220", "nb219", "nbplain"))
+    lines = report.summary(replace(ran(nothing, FakeExecutor()), pushes=pushes)).splitlines()
+
+    begin = lines.index(f"not pushed: 2 nodes: {silent}")
+    assert lines[begin + 1 : begin + 3] == [
+        f"  notebook {OLDER}, notebook {TENSORFLOW}",
+        "  what was pushed stays: the same command goes on from there",
+    ]
+    assert "not pushed: 1 node: denied" in lines
+    assert "3 images: 3 reused; 0 nodes built, 1 of 4 pushed" in lines[-1]
+
+
 def test_json_is_the_contract() -> None:
     """Every field of the issue, for a row that was built and one that was not."""
     plan = plan_of({"python": None, "tf": "python", "nb": "tf"}, rows={TENSORFLOW: "nb", PLAIN: "python"})
@@ -176,6 +203,7 @@ def test_json_is_the_contract() -> None:
         plan,
         outcomes,
         {PLAIN: image(PLAIN)},
+        pushes=(push("python", PushStatus.FAILED, seconds=7.5, attempts=3, why="500"),),
         started=STARTED.astimezone(east),
         seconds=19.5,
         bytes_of={Key("python"): 300},
@@ -271,6 +299,16 @@ def test_json_is_the_contract() -> None:
             },
         ],
         "locks": {"locks/python/1.txt": {"numpy": "1.26.4"}},
+        "pushes": [
+            {
+                "node": "python",
+                "name": "a.io/nodes:python",
+                "outcome": "failed",
+                "seconds": 7.5,
+                "attempts": 3,
+                "why": "500",
+            }
+        ],
     }
 
 
@@ -356,7 +394,7 @@ def test_summary_of_nothing_to_do_is_one_line() -> None:
     """The second run says why it built nothing."""
     plan = three_rows(reused=("system", "python", "tf220", "tf219", "nb220", "nb219", "nbplain"))
 
-    assert report.summary(ran(plan, FakeExecutor())) == "3 images are up to date: every key exists on the engine\n"
+    assert report.summary(ran(plan, FakeExecutor())) == "3 images are up to date: every key exists\n"
 
 
 def test_summary_of_a_wide_grid_folds_what_was_reused() -> None:

@@ -458,3 +458,14 @@ def test_a_night_of_many_nodes_is_near_the_shortest_possible() -> None:
     assert {key for key, one in outcomes.items() if one.status is Status.SKIPPED} == lost
     assert {key for key, one in outcomes.items() if one.status is Status.FAILED} == given.failing - lost
     assert {key for key, one in outcomes.items() if one.retries} == given.flaky.keys() - lost
+
+
+def test_what_is_pulled_is_reused() -> None:
+    """It runs like a build, before what is built on it; what cannot be pulled skips that."""
+    plan = plan_of({"base": None, "python": "base", "torch": "python"}, reused=["base"], pulled=["python"])
+    executor = FakeExecutor(there=["base"])
+    assert statuses(run(plan, executor)) == {"base": "reused", "python": "reused", "torch": "built"}
+    assert executor.images == ["python", "torch"]
+
+    failed = run(plan, FakeExecutor(there=["base"], fails=["python"]))
+    assert statuses(failed) == {"base": "reused", "python": "failed", "torch": "skipped"}

@@ -24,6 +24,7 @@ VALIDATOR: Final = Draft7Validator(DOCUMENT)
 ALL: Final = """\
 schema = 1
 registry = "r.example.com/{python}"
+nodes = "r.example.com/nodes"
 platform = "linux/arm64"
 
 [site]

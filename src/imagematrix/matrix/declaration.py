@@ -11,13 +11,13 @@ from imagematrix.matrix import family, pattern
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Platform, Site
-from imagematrix.text import names
+from imagematrix.text import names, providers
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
 
-KEYS: Final = ("schema", "registry", "platform", "site", "sites", "bases", "platforms", "families", "facts")
+KEYS: Final = ("schema", "registry", "nodes", "platform", "site", "sites", "bases", "platforms", "families", "facts")
 SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
 PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected")
@@ -40,6 +40,7 @@ class Declaration:
     """A whole document; families that cannot have rows are left out."""
 
     registries: tuple[str, ...]
+    nodes: str
     platform: str
     site: Site
     sites: Mapping[str, Site]
@@ -79,6 +80,7 @@ def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> 
     ]
     return Declaration(
         registries=_registries(document),
+        nodes=_nodes(document),
         platform=_docker_platform(document),
         site=_site(document.table("site"), ""),
         sites=_named(document.table("sites"), "a site", _site),
@@ -121,6 +123,17 @@ def _check_form(table: Table, key: str | KeyPath, text: str) -> None:
     wrong = pattern.fault(text)
     if wrong:
         table.wrong(key, *wrong)
+
+
+def _nodes(document: Table) -> str:
+    """Return the repository of nodes: one for all rows, so no pattern."""
+    repository = document.text("nodes")
+    if repository and not names.is_repository(repository):
+        hint = "leave out the scheme: " if "://" in repository else ""
+        document.wrong("nodes", f"no registry accepts the name {repository!r}", hint + names.REPOSITORY_RULE)
+    elif repository and (refused := providers.refusal(repository)):
+        document.wrong("nodes", *refused)
+    return repository
 
 
 def _docker_platform(document: Table) -> str:

@@ -29,6 +29,7 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
         families={family.family.name: family.family for family in declared.families},
         platforms=declared.platforms,
         registries=declared.registries,
+        nodes=declared.nodes,
         platform=declared.platform,
         site=declared.site,
         sites=declared.sites,

@@ -28,6 +28,7 @@ def document() -> Schema:
     described = {
         "schema": {"description": "The version of this grammar.", "enum": [declaration.SCHEMA]},
         "registry": _registry(),
+        "nodes": _text("The repository where nodes are kept for all machines, by their keys: host[:port]/path."),
         "platform": _text(
             "What images are built for, in Docker's words. Default: linux/amd64.", pattern=declaration.PLATFORM.pattern
         ),

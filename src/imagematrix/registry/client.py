@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 JOBS: Final = 16
 """How many questions are asked at once."""
 TRIES: Final = 3
+"""How often a question is asked before nobody is thought to answer."""
 LONGEST_WAIT: Final = 60.0
 """A registry that wants to be left alone for longer, in seconds, is not asked again."""
 
@@ -75,8 +76,9 @@ class Client:
     DeniedError, MissingError.
     """
 
-    def __init__(self, where: Site) -> None:
+    def __init__(self, where: Site, *, tries: int = TRIES) -> None:
         self._where = where
+        self._tries = tries
         self._accesses: dict[str, Access] = {}
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
@@ -187,7 +189,7 @@ class Client:
     def _retrying(self) -> "tenacity.Retrying":
         import tenacity
 
-        growing = tenacity.wait_exponential_jitter(initial=1, max=LONGEST_WAIT)
+        growing = tenacity.wait_exponential_jitter(max=LONGEST_WAIT)
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
@@ -195,7 +197,7 @@ class Client:
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._cancelled),
+            stop=tenacity.stop_after_attempt(self._tries) | tenacity.stop_when_event_set(self._cancelled),
             wait=wait,
             sleep=self._nap,
             reraise=True,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from imagematrix.forecast import Forecast
-from imagematrix.model import Key, Outcome, Plan, Retry, Status, Step, Verdict
+from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Status, Step, Verdict
 from imagematrix.report.words import about, count, duration, label
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Progress(AbstractContextManager["Progress"], Protocol):
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Hear how a step ended."""
+
+    def pushed(self, step: Step, pushed: Pushed) -> None:
+        """Hear what became of a push."""
 
     def output(self, key: Key, line: str) -> None:
         """Hear a line that a running build printed; may be called from any thread."""
@@ -90,6 +93,10 @@ class PlainLog:
         if _is_news(outcome):
             self._print(self._lines.outcome(step, outcome))
             self._foretell()
+
+    def pushed(self, step: Step, pushed: Pushed) -> None:
+        """Print it."""
+        self._print(self._lines.push(step, pushed))
 
     def output(self, key: Key, line: str) -> None:
         """Print nothing: the full output is in the node's log."""
@@ -149,6 +156,10 @@ class Board:
         self._live.refresh()  # else the board is drawn once more as it was, under the line that follows
         if _is_news(outcome):
             self._say(self._lines.outcome(step, outcome), _STYLES[outcome.status])
+
+    def pushed(self, step: Step, pushed: Pushed) -> None:
+        """Say it above the board."""
+        self._say(self._lines.push(step, pushed), "" if pushed.status is PushStatus.PUSHED else "bold red")
 
     def output(self, key: Key, line: str) -> None:
         """Show the last line that a build printed."""
@@ -229,8 +240,10 @@ class _Lines:
     def opening(self) -> str:
         """Say what is ahead."""
         steps = self._plan.steps
-        to_build = sum(step.verdict is Verdict.BUILD for step in steps)
-        return f"{count(len(steps), 'node')}: {to_build} to build, {len(steps) - to_build} reused"
+        verdicts = Counter(step.verdict for step in steps)
+        pulled = f" ({verdicts[Verdict.PULL]} to pull)" if verdicts[Verdict.PULL] else ""
+        to_build = verdicts[Verdict.BUILD]
+        return f"{count(len(steps), 'node')}: {to_build} to build, {len(steps) - to_build} reused{pulled}"
 
     def note(self, words: str) -> str:
         """Say something of the whole run."""
@@ -245,9 +258,17 @@ class _Lines:
         why = f"attempt {retry.number} failed: {retry.why}"
         return self.event("retry", step, f"  ({why}; next in {retry.wait_seconds:.0f}s)")
 
+    def push(self, step: Step, pushed: Pushed) -> str:
+        """Say what became of a push."""
+        tries = f", {pushed.attempts} attempts" if pushed.attempts > 1 else ""
+        if pushed.status is PushStatus.PUSHED:
+            return self.event("pushed", step, f"  ({duration(pushed.seconds)}{tries})")
+        return self.event("not pushed", step, f"  ({duration(pushed.seconds)}{tries}): {pushed.why}")
+
     def outcome(self, step: Step, outcome: Outcome) -> str:
         """Say how a node ended."""
-        return self.event(_VERBS.get(outcome.status, outcome.status.value), step, "".join(_details(outcome)))
+        verb = "pulled" if outcome.status is Status.REUSED else _VERBS.get(outcome.status, outcome.status.value)
+        return self.event(verb, step, "".join(_details(outcome)))
 
 
 _VERBS: Mapping[Status, str] = {Status.INTERRUPTED: "stopped"}
@@ -264,5 +285,7 @@ def _details(outcome: Outcome) -> Iterator[str]:
 
 
 def _is_news(outcome: Outcome) -> bool:
-    """Leave out what is reused, or was never begun because the run stopped: it is counted, not told one by one."""
-    return outcome.status is not Status.REUSED and not (outcome.status is Status.SKIPPED and outcome.blame is None)
+    """Leave out what was there, or was never begun because the run stopped: it is counted, not told one by one."""
+    if outcome.status is Status.REUSED:
+        return outcome.attempts > 0
+    return outcome.status is not Status.SKIPPED or outcome.blame is not None

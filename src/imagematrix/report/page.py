@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
-from imagematrix.model import Status
+from imagematrix.model import PushStatus, Status
 from imagematrix.report.record import LeafReport, NodeReport, RunReport
 from imagematrix.report.words import count, duration, size, some
 
@@ -26,7 +26,7 @@ _STYLES: Final[Mapping[Status, str]] = {
 
 def summary(report: RunReport, *, color: bool = False) -> str:
     """Say what there is now and what there is not; `color` for a terminal."""
-    if report.leaves and all(leaf.outcome is Status.REUSED for leaf in report.leaves):
+    if not report.pushes and report.leaves and all(leaf.outcome is Status.REUSED for leaf in report.leaves):
         return _up_to_date(len(report.leaves)) + "\n"
     console = _console(color=color)
     _draw_leaves(console, report)
@@ -34,6 +34,7 @@ def summary(report: RunReport, *, color: bool = False) -> str:
         if node.outcome is Status.FAILED and not node.interrupted:
             _draw_failure(console, node, [leaf for leaf in report.leaves if leaf.blame == node.key])
     _draw_untried(console, report)
+    _draw_pushes(console, report)
     _say(console, _last_line(report), "bold")
     drawn: StringIO = console.file  # type: ignore[assignment]
     return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines()) + "\n"
@@ -41,7 +42,7 @@ def summary(report: RunReport, *, color: bool = False) -> str:
 
 def _up_to_date(images: int) -> str:
     verb = "is" if images == 1 else "are"
-    return f"{count(images, 'image')} {verb} up to date: every key exists on the engine"
+    return f"{count(images, 'image')} {verb} up to date: every key exists"
 
 
 def _console(*, color: bool) -> "Console":
@@ -132,8 +133,24 @@ def _draw_untried(console: "Console", report: RunReport) -> None:
         _say(console, f"  {some(names, _NAMES_SHOWN)}\n")
 
 
+def _draw_pushes(console: "Console", report: RunReport) -> None:
+    """Say what was not pushed, alike failures together; `_last_line` counts what was."""
+    labels = {node.key: node.label for node in report.nodes}
+    failed: dict[str, list[str]] = {}
+    for pushed in report.pushes:
+        if pushed.status is not PushStatus.PUSHED:
+            failed.setdefault(pushed.why.removeprefix(f"{pushed.name}: "), []).append(labels[pushed.key])
+    for why, names in failed.items():
+        _say(console, f"not pushed: {count(len(names), 'node')}: {why}", _STYLES[Status.FAILED])
+        _say(console, f"  {some(names, _NAMES_SHOWN)}")
+        _say(console, "  what was pushed stays: the same command goes on from there\n")
+
+
 def _last_line(report: RunReport) -> str:
     outcomes = [leaf.outcome for leaf in report.leaves]
     counted = ", ".join(f"{outcomes.count(status)} {status}" for status in _STYLES if status in outcomes)
     built = sum(node.outcome is Status.BUILT for node in report.nodes)
-    return f"{count(len(outcomes), 'image')}: {counted}; {count(built, 'node')} built in {duration(report.seconds)}"
+    pushed = sum(each.status is PushStatus.PUSHED for each in report.pushes)
+    pushes = f", {pushed} of {len(report.pushes)} pushed" if report.pushes else ""
+    nodes = f"{count(built, 'node')} built{pushes}"
+    return f"{count(len(outcomes), 'image')}: {counted}; {nodes} in {duration(report.seconds)}"

@@ -27,6 +27,9 @@ def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
     lines = [
         line for (layer, reason), steps in groups.items() for line in _group_lines(layer, reason, steps, predicted)
     ]
+    pulled = [label(step) for step in plan.steps if step.verdict is Verdict.PULL]
+    if pulled:
+        lines += [f"pull from the registry: {some(pulled, _NODES_SHOWN)}", ""]
     waiting = _waiting(plan)
     if waiting:
         lines += [f"waiting: {some(waiting, _WAITING_SHOWN)}", ""]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import sizes
-from imagematrix.model import Key, Outcome, Plan, Retry, Status, Step
+from imagematrix.model import Key, Outcome, Plan, Pushed, Retry, Status, Step
 from imagematrix.report.words import label
 from imagematrix.requirements import Locked
 
@@ -17,11 +17,13 @@ INTERRUPTED: Final = "interrupted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFact:
-    """What the engine says of an image that exists."""
+    """What is known of an image that exists, on the engine or, if it is not needed there, in the registry."""
 
     image: str
     digest: str
+    """Its id: the digest of its configuration."""
     bytes: int
+    """As the engine counts it; as the registry does, compressed, when only that has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,8 @@ class RunReport:
     leaves: tuple[LeafReport, ...]
     versions: Mapping[str, Mapping[str, str]]
     """Lock -> package -> version, of all locks that leaves name."""
+    pushes: tuple[Pushed, ...] = ()
+    """What became of the pushes of nodes."""
 
 
 def make(
@@ -103,6 +107,7 @@ def make(
     outcomes: Sequence[Outcome],
     images: Mapping[str, ImageFact],
     *,
+    pushes: tuple[Pushed, ...] = (),
     started: datetime,
     seconds: float,
     bytes_of: Mapping[Key, int] | None = None,
@@ -118,7 +123,7 @@ def make(
     leaves = tuple(_leaf(name, plan, by_key, images.get(name), origins) for name in plan.tips)
     locks = {locked.path: locked for name in plan.tips for locked in origins.locks.get(name, ())}
     versions = {path: sizes.pins(locks[path].text) for path in sorted(locks)}
-    return RunReport(started=started, seconds=seconds, nodes=nodes, leaves=leaves, versions=versions)
+    return RunReport(started=started, seconds=seconds, nodes=nodes, leaves=leaves, versions=versions, pushes=pushes)
 
 
 def to_json(report: RunReport) -> str:
@@ -130,6 +135,7 @@ def to_json(report: RunReport) -> str:
         "nodes": [_node_document(node) for node in report.nodes],
         "leaves": [_leaf_document(leaf, labels) for leaf in report.leaves],
         "locks": report.versions,
+        "pushes": [_push_document(pushed) for pushed in report.pushes],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -207,6 +213,17 @@ def _node_document(node: NodeReport) -> Mapping[str, object]:
         "tail": list(node.tail),
         "bytes": node.bytes,
         "leaves": list(node.leaves),
+    }
+
+
+def _push_document(pushed: Pushed) -> Mapping[str, object]:
+    return {
+        "node": pushed.key,
+        "name": pushed.name,
+        "outcome": pushed.status.value,
+        "seconds": round(pushed.seconds, 3),
+        "attempts": pushed.attempts,
+        "why": pushed.why,
     }
 
 

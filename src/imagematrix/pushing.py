@@ -1,0 +1,191 @@
+"""Pushes nodes into the registry beside a build: what one machine made, all others have as soon as it is there."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import tenacity
+
+from imagematrix.engine import node_ref
+from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
+from imagematrix.model import Flake, FlakeKind, Key, Pushed, PushStatus
+from imagematrix.registry import Client
+from imagematrix.store import node_name
+from imagematrix.transient import flake
+
+LONGEST_WAIT: Final = 120.0
+"""How long, in seconds, a registry is left alone at most before the next try."""
+_GRACE_SECONDS: Final = 5.0
+"""How long an interrupted push may take to end; it is left behind then, and ends with the process."""
+_POLL_SECONDS: Final = 0.1
+
+
+class Engine(Protocol):
+    """Who pushes."""
+
+    def tag(self, source: str, name: str) -> None: ...
+
+    def untag(self, name: str) -> None: ...
+
+    def push(self, name: str, *, stopped: Callable[[], bool]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    why: str
+    flake: Flake | None
+    """Why it may pass by itself."""
+
+
+class Pushing:
+    """Pushes under way. All methods are for one thread; workers share nothing but queues and `stop`."""
+
+    def __init__(
+        self,
+        wanted: Collection[Key],
+        *,
+        repository: str,
+        engine: Engine,
+        client: Client,
+        jobs: int,
+        retries: int,
+        stop: threading.Event,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        self._wanted = frozenset(wanted)
+        self._repository = repository
+        self._engine = engine
+        self._client = client
+        self._retries = retries
+        self._stop = stop
+        self._sleep = sleep or stop.wait
+        self._offered: dict[Key, Pushed | None] = {}
+        self._waiting: queue.SimpleQueue[Key | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Pushed] = queue.SimpleQueue()
+        self._is_silent = threading.Event()
+        """The registry did not answer, however often it was asked: until it does, each push is tried once."""
+        # daemon: a push that does not let itself be stopped must not keep the process from exiting
+        self._threads = [threading.Thread(target=self._work, name=f"push-{n}", daemon=True) for n in range(jobs)]
+        for thread in self._threads:
+            thread.start()
+
+    def offer(self, key: Key) -> None:
+        """Push a node, which the engine has, if it is wanted; each is pushed once."""
+        if key in self._wanted and key not in self._offered:
+            self._offered[key] = None
+            self._waiting.put(key)
+
+    def news(self) -> tuple[Pushed, ...]:
+        """Return what ended since this was last asked."""
+        found: list[Pushed] = []
+        while not self._news.empty():
+            found.append(self._news.get_nowait())
+        for pushed in found:
+            self._offered[pushed.key] = pushed
+        return tuple(found)
+
+    def is_over(self) -> bool:
+        """Wait a moment; return whether all that was offered has ended, or was interrupted long enough ago."""
+        if not self._stop.is_set():
+            time.sleep(_POLL_SECONDS)
+            return self._news.empty() and all(self._offered.values())
+        deadline = time.monotonic() + _GRACE_SECONDS
+        self.close()
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return True
+
+    def close(self) -> None:
+        """Let the workers end: nothing is offered any more."""
+        for _ in self._threads:
+            self._waiting.put(None)
+
+    def outcomes(self) -> tuple[Pushed, ...]:
+        """Return what became of all that was offered, in that order."""
+        self.news()
+        return tuple(pushed or self._interrupted(key) for key, pushed in self._offered.items())
+
+    def _interrupted(self, key: Key) -> Pushed:
+        name = node_name(self._repository, key)
+        return Pushed(key=key, name=name, status=PushStatus.INTERRUPTED, why="interrupted")
+
+    def _work(self) -> None:
+        while (key := self._waiting.get()) is not None and not self._stop.is_set():
+            self._news.put(self._push(key))
+
+    def _push(self, key: Key) -> Pushed:
+        begun, tries = time.monotonic(), 0
+
+        def attempt() -> _Failure | None:
+            nonlocal tries
+            tries += 1
+            return self._try(key)
+
+        failure = self._retrying()(attempt)
+        silent = failure is not None and failure.flake is not None
+        (self._is_silent.set if silent else self._is_silent.clear)()
+        if failure and self._stop.is_set():
+            return self._interrupted(key)
+        return Pushed(
+            key=key,
+            name=node_name(self._repository, key),
+            status=PushStatus.FAILED if failure else PushStatus.PUSHED,
+            seconds=time.monotonic() - begun,
+            attempts=tries,
+            why=failure.why if failure else "",
+        )
+
+    def _try(self, key: Key) -> _Failure | None:
+        name = node_name(self._repository, key)
+        try:
+            if not self._client.digest(self._repository, key):  # else another machine was faster, or the last try
+                self._send(key, name)
+        except SilentRegistryError as error:
+            return _Failure(why=str(error), flake=Flake(kind=FlakeKind.NETWORK, retry_after=error.retry_after))
+        except DeniedError as error:
+            return _Failure(why=str(error), flake=None)
+        except (RegistryError, NoEngineError) as error:
+            return _Failure(why=str(error), flake=flake(1, str(error)))
+        except Exception as error:  # noqa: BLE001  (a worker's failure is that of its push, never lost)
+            return _Failure(why=f"{type(error).__name__}: {error}", flake=None)
+        return None
+
+    def _send(self, key: Key, name: str) -> None:
+        self._engine.tag(node_ref(key), name)
+        try:
+            self._engine.push(name, stopped=self._stop.is_set)
+        finally:  # its name in the registry is of no use here
+            self._engine.untag(name)
+
+    def _retrying(self) -> tenacity.Retrying:
+        tries = 1 if self._is_silent.is_set() else self._retries + 1
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda failure: failure is not None and failure.flake is not None),
+            stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(self._stop),
+            wait=_wait,
+            sleep=self._nap,
+            retry_error_callback=_failure,
+        )
+
+    def _nap(self, seconds: float) -> None:
+        self._sleep(seconds)
+
+
+_GROWING_WAIT: Final = tenacity.wait_exponential(multiplier=2, max=60)
+
+_CHANCE: Final = tenacity.wait_random(0, 2)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    failure = _failure(state)
+    asked = failure.flake.retry_after if failure and failure.flake else 0.0
+    return max(_GROWING_WAIT(state), min(asked, LONGEST_WAIT)) + _CHANCE(state)
+
+
+def _failure(state: tenacity.RetryCallState) -> _Failure | None:
+    assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
+    failure: _Failure | None = state.outcome.result()
+    return failure

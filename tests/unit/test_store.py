@@ -1,0 +1,167 @@
+"""Nodes in a registry: what is asked of it, and how they get there."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests import projects
+from tests.projects import PYTORCH
+from tests.registry_server import RegistryServer, serving
+
+from imagematrix.errors import NoEngineError, RegistryError
+from imagematrix.model import Key, Pushed, PushStatus, Site
+from imagematrix.pushing import Pushing
+from imagematrix.registry import Client
+from imagematrix.store import Store
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RegistryServer]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with serving() as state:
+        yield state
+
+
+@dataclass
+class FakeEngine:
+    """An engine whose pushes end up in a registry, but for those that fail."""
+
+    server: RegistryServer
+    fails: dict[str, list[Exception]] = field(default_factory=dict)
+    """Key -> what its next pushes raise."""
+    names: set[str] = field(default_factory=set)
+    endless: bool = False
+    reached: threading.Event = field(default_factory=threading.Event)
+
+    def tag(self, source: str, name: str) -> None:
+        assert source == f"imagematrix/node:{name.rpartition(':')[2]}"
+        self.names.add(name)
+
+    def untag(self, name: str) -> None:
+        self.names.discard(name)
+
+    def push(self, name: str, *, stopped: Callable[[], bool]) -> str:
+        repository, _, key = name.rpartition(":")
+        if self.endless:
+            self.reached.set()
+            while not stopped():
+                threading.Event().wait(0.01)
+            raise RegistryError(f"{name}: interrupted")
+        if self.fails.get(key):
+            raise self.fails[key].pop(0)
+        return self.server.put(repository.partition("/")[2], key)
+
+
+def pushing(
+    server: RegistryServer, engine: FakeEngine, *wanted: str, stop: threading.Event | None = None, retries: int = 2
+) -> Pushing:
+    return Pushing(
+        [Key(key) for key in wanted],
+        repository=f"{server.address}/nodes",
+        engine=engine,
+        client=Client(Site(), tries=1),
+        jobs=2,
+        retries=retries,
+        stop=stop or threading.Event(),
+        sleep=lambda _: None,
+    )
+
+
+def ended(pushes: Pushing, *keys: str) -> dict[str, Pushed]:
+    """Offer nodes, wait for the end; return what became of them."""
+    for key in keys:
+        pushes.offer(Key(key))
+    while not pushes.is_over():
+        pushes.news()
+    pushes.close()
+    return {pushed.key: pushed for pushed in pushes.outcomes()}
+
+
+def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
+    """Only for last nodes that the engine lacks; then for all that those stand on which are nowhere."""
+    said: list[str] = []
+    store = Store(f"{server.address}/nodes", Client(Site()), say=said.append)
+    dag = projects.dag(projects.project(tmp_path))
+    for key in dag.nodes:
+        server.put("nodes", key)
+    tips = {*dag.tips.values()}
+
+    assert store.keys(dag, ()) == tips
+    assert store.keys(dag, tips) == set()
+    assert len([path for _, path, _ in server.asked if "/manifests/" in path]) == len(tips)
+    assert store.keys(dag, tips, whole=True) == {*dag.nodes}
+
+    gone = dag.tips[PYTORCH]
+    del server.manifests["nodes"][gone]
+    assert store.keys(dag, ()) == tips - {gone} | {
+        key for key, rows in dag.standing_on().items() if PYTORCH in rows and key != gone
+    }
+    assert said == []
+
+
+def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
+    """Is told once, and asked no more."""
+    said: list[str] = []
+    store = Store("localhost:9/nodes", Client(Site(), tries=1), say=said.append)
+    dag = projects.dag(projects.project(tmp_path))
+
+    assert store.keys(dag, ()) == set()
+    assert store.manifests(dag.nodes) == {}
+    assert said == ["registry localhost:9 does not answer: Connection refused\n    Going on with what the engine has."]
+
+
+def test_pushes(server: RegistryServer) -> None:
+    """Each once, only what is wanted; the engine keeps no other name for it."""
+    server.put("nodes", "there")
+    engine = FakeEngine(server)
+    found = ended(pushing(server, engine, "a", "b", "there", "later"), "a", "b", "a", "there", "unwanted")
+
+    assert {key: pushed.status for key, pushed in found.items()} == {
+        "a": PushStatus.PUSHED,
+        "b": PushStatus.PUSHED,
+        "there": PushStatus.PUSHED,
+    }
+    assert found["a"].name == f"{server.address}/nodes:a"
+    assert {"a", "b", "there"} == {tag for tag in server.manifests["nodes"] if ":" not in tag}
+    assert engine.names == set()
+
+
+def test_what_fails(server: RegistryServer) -> None:
+    """Is tried again if that may help, and told; all else goes on."""
+    flake = RegistryError("received unexpected HTTP status: 500 Internal Server Error")
+    fails: dict[str, list[Exception]] = {
+        "passes": [flake, flake],
+        "stays": [flake] * 3,
+        "denied": [RegistryError("denied: requested access to the resource is denied")] * 3,
+        "gone": [NoEngineError("the engine stopped answering")] * 3,
+        "ours": [ZeroDivisionError("oh")] * 3,
+    }
+    engine = FakeEngine(server, fails)
+    found = ended(pushing(server, engine, "good", *fails), *fails, "good")
+
+    assert {key: (pushed.status.value, pushed.attempts) for key, pushed in found.items()} == {
+        "passes": ("pushed", 3),
+        "stays": ("failed", 3),
+        "denied": ("failed", 1),
+        "gone": ("failed", 1),
+        "ours": ("failed", 1),
+        "good": ("pushed", 1),
+    }
+    assert found["ours"].why == "ZeroDivisionError: oh"
+    assert "denied" in found["denied"].why
+    assert engine.names == set()
+
+
+def test_an_interrupt(server: RegistryServer) -> None:
+    """Ends what is pushed, and what waits for it."""
+    stop, engine = threading.Event(), FakeEngine(server, endless=True)
+    pushes = pushing(server, engine, "a", "b", "c", stop=stop)
+    for key in "abc":
+        pushes.offer(Key(key))
+    assert engine.reached.wait(60)
+    stop.set()
+    assert {pushed.status for pushed in ended(pushes).values()} == {PushStatus.INTERRUPTED}
+    assert engine.names == set()
+    assert "nodes" not in server.manifests
