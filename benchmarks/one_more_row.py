@@ -1,0 +1,53 @@
+"""Measures what one row more costs beside its own builds, in a grid of 300 that is built.
+
+Run `python -m benchmarks.one_more_row` in the project's environment, with an engine (`scripts/engine start`). It builds
+the grid of `up_to_date.py` (a few minutes the first time), then adds rows, one by one, each with a framework that
+nobody had, and builds all: the seconds of the command less those of the nodes it built. The images of these rows are
+removed, those of the grid stay.
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+from benchmarks.up_to_date import LEAVES, REPEATS, make_project, timed
+
+from imagematrix.engine import connect
+
+
+def main() -> None:
+    """Build, add, measure."""
+    engine = connect()
+    environment = {**os.environ, **engine.environment}
+    build = [sys.executable, "-m", "imagematrix", "build", "--matrix", "--report", "report"]
+    salt = uuid.uuid4().hex[:8]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        file = make_project(root)
+        timed(build, root, environment)
+        overheads = []
+        for number in range(REPEATS):
+            file.write_text(file.read_text() + _row(f"{salt}.{number}"))
+            seconds = timed(build, root, environment)
+            nodes = json.loads((root / "report/report.json").read_text())["nodes"]
+            built = [node for node in nodes if node["outcome"] == "built"]
+            overheads.append(seconds - sum(node["seconds"] for node in built))
+            print(
+                f"{len(built)} nodes built, {seconds:.2f} s, of which {overheads[-1]:.2f} s are not theirs", flush=True
+            )
+    for image in engine.images():
+        for name in image.names if any(salt in name for name in image.names) else ():
+            engine.untag(name)
+    print(f"one row more than {LEAVES}: median {statistics.median(overheads):.2f} s beside its own builds")
+
+
+def _row(framework: str) -> str:
+    return f'\n[[families.many.row]]\npython = "3.1"\nframework = "{framework}"\n'
+
+
+if __name__ == "__main__":
+    main()
