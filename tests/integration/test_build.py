@@ -187,6 +187,12 @@ def test_fresh_rebuilds_what_installs_from_the_network(monorepo: Monorepo) -> No
     reasons = [node["reason"] for node in monorepo.run("plan", "--matrix", "--json").json()["nodes"]]
     assert any("the refresh epoch moved" in reason for reason in reasons)
 
+    before = monorepo.output(image, "cat", "/fresh.txt")
+    done, report = monorepo.build("--fresh=app", "--only", "*-1.1")
+    assert done.code == 0
+    assert (outcomes(report)["tools"], outcomes(report)["app"]) == (["reused"], ["built"])
+    assert monorepo.output(image, "cat", "/fresh.txt") != before
+
 
 def test_a_wheelhouse_is_mounted_and_never_in_the_image(monorepo: Monorepo, tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
