@@ -1,13 +1,18 @@
 """Runs programs: argument lists only, output streamed, everything in flight can be stopped. Only home of subprocess."""
 
 import os
+import re
+import selectors
+import shlex
 import signal
 import subprocess
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
@@ -105,6 +110,79 @@ class Shell:
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a command: its exit code and what it wrote to each stream."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class OpenShell:
+    """A POSIX shell that takes one command after the other, wherever it runs: a `docker exec` for each costs more."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = tuple(argv)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, command: str) -> Answer:
+        """Run a command in a shell of its own, with nothing to read.
+
+        Where the open shell itself ended, its exit code and last words are the answer; the next command opens another.
+        """
+        process = self._process = self._process or self._open()
+        try:
+            answer = _answer(process, command)
+        except BaseException:  # What was asked must not answer the next command.
+            self.close()
+            raise
+        if process.poll() is not None:
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self._argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+
+
+def _answer(process: subprocess.Popen[bytes], command: str) -> Answer:
+    """Have an open shell run a command and say on both streams when it is done."""
+    end = uuid.uuid4().hex
+    tell = f"printf '\\n{end} %d\\n' $code"
+    script = f"/bin/sh -c {shlex.quote(command)} < /dev/null; code=$?; {tell}; {tell} >&2\n"
+    with suppress(BrokenPipeError):
+        if process.stdin:
+            process.stdin.write(script.encode())
+    told = re.compile(rb"\n%b (\d+)\n" % end.encode())
+    stdout, stderr = _until(told, *filter(None, (process.stdout, process.stderr)))
+    found = told.search(stdout)
+    code = int(found[1]) if found else process.wait()
+    return Answer(code=code, stdout=told.split(stdout)[0], stderr=told.split(stderr)[0])
+
+
+def _until(told: re.Pattern[bytes], *streams: IO[bytes]) -> list[bytes]:
+    """Read streams, all at once, each until something is told or it ends."""
+    said = dict.fromkeys(streams, b"")
+    with selectors.DefaultSelector() as reading:
+        for stream in streams:
+            reading.register(stream, selectors.EVENT_READ, stream)
+        while reading.get_map():
+            for key, _ in reading.select():
+                chunk = os.read(key.fd, _CHUNK)
+                said[key.data] += chunk
+                if not chunk or told.search(said[key.data]):
+                    reading.unregister(key.data)
+    return list(said.values())
 
 
 class _Limit:

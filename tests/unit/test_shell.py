@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imagematrix import shell
-from imagematrix.shell import TIMED_OUT, Shell
+from imagematrix.shell import TIMED_OUT, Answer, OpenShell, Shell
 
 SOON = 10.0
 """Seconds within which something must have happened; it takes a small part of them."""
@@ -170,3 +170,47 @@ def test_ctrl_c_reaches_only_us() -> None:
     """A program is in a session of its own: a terminal's Ctrl-C does not end it behind our back."""
     _, text = Shell().capture([sys.executable, "-c", "import os; print(os.getsid(0))"])
     assert int(text) != os.getsid(0)
+
+
+def test_an_open_shell_answers_each_command_by_itself() -> None:
+    """Its code, both its streams to the byte, and nothing of what an earlier command left behind."""
+    opened = OpenShell(["sh"])
+    try:
+        first = opened.run("here=1; cat; printf 'no line end'; printf '\\377' >&2; exit 3")
+        assert first == Answer(code=3, stdout=b"no line end", stderr=b"\xff")
+        many = opened.run(
+            f"{sys.executable} - <<'END'\nimport sys\nfor f in sys.stderr, sys.stdout: f.write('x' * 10**6)\nEND"
+        )
+        assert (many.code, len(many.stdout), len(many.stderr)) == (0, 10**6, 10**6)
+        assert opened.run('echo "it\'s ${here-gone}"').stdout == b"it's gone\n"
+    finally:
+        opened.close()
+
+
+def test_an_open_shell_that_ended_says_so_and_is_opened_again() -> None:
+    """As when its container was stopped."""
+    opened = OpenShell(["sh", "-c", "echo opened >&2; exec sh"])
+    try:
+        assert opened.run("kill -9 $PPID").code == -signal.SIGKILL
+        assert opened.run("echo here") == Answer(code=0, stdout=b"here\n", stderr=b"opened\n")
+        assert (
+            OpenShell(["sh", "-c", "echo no such container >&2; exit 125"]).run("true").stderr == b"no such container\n"
+        )
+    finally:
+        opened.close()
+
+
+def test_what_was_interrupted_does_not_answer_the_next_command() -> None:
+    def interrupt(*_: object) -> None:
+        raise TimeoutError
+
+    opened = OpenShell(["sh"])
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(TimeoutError):
+            opened.run("sleep 60; echo late")
+        assert opened.run("echo next").stdout == b"next\n"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        opened.close()

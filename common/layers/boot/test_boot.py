@@ -63,9 +63,8 @@ def test_the_time_zone_is_also_that_of_what_starts_without_it(job: Job) -> None:
     assert ended.output.splitlines()[-1] == "+0530"
 
 
-def test_what_a_user_may_not_run_is_left_out_and_said(start: Starter) -> None:
-    made = start(environment={}, user="12345:0", read_only=True)
-    assert eventually(lambda: "ssh is left out" in made.logs())
+def test_what_a_user_may_not_run_is_left_out_and_said(restricted: Machine) -> None:
+    assert eventually(lambda: "ssh is left out" in restricted.logs())
 
 
 def test_a_hook_that_fails_is_logged_and_the_container_still_starts(bare: Machine) -> None:

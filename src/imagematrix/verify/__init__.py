@@ -75,7 +75,7 @@ def run(
         dag.rows,
         {name: tip for name, tip in dag.tips.items() if tip in present},
         files=project.workspace.checks(),
-        plugin=_text("plugin.py") + _text("cuda.py"),
+        plugin="".join(map(_text, ("plugin.py", "inside.py", "cuda.py"))),
         platforms=lambda row: {one.name: one for one in (row.platform, asked) if one}.values(),
         auditor=_text("filesystem.py") + _text("../audit.py"),
         history=project.workspace.settled,

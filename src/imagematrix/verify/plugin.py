@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
 from imagematrix import engine
 from imagematrix.engine import Container, Engine
+from imagematrix.verify.inside import Inside
 
 _OPTION: Final = "--image-request"
 _TAIL_LINES: Final = 15
@@ -83,14 +83,7 @@ class Job(Protocol):
 class Starter(Protocol):
     """Starts one more machine; it is removed when the module's checks are done."""
 
-    def __call__(
-        self,
-        *,
-        environment: Mapping[str, str],
-        files: Mapping[str, str] = ...,
-        user: str = ...,
-        read_only: bool = ...,
-    ) -> Machine: ...
+    def __call__(self, *, environment: Mapping[str, str], files: Mapping[str, str] = ...) -> Machine: ...
 
 
 def eventually(true: Callable[[], object], *, seconds: float = 120) -> bool:
@@ -150,11 +143,20 @@ def machine(host: Host, _rooms: "_Rooms") -> Machine:
     return Machine(container=made, host=_rooms.shell(made), password=password, token=token)
 
 
+@pytest.fixture(scope="session")
+def restricted(_rooms: "_Rooms") -> Machine:
+    """Give a container as Kubernetes platforms run it: any user, a root that cannot be written to; and in English."""
+    made = _rooms.start(environment={"LANG": "C.UTF-8"}, user="12345:0", read_only=True)
+    return Machine(container=made, host=_rooms.shell(made))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _early(request: pytest.FixtureRequest) -> None:
-    """Start the machine at once where a check will need it: its services come up while cheaper checks run."""
-    if any("machine" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("machine")
+    """Start the machines at once that checks will need: their services come up while cheaper checks run."""
+    needed = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in ("machine", "restricted"):
+        if name in needed:
+            request.getfixturevalue(name)
 
 
 @pytest.fixture(scope="module")
@@ -162,14 +164,8 @@ def start(_rooms: "_Rooms") -> Iterator[Starter]:
     """Give what starts further machines, for checks of how one is started."""
     with ExitStack() as until:
 
-        def starter(
-            *,
-            environment: Mapping[str, str],
-            files: Mapping[str, str] | None = None,
-            user: str = "",
-            read_only: bool = False,
-        ) -> Machine:
-            made = _rooms.started((), environment, files or {}, user=user, read_only=read_only)
+        def starter(*, environment: Mapping[str, str], files: Mapping[str, str] | None = None) -> Machine:
+            made = _rooms.started((), environment, files or {})
             until.callback(made.remove)
             return Machine(container=made, host=_rooms.shell(made))
 
@@ -187,11 +183,20 @@ class _Rooms:
     image: str
     labels: Mapping[str, str]
     made: list[Container] = field(default_factory=list)
+    opened: list[Inside] = field(default_factory=list)
 
-    def start(self, *command: str, entrypoint: str = "", environment: Mapping[str, str] | None = None) -> Container:
+    def start(
+        self,
+        *command: str,
+        entrypoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        user: str = "",
+        read_only: bool = False,
+    ) -> Container:
         """Start a container that lives as long as the session."""
-        self.made.append(self.started(command, environment or {}, {}, entrypoint=entrypoint))
-        return self.made[-1]
+        made = self.started(command, environment or {}, {}, entrypoint=entrypoint, user=user, read_only=read_only)
+        self.made.append(made)
+        return made
 
     def job(
         self,
@@ -207,7 +212,8 @@ class _Rooms:
             container.remove()
 
     def shell(self, container: Container) -> Host:
-        return testinfra.get_host(f"docker://{container.id}")
+        self.opened.append(Inside(container.id))
+        return Host(self.opened[-1])
 
     def started(
         self,
@@ -243,6 +249,8 @@ def _rooms(_request: Mapping[str, Any]) -> Iterator[_Rooms]:
     label, _, value = _request["label"].partition("=")
     made = _Rooms(engine=engine.connect(), image=_request["image"], labels={label: value})
     yield made
+    for shell in made.opened:
+        shell.close()
     for container in made.made:
         container.remove()
 
@@ -276,7 +284,7 @@ def _cost(item: pytest.Item) -> int:
     if item.get_closest_marker("slow"):
         return 3
     fixtures = set(getattr(item, "fixturenames", ()))
-    return 2 if fixtures & {"machine", "start"} else 1 if "job" in fixtures else 0
+    return 2 if fixtures & {"machine", "restricted", "start"} else 1 if "job" in fixtures else 0
 
 
 class _Listener:
