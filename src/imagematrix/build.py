@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix import builder, disk, estimates, lock, report, schedule, site, sweep
+from imagematrix import builder, disk, estimates, lock, publishing, report, schedule, site, sweep
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.errors import NoEngineError
 from imagematrix.forecast import Forecast
-from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Row, Status, Step, Verdict
+from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Row, Site, Status, Step, Verdict
 from imagematrix.plan import Record, to_push
 from imagematrix.project import Project, Selection
+from imagematrix.publication import Publication
+from imagematrix.publishing import Publisher, Publishing
 from imagematrix.pushing import Pushing
 from imagematrix.registry import Client, Manifest
 from imagematrix.report import ImageFact, Origins, Progress, RunReport
@@ -39,7 +41,7 @@ class Options:
     time_limit: float = TIME_LIMIT_SECONDS
     """Seconds that a try at a node may take."""
     push: bool = False
-    """Push what the registry of nodes lacks."""
+    """Push what the registry of nodes lacks, and publish the rows that have registries."""
     push_jobs: int = 2
 
 
@@ -48,15 +50,18 @@ class Result:
     """What came of a run."""
 
     report: RunReport
+    published: tuple[Publication, ...]
+    """What became of the tags of rows."""
     interrupted: bool
     lost: NoEngineError | None = None
     """Set when the engine stopped answering before the leaves could be named: the report then knows no images."""
 
     @property
     def good(self) -> bool:
-        """Whether every leaf is there, and all is pushed that was to be."""
+        """Whether every leaf is there, and all is pushed that was to be; what is not verified is published in part."""
         leaves = all(leaf.outcome in (Status.BUILT, Status.REUSED) for leaf in self.report.leaves)
-        return leaves and all(pushed.status is PushStatus.PUSHED for pushed in self.report.pushes)
+        pushes = all(pushed.status is PushStatus.PUSHED for pushed in self.report.pushes)
+        return leaves and pushes and all(image.sound for image in self.published)
 
 
 def run(
@@ -80,22 +85,22 @@ def run(
             project = _refresh(project, started, options.fresh_layers)
         decided = _decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
-        if decided.pushes or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            outcomes, pushes = _act(project, decided, options, engine=engine, store=store, listen=listen, stop=stop)
+        if decided.pushes or decided.homes or any(step.verdict is Verdict.BUILD for step in plan.steps):
+            done = _act(project, decided, options, engine=engine, store=store, listen=listen, stop=stop)
         else:
-            outcomes, pushes = tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps), ()
-        facts, sizes, lost = _name_leaves(engine, decided, outcomes, store)
+            done = _Done(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
+        facts, sizes, lost = _name_leaves(engine, decided, done.outcomes, store)
     made = report.make(
         plan,
-        outcomes,
+        done.outcomes,
         facts,
-        pushes=pushes,
+        pushes=done.pushes,
         started=started,
         seconds=time.monotonic() - clock,
         bytes_of=sizes,
         origins=Origins(bases=project.lock.bases, locks={row.name: project.locked(row) for row in rows}),
     )
-    return Result(report=made, interrupted=stop.is_set(), lost=lost)
+    return Result(report=made, published=done.published, interrupted=stop.is_set(), lost=lost)
 
 
 def _refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
@@ -114,6 +119,19 @@ class _Decided:
     kept: Collection[Key]
     """Nodes that are in the registry, of those that were asked for."""
     pushes: tuple[Key, ...]
+    homes: Mapping[Key, Row]
+    """Last nodes of rows that are published."""
+    verified: Collection[str]
+    """Of those, the rows whose images had passed all checks before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """All that a run has done."""
+
+    outcomes: tuple[Outcome, ...]
+    pushes: tuple[Pushed, ...] = ()
+    published: tuple[Publication, ...] = ()
 
 
 def _decide(
@@ -125,8 +143,15 @@ def _decide(
     present = nodes(images)
     kept = store.keys(dag, present, whole=options.push) if store else frozenset[Key]()
     plan = project.plan(dag, images, kept=kept)
-    pushes = to_push(plan, present=present, kept=kept) if options.push else ()
-    return _Decided(plan=plan, images=images, kept=kept, pushes=pushes)
+    homes = {tip: dag.rows[name] for name, tip in dag.tips.items() if options.push and dag.rows[name].repositories}
+    return _Decided(
+        plan=plan,
+        images=images,
+        kept=kept,
+        pushes=to_push(plan, present=present, kept=kept) if options.push and store else (),
+        homes=homes,
+        verified=publishing.verified(project, dag) if homes else (),
+    )
 
 
 def _act(
@@ -138,7 +163,7 @@ def _act(
     store: Store | None,
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
-) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...]]:
+) -> _Done:
     plan, repository = decided.plan, project.matrix.nodes
     where = site.discover(project.matrix.site, root=project.workspace.root)
     history, sizes = project.workspace.history(), project.node_sizes(plan)
@@ -158,6 +183,9 @@ def _act(
             time_limit=options.time_limit,
             said=progress.output,
         ) as executor,
+        publishing.beside(
+            _publisher(decided, engine, where, repository, stop), jobs=options.push_jobs, stop=stop
+        ) as out,
     ):
         pushing = None
         if store and decided.pushes:
@@ -170,7 +198,7 @@ def _act(
                 retries=options.retries,
                 stop=stop,
             )
-        listener = _Keeping(progress, project.workspace, plan, pushing)
+        listener = _Keeping(progress, project.workspace, decided, pushing, out)
         listener.push(nodes(decided.images))
         outcomes = schedule.run(
             plan,
@@ -183,7 +211,13 @@ def _act(
             refuses=_guard(project, engine, needs),
             stop=stop,
         )
-        return outcomes, listener.pushed()
+        return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
+
+
+def _publisher(decided: _Decided, engine: Engine, where: Site, repository: str, stop: threading.Event) -> Publisher:
+    return Publisher(
+        engine=engine, client=Client(where, tries=1), nodes=repository, verified=decided.verified, stop=stop
+    )
 
 
 def _guard(project: Project, engine: Engine, needs: Mapping[Key, int]) -> Callable[[Step, Collection[Key]], str]:
@@ -248,16 +282,28 @@ def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Map
 
 
 class _Keeping:
-    """A listener that keeps each node the moment it is built: on record, and for all machines.
+    """A listener that keeps each node the moment it is built: on record, for all machines, and for its users.
 
     So a killed run loses nothing.
     """
 
-    def __init__(self, listener: Progress, workspace: Workspace, plan: Plan, pushing: Pushing | None) -> None:
+    def __init__(
+        self,
+        listener: Progress,
+        workspace: Workspace,
+        decided: _Decided,
+        pushing: Pushing | None,
+        publishing: Publishing,
+    ) -> None:
         self._next = listener
         self._workspace = workspace
-        self._steps = {step.node.key: step for step in plan.steps}
+        self._steps = {step.node.key: step for step in decided.plan.steps}
         self._pushing = pushing
+        self._publishing = publishing
+        self._homes = decided.homes
+        for step in decided.plan.steps:
+            if step.verdict is Verdict.REUSE:
+                self._publish(step.node.key)
 
     def started(self, step: Step) -> None:
         self._next.started(step)
@@ -274,6 +320,7 @@ class _Keeping:
         self._next.finished(step, outcome)
         if outcome.status is Status.BUILT:
             self.push([step.node.key])
+            self._publish(step.node.key)
         self._tell()
 
     def push(self, keys: Iterable[Key]) -> None:
@@ -281,6 +328,10 @@ class _Keeping:
         if self._pushing:
             for key in keys:
                 self._pushing.offer(key)
+
+    def _publish(self, key: Key) -> None:
+        if key in self._homes:
+            self._publishing.offer(self._homes[key], key)
 
     def pushed(self) -> tuple[Pushed, ...]:
         """Wait for the pushes that are not over; return what became of all."""

@@ -244,6 +244,11 @@ class Engine:
         with _answering():
             return dict(self._client.images.get(name).attrs["Config"])
 
+    def created(self, name: str) -> str:
+        """Return when a local image was made, in UTC as RFC 3339 writes it."""
+        with _answering():
+            return str(self._client.images.get(name).attrs["Created"])
+
     def diff_ids(self, name: str) -> tuple[str, ...]:
         """Return the ids of a local image's filesystem layers, lowest first."""
         with _answering():

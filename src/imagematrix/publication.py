@@ -4,7 +4,7 @@ An immutable tag names one image for ever. Moving tags follow the newest image t
 Python, CUDA or framework: who pulls them again must be able to go on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,6 +28,8 @@ class PublishOutcome(StrEnum):
     """A moving tag stands for another image than before, or for its first."""
     KEPT = "kept"
     """It stood for this image already."""
+    WAITING = "waiting"
+    """It moves when the image is verified, and is as it was."""
     REFUSED = "refused"
     """It must not stand for this image, and is as it was."""
     FAILED = "failed"
@@ -35,6 +37,7 @@ class PublishOutcome(StrEnum):
 
 
 GOOD: Final = frozenset({PublishOutcome.PUSHED, PublishOutcome.MOVED, PublishOutcome.KEPT})
+UNVERIFIED: Final = "not all checks of its layers and its platform have passed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,26 @@ class Held:
     """None: it does not say."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What became of an image's tags: the immutable ones, then those that move."""
+
+    row: Row
+    tags: tuple[Published, ...]
+    built: bool = True
+    """There is an image, on the engine or in the registry of nodes."""
+
+    @property
+    def good(self) -> bool:
+        """Every tag stands for the image."""
+        return self.built and all(tag.good for tag in self.tags)
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong; at most it must be verified before tags move."""
+        return self.built and all(tag.good or tag.outcome is PublishOutcome.WAITING for tag in self.tags)
+
+
 def immutable(row: Row, key: Key, *, created: str) -> tuple[Target, ...]:
     """Return the immutable tag of an image in each registry of its row.
 
@@ -96,7 +119,7 @@ def decide_immutable(target: Target, held: Held | None, image: str) -> Published
     """Return whether an image is pushed under its immutable tag; `image` is the id that it is known by."""
     if held is None:
         return Published(target=target, outcome=PublishOutcome.PUSHED)
-    if image in (held.digest, held.config):
+    if image and image in (held.digest, held.config):
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
     why = (
         "another image has this immutable tag: one of the same key that was made elsewhere on that day. It stays: use "
@@ -105,20 +128,24 @@ def decide_immutable(target: Target, held: Held | None, image: str) -> Published
     return Published(target=target, outcome=PublishOutcome.REFUSED, digest=held.digest, why=why)
 
 
-def decide_moving(target: Target, held: Held | None, new: Held, *, obstacle: str = "") -> Published:
-    """Return whether a moving tag may stand for a new image. `obstacle` says why no tag of this image may move."""
+def decide_moving(target: Target, held: Held | None, new: Held, *, verified: bool) -> Published:
+    """Return whether a moving tag may stand for a new image."""
     if held and held.digest == new.digest:
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
-    why = obstacle or _clash(held.versions if held else new.versions, new.versions)
+    now = held.digest if held else ""
+    why = _clash(held.versions if held else new.versions, new.versions)
     if why:
-        digest = held.digest if held else ""
-        return Published(target=target, outcome=PublishOutcome.REFUSED, digest=digest, why=why)
+        return Published(target=target, outcome=PublishOutcome.REFUSED, digest=now, why=why)
+    if not verified:
+        return Published(target=target, outcome=PublishOutcome.WAITING, digest=now, why=UNVERIFIED)
     return Published(target=target, outcome=PublishOutcome.MOVED, digest=new.digest)
 
 
-def refused(targets: Sequence[Target], why: str) -> tuple[Published, ...]:
-    """Return tags that stay as they are, unseen."""
-    return tuple(Published(target=target, outcome=PublishOutcome.REFUSED, why=why) for target in targets)
+def held_back(targets: Iterable[Target], immutable: Iterable[Published]) -> tuple[Published, ...]:
+    """Return moving tags that stay as they are, unseen, because not all immutable tags are there."""
+    missing = next(each.target.name for each in immutable if not each.good)
+    why = f"moving tags follow when every immutable one is there, and {missing} is not"
+    return tuple(Published(target=target, outcome=PublishOutcome.FAILED, why=why) for target in targets)
 
 
 def _clash(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> str:

@@ -4,7 +4,7 @@ In the folder lie index.html for people, report.json for programs, junit.xml for
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,9 @@ from typing import Any, Final
 from imagematrix import report, webhook
 from imagematrix.errors import FlagError
 from imagematrix.project import Project
-from imagematrix.report import RunReport, html, junit, markdown, overview, runs, verification
+from imagematrix.publication import Publication
+from imagematrix.publishing import Result as Published
+from imagematrix.report import RunReport, html, junit, markdown, overview, publication, runs, verification
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
 from imagematrix.verify import Result
@@ -24,9 +26,10 @@ _SCREENSHOTS: Final = "screenshots"
 Say = Callable[[str], None]
 
 
-def built(project: Project, made: RunReport, folder: Path | None, *, say: Say) -> None:
-    """Keep the report of a build; write it into the folder if there is one, and tell the webhook."""
-    _leave(project, report.to_json(made), folder, say=say)
+def built(project: Project, made: RunReport, tags: Sequence[Publication], folder: Path | None, *, say: Say) -> None:
+    """Keep the report of a build and of what it published; write it into the folder, if any; tell the webhook."""
+    text = publication.merged(report.to_json(made), tags, started=made.started, seconds=made.seconds)
+    _leave(project, text, folder, say=say)
 
 
 def verified(project: Project, result: Result, folder: Path | None, *, say: Say) -> None:
@@ -34,8 +37,15 @@ def verified(project: Project, result: Result, folder: Path | None, *, say: Say)
 
     Raises FlagError when the folder's report is none of ours.
     """
-    before = _report_in(folder) if folder else _last(project, say)[0]
+    before = _before(project, folder, say)
     made = verification.merged(before, result.images, started=result.started, seconds=result.seconds)
+    _leave(project, made, folder, say=say)
+
+
+def published(project: Project, result: Published, folder: Path | None, *, say: Say) -> None:
+    """Add what was published to the run it belongs to, as `verified` does with what was checked."""
+    before = _before(project, folder, say)
+    made = publication.merged(before, result.images, started=result.started, seconds=result.seconds)
     _leave(project, made, folder, say=say)
 
 
@@ -46,6 +56,10 @@ def again(project: Project, folder: Path, *, say: Say) -> str:
         raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
     _write(project, folder, text, overview.make(past[-1], past))
     return _name(past[-1])
+
+
+def _before(project: Project, folder: Path | None, say: Say) -> str:
+    return _report_in(folder) if folder else _last(project, say)[0]
 
 
 def _leave(project: Project, text: str, folder: Path | None, *, say: Say) -> None:

@@ -176,8 +176,8 @@ def plan(
         "time-limit": "Minutes after which a try at a node is given up, and the node fails (default: 120).",
         "fail-fast": "Start nothing new after the first failure.",
         "fresh": "Build anew all that installs from the network; --fresh=LAYER,…: of these layers alone.",
-        "push": "Push each node that the repository `nodes` of the matrix lacks, while others are built.",
-        "push-jobs": "How many nodes are pushed at once (default: 2).",
+        "push": "While others are built, push nodes into the repository `nodes` of the matrix, and publish images.",
+        "push-jobs": "How many nodes, and how many images, are pushed at once (default: 2).",
         "report": "Write the report into this directory: index.html, report.json, junit.xml, summary.md.",
     },
     optional=["fresh"],
@@ -205,6 +205,7 @@ def build(
     from imagematrix import project as projects
     from imagematrix import report as reports
     from imagematrix import reporting
+    from imagematrix.report import publication
 
     if not (matrix or only or group):
         raise FlagError("say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME")
@@ -221,9 +222,10 @@ def build(
         push_jobs=_number("push-jobs", push_jobs, least=1),
     )
     project = _at_site(_open(file), site)
-    if push and not project.matrix.nodes:
+    if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(_selection(only, group)))):
         raise FlagError(
-            '--push: the matrix does not say where nodes are kept: nodes = "registry.example.com/team/nodes"'
+            "--push: the matrix does not say where to\n"
+            '    nodes = "host/path" keeps nodes for all machines, registry = "host/path" publishes the images'
         )
     # Wrong input is told before an engine is asked for.
     projects.refuse_unrefreshable(layers, project.leaves(_chosen(project, _selection(only, group))))
@@ -237,7 +239,9 @@ def build(
         waiting=_wait_for_build,
     )
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
-    reporting.built(project, result.report, _folder(report), say=_say)
+    if result.published:
+        print(publication.text(result.published, (), seconds=result.report.seconds), end="")
+    reporting.built(project, result.report, result.published, _folder(report), say=_say)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
     if result.lost:
@@ -306,6 +310,55 @@ def report(_: Context, report: str = ".imagematrix/report", file: str = "") -> N
     folder = Path(report).absolute()
     reporting.again(_open(file), folder, say=_say)
     print(folder / "index.html")
+
+
+@task(
+    iterable=["only", "group"],
+    help={
+        **_SELECT_HELP,
+        **_SITE_HELP,
+        "jobs": "How many images are published at once (default: 2).",
+        "report": "Write the report into this directory, into the one of a build, when it is there.",
+    },
+    auto_shortflags=False,
+)
+@_told
+def push(
+    _: Context,
+    matrix: bool = False,
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    jobs: str = "2",
+    report: str = "",
+    site: str = "",
+    file: str = "",
+) -> None:
+    """Publish images in the registries of their rows: a tag that stays, then those that move, once it is verified."""
+    from imagematrix import publishing, reporting
+    from imagematrix import site as sites
+    from imagematrix.registry import Client
+    from imagematrix.report import publication
+
+    if not (matrix or only or group):
+        raise FlagError("say what to push: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    at_once = _number("jobs", jobs, least=1)
+    project, selection = _at_site(_open(file), site), _selection(only, group)
+    _chosen(project, selection)  # wrong input is told before an engine is asked for
+    begun = time.monotonic()
+    result = publishing.run(
+        project,
+        selection,
+        engine=_engine,
+        client=Client(sites.discover(project.matrix.site, root=project.workspace.root), tries=1),
+        jobs=at_once,
+        listen=lambda image: _say(publication.event(image, seconds=time.monotonic() - begun)),
+    )
+    print(publication.text(result.images, result.homeless, seconds=result.seconds), end="")
+    reporting.published(project, result, _folder(report), say=_say)
+    if result.interrupted:
+        raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")
+    if not result.good:
+        raise Exit("", code=int(ExitCode.FAILED))
 
 
 @task(
@@ -536,6 +589,7 @@ def collection() -> Collection:
         "plan": plan,
         "build": build,
         "verify": verify,
+        "push": push,
         "doctor": doctor,
         "gc": gc,
         "report": report,

@@ -63,6 +63,6 @@ def _remove_images(monorepo: Monorepo) -> None:
     records = Workspace(monorepo.root / "matrix.toml").history()
     nodes = [node_ref(record.key) for record in reversed(records) if record.layer != BASE_LAYER]
     there = {name for image in monorepo.engine.images() for name in image.names}
-    leaves = [name for name in there if name.startswith(monorepo.family)]
+    leaves = [name for name in there if monorepo.family in name]
     for name in (*leaves, *(name for name in nodes if name in there)):
         monorepo.client.images.remove(name, force=True)

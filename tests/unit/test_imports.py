@@ -36,7 +36,8 @@ LEVELS: Final = (
     "builder report resolver registry verify",
     "store",
     "pushing",
-    "bases disk doctor drawing locking reporting sweep",
+    "bases disk doctor drawing locking publishing sweep",
+    "reporting",
     "build",
     "adding",
     # the command line
@@ -65,7 +66,7 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine registry",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "schedule registry pushing webhook",
+    "tenacity": "schedule registry pushing publishing webhook",
     "testinfra": "verify",
     "toml": "lock",
     "tomlkit": "editing",

@@ -52,7 +52,7 @@ def test_an_immutable_tag(found: Held | None, outcome: PublishOutcome) -> None:
 @pytest.mark.parametrize("found", [None, held({"python": "3.11", "torch": "2.4"})])
 def test_a_tag_that_moves(found: Held | None) -> None:
     """To its first image, and between those with the same versions."""
-    made = publication.decide_moving(TARGET, found, NEW)
+    made = publication.decide_moving(TARGET, found, NEW, verified=True)
     assert made == Published(target=TARGET, outcome=PublishOutcome.MOVED, digest="sha256:new")
 
 
@@ -67,23 +67,37 @@ def test_a_tag_that_moves(found: Held | None) -> None:
 )
 def test_a_tag_that_would_break_its_promise(versions: Mapping[str, str] | None, why: str) -> None:
     """It stays, and one is told what it would have become."""
-    made = publication.decide_moving(TARGET, held(versions), NEW)
+    made = publication.decide_moving(TARGET, held(versions), NEW, verified=True)
     assert (made.outcome, made.digest) == (PublishOutcome.REFUSED, "sha256:old")
     assert why in made.why
 
 
 def test_an_image_that_does_not_say_its_versions() -> None:
     """No moving tag would be able to leave it."""
-    made = publication.decide_moving(TARGET, None, replace(NEW, versions=None))
+    made = publication.decide_moving(TARGET, None, replace(NEW, versions=None), verified=True)
     assert made.outcome is PublishOutcome.REFUSED
     assert made.why == "this image does not say its versions (no label imagematrix.versions): build it anew"
 
 
-def test_an_obstacle_outdoes_all() -> None:
-    """But for a tag that is right already."""
-    made = publication.decide_moving(TARGET, None, NEW, obstacle="it is not verified")
-    assert (made.outcome, made.why) == (PublishOutcome.REFUSED, "it is not verified")
-    assert publication.decide_moving(TARGET, NEW, NEW, obstacle="it is not verified").outcome is PublishOutcome.KEPT
+def test_an_image_that_is_not_verified() -> None:
+    """Its tags wait; one that is right already is right, and one that could not move either way is told so."""
+    made = publication.decide_moving(TARGET, held(NEW.versions), NEW, verified=False)
+    assert (made.outcome, made.digest) == (PublishOutcome.WAITING, "sha256:old")
+    assert made.why == "not all checks of its layers and its platform have passed"
+    assert publication.decide_moving(TARGET, NEW, NEW, verified=False).outcome is PublishOutcome.KEPT
+    assert publication.decide_moving(TARGET, held(None), NEW, verified=False).outcome is PublishOutcome.REFUSED
+
+
+def test_moving_tags_wait_for_all_immutable_ones() -> None:
+    """In whichever registry one is missing."""
+    there, missing = publication.immutable(published(), KEY, created="2026-11-22")
+    tags = (
+        Published(target=there, outcome=PublishOutcome.PUSHED),
+        Published(target=missing, outcome=PublishOutcome.FAILED, why="no route"),
+    )
+    made = publication.held_back([TARGET], tags)
+    assert [(tag.target, tag.outcome) for tag in made] == [(TARGET, PublishOutcome.FAILED)]
+    assert missing.name in made[0].why
 
 
 @pytest.mark.parametrize(

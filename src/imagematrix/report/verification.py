@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from imagematrix.checks import Check, CheckOutcome, Verified
+from imagematrix.model import Row
 from imagematrix.report.words import count, duration, some
 
 _NAMES_SHOWN: Final = 12
@@ -77,26 +78,32 @@ def merged(report: str, images: Sequence[Verified], *, started: datetime, second
 
     Raises ValueError when the text is not a report.
     """
-    document: Any = json.loads(report) if report else _document(started, seconds)
-    if not isinstance(document, dict) or not isinstance(document.get("leaves"), list):
-        raise ValueError("not a report of imagematrix")  # noqa: TRY004  # as json does, of text that is no report
-    leaves = {leaf["name"]: leaf for leaf in document["leaves"]}
+    made = document(report, [image.row for image in images], started=started, seconds=seconds)
+    leaves = {leaf["name"]: leaf for leaf in made["leaves"]}
     for image in images:
-        name = image.row.name
-        if name not in leaves:
-            leaves[name] = _leaf(image)
-            document["leaves"].append(leaves[name])
-        leaves[name] |= {"is_built": image.built, "checks": [_check(check) for check in image.checks]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        leaves[image.row.name] |= {"is_built": image.built, "checks": [_check(check) for check in image.checks]}
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
-def _document(started: datetime, seconds: float) -> dict[str, Any]:
+def document(report: str, rows: Iterable[Row], *, started: datetime, seconds: float) -> dict[str, Any]:
+    """Return a report.json to put something into: the one that is there, or a new one, with a leaf for each row.
+
+    Raises ValueError when the text is not a report.
+    """
+    made: Any = json.loads(report) if report else _empty(started, seconds)
+    if not isinstance(made, dict) or not isinstance(made.get("leaves"), list):
+        raise ValueError("not a report of imagematrix")  # noqa: TRY004  # as json does, of text that is no report
+    known = {leaf["name"] for leaf in made["leaves"]}
+    made["leaves"] += [_leaf(row) for row in rows if row.name not in known]
+    return made
+
+
+def _empty(started: datetime, seconds: float) -> dict[str, Any]:
     moment = started.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {"started": moment, "seconds": round(seconds, 3), "nodes": [], "leaves": []}
 
 
-def _leaf(image: Verified) -> dict[str, object]:
-    row = image.row
+def _leaf(row: Row) -> dict[str, object]:
     return {"name": row.name, "family": row.family.name, "tag": row.tag, "image": row.image}
 
 

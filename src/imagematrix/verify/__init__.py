@@ -22,7 +22,8 @@ from imagematrix import checks
 from imagematrix.checks import Check, CheckOutcome, Subject, Suite, Verified
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
 from imagematrix.errors import FlagError, did_you_mean
-from imagematrix.model import Leaf, Platform
+from imagematrix.graph import Dag
+from imagematrix.model import Key, Leaf, Platform
 from imagematrix.project import Project, Selection
 from imagematrix.shell import Shell, stoppable
 from imagematrix.verify import filesystem
@@ -71,23 +72,15 @@ def run(
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
     present = nodes(engine.images())
-    subjects = checks.decide(
-        dag.rows,
-        {name: tip for name, tip in dag.tips.items() if tip in present},
-        files=project.workspace.checks(),
-        plugin="".join(map(_text, ("plugin.py", "inside.py", "cuda.py"))),
-        platforms=lambda row: {one.name: one for one in (row.platform, asked) if one}.values(),
-        auditor=_text("filesystem.py") + _text("../audit.py"),
-        history=project.workspace.settled,
-    )
+    found = subjects(project, dag, {name: tip for name, tip in dag.tips.items() if tip in present}, also=asked)
     missing = [
         Verified(row=dag.rows[name], checks=(), built=False) for name, tip in dag.tips.items() if tip not in present
     ]
-    known = [_known(subject) for subject in subjects if not subject.open]
+    known = [_known(subject) for subject in found if not subject.open]
     with stoppable() as stop:
         ran = _act(
             project,
-            [subject for subject in subjects if subject.open],
+            [subject for subject in found if subject.open],
             leaves,
             engine=engine,
             jobs=jobs,
@@ -96,6 +89,21 @@ def run(
         )
     images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
     return Result(started=started, seconds=time.monotonic() - clock, images=tuple(images), interrupted=stop.is_set())
+
+
+def subjects(
+    project: Project, dag: Dag, tips: Mapping[str, Key], *, also: Platform | None = None
+) -> tuple[Subject, ...]:
+    """Return what is to be checked of some rows' images, and what of it is settled; by another platform's rules too."""
+    return checks.decide(
+        dag.rows,
+        tips,
+        files=project.workspace.checks(),
+        plugin="".join(map(_text, ("plugin.py", "inside.py", "cuda.py"))),
+        platforms=lambda row: {one.name: one for one in (row.platform, also) if one}.values(),
+        auditor=_text("filesystem.py") + _text("../audit.py"),
+        history=project.workspace.settled,
+    )
 
 
 def _platform(project: Project, name: str) -> Platform | None:

@@ -1,0 +1,342 @@
+"""Publishes the images of rows: first every immutable tag, then those that move. `publication` says which may."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, TypeVar
+
+import tenacity
+
+from imagematrix import publication, verify
+from imagematrix.engine import node_ref
+from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
+from imagematrix.graph import Dag
+from imagematrix.model import Key, Row
+from imagematrix.project import Project, Selection
+from imagematrix.publication import Held, Publication, Published, PublishOutcome, Target
+from imagematrix.registry import Client, Manifest, host
+from imagematrix.shell import stoppable
+from imagematrix.transient import flake
+
+TRIES: Final = 3
+LONGEST_WAIT: Final = 60.0
+"""Seconds between two tries, at most."""
+PAUSE_SECONDS: Final = 60.0
+"""For how long a registry that was silent, however often it was asked, is not asked again."""
+_POLL_SECONDS: Final = 0.5
+
+_T = TypeVar("_T")
+
+
+class Engine(Protocol):
+    """Who has images, and pushes."""
+
+    def image_id(self, name: str) -> str: ...
+
+    def config(self, name: str) -> Mapping[str, Any]: ...
+
+    def created(self, name: str) -> str: ...
+
+    def tag(self, source: str, name: str) -> None: ...
+
+    def untag(self, name: str) -> None: ...
+
+    def push(self, name: str, *, stopped: Callable[[], bool]) -> str: ...
+
+    def pull(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a run, in the order of the rows' names."""
+
+    started: datetime
+    seconds: float
+    images: tuple[Publication, ...]
+    homeless: tuple[str, ...]
+    """Rows that have no registry."""
+    interrupted: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether every tag stands for its image."""
+        return not self.interrupted and all(image.good for image in self.images)
+
+
+def run(
+    project: Project,
+    selection: Selection,
+    *,
+    engine: Callable[[], Engine],
+    client: Client,
+    jobs: int,
+    listen: Callable[[Publication], None],
+) -> Result:
+    """Publish the selected rows' images, `jobs` at once; `listen` hears of each when it is done.
+
+    An engine is asked for when there is something to publish. Raises FlagError when none of the rows has a registry.
+    """
+    rows = project.possible(project.rows(selection))
+    if not any(row.repositories for row in rows):
+        raise FlagError(
+            'no selected row has a registry\n    say where images go: registry = "host/path" in matrix.toml'
+        )
+    started, clock = datetime.now(UTC), time.monotonic()
+    dag = project.dag(project.leaves(rows))
+    images: list[Publication] = []
+    with stoppable() as stop:
+        publisher = Publisher(
+            engine=engine(),
+            client=client,
+            nodes=project.matrix.nodes,
+            verified=verified(project, dag),
+            stop=stop,
+        )
+        with beside(publisher, jobs=jobs, stop=stop) as publishing:
+            for name, tip in dag.tips.items():
+                if dag.rows[name].repositories:
+                    publishing.offer(dag.rows[name], tip)
+            for image in publishing.rest():
+                images.append(image)
+                listen(image)
+    return Result(
+        started=started,
+        seconds=time.monotonic() - clock,
+        images=tuple(sorted(images, key=lambda image: image.row.name)),
+        homeless=tuple(row.name for row in rows if not row.repositories),
+        interrupted=stop.is_set(),
+    )
+
+
+def verified(project: Project, dag: Dag) -> frozenset[str]:
+    """Return the rows whose images have passed every check of their layers and platform."""
+    return frozenset(subject.row.name for subject in verify.subjects(project, dag, dag.tips) if not subject.open)
+
+
+class Publishing:
+    """Publishes images while others are still being made, some at once; see `beside`."""
+
+    def __init__(self, publisher: "Publisher", pool: ThreadPoolExecutor, stop: threading.Event) -> None:
+        self._publisher = publisher
+        self._pool = pool
+        self._stop = stop
+        self._waiting: set[Future[Publication]] = set()
+
+    def offer(self, row: Row, key: Key) -> None:
+        """Publish a row's image, which is there."""
+        self._waiting.add(self._pool.submit(self._publisher.publish, row, key))
+
+    def rest(self) -> Iterator[Publication]:
+        """Yield what became of each image, as it becomes known; what is not begun when it is stopped is left out."""
+        while self._waiting and not self._stop.is_set():
+            finished, self._waiting = wait(self._waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in finished)
+
+
+@contextmanager
+def beside(publisher: "Publisher", *, jobs: int, stop: threading.Event) -> Iterator[Publishing]:
+    """Give what publishes `jobs` images at once; what waits at the end, or when it is stopped, is not begun."""
+    with ThreadPoolExecutor(jobs, thread_name_prefix="publish") as pool:
+        try:
+            yield Publishing(publisher, pool, stop)
+        finally:
+            publisher.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    """What is published: on the engine, or only in the registry of nodes (`remote`)."""
+
+    key: Key
+    id: str
+    created: str
+    versions: Mapping[str, str] | None
+    remote: Manifest | None = None
+
+
+class Publisher:
+    """Publishes images, from any thread. Nothing that registries or the engine do is raised: it is told of each tag."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        client: Client,
+        nodes: str,
+        verified: Collection[str],
+        stop: threading.Event,
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._nodes = nodes
+        self._verified = verified
+        self._stop = stop
+        self._silent: dict[str, tuple[float, str]] = {}
+        """Registry -> when it was found silent, and what was said."""
+
+    def publish(self, row: Row, key: Key) -> Publication:
+        """Publish a row's image under all of its tags, as far as they may stand for it."""
+        targets = publication.moving(row)
+        try:
+            image = self._image(key) or self._kept(key)
+        except (RegistryError, NoEngineError) as error:
+            return Publication(row=row, tags=tuple(_failed(target, error) for target in targets))
+        if image is None:
+            return Publication(row=row, tags=(), built=False)
+        fixed = publication.immutable(row, key, created=image.created)
+        pushed = tuple(self._tried(self._immutable, target, image) for target in fixed)
+        if not all(tag.good for tag in pushed):
+            return Publication(row=row, tags=(*pushed, *publication.held_back(targets, pushed)))
+        sources = {tag.target.repository: tag for tag in pushed}
+        is_verified = row.name in self._verified
+        moved = tuple(
+            self._tried(self._moving, target, image, sources[target.repository], is_verified) for target in targets
+        )
+        return Publication(row=row, tags=(*pushed, *moved))
+
+    def cancel(self) -> None:
+        """Wait for no registry any more."""
+        self._client.cancel()
+
+    def _image(self, key: Key) -> _Image | None:
+        """Return the image that the engine has of a node."""
+        name = node_ref(key)
+        known = self._engine.image_id(name)
+        if not known:
+            return None
+        labels = self._engine.config(name).get("Labels") or {}
+        versions = publication.labelled(labels)
+        return _Image(key=key, id=known, created=self._engine.created(name), versions=versions)
+
+    def _kept(self, key: Key) -> _Image | None:
+        """Return the image that the registry of nodes has of one."""
+        return self._ask(self._nodes, self._remote, key) if self._nodes else None
+
+    def _remote(self, key: Key) -> _Image | None:
+        manifest = self._manifest(Target(repository=self._nodes, tag=key))
+        if manifest is None:
+            return None
+        said = self._client.config(manifest)
+        labels = said.get("config", {}).get("Labels") or {}
+        return _Image(
+            key=key,
+            id=manifest.config,
+            created=said["created"],
+            versions=publication.labelled(labels),
+            remote=manifest,
+        )
+
+    def _tried(self, publish: Callable[..., Published], target: Target, *more: object) -> Published:
+        try:
+            return self._ask(target.repository, publish, target, *more)
+        except (RegistryError, NoEngineError) as error:
+            return _failed(target, error)
+
+    def _ask(self, repository: str, ask: Callable[..., _T], *words: object) -> _T:
+        """Do something with a registry, again if it fails in passing, but not while it is known to be silent."""
+        silent, why = self._silent.get(host(repository), (0.0, ""))
+        if why and time.monotonic() - silent < PAUSE_SECONDS:
+            raise SilentRegistryError(why)
+        try:
+            return self._retrying()(ask, *words)
+        except RegistryError as error:
+            if _may_pass(error):
+                self._silent[host(repository)] = time.monotonic(), str(error)
+            raise
+
+    def _immutable(self, target: Target, image: _Image) -> Published:
+        found = self._manifest(target)
+        held = Held(digest=found.digest, config=found.config) if found else None
+        decided = publication.decide_immutable(target, held, image.id)
+        if decided.outcome is not PublishOutcome.PUSHED:
+            return decided
+        self._send(image, target)
+        return replace(decided, digest=self._client.digest(target.repository, target.tag))
+
+    def _moving(self, target: Target, image: _Image, source: Published, is_verified: bool) -> Published:
+        found = self._manifest(target)
+        new = Held(digest=source.digest, config=image.id, versions=image.versions)
+        decided = publication.decide_moving(
+            target, self._held(found, unless=new.digest) if found else None, new, verified=is_verified
+        )
+        if decided.outcome is PublishOutcome.MOVED:
+            self._client.tag(self._client.manifest(target.repository, source.digest), target.tag)
+        return decided
+
+    def _manifest(self, target: Target) -> Manifest | None:
+        try:
+            return self._client.manifest(target.repository, target.tag)
+        except MissingError:
+            return None
+
+    def _held(self, manifest: Manifest, *, unless: str) -> Held:
+        """Return what a tag stands for; its versions are asked only where they are needed."""
+        versions = None
+        if manifest.config and manifest.digest != unless:  # a list of images says nothing itself
+            said = self._client.config(manifest)
+            versions = publication.labelled(said.get("config", {}).get("Labels") or {})
+        return Held(digest=manifest.digest, config=manifest.config, versions=versions)
+
+    def _send(self, image: _Image, target: Target) -> None:
+        """Bring an image into a repository: within its registry, else through the engine."""
+        if image.remote and self._takes_over(image.remote, target):
+            return
+        source = node_ref(image.key)
+        if image.remote:
+            source = f"{self._nodes}:{image.key}"
+            self._engine.pull(source)
+        self._engine.tag(source, target.name)
+        try:
+            self._engine.push(target.name, stopped=self._stop.is_set)
+        finally:  # its names in registries are of no use here
+            self._engine.untag(target.name)
+            if image.remote:
+                self._engine.untag(source)
+
+    def _takes_over(self, manifest: Manifest, target: Target) -> bool:
+        """Whether a registry takes an image over from another of its repositories: not every one does."""
+        if host(manifest.repository) != host(target.repository):
+            return False
+        try:
+            self._client.tag(manifest, target.tag, repository=target.repository)
+        except SilentRegistryError:
+            raise
+        except RegistryError:
+            return False
+        return True
+
+    def _retrying(self) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._stop),
+            wait=_wait,
+            sleep=self._nap,
+            reraise=True,
+        )
+
+    def _nap(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
+
+_GROWING_WAIT: Final = tenacity.wait_exponential_jitter(multiplier=2, max=LONGEST_WAIT)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, SilentRegistryError) else 0.0
+    return max(_GROWING_WAIT(state), min(asked, LONGEST_WAIT))
+
+
+def _failed(target: Target, error: Exception) -> Published:
+    return Published(target=target, outcome=PublishOutcome.FAILED, why=str(error))
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, SilentRegistryError) or (
+        isinstance(error, RegistryError) and flake(1, str(error)) is not None
+    )

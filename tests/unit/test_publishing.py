@@ -1,0 +1,261 @@
+"""Publishing: real registries' answers, an engine of our own, and what tags stand for in the end."""
+
+import json
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes import row
+from tests.registry_server import RegistryServer, digest_of, serving
+
+from imagematrix.errors import RegistryError, SilentRegistryError
+from imagematrix.model import Key, Row, Site
+from imagematrix.publication import Publication, PublishOutcome
+from imagematrix.publishing import Publisher
+from imagematrix.registry import Client, Manifest
+
+KEY = Key("a" * 64)
+TAG = f"2.4-20261122-{'a' * 12}"
+VERSIONS = "python=3.11 torch=2.4"
+
+
+def made(versions: str, *, content: str = "") -> dict[str, Any]:
+    """Return what an image says of itself."""
+    labels = {"imagematrix.versions": versions, "content": content}
+    return {"created": "2026-11-22T03:00:00Z", "config": {"Labels": labels}}
+
+
+@dataclass
+class FakeEngine:
+    """Images by name; pushes go to real servers."""
+
+    servers: Collection[RegistryServer]
+    names: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fails: dict[str, list[str]] = field(default_factory=dict)
+    """Registry -> what its next pushes fail with."""
+    pushed: list[str] = field(default_factory=list)
+
+    def image_id(self, name: str) -> str:
+        return digest_of(json.dumps(self.names[name]).encode()) if name in self.names else ""
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.names[name]["config"]
+        return found
+
+    def created(self, name: str) -> str:
+        return str(self.names[name]["created"])
+
+    def tag(self, source: str, name: str) -> None:
+        self.names[name] = self.names[source]
+
+    def untag(self, name: str) -> None:
+        del self.names[name]
+
+    def push(self, name: str, *, stopped: Callable[[], bool]) -> str:
+        assert not stopped()
+        address, _, path = name.partition("/")
+        if self.fails.get(address):
+            raise RegistryError(f"{name}: {self.fails[address].pop(0)}")
+        self.pushed.append(name)
+        repository, _, tag = path.rpartition(":")
+        return self._server(address).put(repository, tag, **self.names[name])
+
+    def pull(self, name: str) -> None:
+        address, _, path = name.partition("/")
+        repository, _, tag = path.rpartition(":")
+        server = self._server(address)
+        config = json.loads(server.manifests[repository][tag])["config"]["digest"]
+        self.names[name] = json.loads(server.blobs[repository][config])
+
+    def _server(self, address: str) -> RegistryServer:
+        return next(server for server in self.servers if server.address == address)
+
+
+class Impatient(Publisher):
+    """Does not wait between tries."""
+
+    waited = 0.0
+
+    def _nap(self, seconds: float) -> None:
+        self.waited += seconds
+
+
+@dataclass
+class World:
+    """Two registries, an engine that has one image, and its row, which goes to both."""
+
+    one: RegistryServer
+    two: RegistryServer
+    engine: FakeEngine
+    row: Row
+    nodes: str = ""
+    client: Client = field(default_factory=lambda: Client(Site(), tries=1))
+
+    def publish(self, *, verified: bool = True) -> Publication:
+        return self.publisher(verified=verified).publish(self.row, KEY)
+
+    def publisher(self, *, verified: bool = True) -> "Impatient":
+        return Impatient(
+            engine=self.engine,
+            client=self.client,
+            nodes=self.nodes,
+            verified={self.row.name} if verified else (),
+            stop=threading.Event(),
+        )
+
+    def tags(self, server: RegistryServer) -> dict[str, str]:
+        """Return the tags of the row in a registry, each with the digest that it stands for."""
+        held = server.manifests.get("x/torch", {})
+        return {tag: digest_of(manifest) for tag, manifest in held.items() if ":" not in tag}
+
+
+def outcomes(publication: Publication) -> list[str]:
+    return [f"{tag.target.tag} {tag.outcome}" for tag in publication.tags]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(serving()) for _ in range(2))
+        config = made(VERSIONS)
+        name = f"imagematrix/node:{KEY}"
+        repositories = tuple(f"{server.address}/x/torch" for server in (one, two))
+        yield World(
+            one=one,
+            two=two,
+            engine=FakeEngine(servers=(one, two), names={name: config}),
+            row=replace(row("torch:2.4"), repositories=repositories),
+        )
+
+
+def test_all_is_published_once(world: World) -> None:
+    """In each registry three tags, all of one digest; again, nothing is sent. The engine keeps no name of them."""
+    made = world.publish()
+    assert outcomes(made) == [f"{TAG} pushed"] * 2 + ["2.4 moved", "2.4-latest moved"] * 2
+    assert made.good
+    for server in (world.one, world.two):
+        tags = world.tags(server)
+        assert tags.keys() == {TAG, "2.4", "2.4-latest"}
+        assert len({*tags.values()}) == 1
+    assert [*world.engine.names] == [f"imagematrix/node:{KEY}"]
+
+    sent = len(world.engine.pushed)
+    world.one.asked.clear()
+    assert {tag.outcome for tag in world.publish().tags} == {PublishOutcome.KEPT}
+    assert len(world.engine.pushed) == sent
+    assert {method for method, _, _ in world.one.asked} <= {"GET", "HEAD"}
+
+
+def test_what_is_not_verified(world: World) -> None:
+    """Is there under its immutable tag, and moves none: not until it is verified."""
+    made = world.publish(verified=False)
+    assert outcomes(made) == [f"{TAG} pushed"] * 2 + ["2.4 waiting", "2.4-latest waiting"] * 2
+    assert (made.good, made.sound) == (False, True)
+    assert world.tags(world.one).keys() == {TAG}
+
+    assert world.publish().good
+    assert world.tags(world.one).keys() == {TAG, "2.4", "2.4-latest"}
+
+
+def test_tags_of_other_versions_stay(world: World) -> None:
+    """Whoever pulls them goes on with what he had; the same versions may be replaced."""
+    old = world.one.put("x/torch", "2.4", **made("python=3.10 torch=2.4"))
+    world.one.put("x/torch", "2.4-latest", **made(VERSIONS, content="older"))
+
+    found = world.publish()
+    assert outcomes(found)[:4] == [f"{TAG} pushed", f"{TAG} pushed", "2.4 refused", "2.4-latest moved"]
+    assert "python 3.10 -> 3.11" in found.tags[2].why
+    assert (found.good, found.sound) == (False, False)
+    assert world.tags(world.one)["2.4"] == old
+    assert world.tags(world.one)["2.4-latest"] == world.tags(world.one)[TAG]
+
+
+def test_an_immutable_tag_is_never_another_image(world: World) -> None:
+    """What stands there stays, and no tag moves anywhere."""
+    other = world.two.put("x/torch", TAG, **made(VERSIONS, content="elsewhere"))
+
+    found = world.publish()
+    assert outcomes(found) == [f"{TAG} pushed", f"{TAG} refused"] + ["2.4 failed", "2.4-latest failed"] * 2
+    assert world.tags(world.two) == {TAG: other}
+    assert world.tags(world.one).keys() == {TAG}
+
+
+def test_a_connection_that_breaks(world: World) -> None:
+    """What passes is tried again; what does not costs the tags that would move, in all registries."""
+    broken = "write tcp 127.0.0.1: connection reset by peer"
+    world.engine.fails[world.one.address] = [broken, broken]
+    assert world.publish().good
+
+    world.one.manifests.clear()
+    world.two.manifests.clear()
+    world.one.put("x/torch", "2.4", **made(VERSIONS, content="old"))
+    before = world.tags(world.one)
+    world.engine.fails[world.two.address] = [broken, broken, broken]
+    found = world.publish()
+    assert outcomes(found) == [f"{TAG} pushed", f"{TAG} failed"] + ["2.4 failed", "2.4-latest failed"] * 2
+    assert broken in found.tags[1].why
+    assert world.row.repositories[1] in found.tags[2].why
+    assert world.tags(world.one)["2.4"] == before["2.4"]
+
+    world.engine.fails[world.two.address] = ["denied: no such project"]
+    assert not world.publish().good
+    assert world.engine.fails[world.two.address] == []
+
+
+class Cut(Client):
+    """Loses the connection whenever one tag is about to move."""
+
+    def tag(self, manifest: Manifest, tag: str, *, repository: str = "") -> None:
+        if tag == "2.4-latest":
+            raise SilentRegistryError("registry does not answer: Connection reset by peer")
+        super().tag(manifest, tag, repository=repository)
+
+
+def test_a_connection_that_breaks_at_a_moving_tag(world: World) -> None:
+    """It stays where it was; the next run moves it."""
+    old = world.one.put("x/torch", "2.4-latest", **made(VERSIONS, content="old"))
+    world.client = Cut(Site(), tries=1)
+    assert outcomes(world.publish())[2:4] == ["2.4 moved", "2.4-latest failed"]
+    assert world.tags(world.one)["2.4-latest"] == old
+
+    world.client = Client(Site(), tries=1)
+    assert outcomes(world.publish())[2:4] == ["2.4 kept", "2.4-latest moved"]
+
+
+def test_a_registry_that_is_silent(world: World) -> None:
+    """Is asked a few times, and then by no other image for a minute."""
+    world.row = replace(world.row, repositories=("localhost:9/x/torch",))
+    publisher = world.publisher()
+    first, second = (publisher.publish(world.row, KEY) for _ in range(2))
+    assert outcomes(first) == [f"{TAG} failed", "2.4 failed", "2.4-latest failed"]
+    assert "does not answer" in second.tags[0].why
+    waited = publisher.waited
+    assert waited >= 2.0
+    publisher.publish(world.row, KEY)
+    assert publisher.waited == waited
+
+
+def test_an_image_that_only_the_registry_has(world: World) -> None:
+    """It is taken over within its registry, and goes to another one through the engine, which keeps no name of it."""
+    world.nodes = f"{world.one.address}/team/nodes"
+    digest = world.one.put("team/nodes", KEY, **world.engine.names.pop(f"imagematrix/node:{KEY}"))
+
+    made = world.publish()
+    assert outcomes(made) == [f"{TAG} pushed"] * 2 + ["2.4 moved", "2.4-latest moved"] * 2
+    assert world.tags(world.one) == dict.fromkeys((TAG, "2.4", "2.4-latest"), digest)
+    assert world.tags(world.two).keys() == {TAG, "2.4", "2.4-latest"}
+    assert world.engine.pushed == [f"{world.row.repositories[1]}:{TAG}"]
+    assert world.engine.names == {}
+
+
+def test_an_image_that_is_nowhere(world: World) -> None:
+    """Has nothing to publish."""
+    world.engine.names.clear()
+    assert world.publish() == Publication(row=world.row, tags=(), built=False)
+    world.nodes = f"{world.one.address}/team/nodes"
+    assert not world.publish().built
