@@ -8,8 +8,6 @@ import pytest
 from tests.integration.monorepo import REPOSITORY, Monorepo
 from tests.integration.test_quickstart import imagematrix
 
-from imagematrix.engine import Engine
-
 FOUND_ON_TI = """\
 RUN mkdir -p /etc/yum.repos.d /usr/local/cuda-11.1/targets/x86_64-linux/lib \\
     && for name in tlinux tlinux-sources epel; do \\
@@ -25,7 +23,7 @@ pip_index = "http://mirrors.tencentyun.com/pypi/simple"
 yum_mirror = "mirrors.tencentyun.com"
 
 [families.{family}ti]
-layers = ["found", "cusolver", "index", "ti"]
+layers = ["found", "tools", "cusolver", "index", "ti"]
 tag = "1.0.8"
 platform = "ti"
 
@@ -37,10 +35,11 @@ horovod = "0.21.3"
 """
 
 
-def test_a_ti_image_fetches_from_the_platforms_mirrors_and_tells_its_environment(monorepo: Monorepo) -> None:
+def test_an_image_for_ti_passes_the_checks_of_its_layers(monorepo: Monorepo) -> None:
     matrix = monorepo.root / "matrix.toml"
     matrix.write_text(matrix.read_text() + MATRIX.format(family=monorepo.family))
-    for layer in ("cusolver", "index", "ti"):
+    for layer in ("tools", "cusolver", "index", "ti"):
+        shutil.rmtree(monorepo.root / "common/layers" / layer, ignore_errors=True)
         shutil.copytree(REPOSITORY / "common/layers" / layer, monorepo.root / "common/layers" / layer)
     (monorepo.root / "common/layers/found").mkdir()
     (monorepo.root / "common/layers/found/Dockerfile.j2").write_text(FOUND_ON_TI)
@@ -48,13 +47,11 @@ def test_a_ti_image_fetches_from_the_platforms_mirrors_and_tells_its_environment
     done = monorepo.run("build", "--only", image)
     assert done.code == 0, done.out + done.err
 
-    assert monorepo.output(image, "sh", "-c", "grep -c tencentyun /etc/yum.repos.d/*.repo").count(":1") == 3
-    assert "index-url = http://mirrors.tencentyun.com/pypi/simple" in monorepo.output(image, "cat", "/etc/pip.conf")
-    link = "/usr/local/cuda-11.1/targets/x86_64-linux/lib/libcusolver.so.10"
-    assert monorepo.output(image, "readlink", "-e", link).endswith("libcusolver.so.11\n")
-    # As the platform does it: nothing is set before .bashrc is read.
-    read = 'unset PS1; . /root/.bashrc; echo "$VIRTUAL_ENV $TF_VERSION $HOROVOD_VERSION $OS_VERSION ${NOT_OURS:-}"'
-    assert monorepo.output(image, "env", "-i", "bash", "-c", read) == "/opt/it's 2.4.0 0.21.3 rhel7.4 \n"
+    done = monorepo.run("verify", "--only", image)
+    assert done.code == 0, done.out + done.err
+    # What no row says stays in the image.
+    read = "unset PS1; . /root/.bashrc; echo ${NOT_OURS:-nothing}"
+    assert monorepo.output(image, "env", "-i", "bash", "-c", read) == "nothing\n"
 
 
 @pytest.fixture(scope="module")
@@ -64,24 +61,6 @@ def custom_base() -> str:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
     return f"swr.cn-north-4.myhuaweicloud.com/modelarts/{image}"
-
-
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [
-        ("id -u modelarts work; id -g modelarts work", "1100 1101 1100 1101"),
-        ("stat -c '%U:%G %a' /cache", "work:work 755"),
-        ("stat -c %U /home/work/README", "work"),
-        ("find /opt /home /cache -perm /6000 | wc -l", "0"),
-        ("python -c 'import boto3, sys; print(sys.prefix)'", "/opt/python"),
-        ("pip config get global.index-url", "https://pypi.tuna.tsinghua.edu.cn/simple"),
-    ],
-)
-def test_a_modelarts_base_has_its_users_cache_and_tools(
-    custom_base: str, engine: Engine, command: str, expected: str
-) -> None:
-    said = engine._client.containers.run(custom_base, ["sh", "-c", command], remove=True, network_mode="none").decode()
-    assert said.split() == expected.split()
 
 
 def test_what_becomes_a_base_passes_its_own_review_and_not_that_of_images_on_a_base(custom_base: str) -> None:

@@ -27,6 +27,12 @@ max_size = "9.5 GB"
 
 [bases.quickstart]
 image = "python:3.11-debian12"
+os = "debian12"
+
+[bases.quickstart-gpu]
+image = "python:3.11-debian12"
+os = "debian12"
+cuda = "11.7.1"
 
 [families.{family}]
 layers = ["system", "python"]
@@ -34,7 +40,7 @@ tag = "{{fault}}"
 
 [families.{family}.axes]
 base = ["quickstart"]
-fault = ["none", "locale", "password", "token", "key", "version", "idle"]
+fault = ["none", "locale", "password", "token", "key", "version", "idle", "copy"]
 
 [families.{family}-strict]
 layers = ["system"]
@@ -51,7 +57,21 @@ tag = "{{fault}}"
 
 [families.{family}-boot.axes]
 base = ["quickstart"]
-fault = ["service"]
+fault = ["service", "program"]
+
+[families.{family}-torch]
+layers = ["torch"]
+tag = "{{fault}}"
+
+[[families.{family}-torch.row]]
+base = "quickstart-gpu"
+torch = "1.13.0a0"
+fault = "build"
+
+[[families.{family}-torch.row]]
+base = "quickstart"
+torch = "1.13.0a0"
+fault = "linked"
 
 [bases.tensorflow]
 image = "tensorflow-cpu:2.20.0-python3.11-debian12"
@@ -70,6 +90,14 @@ fault = "cpu"
 [facts.fault]
 """
 
+TORCH = """\
+{% import "site.j2" as site %}
+RUN {{ site.apt(os) }} \\
+    apt-get update && apt-get install -y --no-install-recommends patchelf python3-torch
+ENV PYTHONPATH=/usr/lib/python3/dist-packages
+"""
+"""Debian's own PyTorch, which is for CPUs: a real one that needs no wheelhouse."""
+
 FAULTS = {
     "none": "RUN true",
     "locale": "ENV LANG=C",
@@ -83,6 +111,11 @@ FAULTS = {
     "setuid": "RUN cp /bin/true /opt/run && chmod 4755 /opt/run",
     "binary": "RUN printf '#!/bin/sh\\n' > /usr/bin/tac && rm /usr/bin/shuf",
     "service": "RUN printf '#!/bin/sh\\nexit 1\\n' > /opt/python/bin/tensorboard",
+    "program": "RUN printf '[program:extra]\\ncommand = /opt/extra/server --now\\n' > /init/supervisor/extra.conf",
+    "build": "RUN true",
+    "linked": "RUN cd /usr/lib/python3/dist-packages/torch/lib && cp libtorch_global_deps.so libtorch_cuda_linalg.so"
+    " && patchelf --add-needed libcusolver.so.11 libtorch_cuda_linalg.so",
+    "copy": "RUN mkdir /opt/cuda && touch /opt/cuda/libcudart.so.12",
 }
 
 EXPECTED = {
@@ -97,6 +130,10 @@ EXPECTED = {
     "setuid": {"no-new-setuid"},
     "binary": {"base-unchanged"},
     "service": {"test_every_service_runs_and_the_health_check_says_so"},
+    "program": {"test_every_program_in_supervisors_files_exists"},
+    "build": {"test_its_build_fits_the_rows_cuda"},
+    "linked": {"test_what_it_loads_on_a_gpu_is_found"},
+    "copy": {"test_no_copy_of_cuda_lies_idle"},
 }
 
 
@@ -108,14 +145,15 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
     (root / "matrix.toml").write_text(MATRIX.format(family=made.family) + facts)
     faults = "".join(f'{{% if fault == "{fault}" %}}\n{step}\n{{% endif %}}\n' for fault, step in FAULTS.items())
     for layer, template in {
-        "system": faults,
-        "python": "ENV LAYER=python\n",
-        "boot": faults,
-        "tensorflow": faults,
+        "system": f"ENV SALT={salt}\n{faults}",
+        "python": f"ENV SALT={salt}\nENV LAYER=python\n",
+        "boot": f"ENV SALT={salt}\n{faults}",
+        "tensorflow": f"ENV SALT={salt}\n{faults}",
+        "torch": f"{TORCH}ENV SALT={salt}\n{faults}",  # what is not on trial is done once: the salt comes after it
     }.items():
         folder = root / "common/layers" / layer
         folder.mkdir(parents=True)
-        (folder / "Dockerfile.j2").write_text(f"ENV SALT={salt}\n{template}")
+        (folder / "Dockerfile.j2").write_text(template)
         shutil.copy(REPOSITORY / f"common/layers/{layer}/test_{layer}.py", folder)
     for image in (BASE, TENSORFLOW):
         if not engine.image_id(image):

@@ -9,11 +9,12 @@ from imagematrix.verify import cuda
 @pytest.mark.parametrize(
     ("release", "cudnn", "expected"),
     [
+        ("12.1", "8.9.2", {"libcudnn.so.8", "libcudnn_cnn_infer.so.8", "libcudnn_ops_train.so.8"}),
         ("10.0", "7", {"libcudart.so.10.0", "libcublas.so.10.0", "libcudnn.so.7"}),
         ("10.1", "7", {"libcudart.so.10.1", "libcublas.so.10", "libcudnn.so.7"}),
         ("11.0", "8", {"libcudart.so.11.0", "libcusolver.so.10", "libcudnn.so.8"}),
         ("11.8", "8.6.0", {"libcudart.so.11.0", "libcusolver.so.11", "libcublasLt.so.11", "libcudnn.so.8"}),
-        ("12.5.1", "9", {"libcudart.so.12", "libcufft.so.11", "libcudnn.so.9"}),
+        ("12.5.1", "9", {"libcudart.so.12", "libcufft.so.11", "libcudnn.so.9", "libcudnn_graph.so.9"}),
     ],
 )
 def test_names_are_those_of_the_cuda_it_was_built_for(release: str, cudnn: str, expected: set[str]) -> None:

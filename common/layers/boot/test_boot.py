@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from configparser import RawConfigParser
 from datetime import datetime
 
 import pytest
@@ -15,6 +16,10 @@ GAVE_UP = "gave up:"
 """What the log says of a service that supervisord starts no more."""
 
 ASK = "/tmp/ask"  # noqa: S108  # in a container that lives for a minute
+
+
+BROUGHT_BY = {"jupyter": "notebook", "tensorboard": "notebook"}
+"""Service -> the layer that brings its program; an image without it leaves the service out."""
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +152,20 @@ def test_the_banner_knows_both_versions_of_control_groups(host: Host, files: dic
     banner = host.check_output(" && ".join([f"cd {folder}", *write, f"/init/boot/banner.sh {folder}"]))
     assert "CPU        0.5 cores" in banner
     assert "Memory     0.2 GiB, in use: 0.1 GiB" in banner
+
+
+def test_every_program_in_supervisors_files_exists(host: Host, image: Image) -> None:
+    parser = RawConfigParser(strict=False, inline_comment_prefixes=(" ;",))
+    parser.read_string(host.check_output("cat /init/supervisor/*.conf"))
+    programs = {
+        name: shlex.split(parser[section]["command"])[0]
+        for section in parser.sections()
+        for kind, _, name in [section.partition(":")]
+        if kind in {"program", "eventlistener", "fcgi-program"} and BROUGHT_BY.get(name, "boot") in image.layers
+    }
+    assert programs
+    named = shlex.join(programs.values())
+    assert host.check_output(f'for name in {named}; do test -x "$(command -v $name)" || echo $name; done') == ""
 
 
 def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image: Image) -> None:

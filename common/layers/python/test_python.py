@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from testinfra.host import Host
 
+from imagematrix.verify import cuda
 from imagematrix.verify.plugin import Image
 
 IDLE = """\
@@ -71,9 +72,10 @@ def test_what_is_installed_fits_together(host: Host, image: Image) -> None:
     assert found.succeeded or "adopt" in image.layers, found.stdout
 
 
-def test_no_copy_of_cuda_lies_idle(host: Host) -> None:
+def test_no_copy_of_cuda_lies_idle(host: Host, row: Mapping[str, str]) -> None:
     """NVIDIA's wheels are for a framework that asks for them; beside a CUDA of the base, an extra does not count."""
     assert host.check_output(f"python - <<'END'\n{IDLE}END") == ""
+    assert cuda.idle(host, for_gpus="cuda" in row) == ""
 
 
 def test_every_package_has_the_version_that_its_lock_names(host: Host, image: Image) -> None:

@@ -1,13 +1,27 @@
-"""TensorRT: the library that TensorFlow looks for, at the row's version."""
+"""TensorRT: the libraries that TensorFlow looks for, at the row's version."""
 
 from collections.abc import Mapping
 
+import pytest
 from testinfra.host import Host
 
+from imagematrix.verify import cuda
+
 VERSION = 'import ctypes; print(ctypes.CDLL("libnvinfer.so.8").getInferLibVersion())'
+BUILT_FOR = """\
+from tensorflow.compiler.tf2tensorrt._pywrap_py_utils import get_linked_tensorrt_version
+print(*get_linked_tensorrt_version(), sep=".")
+"""
 
 
 def test_its_version_is_the_rows(host: Host, row: Mapping[str, str]) -> None:
     """The library tells 8.6.1 as 8601."""
     major, minor, patch, *_ = map(int, row["tensorrt"].split("."))
     assert int(host.check_output(f"python -c '{VERSION}'")) == major * 1000 + minor * 100 + patch
+
+
+@pytest.mark.slow
+def test_tensorflow_finds_the_version_that_it_was_built_for(host: Host) -> None:
+    """It asks for the files by their whole names: libnvinfer.so.8.6.1."""
+    version = host.check_output(f"python - 2> /dev/null <<'END'\n{BUILT_FOR}END")
+    assert cuda.missing(host, tuple(f"lib{name}.so.{version}" for name in ("nvinfer", "nvinfer_plugin"))) == ""

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
+from imagematrix.verify import cuda
+
 TRAINING = """\
 import torch
 torch.manual_seed(0)
@@ -20,13 +22,13 @@ for _ in range(30):
     optimizer.step()
     losses.append(float(loss))
 assert losses[-1] < losses[0] / 100, losses
-print(torch.__version__, torch.version.cuda or "")
+print(torch.__version__, *filter(None, [torch.version.cuda, torch.backends.cudnn.version()]))
 """
 
 
 @pytest.fixture(scope="module")
 def build(host: Host) -> list[str]:
-    """Train, which takes what one import takes; return PyTorch's version, and the CUDA of a build for GPUs."""
+    """Train, which takes what one import takes; return PyTorch's version, and CUDA and cuDNN of a build for GPUs."""
     found = host.run(f"python - <<'END'\n{TRAINING}END")
     assert found.succeeded, found.stderr[-3000:]
     return str(found.stdout).splitlines()[-1].split()
@@ -39,6 +41,20 @@ def test_it_trains_at_the_rows_exact_version(build: list[str], row: Mapping[str,
 
 @pytest.mark.slow
 def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str]) -> None:
-    """A CPU build in a row with CUDA is as wrong as the other way round."""
-    expected = [row["cuda"].split(".")[:2]] if "cuda" in row else []
-    assert [cuda.split(".")[:2] for cuda in build[1:]] == expected
+    """A CPU build in a row with CUDA is as wrong as the other way round; the minor version is its own choice."""
+    found = build[1].split(".") if build[1:] else []
+    made_for = f"cu{''.join(found[:2])}" if found else "cpu"
+    is_for_gpus = "cuda" in row or row.get("torch_build", "cpu") != "cpu"
+    assert (made_for != "cpu") == is_for_gpus, f"the build is {made_for}"
+    assert made_for == row.get("torch_build", made_for)
+    if found and "torch_build" not in row:
+        assert found[0] == row["cuda"].split(".")[0]
+
+
+@pytest.mark.slow
+def test_what_it_loads_on_a_gpu_is_found(host: Host, build: list[str]) -> None:
+    """What its libraries are linked with, also those that it loads when it needs them; and the parts of its cuDNN."""
+    assert cuda.unlinked(host, "torch") == ""
+    if build[2:]:  # 8902 is 8.9.2, 90100 is 9.1.0
+        major = build[2][:-4] if len(build[2]) > 4 else build[2][:-3]
+        assert cuda.missing(host, cuda.cudnn_libraries(major)) == ""
