@@ -61,7 +61,9 @@ class Platform:
     official_bases: tuple[str, ...] = ()
     """Globs of the images it lets one start from."""
     protected: tuple[str, ...] = ()
-    """Absolute paths of files of a base that must stay, beside those below /usr, /bin, /lib and their like."""
+    """Globs of absolute paths: files of a base that must stay, beside those below /usr, /bin, /lib and their like."""
+    required: tuple[str, ...] = ()
+    """Globs of absolute paths: files that its own tools need, one of each at least."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
 

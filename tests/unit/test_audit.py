@@ -13,7 +13,7 @@ from imagematrix.audit import Evidence
 from imagematrix.model import Platform
 from imagematrix.verify import filesystem
 
-ART = Platform(name="art", rules=("base-unchanged", "no-new-setuid"), protected=("/etc/ld.so.conf",))
+ART = Platform(name="art", rules=("base-unchanged", "no-new-setuid"), protected=("/etc/ld.so.conf", "/home/*/*.sh"))
 Made = Mapping[str, str | tuple[str, int] | None]
 """Path -> content, content and mode, or None for a directory; `a -> b` is a symbolic link, `a => b` a hard one."""
 
@@ -28,6 +28,8 @@ BASE: Made = {
     "etc/ld.so.conf": "include",
     "etc/passwd": "root",
     "opt/tool": "tool",
+    "home/work/utils.sh": "theirs",
+    "etc/shadow": "root:*:19000:0:99999:7:::\n",
 }
 
 
@@ -63,9 +65,13 @@ def saved(*layers: bytes) -> list[bytes]:
     return [whole[at : at + 1000] for at in range(0, len(whole), 1000)]
 
 
-def offences(*own: Made, platform: Platform = ART, base: Sequence[Made] = (BASE,)) -> Mapping[str, Sequence[str]]:
+def offences(
+    *own: Made, platform: Platform = ART, base: Sequence[Made] = (BASE,), command: Sequence[str] = ()
+) -> Mapping[str, Sequence[str]]:
     layers = filesystem.read(iter(saved(*map(tar, (*base, *own)))), platform)
-    evidence = Evidence(base_name="swr.example.com/base:1", base=layers[: len(base)], own=layers[len(base) :])
+    evidence = Evidence(
+        base_name="swr.example.com/base:1", base=layers[: len(base)], own=layers[len(base) :], command=command
+    )
     return audit.judge(evidence, platform)
 
 
@@ -90,6 +96,7 @@ def offences(*own: Made, platform: Platform = ART, base: Sequence[Made] = (BASE,
         ({"bin -> opt/bin": ""}, ["/bin changed"]),
         ({"etc/ld.so.conf": "nothing"}, ["/etc/ld.so.conf changed"]),
         ({"opt/.wh.tool": "", "etc/.wh.passwd": ""}, []),
+        ({"home/work/utils.sh": "mine", "home/me/utils.sh": "mine"}, ["/home/work/utils.sh changed"]),
     ],
 )
 def test_nothing_of_the_base_may_change(layer: Made, found: list[str]) -> None:
@@ -132,6 +139,119 @@ def test_a_file_that_runs_as_root_offends_though_it_was_removed_again() -> None:
 def test_the_base_must_be_an_official_one(name: str, found: tuple[str, ...]) -> None:
     platform = Platform(name="art", rules=("official-base",), official_bases=(name,))
     assert offences({}, platform=platform)["official-base"] == found
+
+
+HIDDEN = ", which a later layer only hides"
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "what"),
+    [
+        ("root/.ssh/id_ed25519", KEY, "a private key"),
+        ("etc/ssh/ssh_host_rsa_key", KEY.replace("OPENSSH", "RSA"), "a private key"),
+        ("srv/tls.pem", KEY.replace("OPENSSH ", ""), "a private key"),
+        ("etc/shadow", "root:$y$j9T$abc:19000:0:99999:7:::\n", "a password, or an empty one"),
+        ("etc/shadow", "root:*:19000::::::\nguest::19000::::::\n", "a password, or an empty one"),
+        ("root/.netrc", "machine a login b password c\n", "a password"),
+        ("home/me/.pypirc", "[pypi]\npassword = pypi-c\n", "a password"),
+        ("etc/pip.conf", "[global]\nindex-url = https://me:c@example.com/simple\n", "a login in an address"),
+        ("opt/python/pip.conf", "[global]\nindex-url = https://me:c@example.com/simple\n", "a login in an address"),
+        ("etc/apt/sources.list.d/a.list", "deb http://me:c@example.com/ stable main\n", "a login in an address"),
+        ("root/.docker/config.json", '{"auths": {"example.com": {"auth": "YWJj"}}}', "a registry's login"),
+        ("root/.aws/credentials", "[default]\naws_secret_access_key = c\n", "a cloud's key"),
+        ("etc/sync_passwd", "root:c\n", "a secret of the build or of a platform"),
+        ("run/secrets/token", "c", "a secret of the build or of a platform"),
+    ],
+)
+def test_a_credential_is_found_in_every_layer(path: str, text: str, what: str) -> None:
+    platform = Platform(name="art", rules=("no-credentials",))
+    folder, _, name = path.rpartition("/")
+    gone = {f"{folder}/.wh.{name}": ""}
+
+    assert offences({path: text}, platform=platform)["no-credentials"] == (f"/{path} has {what}",)
+    assert offences({path: text}, gone, platform=platform)["no-credentials"] == (f"/{path} has {what}{HIDDEN}",)
+    # What the base has already is the base's.
+    assert offences({path: text}, base=[BASE, {path: text}], platform=platform)["no-credentials"] == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("etc/shadow", "root:*:19000::::::\nsshd:!:19000::::::\nwork:!!:19000::::::\n"),
+        ("etc/ssl/certs/ca.pem", "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"),
+        ("usr/lib/python3/test/key.pem", KEY),
+        ("etc/pip.conf", "[global]\nindex-url = https://example.com/simple\n"),
+        ("root/.docker/config.json", '{"auths": {}}'),
+        ("run/secrets/ca", ""),
+    ],
+)
+def test_what_is_no_credential(path: str, text: str) -> None:
+    platform = Platform(name="art", rules=("no-credentials",))
+    assert offences({path: text}, platform=platform)["no-credentials"] == ()
+
+
+GOOD = "[program:a]\ncommand = a\nstdout_logfile = /dev/fd/1\nredirect_stderr = true\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (GOOD, []),
+        ("[supervisord]\nlogfile = /dev/null\n[include]\nfiles = *.conf\n", []),
+        ("[program:a]\nstdout_logfile=/dev/stdout\nstderr_logfile=/proc/self/fd/2 ; so\n", []),
+        (GOOD.replace("/dev/fd/1", "/var/log/a.log"), ["[program:a] stdout_logfile is /var/log/a.log"]),
+        (GOOD.replace("stdout_logfile = /dev/fd/1\n", ""), ["[program:a] stdout_logfile is AUTO"]),
+        (GOOD.replace("redirect_stderr = true\n", ""), ["[program:a] stderr_logfile is AUTO"]),
+        (GOOD.replace("/dev/fd/1", "NONE"), ["[program:a] stdout_logfile is NONE"]),
+        ("command = a\n", ["not a configuration of supervisor: File contains no section headers."]),
+    ],
+)
+@pytest.mark.parametrize("path", ["etc/supervisor/conf.d/a.conf", "init/supervisor/a.conf", "etc/supervisord.d/a.ini"])
+def test_services_write_to_standard_output(path: str, text: str, found: Sequence[str]) -> None:
+    platform = Platform(name="art", rules=("logs-on-stdout",))
+    expected = tuple(f"/{path}: {each}{', expected /dev/fd/1' if 'logfile' in each else ''}" for each in found)
+    assert offences({path: text}, platform=platform)["logs-on-stdout"] == expected
+    # What counts is what is seen in the end.
+    assert offences({path: text}, {path: GOOD}, platform=platform)["logs-on-stdout"] == ()
+
+
+def test_what_supervisors_package_has_for_its_own_tests_is_not_read() -> None:
+    platform = Platform(name="art", rules=("logs-on-stdout",))
+    path = "usr/lib/python3/dist-packages/supervisor/tests/fixtures/issue-1054.conf"
+    assert offences({path: "[program:cat]\ncommand = cat\n"}, platform=platform)["logs-on-stdout"] == ()
+
+
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        (["sh", "-c", "python train.py > /var/log/train.log 2>&1"], "/var/log/train.log"),
+        (["/bin/bash", "-lc", "exec train &>>log"], "log"),
+        (["sh", "-c", "exec train 2> errors"], "errors"),
+        (["sh", "-c", "exec train > /dev/stdout 2>&1"], ""),
+        (["sh", "-c", "probe 2> /dev/null; exec train | tee log"], ""),
+        (["python", "-c", "print(2 > 1)"], ""),
+    ],
+)
+def test_what_the_image_runs_writes_to_standard_output(command: Sequence[str], target: str) -> None:
+    platform = Platform(name="art", rules=("logs-on-stdout",))
+    found = offences({}, platform=platform, command=command)["logs-on-stdout"]
+    assert [each.partition(": ")[0] for each in found] == ([f"the command writes to {target}"] if target else [])
+
+
+@pytest.mark.parametrize(
+    ("layer", "missing"),
+    [
+        ({"opt/bin/fetch": "fetch"}, []),
+        ({"opt/bin/fetch -> /opt/fetch": ""}, []),
+        ({"opt/bin/fetch": "fetch", "home/work/.wh.utils.sh": ""}, ["/home/*/utils.sh"]),
+        ({}, ["/*/bin/fetch"]),
+    ],
+)
+def test_what_a_platforms_tools_need_is_there(layer: Made, missing: Sequence[str]) -> None:
+    """Whoever brings it, the base or the image; and a later layer did not take it away."""
+    platform = Platform(name="art", rules=("required-files",), required=("/*/bin/fetch", "/home/*/utils.sh"))
+    assert offences(layer, platform=platform)["required-files"] == tuple(f"{each} is missing" for each in missing)
 
 
 def test_the_size_counts_unpacked_and_as_a_registry_has_it() -> None:

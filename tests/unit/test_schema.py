@@ -52,6 +52,7 @@ max_size = "9.5 GB"
 rules = ["max-size", "official-base"]
 official_bases = ["swr.*"]
 protected = ["/etc/ld.so.conf"]
+required = ["/root/.bashrc"]
 region = "ap-1"
 
 [families.pytorch]

@@ -20,7 +20,7 @@ SCHEMA: Final = 1
 KEYS: Final = ("schema", "registry", "nodes", "platform", "site", "sites", "bases", "platforms", "families", "facts")
 SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
-PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected")
+PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected", "required")
 """What each table may say; all else in a base or a platform is a fact."""
 
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
@@ -208,6 +208,7 @@ def _platform(platform: Table, name: str) -> Platform:
         rules=_rules(platform),
         official_bases=tuple(platform.texts("official_bases")),
         protected=tuple(platform.texts("protected")),
+        required=tuple(platform.texts("required")),
         facts=_own_facts(platform, PLATFORM_KEYS),
     )
 

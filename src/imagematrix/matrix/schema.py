@@ -83,8 +83,10 @@ def _platform() -> Schema:
         },
         "official_bases": _texts("What its images may start from.", of="A glob of image names."),
         "protected": _texts(
-            "Files of a base that must stay, beside those below /usr, /bin, /sbin and /lib.", of="An absolute path."
+            "Files of a base that must stay, beside those below /usr, /bin, /sbin and /lib.",
+            of="A glob of absolute paths.",
         ),
+        "required": _texts("Files that its own tools need.", of="A glob of absolute paths: one such file at least."),
     }
     return {
         "description": "A platform: its registry and limits; and facts of it.",

@@ -36,8 +36,17 @@ def audited(engine: Engine, key: Key, base: str, platform: Platform, *, owner: s
         why = f"the image does not stand on the {base} that is on the engine now: build it anew"
         return [_check(owner, rule, (why,)) for rule in platform.rules]
     layers = read(engine.saved(node_ref(key)), platform)
-    evidence = Evidence(base_name=base, base=layers[: len(below)], own=layers[len(below) :])
+    evidence = Evidence(
+        base_name=base,
+        base=layers[: len(below)],
+        own=layers[len(below) :],
+        command=_command(engine.config(node_ref(key))),
+    )
     return [_check(owner, rule, offences) for rule, offences in audit.judge(evidence, platform).items()]
+
+
+def _command(config: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
 
 
 def _check(owner: str, rule: str, offences: Sequence[str]) -> Check:
@@ -74,6 +83,7 @@ def _entries(blob: "_Blob") -> Iterator[Entry]:
             size=member.size,
             target=_relative(member.linkname) if member.islnk() else member.linkname,
             checksum=lambda stream=stream: _checksum(stream),  # type: ignore[misc]
+            content=lambda stream=stream: stream.read(),  # type: ignore[misc]
         )
 
 
