@@ -1,9 +1,12 @@
 """Paddle's demos: the checks of the layers, and the examples for its operator played as the operator would."""
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from tests import manifests
 from tests.integration.monorepo import REPOSITORY
 from tests.integration.test_quickstart import address, imagematrix
 
-from imagematrix.engine import Engine
+from imagematrix.engine import Engine, docker_command
 
 IMAGE = "demo-wide-and-deep:*-debian12"
 
@@ -28,6 +31,16 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_server_and_two_workers_train(image: str) -> None:
     done = imagematrix("verify", "--only", IMAGE)
     assert done.code == 0, image + done.out[-5000:] + done.err
+
+
+def test_the_run_example_trains_and_ends_with_its_exit_code(image: str, engine: Engine) -> None:
+    [script] = REPOSITORY.glob("images/demo-wide-and-deep/*-debian12/run-example/docker-run.sh")
+    path = f"{Path(docker_command(engine)).parent}:{os.environ['PATH']}"
+    for steps, code in (("10", 0), ("none", 1)):
+        environment = {**os.environ, **engine.environment, "PATH": path, "OPTIONS": f"--env STEPS={steps}"}
+        done = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, image + done.stdout + done.stderr
+        assert ("worker 0 done" in done.stdout) == (code == 0)
 
 
 # --- the examples for Paddle's operator, played without a cluster: one container is one pod --------------

@@ -347,7 +347,13 @@ def test_run_examples_fit_what_the_row_is(tmp_path: Path, row: str, is_machine: 
     assert ("## Run" in texts["README.md"], "a machine to log in to" in texts["README.md"]) == (True, is_machine)
     assert any(path.startswith("init/") for path in texts) == is_machine
     assert ("run-example/compose.yaml" in texts) == is_machine
+    assert {"cpu", "memory"} <= container["resources"]["requests"].keys() & container["resources"]["limits"].keys()
     if is_machine:
+        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys()
+        [secret] = [volume for volume in pod["spec"]["volumes"] if "secret" in volume]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts[secret["name"]] == "/run/secrets"  # where boot.sh looks
+        assert f"secret generic {secret['secret']['secretName']} " in text
         composed = yaml.safe_load(texts["run-example/compose.yaml"])
         [service] = composed["services"].values()
         assert service["image"] == f"${{IMAGE:-registry.example.com/team/{row}}}"
