@@ -28,7 +28,7 @@ BASE: Made = {
     "etc/ld.so.conf": "include",
     "etc/passwd": "root",
     "opt/tool": "tool",
-    "home/work/utils.sh": "theirs",
+    "home/worker/utils.sh": "theirs",
     "etc/shadow": "root:*:19000:0:99999:7:::\n",
 }
 
@@ -96,7 +96,7 @@ def offences(
         ({"bin -> opt/bin": ""}, ["/bin changed"]),
         ({"etc/ld.so.conf": "nothing"}, ["/etc/ld.so.conf changed"]),
         ({"opt/.wh.tool": "", "etc/.wh.passwd": ""}, []),
-        ({"home/work/utils.sh": "mine", "home/me/utils.sh": "mine"}, ["/home/work/utils.sh changed"]),
+        ({"home/worker/utils.sh": "mine", "home/me/utils.sh": "mine"}, ["/home/worker/utils.sh changed"]),
     ],
 )
 def test_nothing_of_the_base_may_change(layer: Made, found: list[str]) -> None:
@@ -244,7 +244,7 @@ def test_what_the_image_runs_writes_to_standard_output(command: Sequence[str], t
     [
         ({"opt/bin/fetch": "fetch"}, []),
         ({"opt/bin/fetch -> /opt/fetch": ""}, []),
-        ({"opt/bin/fetch": "fetch", "home/work/.wh.utils.sh": ""}, ["/home/*/utils.sh"]),
+        ({"opt/bin/fetch": "fetch", "home/worker/.wh.utils.sh": ""}, ["/home/*/utils.sh"]),
         ({}, ["/*/bin/fetch"]),
     ],
 )
