@@ -270,10 +270,13 @@ def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
 
 
 def _is_ours(name: str, node: Node) -> bool:
-    """Whether a name was given by us: the node's own, a leaf's, or one that a leaf was published under."""
+    """Whether a name was given by us: the node's own, a leaf's, or one that a leaf was published under.
+
+    The node's own is its key in any repository: a push that was killed leaves that of the registry.
+    """
     repository, _, tag = name.rpartition(":")
     published = re.sub(rf"(-\d{{8}}-{node.key[:_SHORT]}|-latest)$", "", tag)
-    return name == node.ref or any(
+    return tag == node.key or any(
         f"{repository}:{published}" == row or f"{repository}:{published}".endswith(f"/{row}") for row in node.rows
     )
 

@@ -1,6 +1,7 @@
 """Nodes in a registry: what one machine made and pushed, no other makes again."""
 
 import base64
+import io
 import json
 import os
 
@@ -76,6 +77,32 @@ def test_another_machine(monorepo: Monorepo, registry: str) -> None:
 
     done, report = monorepo.build("--push")  # what was built without --push is pushed as well
     assert (done.code, pushes(report)) == (0, ["pushed"] * 2)
+
+
+def test_an_empty_engine_and_a_full_registry(monorepo: Monorepo, registry: str) -> None:
+    """Of 300 leaves that are there nothing is built or pulled, on an engine that has none of them."""
+    repository = keep_in(monorepo, registry)
+    versions = ", ".join(f'"1.{number}"' for number in range(300))
+    monorepo.edit("matrix.toml", '"1.1", "1.2", "1.3"', versions)
+    planned = monorepo.run("plan", "--json").json()["nodes"]
+    client, image = Client(Site()), f"{repository}:any"
+    monorepo.client.images.build(fileobj=io.BytesIO(b"FROM scratch\nENV A=1\n"), tag=image)
+    monorepo.engine.push(image)
+    monorepo.engine.untag(image)
+    manifest = client.manifest(repository, "any")
+    for node in planned:
+        if node["layer"] == "boot":
+            client.tag(manifest, node["key"])
+
+    done, report = monorepo.build()
+    assert done.code == 0, done.out + done.err
+    assert done.out == "300 images are up to date: every key exists\n"
+    assert {(leaf["outcome"], leaf["digest"], leaf["bytes"]) for leaf in report["leaves"]} == {
+        ("reused", manifest.config, manifest.bytes)
+    }
+    assert {node["key"] for node in planned if node["layer"] != "base"}.isdisjoint(
+        image.key for image in monorepo.engine.images()
+    )
 
 
 def test_a_registry_that_is_not_there(monorepo: Monorepo) -> None:

@@ -47,7 +47,8 @@ def test_what_matrix_and_nights_do_without_goes() -> None:
 
 def test_a_leafs_names_go_with_it() -> None:
     """Also those that it was published under: they are told by the row, the date and the key."""
-    names = ["app:1", "registry.example/team/app:1", f"app:1-20260101-{OLD[:12]}", "app:1-latest"]
+    published = ["registry.example/team/app:1", f"app:1-20260101-{OLD[:12]}", "app:1-latest"]
+    names = ["app:1", *published, f"registry.example/nodes:{OLD}"]
     found = images(node(OLD, *names, rows={"app:1"}))
     assert removed(found) == [node_ref(OLD), *names]
 
