@@ -54,6 +54,8 @@ _TRANSIENT: Final = (
     (FlakeKind.ENGINE, r"error reading from server: EOF"),
     (FlakeKind.ENGINE, r"rpc error: code = Unavailable"),
     (FlakeKind.NETWORK, r"unexpected EOF"),
+    # what an engine says of a registry that hung up on it
+    (FlakeKind.NETWORK, r'": EOF\b|write: broken pipe|http: server closed idle connection'),
 )
 """What each says of the failure; the first that is found counts."""
 

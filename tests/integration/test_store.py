@@ -159,11 +159,12 @@ def test_faults_in_mid_push(monorepo: Monorepo, registry: str) -> None:
         proxy.faults += [
             Fault(method="PUT", path="/manifests/", status=500),
             Fault(method="PUT", path="/manifests/", status=429, retry_after=3),
+            Fault(method="PUT", path="/manifests/"),
             Fault(method="PATCH", path="/blobs/uploads/"),
         ]
-        done, report = monorepo.build("--push", "--push-jobs=1")
+        done, report = monorepo.build("--push", "--push-jobs=1", "--retries=3")
         assert done.code == 0, done.out + done.err
-        assert len(proxy.met) == 3
+        assert len(proxy.met) == 4
         assert pushes(report) == ["pushed"] * 8
         assert sum(pushed["attempts"] for pushed in report["pushes"]) > 8
 

@@ -12,6 +12,7 @@ PASSES = {
     "engine: a registry that is full": "ERROR: failed to copy: httpReadSeeker: failed open: unexpected status code 503",
     "engine: a registry's limit": "toomanyrequests: You have reached your pull rate limit.",
     "engine: a registry too far": "failed to do request: Head: net/http: TLS handshake timeout",
+    "engine: a registry that hung up": 'Put "http://registry.example.com/v2/a/manifests/1": EOF',
     "engine: names": "dial tcp: lookup registry.example.com on 127.0.0.53:53: server misbehaving",
     "apt: names": "Err:1 http://deb.example.com bookworm InRelease\n  Temporary failure resolving 'deb.example.com'",
     "apt: a server's fault": "E: Failed to fetch http://deb.example.com/x.deb  503  Service Unavailable [IP: 10.0.0.1]",
