@@ -302,7 +302,7 @@ class _Keeping:
         self._publishing = publishing
         self._homes = decided.homes
         for step in decided.plan.steps:
-            if step.verdict is Verdict.REUSE:
+            if step.verdict is not Verdict.BUILD:
                 self._publish(step.node.key)
 
     def started(self, step: Step) -> None:
