@@ -150,3 +150,21 @@ def _lock(name: str, number: int) -> Locked:
     family = name.partition(":")[0]
     text = f"numpy==1.26.{number // 2}\n{family}==2.{number // 5}.0\nrequests==2.32.0\n"
     return Locked(layer=family, path=f"locks/{family}/{name.partition('-')[0].rpartition('.')[2]}.txt", text=text)
+
+
+def with_published(text: str, *, refused: frozenset[str] = frozenset()) -> str:
+    """Return a report.json as `push` leaves it: each image under an immutable tag and its own, some of them refused."""
+    document = json.loads(text)
+    for leaf in document["leaves"]:
+        if leaf["outcome"] == "built":
+            repository, digest = f"registry.example.com/team/{leaf['family']}", f"sha256:{document['started']}"
+            own = ("", "refused") if leaf["name"] in refused else (digest, "moved")
+            leaf["published"] = [
+                _published(f"{repository}:{leaf['tag']}-20261101-0123456789ab", digest, "pushed"),
+                _published(f"{repository}:{leaf['tag']}", *own),
+            ]
+    return json.dumps(document)
+
+
+def _published(name: str, digest: str, outcome: str) -> dict[str, str]:
+    return {"name": name, "digest": digest, "outcome": outcome, "why": "another Python" if outcome == "refused" else ""}

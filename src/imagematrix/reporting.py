@@ -5,7 +5,7 @@ In the folder lie index.html for people, report.json for programs, junit.xml for
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +15,13 @@ from imagematrix.project import Project
 from imagematrix.publication import Publication
 from imagematrix.publishing import Result as Published
 from imagematrix.report import RunReport, html, junit, markdown, overview, publication, runs, verification
+from imagematrix.report import catalogue as entry_list
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
 from imagematrix.verify import Result
 
 _JSON: Final = "report.json"
+_PAGE: Final = "index.html"
 _SCREENSHOTS: Final = "screenshots"
 """The folder beside the page whose pictures it shows."""
 
@@ -49,13 +51,23 @@ def published(project: Project, result: Published, folder: Path | None, *, say: 
     _leave(project, made, folder, say=say)
 
 
-def again(project: Project, folder: Path, *, say: Say) -> str:
-    """Write the last run into a folder once more; return when it began. Raises FlagError when there was none."""
+def again(project: Project, folder: Path, *, say: Say) -> Path:
+    """Write the last run into a folder once more; return where its page lies. Raises FlagError when there was none."""
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
     _write(project, folder, text, overview.make(past[-1], past))
-    return _name(past[-1])
+    return folder / _PAGE
+
+
+def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
+    """Write the page for the users of the images; return where it lies. Raises FlagError when none is published."""
+    path = folder / "catalogue.html"
+    entries = entry_list.make(project.obtainable, _past(project, say))
+    if not entries:
+        raise FlagError("nothing is published yet, as far as the runs in .imagematrix/runs say: `invoke push` first")
+    project.workspace.write(path, html.catalogue(entries, datetime.now(UTC)))
+    return path
 
 
 def _before(project: Project, folder: Path | None, say: Say) -> str:
@@ -76,7 +88,7 @@ def _write(project: Project, folder: Path, text: str, made: Overview) -> None:
     write(folder / _JSON, text)
     write(folder / "junit.xml", junit.text(made.run))
     write(folder / "summary.md", markdown.summary(made))
-    write(folder / "index.html", html.page(made, _screenshots(folder)))
+    write(folder / _PAGE, html.page(made, _screenshots(folder)))
 
 
 def _tell(made: Overview, say: Say) -> None:

@@ -299,17 +299,20 @@ def verify(
 
 
 @task(
-    help={"report": "The directory to write into (default: .imagematrix/report).", **_FILE_HELP},
+    help={
+        "report": "The directory to write into (default: .imagematrix/report).",
+        "catalogue": "Write catalogue.html instead, for the users of the published images.",
+        **_FILE_HELP,
+    },
     auto_shortflags=False,
 )
 @_told
-def report(_: Context, report: str = ".imagematrix/report", file: str = "") -> None:
-    """Write the page of the last run once more: index.html, report.json, junit.xml, summary.md."""
+def report(_: Context, report: str = ".imagematrix/report", catalogue: bool = False, file: str = "") -> None:
+    """Write the page of the last run once more, or the one for the users of the images."""
     from imagematrix import reporting
 
-    folder = Path(report).absolute()
-    reporting.again(_open(file), folder, say=_say)
-    print(folder / "index.html")
+    write = reporting.catalogue if catalogue else reporting.again
+    print(write(_open(file), Path(report).absolute(), say=_say))
 
 
 @task(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry
 
 from imagematrix.engine import Engine, connect, node_ref
@@ -37,6 +38,20 @@ def secure_registry() -> SecureRegistry:
     done = subprocess.run([script, "start", "--secure"], check=True, stdout=subprocess.PIPE, text=True)
     folder = Path(os.environ.get("IMAGEMATRIX_REGISTRY_DIR", "/var/lib/imagematrix/registry"))
     return SecureRegistry(address=done.stdout.strip(), login=(folder / "secure/login").read_text().strip())
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Start Debian's Chromium; its sandbox cannot be had in most containers, and it meets only our pages."""
+    program = subprocess.run([REPOSITORY / "scripts/browser"], check=True, stdout=subprocess.PIPE, text=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program.stdout.strip(),
+            # Without 3D, TensorBoard draws its curves as SVG, which a test can ask for.
+            args=["--no-sandbox", "--no-proxy-server", "--disable-3d-apis"],
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ What it showed lies in .imagematrix/report/screenshots.
 """
 
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.integration.monorepo import REPOSITORY
 from tests.integration.test_quickstart import address, fetch, imagematrix, inside, wait_for
 
@@ -49,20 +48,6 @@ def machine(image: str, engine: Engine) -> Iterator[Any]:
     container = engine._client.containers.run(image, detach=True, environment={"JUPYTER_TOKEN": TOKEN})
     yield container
     container.remove(force=True)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium; its sandbox cannot be had in most containers, and it meets only our pages."""
-    program = subprocess.run([REPOSITORY / "scripts/browser"], check=True, stdout=subprocess.PIPE, text=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program.stdout.strip(),
-            # Without 3D, TensorBoard draws its curves as SVG, which a test can ask for.
-            args=["--no-sandbox", "--no-proxy-server", "--disable-3d-apis"],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -110,6 +110,19 @@ def test_the_same_failed_check_of_many_images_is_told_once() -> None:
     assert broken.repeat.startswith("invoke verify --only 'paddle:")
 
 
+def test_names_that_stayed_as_they_were_are_told_by_reason() -> None:
+    """They are no good night: who pulls them gets yesterday's image."""
+    run = runs.read(nights.with_published(next(nights.nights(GRID, 1)), refused=frozenset(list(GRID.tips)[:2])))
+
+    made = overview.make(run, ())
+
+    (unpublished,) = made.unpublished
+    assert unpublished.why == "refused: another Python"
+    assert len(unpublished.names) == 2
+    assert unpublished.repeat == f"invoke push --only '{next(iter(GRID.tips))}'"
+    assert not made.good
+
+
 def test_the_ledger_counts_what_each_source_cost_in_thirty_runs() -> None:
     """Runs before those are forgotten."""
     *past, run = read(40)

@@ -379,6 +379,18 @@ def test_logs_have_a_folder(workspace: Workspace) -> None:
     assert path == workspace.root / ".imagematrix/logs/python-1.log"
 
 
+def test_the_last_sixty_runs_are_kept(workspace: Workspace) -> None:
+    """Under names that sort by time; a run that is added to stays one."""
+    for number in range(70):
+        workspace.keep_run(f"2026-11-22T0304{number:02}Z", f"{number}")
+    workspace.keep_run("2026-11-22T030469Z", "69 and its checks")
+
+    runs = workspace.runs()
+
+    assert list(runs) == [f"2026-11-22T0304{number:02}Z.json" for number in range(10, 70)]
+    assert runs["2026-11-22T030469Z.json"] == "69 and its checks"
+
+
 def test_two_builders_wait_for_each_other(workspace: Workspace) -> None:
     """The second is told once, and goes on when the first has ended."""
     order: list[str] = []

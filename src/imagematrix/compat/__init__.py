@@ -5,8 +5,21 @@ Python, the modules named after a product hold its rules, `rules` is the table o
 """
 
 from imagematrix.compat.causes import Cause, causes, problems, shown
-from imagematrix.compat.cuda import has_cuda
+from imagematrix.compat.cuda import has_cuda, least_driver
+from imagematrix.compat.cuda import version as cuda_version
 from imagematrix.compat.finding import Finding, Severity
 from imagematrix.compat.rules import findings, read
 
-__all__ = ["Cause", "Finding", "Severity", "causes", "findings", "has_cuda", "problems", "read", "shown"]
+__all__ = [
+    "Cause",
+    "Finding",
+    "Severity",
+    "causes",
+    "cuda_version",
+    "findings",
+    "has_cuda",
+    "least_driver",
+    "problems",
+    "read",
+    "shown",
+]

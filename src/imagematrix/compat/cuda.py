@@ -26,6 +26,19 @@ def has_cuda(values: Mapping[str, str]) -> bool:
     )
 
 
+def version(values: Mapping[str, str]) -> str:
+    """Return the CUDA of a row, of its base or of the wheel that brings it; empty: it has none, or it is not known."""
+    build = values.get("torch_build", "")
+    if "cuda" in values:
+        return values["cuda"]
+    if build.startswith("cu"):
+        return f"{build[2:-1]}.{build[-1]}"
+    if values.get("tensorflow_package", "").endswith("[and-cuda]"):
+        release = catalogue.tensorflow().get(values.get("tensorflow", ""))
+        return release.cuda if release else ""
+    return ""
+
+
 def base_tag(base_image: str) -> Iterator[Finding]:
     """NVIDIA deletes tags of its images."""
     match = _IMAGE.fullmatch(base_image)

@@ -14,6 +14,7 @@ import jinja2
 from imagematrix.checks import CheckOutcome
 from imagematrix.model import Status
 from imagematrix.report import plots
+from imagematrix.report.catalogue import Entry
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastLeaf, PastRun
 from imagematrix.report.words import count, duration, growth, size, some
@@ -65,6 +66,15 @@ def page(overview: Overview, screenshots: Mapping[str, bytes]) -> str:
             datatables=_datatables(),
             datatables_style=_datatables_style(),
         )
+    )
+
+
+def catalogue(entries: Sequence[Entry], made: datetime) -> str:
+    """Write the page for the users of images, as of a moment."""
+    return (
+        _environment()
+        .get_template("catalogue.html.j2")
+        .render(entries=entries, made=made, datatables=_datatables(), datatables_style=_datatables_style())
     )
 
 

@@ -51,6 +51,10 @@ def _broken(overview: Overview) -> Iterator[str]:
             for each in overview.broken_checks
         ),
     ]
+    rows += [
+        (f"{len(each.names)} names not published", _code(each.why), "", _images(each.leaves))
+        for each in overview.unpublished
+    ]
     if rows:
         yield _table("Broken", ("what", "why", "since", "images"), rows)
     tails = [

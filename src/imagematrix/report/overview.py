@@ -9,7 +9,7 @@ from typing import Final
 from imagematrix.checks import Check, CheckOutcome
 from imagematrix.model import Key, Status
 from imagematrix.report.record import INTERRUPTED
-from imagematrix.report.runs import PastLeaf, PastNode, PastRetry, PastRun
+from imagematrix.report.runs import PULLABLE, PastLeaf, PastNode, PastRetry, PastRun
 
 LEDGER_RUNS: Final = 30
 """Over how many runs flakes are counted."""
@@ -56,6 +56,20 @@ class Untried:
 
     why: str
     leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpublished:
+    """Names that should stand for the images of this run, and do not, for one reason."""
+
+    why: str
+    names: tuple[str, ...]
+    leaves: tuple[str, ...]
+
+    @property
+    def repeat(self) -> str:
+        """The command that tries just that again."""
+        return _command("push", self.leaves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +127,7 @@ class Overview:
     broken: tuple[Broken, ...]
     broken_checks: tuple[BrokenCheck, ...]
     untried: tuple[Untried, ...]
+    unpublished: tuple[Unpublished, ...]
     flakes: tuple[Flake, ...]
     ledger: tuple[LedgerLine, ...]
     ledger_runs: int
@@ -129,7 +144,7 @@ class Overview:
     @property
     def good(self) -> bool:
         """Nothing is wrong."""
-        return not (self.broken or self.broken_checks or self.untried)
+        return not (self.broken or self.broken_checks or self.untried or self.unpublished)
 
 
 def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
@@ -141,6 +156,7 @@ def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
         broken=tuple(_broken(run, before)),
         broken_checks=tuple(_broken_checks(run, before)),
         untried=tuple(_untried(run)),
+        unpublished=tuple(_unpublished(run)),
         flakes=tuple(Flake(node=node, retry=retry) for node in run.nodes for retry in node.retries),
         ledger=_ledger([*before, run][-LEDGER_RUNS:]),
         ledger_runs=min(len(before) + 1, LEDGER_RUNS),
@@ -230,6 +246,17 @@ def _untried(run: PastRun) -> Iterator[Untried]:
         yield Untried(why=why, leaves=tuple(names))
 
 
+def _unpublished(run: PastRun) -> Iterator[Unpublished]:
+    reasons: dict[str, list[tuple[str, str]]] = {}
+    for leaf in run.leaves:
+        for name in leaf.published:
+            if name.outcome not in PULLABLE:
+                reasons.setdefault(f"{name.outcome}: {name.why}", []).append((name.name, leaf.name))
+    for why, found in reasons.items():
+        leaves = dict.fromkeys(leaf for _, leaf in found)
+        yield Unpublished(why=why, names=tuple(name for name, _ in found), leaves=tuple(leaves))
+
+
 def _ledger(runs: Sequence[PastRun]) -> tuple[LedgerLine, ...]:
     """Count the flakes of runs by source and kind, the most frequent first."""
     found: dict[tuple[str, str], list[tuple[PastRun, PastRetry]]] = {}
@@ -268,17 +295,23 @@ def _growth(run: PastRun, past: Sequence[PastRun]) -> Iterator[tuple[str, int]]:
 
 def _changes(run: PastRun, past: Sequence[PastRun]) -> tuple[VersionChange, ...]:
     """Return what moved, what moved in most images first."""
-    moved: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
     for then, now in _latest(run, past, lambda leaf: leaf.versions or leaf.base):
-        before, after = {"base image": then.base, **then.versions}, {"base image": now.base, **now.versions}
-        for what in sorted(before.keys() | after.keys()):
-            old, new = before.get(what, ""), after.get(what, "")
-            if old != new:
-                moved.setdefault((what, old, new), []).append(now.name)
+        for change in moved(then, now):
+            found.setdefault((change.what, change.old, change.new), []).append(now.name)
     changes = [
-        VersionChange(what=what, old=old, new=new, leaves=tuple(names)) for (what, old, new), names in moved.items()
+        VersionChange(what=what, old=old, new=new, leaves=tuple(names)) for (what, old, new), names in found.items()
     ]
     return tuple(sorted(changes, key=lambda change: (-len(change.leaves), change.what, change.old, change.new)))
+
+
+def moved(then: PastLeaf, now: PastLeaf) -> Iterator[VersionChange]:
+    """Yield what is another version in a row than it was."""
+    before, after = {"base image": then.base, **then.versions}, {"base image": now.base, **now.versions}
+    for what in sorted(before.keys() | after.keys()):
+        old, new = before.get(what, ""), after.get(what, "")
+        if old != new:
+            yield VersionChange(what=what, old=old, new=new, leaves=(now.name,))
 
 
 def _layers(run: PastRun, past: Sequence[PastRun]) -> Iterator[LayerSize]:

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from imagematrix.checks import Check, CheckOutcome
 from imagematrix.model import Key, Status
+
+PULLABLE: Final = frozenset({"pushed", "moved", "kept"})
+"""The outcomes of a name that stands for the image of its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,11 @@ class PastLeaf:
     """It was looked at by `verify`."""
     checks: tuple[Check, ...]
     published: tuple[PastName, ...]
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What it can be pulled as: name -> digest."""
+        return {each.name: each.digest for each in self.published if each.outcome in PULLABLE}
 
     @property
     def failed_checks(self) -> tuple[Check, ...]:

@@ -21,9 +21,10 @@ async function tabulate() {
   const source = new Blob([await unpack("datatables")], { type: "text/javascript" });
   const { ITable, jQuery } = await import(URL.createObjectURL(source));
   for (const table of tables) {
+    const long = table.tBodies[0].rows.length > 25;
     new ITable(table, {
       order: [], autoWidth: false, pageLength: 25, lengthMenu: [25, 100, 500, { label: "all", value: -1 }],
-      layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
+      layout: { topStart: "search", topEnd: long ? "pageLength" : null, bottomStart: "info", bottomEnd: long ? "paging" : null },
       language: { search: "", searchPlaceholder: "filter …", lengthMenu: "_MENU_ a page" },
     });
     const grid = jQuery(table).DataTable();

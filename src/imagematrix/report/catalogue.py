@@ -1,0 +1,92 @@
+"""The published images for those who use them: what is in each, what it needs, how it is had, what changed last."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from imagematrix import compat
+from imagematrix.model import Row
+from imagematrix.report import overview
+from imagematrix.report.overview import VersionChange
+from imagematrix.report.runs import PastLeaf, PastRun
+
+_MACHINE: Final = "boot"
+"""The layer of images that are started as a machine to log in to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An image that can be pulled."""
+
+    row: Row
+    names: tuple[str, ...]
+    """All that it is published as; the first is the one to use."""
+    digest: str
+    """The first name's, in its registry."""
+    bytes: int | None
+    """Uncompressed; None: not known."""
+    versions: Mapping[str, str]
+    cuda: str
+    """Empty: it has none."""
+    driver: str
+    """The oldest host driver that its CUDA runs on; empty: not known, or it has no CUDA."""
+    since: datetime
+    """When the run began that published what it is now."""
+    changes: tuple[VersionChange, ...]
+    """What moved then."""
+
+    @property
+    def pull(self) -> str:
+        """The command that brings exactly this image."""
+        repository, _, _ = self.names[0].rpartition(":")
+        return f"docker pull {repository}@{self.digest}" if self.digest else f"docker pull {self.names[0]}"
+
+    @property
+    def run(self) -> str:
+        """The command that starts it."""
+        gpus = " --gpus all" if compat.has_cuda(self.row.values) else ""
+        if _MACHINE in self.row.family.layers:
+            how = f"--detach --ipc host{gpus} --env ROOT_PASSWORD --publish 2222:22"
+        else:
+            how = f"--rm --interactive --tty --ipc host{gpus}"
+        return f"docker run {how} {self.names[0]}"
+
+
+def make(rows: Iterable[Row], past: Sequence[PastRun]) -> tuple[Entry, ...]:
+    """Return the rows that are published, by name; of each what the last run that published it says."""
+    entries = (_entry(row, past) for row in sorted(rows, key=lambda row: row.name))
+    return tuple(entry for entry in entries if entry)
+
+
+def _entry(row: Row, past: Sequence[PastRun]) -> Entry | None:
+    told = [(run, leaf) for run in past if (leaf := run.by_name.get(row.name)) and leaf.names]
+    if not told:
+        return None
+    now = told[-1][1]
+    same = next((at for at in range(len(told) - 1, 0, -1) if _digest(told[at - 1][1], row) != _digest(now, row)), 0)
+    changes = overview.moved(told[same - 1][1], told[same][1]) if same else ()
+    names = sorted(now.names, key=lambda name: not name.endswith(f":{row.tag}"))
+    cuda = compat.cuda_version(row.values)
+    return Entry(
+        row=row,
+        names=tuple(names),
+        digest=_digest(now, row),
+        bytes=_last(leaf.bytes for _, leaf in told),
+        versions=now.versions,
+        cuda=cuda,
+        driver=compat.least_driver(cuda) if cuda else "",
+        since=told[same][0].started,
+        changes=tuple(changes),
+    )
+
+
+def _digest(leaf: PastLeaf, row: Row) -> str:
+    """Return what the row's own tag stands for, else any of its names."""
+    digests = leaf.names
+    own = [digest for name, digest in digests.items() if name.endswith(f":{row.tag}")]
+    return (own or list(digests.values()))[0]
+
+
+def _last(values: Iterable[int | None]) -> int | None:
+    return next((value for value in reversed([*values]) if value is not None), None)
