@@ -123,6 +123,23 @@ def test_names_that_stayed_as_they_were_are_told_by_reason() -> None:
     assert not made.good
 
 
+def test_nodes_that_were_not_pushed_are_told_by_reason() -> None:
+    """What the registry said stands once, without the name of each node."""
+    document = json.loads(next(nights.nights(GRID, 1)))
+    keys = [node["key"] for node in document["nodes"]][:3]
+    document["pushes"] = [
+        {"node": key, "name": f"r/n:{key}", "outcome": outcome, "seconds": 1, "attempts": 3, "why": why}
+        for key, outcome, why in zip(
+            keys, ("pushed", "failed", "failed"), ("", f"r/n:{keys[1]}: 503", "503"), strict=True
+        )
+    ]
+
+    (unpublished,) = overview.make(runs.read(json.dumps(document)), ()).unpublished
+
+    assert (unpublished.why, unpublished.names) == ("503", (f"r/n:{keys[1]}", f"r/n:{keys[2]}"))
+    assert unpublished.repeat.startswith("invoke build --push --only '")
+
+
 def test_the_ledger_counts_what_each_source_cost_in_thirty_runs() -> None:
     """Runs before those are forgotten."""
     *past, run = read(40)

@@ -60,16 +60,18 @@ class Untried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpublished:
-    """Names that should stand for the images of this run, and do not, for one reason."""
+    """Names that should stand for the images or nodes of this run, and do not, for one reason."""
 
     why: str
     names: tuple[str, ...]
     leaves: tuple[str, ...]
+    verb: str
+    """The command that publishes them."""
 
     @property
     def repeat(self) -> str:
         """The command that tries just that again."""
-        return _command("push", self.leaves)
+        return _command(self.verb, self.leaves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,14 +249,18 @@ def _untried(run: PastRun) -> Iterator[Untried]:
 
 
 def _unpublished(run: PastRun) -> Iterator[Unpublished]:
-    reasons: dict[str, list[tuple[str, str]]] = {}
+    reasons: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = {}
     for leaf in run.leaves:
         for name in leaf.published:
             if name.outcome not in PULLABLE:
-                reasons.setdefault(f"{name.outcome}: {name.why}", []).append((name.name, leaf.name))
-    for why, found in reasons.items():
-        leaves = dict.fromkeys(leaf for _, leaf in found)
-        yield Unpublished(why=why, names=tuple(name for name, _ in found), leaves=tuple(leaves))
+                reasons.setdefault(("push", f"{name.outcome}: {name.why}"), []).append((name.name, (leaf.name,)))
+    for push in run.pushes:
+        if push.outcome not in PULLABLE:
+            why = push.why.removeprefix(f"{push.name}: ")
+            reasons.setdefault(("build --push", why), []).append((push.name, run.by_key[push.key].leaves))
+    for (verb, why), found in reasons.items():
+        leaves = tuple(dict.fromkeys(leaf for _, leaves in found for leaf in leaves))
+        yield Unpublished(why=why, names=tuple(name for name, _ in found), leaves=leaves, verb=verb)
 
 
 def _ledger(runs: Sequence[PastRun]) -> tuple[LedgerLine, ...]:

@@ -102,12 +102,23 @@ class PastLeaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastPush:
+    """What became of the push of a node."""
+
+    key: Key
+    name: str
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PastRun:
     """One run; nodes have their parents before them."""
 
     started: datetime
     seconds: float
     nodes: tuple[PastNode, ...]
+    pushes: tuple[PastPush, ...]
     leaves: tuple[PastLeaf, ...]
     by_key: Mapping[Key, PastNode] = field(repr=False)
     by_name: Mapping[str, PastLeaf] = field(repr=False)
@@ -124,6 +135,7 @@ def read(text: str) -> PastRun:
             started=datetime.fromisoformat(document["started"]),
             seconds=float(document["seconds"]),
             nodes=nodes,
+            pushes=tuple(_push(each) for each in document.get("pushes", ())),
             leaves=leaves,
             by_key={node.key: node for node in nodes},
             by_name={leaf.name: leaf for leaf in leaves},
@@ -204,6 +216,10 @@ def _check(each: Mapping[str, Any]) -> Check:
         tail=tuple(each["tail"]),
         known=each["known"],
     )
+
+
+def _push(each: Mapping[str, Any]) -> PastPush:
+    return PastPush(key=Key(each["node"]), name=each["name"], outcome=each["outcome"], why=each["why"])
 
 
 def _published(each: Mapping[str, Any]) -> PastName:
