@@ -9,7 +9,7 @@ from typing import Final
 from imagematrix.checks import Check, CheckOutcome
 from imagematrix.model import Key, Status
 from imagematrix.report.record import INTERRUPTED
-from imagematrix.report.runs import PULLABLE, PastLeaf, PastNode, PastRetry, PastRun
+from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastNode, PastRetry, PastRun
 
 LEDGER_RUNS: Final = 30
 """Over how many runs flakes are counted."""
@@ -252,7 +252,7 @@ def _unpublished(run: PastRun) -> Iterator[Unpublished]:
     reasons: dict[tuple[str, str], list[tuple[str, tuple[str, ...]]]] = {}
     for leaf in run.leaves:
         for name in leaf.published:
-            if name.outcome not in PULLABLE:
+            if name.outcome not in {*PULLABLE, WAITING}:
                 reasons.setdefault(("push", f"{name.outcome}: {name.why}"), []).append((name.name, (leaf.name,)))
     for push in run.pushes:
         if push.outcome not in PULLABLE:

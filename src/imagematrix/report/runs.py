@@ -11,6 +11,8 @@ from imagematrix.model import Key, Status
 
 PULLABLE: Final = frozenset({"pushed", "moved", "kept"})
 """The outcomes of a name that stands for the image of its run."""
+WAITING: Final = "waiting"
+"""The outcome of a name that will, when the image is verified: nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
