@@ -76,7 +76,7 @@ def test_what_is_pushed_and_what_moves(image: Monorepo, registry: str) -> None:
     done = image.run("push", "--matrix")
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 image is published: nothing to do")
     names = [name for each in image.engine.images() for name in each.names if image.family in name]
-    assert names == [f"{first}:1.0-1.1"]
+    assert not [name for name in names if re.search(r"-20\d{6}-", name) or "/second/" in name]
 
 
 def test_tags_that_must_stay(image: Monorepo, registry: str) -> None:
