@@ -49,6 +49,8 @@ def test_an_index_that_fails_for_a_while_costs_a_retry(project: Monorepo, index:
     assert done.code == 0, done.out + done.err
     (six,) = (node for node in report["nodes"] if node["layer"] == "six")
     assert (six["outcome"], six["attempts"]) == ("built", 2)
+    (retry,) = six["retries"]
+    assert (retry["kind"], retry["source"]) == ("server", index.host.partition(":")[0]), retry
     assert outcomes(report)["adopt"] == ["reused"]
     assert not index.faults
     assert any(line.startswith("200 /file/") for line in index.asked), index.asked
