@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix import builder, disk, estimates, lock, publishing, report, schedule, site, sweep
+from imagematrix import builder, disk, estimates, lock, publishing, report, schedule, site
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.errors import NoEngineError
 from imagematrix.forecast import Forecast
@@ -227,6 +227,8 @@ def _guard(project: Project, engine: Engine, needs: Mapping[Key, int]) -> Callab
         return schedule.anything
 
     def reclaimable() -> int:
+        from imagematrix import sweep  # seldom asked, and as long to import as half of the rest
+
         return sweep.run(project, sweep.Options(dry=True), engine=engine, waiting=lambda: None).freed
 
     return disk.Guard(needs=needs, free=lambda: shutil.disk_usage(folder).free, reclaimable=reclaimable).refusal
