@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.monorepo import Monorepo
 from tests.integration.proxy import Fault, before
+from tests.integration.test_store import forget
 
 from imagematrix.model import Site
 from imagematrix.registry import Client
@@ -77,6 +78,22 @@ def test_what_is_pushed_and_what_moves(image: Monorepo, registry: str) -> None:
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 image is published: nothing to do")
     names = [name for each in image.engine.images() for name in each.names if image.family in name]
     assert not [name for name in names if re.search(r"-20\d{6}-", name) or "/second/" in name]
+
+
+def test_what_only_the_registry_of_nodes_has(image: Monorepo, registry: str) -> None:
+    """It is taken over there, and goes elsewhere through the engine, which has nothing of it before or after."""
+    nodes = f"{registry}/{image.family}/nodes"
+    image.edit("matrix.toml", "schema = 1\n", f'schema = 1\nnodes = "{nodes}"\n')
+    assert image.run("build", "--matrix", "--push").code == 0
+    forget(image)
+    here, there = publish_in(image, registry, registry.replace("localhost", "127.0.0.1") + "/second")
+
+    done = image.run("push", "--matrix")
+    assert done.code == 1
+    assert "2 pushed, 4 waiting" in done.out
+    (row,) = image.run("list", "--json").json()
+    assert tags(here) == tags(there) == {"immutable": Client(Site()).digest(nodes, row["key"])}
+    assert row["state"] == "remote"
 
 
 def test_tags_that_must_stay(image: Monorepo, registry: str) -> None:
