@@ -122,8 +122,8 @@ def decide_immutable(target: Target, held: Held | None, image: str) -> Published
     if image and image in (held.digest, held.config):
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
     why = (
-        "another image has this immutable tag: one of the same key that was made elsewhere on that day. It stays: use "
-        "that one, or remove it from the registry"
+        "another image has this immutable tag: one of the same key, made elsewhere on that day. It stays: remove it "
+        "from the registry, and let machines share what they make (`nodes` in the matrix)"
     )
     return Published(target=target, outcome=PublishOutcome.REFUSED, digest=held.digest, why=why)
 
