@@ -102,6 +102,10 @@ class WorkspaceError(UserError):
     """The disk refused: full, read-only, or no permission."""
 
 
+class BusyError(UserError):
+    """Another run of the same kind is under way, and this one does not wait for it."""
+
+
 class InterruptedRunError(UserError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

@@ -22,6 +22,9 @@ TIMED_OUT = 124
 _CHUNK = 65536
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_INTERRUPTED = 130
+_ATTENTION_SECONDS = 0.2
+"""How soon it is seen that a program ended."""
 
 
 class Shell:
@@ -214,6 +217,27 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         while _is_alive(process) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         _signal(process, signal.SIGKILL)
+
+
+def attached(argv: Sequence[str]) -> int:
+    """Run a program whose output is ours, to its end; return its exit code, negative for a signal, 130 when stopped.
+
+    Ctrl-C and SIGTERM are handed on to it once, and it is waited for; a second Ctrl-C kills it.
+    """
+    with stoppable() as stop:
+        # A group of its own: Ctrl-C reaches it through us, and only once.
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            while process.poll() is None and not stop.wait(_ATTENTION_SECONDS):
+                pass
+            if stop.is_set():
+                process.send_signal(signal.SIGTERM)
+            code = process.wait()
+            return _INTERRUPTED if stop.is_set() else code
+        finally:
+            if process.poll() is None:
+                _signal(process, signal.SIGKILL)
+                process.wait()
 
 
 def _is_alive(process: subprocess.Popen[bytes]) -> bool:

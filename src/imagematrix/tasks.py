@@ -91,20 +91,27 @@ def check(_: Context, json: bool = False, file: str = "") -> None:
 
 @task(
     iterable=["only", "group"],
-    help={**_ROWS_HELP, **_SITE_HELP, "upgrade": "Resolve anew what is locked already; the diff shows what moved."},
+    help={
+        **_ROWS_HELP,
+        **_SITE_HELP,
+        "upgrade": "Resolve anew what is locked already; the diff shows what moved.",
+        "bases": "Only the bases' digests.",
+    },
     auto_shortflags=False,
 )
 @_told
 def lock(
     _: Context,
     upgrade: bool = False,
+    bases: bool = False,
     only: Sequence[str] | None = None,
     group: Sequence[str] | None = None,
     site: str = "",
     file: str = "",
 ) -> None:
     """Lock rows: their Python requirements to exact versions with hashes, their bases to digests."""
-    from imagematrix import bases, locking
+    from imagematrix import bases as basing
+    from imagematrix import locking
     from imagematrix import site as sites
     from imagematrix.registry import Registry
     from imagematrix.resolver import Uv
@@ -113,9 +120,9 @@ def lock(
     project, selection, shell = _at_site(_open(file), site), _selection(only, group), Shell()
     _chosen(project, selection)
     where = sites.discover(project.matrix.site, root=project.workspace.root)
-    done = locking.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=_say)
-    bases.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=_say)
-    print(done)
+    done = "" if bases else locking.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=_say)
+    basing.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=_say)
+    print(done or "bases are asked for")
 
 
 @task(
@@ -431,6 +438,63 @@ def gc(_: Context, dry_run: bool = False, keep: str = "7", all: bool = False, fi
 
 
 @task(
+    iterable=["only", "group"],
+    help={
+        **_ROWS_HELP,
+        **_SITE_HELP,
+        "report": "Write what the parts report into this directory (default: report, in the project's root).",
+        "keep": "Clean up what none of so many last nights needed (default: 7).",
+        "jobs": "How much is done at once (default: one more than there are processors).",
+        "resume": "Only go on with a night that was cut off, by a reboot for instance; do nothing when there is none.",
+    },
+    auto_shortflags=False,
+)
+@_told
+def nightly(
+    _: Context,
+    only: Sequence[str] | None = None,
+    group: Sequence[str] | None = None,
+    report: str = "",
+    keep: str = "7",
+    jobs: str = "",
+    resume: bool = False,
+    site: str = "",
+    file: str = "",
+) -> None:
+    """Rebuild all that installs from the network: bases, build, verify, clean-up; one part's failure stops none.
+
+    Bases are asked for their digests, all rows are built at a new epoch and verified, and what nothing needs any
+    more is removed; each part is also a command of its own. A night that was cut off is gone on with by the next
+    run, at its own epoch. Two never overlap: the second ends with exit code 1.
+    """
+    from imagematrix import nightly as nights
+    from imagematrix.night import Options
+    from imagematrix.report.nights import night_text
+
+    project, selection = _at_site(_open(file), site), _selection(only, group)
+    options = Options(
+        rows=tuple(
+            word
+            for flag, values in (("--only", selection.only), ("--group", selection.groups))
+            for value in values
+            for word in (flag, value)
+        ),
+        file=str(project.workspace.matrix_file),
+        site=_site_name(site),
+        report=str(Path(report).absolute() if report else project.workspace.root / "report"),
+        jobs=str(_number("jobs", jobs, least=1)) if jobs else "",
+        keep=str(_number("keep", keep, least=0)),
+    )
+    # Wrong input and a missing engine are told before the night begins.
+    project.leaves(_chosen(project, selection))
+    _engine()
+    night = nights.run(project.workspace, options, resume=resume, say=_say, waiting=_wait_for_build)
+    print(night_text(night) if night else "no night was cut off: nothing to do")
+    if night and not night.good:
+        raise Exit("", code=int(ExitCode.FAILED))
+
+
+@task(
     klass=freewords.Task,
     help={
         "words": "The family, then a value for each of its axes, in any order; allow=WHY for what upstream broke.",
@@ -596,6 +660,7 @@ def collection() -> Collection:
         "doctor": doctor,
         "gc": gc,
         "report": report,
+        "nightly": nightly,
         "graph": graph,
         "schema": schema,
     }

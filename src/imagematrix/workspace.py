@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagematrix import checks, requirements
 from imagematrix.checks import Settled
-from imagematrix.errors import FlagError, InputError, Problem, WorkspaceError
+from imagematrix.errors import BusyError, FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.plan import Record
 
@@ -226,6 +226,31 @@ class Workspace:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def sole_night(self) -> Iterator[None]:
+        """Hold the project's night. Raises BusyError when another process has it."""
+        from filelock import FileLock
+
+        with _telling():
+            self._make_state()
+            lock = FileLock(self._state / "night.lock")
+            is_ours = _taken(lock)
+        if not is_ours:
+            raise BusyError("another night of this project is running: nights do not overlap, this one does nothing")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def night_text(self) -> str:
+        """Return the record of the last night, empty when there is none."""
+        path = self._state / "night.json"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def write_night(self, text: str) -> None:
+        """Replace the record of the last night."""
+        self.write(self._state / "night.json", text)
 
     def log_path(self, name: str) -> Path:
         """Return where the full output of a node goes; the folder exists afterwards."""

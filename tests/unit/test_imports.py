@@ -25,7 +25,7 @@ LEVELS: Final = (
     "lock keys compat sizes publication",
     "requirements graph checks",
     "render",
-    "addition garbage plan",
+    "addition garbage night plan",
     "cost estimates",
     "frontier",
     "forecast",
@@ -39,7 +39,7 @@ LEVELS: Final = (
     "bases disk doctor drawing locking publishing sweep",
     "reporting",
     "build",
-    "adding",
+    "adding nightly",
     # the command line
     "freewords",
     "tasks",

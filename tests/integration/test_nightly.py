@@ -1,0 +1,88 @@
+"""A night on a real engine: whole, cut off and gone on with, and never two at once."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.monorepo import Monorepo
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+def record(monorepo: Monorepo) -> Any:
+    path = monorepo.root / ".imagematrix/night.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def epoch(monorepo: Monorepo) -> str:
+    lock = (monorepo.root / "matrix.lock").read_text()
+    return lock.partition('epoch = "')[2].partition('"')[0]
+
+
+def install(monorepo: Monorepo, command: str) -> None:
+    """Let a layer install from the network, so that a night builds it anew, by a command."""
+    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", f"RUN --mount=type=secret,id=apt {command}; cat")
+
+
+def wait_for_built(monorepo: Monorepo, layer: str) -> None:
+    built = monorepo.root / ".imagematrix/built.jsonl"
+    deadline = time.monotonic() + 180
+    while not (built.exists() and f'"layer":"{layer}"' in built.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill_all(process: "subprocess.Popen[str]") -> None:
+    """Do as a reboot does: the night and the part that it waits for are gone at once."""
+    parts = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    for part in parts:
+        os.kill(int(part), signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo) -> None:
+    install(monorepo, "test {{ app }} != 1.2 || exit 7")
+    done = monorepo.run("nightly", "--keep", "0")
+    assert done.code == 1, done.out + done.err
+    parts = record(monorepo)["parts"]
+    assert {name: part["code"] for name, part in parts.items()} == {"bases": 0, "build": 1, "verify": 1, "gc": 0}
+    assert record(monorepo)["finished"]
+    assert "build   exit code 1" in done.out
+    assert epoch(monorepo) == record(monorepo)["epoch"]
+    assert sorted(row["state"] for row in monorepo.run("list", "--json").json()) == ["built", "built", "missing"]
+
+    nothing = monorepo.run("nightly", "--resume")
+    assert (nothing.code, nothing.out) == (0, "no night was cut off: nothing to do\n")
+
+
+def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
+    """And while it runs, another one does nothing."""
+    install(monorepo, "sleep {{ 0 if app == '1.1' else 60 }}")
+    process = monorepo.start("nightly")
+    wait_for_built(monorepo, "app")
+    second = monorepo.run("nightly")
+    assert second.code == 1
+    assert "nights do not overlap" in second.err
+    kill_all(process)
+    cut = record(monorepo)
+    assert not cut["finished"]
+
+    monorepo.edit("common/layers/app/Dockerfile.j2", "else 60", "else 0")
+    done = monorepo.run("nightly", "--resume")
+    assert done.code == 0, done.out + done.err
+    assert f"going on with the night of {cut['epoch']}" in done.out
+    assert "== lock" not in done.out
+    assert epoch(monorepo) == record(monorepo)["epoch"] == cut["epoch"]
+    nodes = json.loads((monorepo.root / "report/report.json").read_text())["nodes"]
+    assert [node["outcome"] for node in nodes if node["layer"] == "tools"] == ["reused"]
+
+
+def test_what_is_wrong_is_told_before_the_night_begins(monorepo: Monorepo) -> None:
+    assert monorepo.run("nightly", "--group", "nosuch").code == 2
+    assert monorepo.run("nightly", env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}).code == 3
+    assert record(monorepo) == {}
