@@ -2,15 +2,23 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.monorepo import Monorepo
+from tests.integration.monorepo import REPOSITORY, Monorepo
 
 if TYPE_CHECKING:
     import subprocess
+
+NIGHT, RESUME = (
+    shlex.split(words)
+    for words in re.findall(r"scripts/inv (nightly.*)", (REPOSITORY / "docs/examples/crontab").read_text())
+)
+"""What all examples of docs/nightly.md call (tests/unit/test_nightly_examples.py holds them to it)."""
 
 
 def record(monorepo: Monorepo) -> Any:
@@ -47,7 +55,7 @@ def kill_all(process: "subprocess.Popen[str]") -> None:
 
 def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo) -> None:
     install(monorepo, "test {{ app }} != 1.2 || exit 7")
-    done = monorepo.run("nightly", "--keep", "0")
+    done = monorepo.run(*NIGHT)
     assert done.code == 1, done.out + done.err
     parts = record(monorepo)["parts"]
     assert {name: part["code"] for name, part in parts.items()} == {"bases": 0, "build": 1, "verify": 1, "gc": 0}
@@ -56,16 +64,16 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo) -> None
     assert epoch(monorepo) == record(monorepo)["epoch"]
     assert sorted(row["state"] for row in monorepo.run("list", "--json").json()) == ["built", "built", "missing"]
 
-    nothing = monorepo.run("nightly", "--resume")
+    nothing = monorepo.run(*RESUME)
     assert (nothing.code, nothing.out) == (0, "no night was cut off: nothing to do\n")
 
 
 def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
     """And while it runs, another one does nothing."""
     install(monorepo, "sleep {{ 0 if app == '1.1' else 60 }}")
-    process = monorepo.start("nightly")
+    process = monorepo.start(*NIGHT)
     wait_for_built(monorepo, "app")
-    second = monorepo.run("nightly")
+    second = monorepo.run(*NIGHT)
     assert second.code == 1
     assert "nights do not overlap" in second.err
     kill_all(process)
@@ -73,7 +81,7 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
     assert not cut["finished"]
 
     monorepo.edit("common/layers/app/Dockerfile.j2", "else 60", "else 0")
-    done = monorepo.run("nightly", "--resume")
+    done = monorepo.run(*RESUME)
     assert done.code == 0, done.out + done.err
     assert f"going on with the night of {cut['epoch']}" in done.out
     assert "== lock" not in done.out
