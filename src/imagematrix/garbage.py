@@ -20,6 +20,7 @@ _STEP: Final = re.compile(r"\[\S+ \d+/\d+\] (.*)", re.DOTALL)
 _COMMAND: Final = re.compile(r"(?:mount|cached mount) \S+ from exec .*? -c (.*?)(?: with id \"([^\"]*)\")?", re.DOTALL)
 _OUR_MOUNT: Final = "/imagematrix-"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\dT")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{_SHORT}}})\.log")
 
 
@@ -41,7 +42,7 @@ class Thing:
     name: str
     """What a person knows it by."""
     refs: tuple[str, ...] = ()
-    """What it is removed by: names, ids or a path."""
+    """What it is removed by: names, ids or a path; of a tag in a registry the key and the digest."""
     bytes: int = 0
     """What its removal frees, of several that share something counted once."""
     reason: str
@@ -54,6 +55,10 @@ class Found:
 
     garbage: tuple[Thing, ...] = ()
     kept: tuple[Thing, ...] = ()
+
+    def of(self, kind: Kind) -> tuple[Thing, ...]:
+        """Return what goes of one kind."""
+        return tuple(thing for thing in self.garbage if thing.kind is kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,7 @@ class Swept:
 class Needs:
     """What has to stay."""
 
-    keys: Collection[Key]
+    keys: frozenset[Key]
     """The nodes of the matrix and of the last nights."""
     images: Collection[str] = ()
     """The names of the matrix' images."""
@@ -103,6 +108,14 @@ class Layers:
 
     ids: tuple[str, ...]
     bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A node in a registry: its digest, and what it is made of (digest -> bytes)."""
+
+    digest: str
+    blobs: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +215,11 @@ def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float
     )
 
 
+def stored_keys(tags: Iterable[str]) -> tuple[Key, ...]:
+    """Return the tags of a registry's repository that are keys of nodes: all others are somebody else's."""
+    return tuple(Key(tag) for tag in tags if _KEY.fullmatch(tag))
+
+
 def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float) -> Found:
     """Return which containers of checks go: those that stopped before one moment, or run since before another."""
     return Found(
@@ -230,25 +248,29 @@ def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> Found:
     )
 
 
-def tags(found: Mapping[Key, str], *, repository: str, needs: Needs) -> Found:
-    """Return which nodes of a registry's repository go: key -> digest in.
+def tags(
+    found: Mapping[Key, Stored], *, name: Callable[[Key], str], needs: Needs, mine: Callable[[Key], bool]
+) -> Found:
+    """Return which nodes that a registry keeps go; `name` is what a node is called there.
 
     A registry deletes a digest with all of its tags: one that a node to be kept has as well stays.
     """
-    needed = {digest: key for key, digest in found.items() if key in needs.keys}
-    idle = sorted((key, digest) for key, digest in found.items() if key not in needs.keys)
-    return Found(
-        garbage=tuple(
-            Thing(kind=Kind.TAG, name=f"{repository}:{key}", refs=(digest,), reason=needs.none)
-            for key, digest in idle
-            if digest not in needed
-        ),
-        kept=tuple(
-            Thing(kind=Kind.TAG, name=f"{repository}:{key}", reason=f"the same image is {needed[digest][:_SHORT]}")
-            for key, digest in idle
-            if digest in needed
-        ),
-    )
+    idle = {key for key in found if key not in needs.keys and mine(key)}
+    stay = {found[key].digest: key for key in sorted(found.keys() - idle)}
+    counted = {blob for key in found.keys() - idle for blob in found[key].blobs}
+    garbage: list[Thing] = []
+    kept: list[Thing] = []
+    for key in sorted(idle):
+        stored = found[key]
+        if stored.digest in stay:
+            reason = f"the same image is the node {stay[stored.digest][:_SHORT]}"
+            kept.append(Thing(kind=Kind.TAG, name=name(key), reason=reason))
+            continue
+        freed = sum(size for blob, size in stored.blobs.items() if blob not in counted)
+        counted |= stored.blobs.keys()
+        refs = (key, stored.digest)
+        garbage.append(Thing(kind=Kind.TAG, name=name(key), refs=refs, bytes=freed, reason=needs.none))
+    return Found(garbage=tuple(garbage), kept=tuple(kept))
 
 
 def _document(text: str) -> Mapping[str, list[Mapping[str, str]]] | None:

@@ -69,6 +69,8 @@ class Options:
     file: str
     """The matrix file."""
     site: str = ""
+    nodes: bool = False
+    """The matrix names a repository for nodes: they are pushed there, and removed."""
     report: str
     jobs: str = ""
     keep: str
@@ -105,11 +107,11 @@ def command(part: Part, options: Options) -> tuple[str, ...]:
         case Part.BASES:
             words = ("lock", "--bases", "--upgrade", *options.rows, *site)
         case Part.BUILD:
-            words = ("build", *rows, *jobs, *site, *report)
+            words = ("build", *rows, *jobs, *site, *report, *(["--push"] * options.nodes))
         case Part.VERIFY:
             words = ("verify", *rows, *jobs, *report)
         case Part.GC:
-            words = ("gc", "--keep", options.keep)
+            words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes))
     return (*words, "--file", options.file)
 
 

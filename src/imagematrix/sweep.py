@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from imagematrix import garbage, verify
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
-from imagematrix.garbage import Found, Kind, Needs, Node, Swept, Thing
+from imagematrix.garbage import Found, Kind, Needs, Node, Stored, Swept, Thing
 from imagematrix.graph import Dag
+from imagematrix.model import Key
 from imagematrix.plan import Record
 from imagematrix.project import Project, Selection
-
-if TYPE_CHECKING:
-    from imagematrix.model import Key
+from imagematrix.store import Store, node_name
+from imagematrix.workspace import Workspace
 
 _DAY_SECONDS: Final = 86400.0
 _STOPPED_SECONDS: Final = 600.0
@@ -34,8 +34,13 @@ class Options:
     """Also nodes that no record of this project knows of: of its other checkouts, and of other projects."""
 
 
-def run(project: Project, options: Options, *, engine: Engine, waiting: Callable[[], None]) -> Swept:
-    """Remove what neither the matrix nor the last nights need; `waiting` is called when a build holds the project."""
+def run(
+    project: Project, options: Options, *, engine: Engine, store: Store | None, waiting: Callable[[], None]
+) -> Swept:
+    """Remove what neither the matrix nor the last nights need; `waiting` is called when a build holds the project.
+
+    With a store that is cleaned up too; then raises RegistryError.
+    """
     rows = project.possible(project.rows(Selection()))
     # A dry run removes nothing that a build could miss.
     with nullcontext() if options.dry else project.workspace.sole_builder(waiting=waiting):
@@ -43,28 +48,60 @@ def run(project: Project, options: Options, *, engine: Engine, waiting: Callable
         runs = project.workspace.runs()
         recent = [runs[name] for name in garbage.nights(runs, options.nights)]
         needs = Needs(
-            keys=dag.nodes.keys() | garbage.keys(recent),
+            keys=frozenset(dag.nodes) | garbage.keys(recent),
             images={row.image for row in rows},
             nights=options.nights,
         )
-        found = _look(project, options, engine, needs, dag, runs.values())
+        history = project.workspace.history()
+        known = {record.key for record in history} | garbage.keys(runs.values())
+
+        def mine(key: Key) -> bool:
+            return options.everyones or key in known
+
+        stored = _stored(store) if store else {}
+        found = garbage.joined(
+            _look(project, options, engine, needs, dag, history, mine),
+            garbage.tags(stored, name=lambda key: node_name(project.matrix.nodes, key), needs=needs, mine=mine),
+        )
         if options.dry:
             return Swept(found=found, freed=garbage.total(found.garbage), dry=True)
-        return Swept(found=found, freed=_remove(project, engine, needs, found.garbage), dry=False)
+        freed = _remove(project.workspace, engine, found.garbage)
+        if store:
+            for thing in found.of(Kind.TAG):
+                store.client.delete(store.repository, thing.refs[1])
+        if store or not project.matrix.nodes:  # what a registry still has is known by its record alone
+            kept = stored.keys() - {thing.refs[0] for thing in found.of(Kind.TAG)}
+            there = needs.keys | nodes(engine.images()).keys() | kept
+            project.workspace.forget(lambda key: key in there)
+        return Swept(found=found, freed=freed, dry=False)
 
 
-def _look(project: Project, options: Options, engine: Engine, needs: Needs, dag: Dag, runs: Iterable[str]) -> Found:
-    """Find what goes."""
-    now, history = time.time(), project.workspace.history()
+def _stored(store: Store) -> Mapping[Key, Stored]:
+    """Return all nodes that a registry keeps."""
+    keys = garbage.stored_keys(store.client.tags(store.repository))
+    manifests = store.client.manifests(store.repository, keys)
+    return {Key(key): Stored(digest=one.digest, blobs=one.blobs) for key, one in manifests.items()}
+
+
+def _look(
+    project: Project,
+    options: Options,
+    engine: Engine,
+    needs: Needs,
+    dag: Dag,
+    history: Sequence[Record],
+    mine: Callable[[Key], bool],
+) -> Found:
+    """Find what goes of this machine."""
+    now = time.time()
     left = garbage.containers(
         engine.check_containers(verify.LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
     )
     gone = {ref for thing in left.garbage for ref in thing.refs}
-    known = {record.key for record in history} | garbage.keys(runs)
     idle = garbage.images(
         _nodes(engine.images(), history),
         needs=needs,
-        mine=lambda key: options.everyones or key in known,
+        mine=mine,
         users=engine.users(but=gone),
         layers=engine.layers,
     )
@@ -87,8 +124,8 @@ def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Nod
     ]
 
 
-def _remove(project: Project, engine: Engine, needs: Needs, things: Sequence[Thing]) -> int:
-    """Remove it all; return how many bytes there are less on the engine's disk."""
+def _remove(workspace: Workspace, engine: Engine, things: Sequence[Thing]) -> int:
+    """Remove what is of this machine; return how many bytes there are less on the engine's disk."""
     refs: Mapping[Kind, list[str]] = {kind: [] for kind in Kind}
     for thing in things:
         refs[thing.kind] += thing.refs
@@ -99,7 +136,5 @@ def _remove(project: Project, engine: Engine, needs: Needs, things: Sequence[Thi
     engine.prune_cache(refs[Kind.CACHE])
     for name in refs[Kind.IMAGE]:
         engine.untag(name)
-    project.workspace.remove_logs(refs[Kind.LOG])
-    remaining = needs.keys | nodes(engine.images()).keys()
-    project.workspace.forget(lambda key: key in remaining)
+    workspace.remove_logs(refs[Kind.LOG])
     return max(0, before - engine.disk_bytes())

@@ -420,20 +420,33 @@ def doctor(
     help={
         "dry-run": "List what would go, each thing with its size and the reason; remove nothing.",
         "keep": "Remove nothing that one of so many last nights needed (default: 7).",
+        "registry": "Also remove nodes from the repository `nodes` of the matrix.",
         "all": "Also nodes that other checkouts and other projects of imagematrix have built on this engine.",
+        **_SITE_HELP,
         **_FILE_HELP,
     },
     auto_shortflags=False,
 )
 @_told
-def gc(_: Context, dry_run: bool = False, keep: str = "7", all: bool = False, file: str = "") -> None:  # noqa: A002
+def gc(
+    _: Context,
+    dry_run: bool = False,
+    keep: str = "7",
+    registry: bool = False,
+    all: bool = False,  # noqa: A002
+    site: str = "",
+    file: str = "",
+) -> None:
     """Remove images, build cache and logs that neither the matrix nor the last nights need."""
     from imagematrix import sweep
     from imagematrix.report.cleanup import cleanup_text
 
     options = sweep.Options(nights=_number("keep", keep, least=0), dry=dry_run, everyones=all)
-    project = _open(file)
-    done = sweep.run(project, options, engine=_engine(), waiting=_wait_for_build)
+    project = _at_site(_open(file), site)
+    if registry and not project.matrix.nodes:
+        raise FlagError('--registry: the matrix does not say where nodes are kept: nodes = "host/path"')
+    store = _store(project) if registry else None
+    done = sweep.run(project, options, engine=_engine(), store=store, waiting=_wait_for_build)
     print(cleanup_text(done))
 
 
@@ -481,6 +494,7 @@ def nightly(
         ),
         file=str(project.workspace.matrix_file),
         site=_site_name(site),
+        nodes=bool(project.matrix.nodes),
         report=str(Path(report).absolute() if report else project.workspace.root / "report"),
         jobs=str(_number("jobs", jobs, least=1)) if jobs else "",
         keep=str(_number("keep", keep, least=0)),

@@ -13,7 +13,8 @@ from tests.integration.monorepo import Monorepo
 
 from imagematrix import buildx
 from imagematrix.engine import Engine, buildx_command, node_ref
-from imagematrix.model import Key
+from imagematrix.model import Key, Site
+from imagematrix.registry import Client
 from imagematrix.workspace import Workspace
 
 
@@ -25,11 +26,13 @@ def logs(monorepo: Monorepo) -> set[str]:
     return {path.name for path in (monorepo.root / ".imagematrix/logs").iterdir()}
 
 
-def test_what_nothing_needs_goes_and_nothing_else(monorepo: Monorepo) -> None:
-    """One test of many parts: what there is to clean up takes two builds."""
-    _, before = monorepo.build()
+def test_what_nothing_needs_goes_and_nothing_else(monorepo: Monorepo, registry: str) -> None:
+    """One test of many parts: what there is to clean up takes two builds. It is in a registry too."""
+    repository = f"{registry}/{monorepo.family}/nodes"
+    monorepo.edit("matrix.toml", "schema = 1\n", f'schema = 1\nnodes = "{repository}"\n')
+    _, before = monorepo.build("--push")
     monorepo.edit("matrix.toml", '"1.3"', '"1.4"')
-    _, after = monorepo.build()
+    _, after = monorepo.build("--push")
     now = {node["key"] for node in after["nodes"]}
     idle = [Key(node["key"]) for node in before["nodes"] if node["key"] not in now]
     goes = {*map(node_ref, idle), f"{monorepo.family}:1.0-1.3"}
@@ -38,7 +41,10 @@ def test_what_nothing_needs_goes_and_nothing_else(monorepo: Monorepo) -> None:
 
     _a_night_keeps_it(monorepo, goes, before)
     _others_keep_it(monorepo, goes)
+    tags = {*Client(Site()).tags(repository)}
+    assert tags == now | {*idle}
     _it_goes(monorepo, goes, idle)
+    assert {*Client(Site()).tags(repository)} == now
 
 
 def _a_night_keeps_it(monorepo: Monorepo, goes: set[str], report: Any) -> None:
@@ -79,13 +85,13 @@ def _others(monorepo: Monorepo) -> set[str]:
 def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
     """When no build holds the project; the dry run has told it."""
     before, logs_before = names(monorepo), logs(monorepo)
-    told = monorepo.run("gc", "--keep", "0", "--dry-run")
+    told = monorepo.run("gc", "--keep", "0", "--registry", "--dry-run")
     assert names(monorepo) >= goes
-    assert "would remove 2 images, 2 logs: about" in told.out
+    assert "would remove 2 images, 2 tags in the registry, 2 logs: about" in told.out
     assert re.search(r"^\s*\d+ B +image +\S.* the matrix does without it$", told.out, re.MULTILINE)
 
     with Workspace(monorepo.root / "matrix.toml").sole_builder(waiting=lambda: None):
-        process = monorepo.start("gc", "--keep", "0")
+        process = monorepo.start("gc", "--keep", "0", "--registry")
         assert process.stdout
         assert "waiting for it to end" in process.stdout.readline()
         assert goes <= names(monorepo)

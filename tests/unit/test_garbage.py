@@ -7,11 +7,11 @@ import pytest
 
 from imagematrix import garbage
 from imagematrix.engine import node_ref
-from imagematrix.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node
+from imagematrix.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node, Stored
 from imagematrix.model import Key
 
-OLD, NEW, NIGHTLY, FOREIGN = (Key(digit * 64) for digit in "abcd")
-NEEDS = Needs(keys={NEW, NIGHTLY}, images={"registry.example/app:1"}, nights=7)
+OLD, NEW, NIGHTLY, FOREIGN, OTHER = (Key(digit * 64) for digit in "abcde")
+NEEDS = Needs(keys=frozenset({NEW, NIGHTLY}), images={"registry.example/app:1"}, nights=7)
 SIZES: Mapping[str, Layers] = {OLD: Layers(ids=("base", "old"), bytes=150), NEW: Layers(ids=("base", "new"), bytes=130)}
 
 
@@ -84,7 +84,7 @@ def test_shared_layers_are_counted_once() -> None:
     }
     found = garbage.images(
         [node(NIGHTLY), node(OLD)],
-        needs=Needs(keys=(), nights=0),
+        needs=Needs(keys=frozenset(), nights=0),
         mine=lambda _: True,
         users={},
         layers=lambda: shared,
@@ -177,7 +177,19 @@ def test_logs_of_nodes_alone_go() -> None:
 
 
 def test_a_digest_that_a_needed_tag_has_too_is_not_deleted() -> None:
-    """A registry deletes a digest with all of its tags."""
-    found = garbage.tags({OLD: "sha256:1", NEW: "sha256:1", FOREIGN: "sha256:2"}, repository="r/nodes", needs=NEEDS)
-    assert removed(found) == ["sha256:2"]
-    assert found.kept[0].name == f"r/nodes:{OLD}"
+    """A registry deletes a digest with all of its tags; what several have is counted once."""
+    found = {
+        OLD: Stored(digest="sha256:1", blobs={"base": 100}),
+        NEW: Stored(digest="sha256:1", blobs={"base": 100}),
+        FOREIGN: Stored(digest="sha256:2", blobs={"base": 100, "x": 3}),
+        OTHER: Stored(digest="sha256:3", blobs={"base": 100, "x": 3, "y": 2}),
+    }
+    made = garbage.tags(found, name=lambda key: f"r/nodes:{key}", needs=NEEDS, mine=lambda _: True)
+    assert removed(made) == [FOREIGN, "sha256:2", OTHER, "sha256:3"]
+    assert [thing.bytes for thing in made.garbage] == [3, 2]
+    assert [thing.name for thing in made.kept] == [f"r/nodes:{OLD}"]
+    assert garbage.tags(found, name=str, needs=NEEDS, mine=lambda _: False) == Found()
+
+
+def test_tags_that_are_no_keys_are_somebody_elses() -> None:
+    assert garbage.stored_keys([OLD, "latest", OLD[:12], f"{OLD}-1"]) == (OLD,)

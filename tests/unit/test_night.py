@@ -46,3 +46,6 @@ def test_each_part_is_the_command_that_does_it_alone() -> None:
     assert " ".join(night.command(Part.BUILD, chosen)) == (
         "build --group small --jobs 2 --site lab --report out --file m.toml"
     )
+    shared = Options(file="m.toml", report="out", keep="3", nodes=True)
+    assert "--push" in night.command(Part.BUILD, shared)
+    assert "--registry" in night.command(Part.GC, shared)

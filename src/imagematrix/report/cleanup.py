@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Final
 
-from imagematrix.garbage import Kind, Swept, Thing
+from imagematrix.garbage import Kind, Swept, Thing, total
 from imagematrix.report.words import count, size
 
 _NOUNS: Final[Mapping[Kind, str]] = {
@@ -49,7 +49,10 @@ def _last_line(swept: Swept) -> str:
     counted = ", ".join(_counted(kind, kinds.count(kind)) for kind in Kind if kind in kinds)
     if swept.dry:
         return f"would remove {counted}: about {size(swept.freed)}"
-    return f"removed {counted}: {size(swept.freed)} freed on the engine's disk"
+    # A registry frees nothing at once: its own garbage collection does.
+    there = total(swept.found.of(Kind.TAG))
+    remote = f", {size(there)} for the registry to collect" if there else ""
+    return f"removed {counted}: {size(swept.freed)} freed on the engine's disk{remote}"
 
 
 def _counted(kind: Kind, number: int) -> str:
