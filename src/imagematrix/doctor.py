@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from imagematrix import builder, site
@@ -114,8 +113,8 @@ def _engine() -> Finding:
 
 def _disk() -> Finding:
     """Where the engine keeps its images; of an engine on another machine nothing is known."""
-    place = Path(connect().facts().data)
-    if not place.is_dir():
+    place = connect().storage()
+    if place is None:
         return _good("disk", "the engine's is not on this machine: not known")
     free = shutil.disk_usage(place).free
     said = f"{size(free)} free for images"

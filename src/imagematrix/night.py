@@ -19,10 +19,11 @@ class Part(StrEnum):
     BASES = "bases"
     BUILD = "build"
     VERIFY = "verify"
+    REPORT = "report"
     GC = "gc"
 
 
-_ALWAYS: Final = frozenset({Part.GC})
+_ALWAYS: Final = frozenset({Part.REPORT, Part.GC})
 """They are about what the others did, so they are done again by a run that goes on."""
 
 
@@ -110,6 +111,8 @@ def command(part: Part, options: Options) -> tuple[str, ...]:
             words = ("build", *rows, *jobs, *site, *report, *(["--push"] * options.nodes))
         case Part.VERIFY:
             words = ("verify", *rows, *jobs, *report)
+        case Part.REPORT:
+            words = ("report", *report)
         case Part.GC:
             words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes))
     return (*words, "--file", options.file)

@@ -35,7 +35,7 @@ class Options:
 
 
 def run(
-    project: Project, options: Options, *, engine: Engine, store: Store | None, waiting: Callable[[], None]
+    project: Project, options: Options, *, engine: Engine, store: Store | None = None, waiting: Callable[[], None]
 ) -> Swept:
     """Remove what neither the matrix nor the last nights need; `waiting` is called when a build holds the project.
 

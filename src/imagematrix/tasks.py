@@ -474,7 +474,7 @@ def nightly(
     site: str = "",
     file: str = "",
 ) -> None:
-    """Rebuild all that installs from the network: bases, build, verify, clean-up; one part's failure stops none.
+    """Rebuild all that installs from the network: bases, build, verify, report, gc; one part's failure stops none.
 
     Bases are asked for their digests, all rows are built at a new epoch and verified, and what nothing needs any
     more is removed; each part is also a command of its own. A night that was cut off is gone on with by the next

@@ -58,7 +58,9 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo) -> None
     done = monorepo.run(*NIGHT)
     assert done.code == 1, done.out + done.err
     parts = record(monorepo)["parts"]
-    assert {name: part["code"] for name, part in parts.items()} == {"bases": 0, "build": 1, "verify": 1, "gc": 0}
+    codes = {name: part["code"] for name, part in parts.items()}
+    assert codes == {"bases": 0, "build": 1, "verify": 1, "report": 0, "gc": 0}
+    assert (monorepo.root / "report/index.html").exists()
     assert record(monorepo)["finished"]
     assert "build   exit code 1" in done.out
     assert epoch(monorepo) == record(monorepo)["epoch"]

@@ -18,7 +18,7 @@ def test_parts_come_in_order_and_a_failure_stops_none() -> None:
 def test_a_run_that_goes_on_leaves_out_what_is_done() -> None:
     """What failed has another try; bases do not: they would void what was built since."""
     tonight = TONIGHT.after(Part.BASES, BAD).after(Part.BUILD, BAD).after(Part.VERIFY, GOOD).after(Part.GC, GOOD)
-    assert night.todo(tonight) == (Part.BUILD, Part.GC)
+    assert night.todo(tonight) == (Part.BUILD, Part.REPORT, Part.GC)
 
 
 def test_only_a_night_that_was_cut_off_lately_is_gone_on_with() -> None:
@@ -40,6 +40,7 @@ def test_each_part_is_the_command_that_does_it_alone() -> None:
         "bases": "lock --bases --upgrade --file m.toml",
         "build": "build --matrix --report out --file m.toml",
         "verify": "verify --matrix --report out --file m.toml",
+        "report": "report --report out --file m.toml",
         "gc": "gc --keep 3 --file m.toml",
     }
     chosen = Options(file="m.toml", report="out", keep="3", rows=("--group", "small"), site="lab", jobs="2")
