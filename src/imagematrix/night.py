@@ -19,6 +19,7 @@ class Part(StrEnum):
     BASES = "bases"
     BUILD = "build"
     VERIFY = "verify"
+    PUSH = "push"
     REPORT = "report"
     GC = "gc"
 
@@ -72,6 +73,8 @@ class Options:
     site: str = ""
     nodes: bool = False
     """The matrix names a repository for nodes: they are pushed there, and removed."""
+    images: bool = False
+    """Rows have registries: their images are published."""
     report: str
     jobs: str = ""
     keep: str
@@ -85,16 +88,18 @@ def begun(text: str, *, now: float) -> Night | None:
     return night
 
 
-def todo(night: Night) -> tuple[Part, ...]:
+def todo(night: Night, options: Options) -> tuple[Part, ...]:
     """Return the parts to be run, in order: what did not end well is tried again, what is about the others too.
 
     Bases are asked for once a night, whatever came of it: a digest that moves meanwhile would void what was built.
     """
-    return tuple(
-        part
-        for part in Part
-        if part in _ALWAYS or part not in night.ended or (not night.ended[part].good and part is not Part.BASES)
-    )
+    return tuple(part for part in Part if _is_due(part, night) and (part is not Part.PUSH or options.images))
+
+
+def _is_due(part: Part, night: Night) -> bool:
+    if part in _ALWAYS or part not in night.ended:
+        return True
+    return not night.ended[part].good and part is not Part.BASES
 
 
 def command(part: Part, options: Options) -> tuple[str, ...]:
@@ -108,9 +113,11 @@ def command(part: Part, options: Options) -> tuple[str, ...]:
         case Part.BASES:
             words = ("lock", "--bases", "--upgrade", *options.rows, *site)
         case Part.BUILD:
-            words = ("build", *rows, *jobs, *site, *report, *(["--push"] * options.nodes))
+            words = ("build", *rows, *jobs, *site, *report, *(["--push"] * (options.nodes or options.images)))
         case Part.VERIFY:
             words = ("verify", *rows, *jobs, *report)
+        case Part.PUSH:
+            words = ("push", *rows, *site, *report)
         case Part.REPORT:
             words = ("report", *report)
         case Part.GC:

@@ -31,7 +31,7 @@ def run(
         tonight = known or Night(epoch=epoch, began=now.timestamp())
         say(f"{'going on with the' if known else 'the'} night of {tonight.epoch}")
         workspace.write_night(night.dump(tonight))
-        for part in night.todo(tonight):
+        for part in night.todo(tonight, options):
             tonight = tonight.after(part, _do(part, tonight, workspace, options, say=say, waiting=waiting))
             workspace.write_night(night.dump(tonight))
         tonight = replace(tonight, finished=True)

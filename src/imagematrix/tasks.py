@@ -458,6 +458,7 @@ def gc(
         "report": "Write what the parts report into this directory (default: report, in the project's root).",
         "keep": "Clean up what none of so many last nights needed (default: 7).",
         "jobs": "How much is done at once (default: one more than there are processors).",
+        "push": "Push nodes and images where the matrix says so; --no-push does not.",
         "resume": "Only go on with a night that was cut off, by a reboot for instance; do nothing when there is none.",
     },
     auto_shortflags=False,
@@ -470,15 +471,16 @@ def nightly(
     report: str = "",
     keep: str = "7",
     jobs: str = "",
+    push: bool = True,
     resume: bool = False,
     site: str = "",
     file: str = "",
 ) -> None:
-    """Rebuild all that installs from the network: bases, build, verify, report, gc; one part's failure stops none.
+    """Rebuild all that installs from the network, verify, push, report, clean up; one part's failure stops none.
 
-    Bases are asked for their digests, all rows are built at a new epoch and verified, and what nothing needs any
-    more is removed; each part is also a command of its own. A night that was cut off is gone on with by the next
-    run, at its own epoch. Two never overlap: the second ends with exit code 1.
+    Bases are asked for their digests, all rows are built at a new epoch, verified and published, and what nothing
+    needs any more is removed; each part is also a command of its own. A night that was cut off is gone on with by the
+    next run, at its own epoch. Two never overlap: the second ends with exit code 1.
     """
     from imagematrix import nightly as nights
     from imagematrix.night import Options
@@ -494,7 +496,8 @@ def nightly(
         ),
         file=str(project.workspace.matrix_file),
         site=_site_name(site),
-        nodes=bool(project.matrix.nodes),
+        nodes=push and bool(project.matrix.nodes),
+        images=push and any(row.repositories for row in project.rows(selection)),
         report=str(Path(report).absolute() if report else project.workspace.root / "report"),
         jobs=str(_number("jobs", jobs, least=1)) if jobs else "",
         keep=str(_number("keep", keep, least=0)),

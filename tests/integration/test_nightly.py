@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.integration.monorepo import REPOSITORY, Monorepo
 
+from imagematrix.model import Site
+from imagematrix.registry import Client
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -53,13 +56,20 @@ def kill_all(process: "subprocess.Popen[str]") -> None:
     process.communicate(timeout=60)
 
 
-def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo) -> None:
+def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo, registry: str) -> None:
+    """One row fails: the others are built, verified, published and reported."""
+    places = f'nodes = "{registry}/{monorepo.family}/nodes"\nregistry = "{registry}/{monorepo.family}"'
+    monorepo.edit("matrix.toml", "schema = 1\n", f"schema = 1\n{places}\n")
     install(monorepo, "test {{ app }} != 1.2 || exit 7")
     done = monorepo.run(*NIGHT)
     assert done.code == 1, done.out + done.err
     parts = record(monorepo)["parts"]
     codes = {name: part["code"] for name, part in parts.items()}
-    assert codes == {"bases": 0, "build": 1, "verify": 1, "report": 0, "gc": 0}
+    assert codes == {"bases": 0, "build": 1, "verify": 1, "push": 1, "report": 0, "gc": 0}
+    client = Client(Site())
+    published = client.tags(f"{registry}/{monorepo.family}/{monorepo.family}")
+    assert [tag for tag in published if tag.count("-") == 1] == ["1.0-1.1", "1.0-1.3"]
+    assert len(client.tags(f"{registry}/{monorepo.family}/nodes")) == 6  # base, tools, two apps and boots
     assert (monorepo.root / "report/index.html").exists()
     assert record(monorepo)["finished"]
     assert "build   exit code 1" in done.out

@@ -6,11 +6,12 @@ from imagematrix import night
 from imagematrix.night import Ended, Night, Options, Part
 
 TONIGHT = Night(epoch="2026-11-22T02:00:00Z", began=1000.0)
+OPTIONS = Options(file="m.toml", report="out", keep="3", images=True)
 GOOD, BAD = Ended(code=0, seconds=1.5), Ended(code=1, seconds=2.0)
 
 
 def test_parts_come_in_order_and_a_failure_stops_none() -> None:
-    assert night.todo(TONIGHT) == tuple(Part)
+    assert night.todo(TONIGHT, OPTIONS) == tuple(Part)
     assert not TONIGHT.after(Part.BUILD, BAD).after(Part.GC, GOOD).good
     assert TONIGHT.after(Part.BUILD, GOOD).good
 
@@ -18,7 +19,7 @@ def test_parts_come_in_order_and_a_failure_stops_none() -> None:
 def test_a_run_that_goes_on_leaves_out_what_is_done() -> None:
     """What failed has another try; bases do not: they would void what was built since."""
     tonight = TONIGHT.after(Part.BASES, BAD).after(Part.BUILD, BAD).after(Part.VERIFY, GOOD).after(Part.GC, GOOD)
-    assert night.todo(tonight) == (Part.BUILD, Part.REPORT, Part.GC)
+    assert night.todo(tonight, OPTIONS) == (Part.BUILD, Part.PUSH, Part.REPORT, Part.GC)
 
 
 def test_only_a_night_that_was_cut_off_lately_is_gone_on_with() -> None:
@@ -40,6 +41,7 @@ def test_each_part_is_the_command_that_does_it_alone() -> None:
         "bases": "lock --bases --upgrade --file m.toml",
         "build": "build --matrix --report out --file m.toml",
         "verify": "verify --matrix --report out --file m.toml",
+        "push": "push --matrix --report out --file m.toml",
         "report": "report --report out --file m.toml",
         "gc": "gc --keep 3 --file m.toml",
     }
@@ -47,6 +49,7 @@ def test_each_part_is_the_command_that_does_it_alone() -> None:
     assert " ".join(night.command(Part.BUILD, chosen)) == (
         "build --group small --jobs 2 --site lab --report out --file m.toml"
     )
+    assert Part.PUSH not in night.todo(TONIGHT, chosen)
     shared = Options(file="m.toml", report="out", keep="3", nodes=True)
     assert "--push" in night.command(Part.BUILD, shared)
     assert "--registry" in night.command(Part.GC, shared)
