@@ -149,7 +149,11 @@ def _bytes(nodes: Iterable[PastNode]) -> int:
 
 
 def _name(nodes: Sequence[PastNode]) -> str:
-    return _plain(nodes[0].label) if len(nodes) == 1 else f"{len(nodes)} x {_plain(nodes[0].layer)}"
+    """Name a node in two lines, its layer first: a label that is long is written small."""
+    if len(nodes) > 1:
+        return f"{len(nodes)} x {_plain(nodes[0].layer)}"
+    layer, _, rest = nodes[0].label.partition(" ")
+    return f"{_plain(layer)}<br>{_plain(rest)}" if rest else _plain(layer)
 
 
 def _words_of(nodes: Sequence[PastNode]) -> str:

@@ -1,0 +1,105 @@
+"""What a run leaves behind on the disk."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests import nights, projects
+
+from imagematrix import reporting
+from imagematrix.checks import Check, CheckOutcome, Verified
+from imagematrix.errors import FlagError
+from imagematrix.project import Project
+from imagematrix.verify import Result
+
+GRID = nights.grid(6)
+ALL = {"index.html", "report.json", "junit.xml", "summary.md"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return projects.project(tmp_path)
+
+
+def build(project: Project, number: int, folder: Path | None = None) -> list[str]:
+    """Leave a night behind; return what was said."""
+    said: list[str] = []
+    reporting.built(project, nights.night(GRID, number), (), folder, say=said.append)
+    return said
+
+
+def verified(row: str) -> Result:
+    check = Check(owner="python", name="pip check", outcome=CheckOutcome.FAILED, why="numpy is missing")
+    image = Verified(row=GRID.rows[row], checks=(check,))
+    return Result(started=nights.FIRST, seconds=1.0, images=(image,), interrupted=False)
+
+
+def test_a_build_is_kept_and_its_folder_is_whole(project: Project, tmp_path: Path) -> None:
+    """Without a folder it is kept all the same: the next night is held against it."""
+    build(project, 0)
+    build(project, 1, tmp_path / "report")
+
+    assert list(project.workspace.runs()) == ["2026-11-01T010000Z.json", "2026-11-02T010000Z.json"]
+    assert {path.name for path in (tmp_path / "report").iterdir()} == ALL
+    assert "All images together: +" in (tmp_path / "report/summary.md").read_text(encoding="utf-8")
+
+
+def test_checks_are_added_to_the_run_they_belong_to(project: Project, tmp_path: Path) -> None:
+    """That of the folder, else the last one; neither makes a run of its own."""
+    row, other = list(GRID.tips)[:2]
+    build(project, 0, tmp_path / "report")
+    build(project, 1)
+
+    reporting.verified(project, verified(row), tmp_path / "report", say=print)
+    reporting.verified(project, verified(other), None, say=print)
+
+    texts = project.workspace.runs()
+    checked = {
+        name: [leaf["name"] for leaf in json.loads(text)["leaves"] if "checks" in leaf] for name, text in texts.items()
+    }
+    assert checked == {"2026-11-01T010000Z.json": [row], "2026-11-02T010000Z.json": [other]}
+    assert "numpy is missing" in (tmp_path / "report/index.html").read_text(encoding="utf-8")
+
+
+def test_the_last_page_is_written_again(project: Project, tmp_path: Path) -> None:
+    """A run that was killed while it wrote is passed over, with a word; screenshots beside the page are shown."""
+    build(project, 0)
+    project.workspace.keep_run("2026-11-09T010000Z", '{"started": "2026-')
+    (tmp_path / "again/screenshots").mkdir(parents=True)
+    (tmp_path / "again/screenshots/lab.png").write_bytes(b"\x89PNG")
+    said: list[str] = []
+
+    page = reporting.again(project, tmp_path / "again", say=said.append)
+
+    assert page == tmp_path / "again/index.html"
+    assert "lab.png" in page.read_text(encoding="utf-8")
+    assert {word.partition(":")[0] for word in said} == {".imagematrix/runs/2026-11-09T010000Z.json is passed over"}
+
+
+def test_what_cannot_be_reported_on_is_told(project: Project, tmp_path: Path) -> None:
+    """Nothing ran, nothing was published, or the folder holds somebody else's report: and nothing is written."""
+    with pytest.raises(FlagError, match="there is no run to report on yet"):
+        reporting.again(project, tmp_path / "report", say=print)
+    with pytest.raises(FlagError, match="nothing is published yet"):
+        reporting.catalogue(project, tmp_path / "report", say=print)
+    assert not (tmp_path / "report").exists()
+
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/report.json").write_text("[1]")
+    with pytest.raises(FlagError, match="none of ours"):
+        reporting.verified(project, verified(next(iter(GRID.tips))), tmp_path / "report", say=print)
+    assert (tmp_path / "report/report.json").read_text() == "[1]"
+
+
+def test_a_webhook_that_does_not_answer_is_a_word(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report is there all the same. Without a folder nobody asked for one, so nobody is told."""
+    monkeypatch.setenv("IMAGEMATRIX_WEBHOOK", "ftp://chat/s3cret")
+
+    assert build(project, 0) == []
+    (word,) = build(project, 1, tmp_path / "report")
+
+    assert word.startswith("warning: the webhook (IMAGEMATRIX_WEBHOOK) did not take the report")
+    assert "s3cret" not in word
+    assert {path.name for path in (tmp_path / "report").iterdir()} == ALL
