@@ -4,12 +4,15 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -65,15 +68,19 @@ def digest_of(content: bytes) -> str:
 
 
 @contextmanager
-def serving() -> Iterator[RegistryServer]:
-    """Serve an empty registry on a port of its own."""
+def serving(*, certificate: Path | None = None, name: str = "127.0.0.1") -> Iterator[RegistryServer]:
+    """Serve an empty registry on a port of its own; with TLS if there is a certificate and its key, in one file."""
     state = RegistryServer()
 
     class Handler(_Handler):
         registry = state
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.address = f"127.0.0.1:{server.server_address[1]}"
+    with ThreadingHTTPServer((name, 0), Handler) as server:
+        state.address = f"{name}:{server.server_address[1]}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -101,7 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers = self.registry.faults.pop(0)
             if status:
                 return self._answer(status, headers=headers)
-            self.connection.close()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
             return None
         challenge = self.registry.wants(header)
         if challenge:

@@ -64,7 +64,7 @@ def list_(
     json: bool = False,
     file: str = "",
 ) -> None:
-    """List the rows of the matrix and the state of each: built, stale, missing, or impossible and why."""
+    """List the rows of the matrix and the state of each: built, remote, stale, missing, or impossible and why."""
     from imagematrix import project as projects
     from imagematrix.report import rows
 

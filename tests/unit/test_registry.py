@@ -2,6 +2,8 @@
 
 import base64
 import json
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +166,39 @@ def test_nobody_there(client: Impatient) -> None:
     with pytest.raises(SilentRegistryError, match=r"registry localhost:9 does not answer: Connection refused"):
         client.digests("localhost:9/a", [str(number) for number in range(300)])
     assert len(client.waits) == 2
+
+
+def test_whom_one_trusts(tmp_path: Path) -> None:
+    """Elsewhere than on this machine whom the site trusts, here anyone."""
+    name, path = socket.gethostname(), tmp_path / "both.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tests"]
+    argv += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", str(path), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(argv, check=True, capture_output=True)
+    path.write_text(path.read_text() + (tmp_path / "cert.pem").read_text())
+
+    with serving(certificate=path, name=name) as server:
+        digest = server.put("a", "1")
+        trusting = Client(Site(ca_bundle=str(tmp_path / "cert.pem")), tries=1)
+        assert trusting.digest(f"{server.address}/a", "1") == digest
+        with pytest.raises(SilentRegistryError, match="certificate"):
+            Client(Site(), tries=1).digest(f"{server.address}/a", "1")
+    with serving(certificate=path) as server:
+        digest = server.put("a", "1")
+        assert Client(Site(), tries=1).digest(f"{server.address}/a", "1") == digest
+    with serving(name=name) as server, pytest.raises(SilentRegistryError):
+        Client(Site(), tries=1).digest(f"{server.address}/a", "1")
+
+
+def test_proxies(server: RegistryServer) -> None:
+    """Are those of the site; they are not on the way to this machine, nor to whom they are not for."""
+    said = {"HTTPS_PROXY": "http://localhost:9", "http_proxy": "http://localhost:9"}
+    server.put("a", "1")
+    assert Client(Site(proxies=said), tries=1).digest(f"{server.address}/a", "1")
+    with pytest.raises(SilentRegistryError, match="Connection refused"):
+        Client(Site(proxies=said), tries=1).digest("registry.invalid/a", "1")
+    with pytest.raises(SilentRegistryError, match=r"registry\.invalid does not answer") as unknown:
+        Client(Site(proxies={**said, "no_proxy": ".invalid"}), tries=1).digest("registry.invalid/a", "1")
+    assert "refused" not in str(unknown.value)
 
 
 def test_a_credential_helper(docker_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
