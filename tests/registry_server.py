@@ -93,6 +93,7 @@ def serving(*, certificate: Path | None = None, name: str = "127.0.0.1") -> Iter
 class _Handler(BaseHTTPRequestHandler):
     registry: RegistryServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         return

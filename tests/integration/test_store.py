@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import os
+import signal
+import time
 
 import pytest
 from tests.integration.monorepo import Monorepo, SecureRegistry, outcomes
@@ -180,3 +182,23 @@ def test_faults_in_mid_push(monorepo: Monorepo, registry: str) -> None:
         done, report = monorepo.build("--push")
         assert (done.code, pushes(report)) == (0, ["pushed"] * 2)
         assert len(Client(Site()).tags(repository)) == 10
+
+
+def test_an_interrupt_in_mid_push(monorepo: Monorepo, registry: str) -> None:
+    """Ends the run soon; what was built is there, under no name that it has in the registry alone."""
+    with before(registry) as proxy:
+        repository = keep_in(monorepo, proxy.address)
+        proxy.faults.append(
+            Fault(method="PATCH", path="/blobs/uploads/", times=1000)
+        )  # the engine tries again and again
+        with monorepo.start("build", "--matrix", "--push", "--report", str(monorepo.root / "report")) as process:
+            deadline = time.monotonic() + 120
+            while not proxy.met and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert proxy.met
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=120) == 130
+        report = json.loads((monorepo.root / "report/report.json").read_text())
+        assert set(pushes(report)) <= {"interrupted", "pushed"}
+        assert "interrupted" in pushes(report)
+        assert not [name for image in monorepo.engine.images() for name in image.names if name.startswith(repository)]
