@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.up_to_date import LEAVES, REPEATS, make_project, timed
@@ -29,23 +30,23 @@ def main() -> None:
         root = Path(folder)
         file = make_project(root)
         timed(build, root, environment)
-        overheads = []
+        overheads, keys = [], set[str]()
         for number in range(REPEATS):
             file.write_text(file.read_text() + _row(f"{salt}.{number}"))
             seconds = timed(build, root, environment)
-            builds = _seconds(root, f"many:{salt}.{number}-3.1")
-            overheads.append(seconds - sum(builds))
-            print(f"{seconds:.2f} s, of which {len(builds)} builds took {sum(builds):.2f}", flush=True)
-    for image in engine.images():
-        for name in image.names if any(salt in name for name in image.names) else ():
-            engine.untag(name)
+            builds = _records(root, f"many:{salt}.{number}-3.1")
+            keys |= builds.keys()
+            overheads.append(seconds - sum(builds.values()))
+            print(f"{seconds:.2f} s, of which {len(builds)} builds took {sum(builds.values()):.2f}", flush=True)
+    for name in [name for image in engine.images() if image.key in keys for name in image.names]:
+        engine.untag(name)
     print(f"one row more than {LEAVES}: median {statistics.median(overheads):.2f} s beside its own builds")
 
 
-def _seconds(root: Path, row: str) -> list[float]:
-    """Return how long the builds of the nodes took that only this row has."""
+def _records(root: Path, row: str) -> Mapping[str, float]:
+    """Return the keys of the nodes that only this row has, and how many seconds their builds took."""
     records = (json.loads(line) for line in (root / ".imagematrix/built.jsonl").read_text().splitlines() if line)
-    return [record["seconds"] for record in records if record["rows"] == [row]]
+    return {record["key"]: record["seconds"] for record in records if record["rows"] == [row]}
 
 
 def _row(framework: str) -> str:
