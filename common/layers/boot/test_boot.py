@@ -72,6 +72,12 @@ def test_what_a_user_may_not_run_is_left_out_and_said(restricted: Machine) -> No
     assert eventually(lambda: "ssh is left out" in restricted.logs())
 
 
+def test_ssh_is_left_out_where_root_has_lost_what_logins_need(host: Host) -> None:
+    """As in pods that drop all capabilities."""
+    said = host.run("SERVICES=ssh setpriv --bounding-set=-all /init/boot/boot.sh")
+    assert (said.rc, "it needs the capabilities SETGID, SETUID" in said.stderr) == (64, True), said.stderr
+
+
 def test_a_hook_that_fails_is_logged_and_the_container_still_starts(bare: Machine) -> None:
     assert "hook 50-broken failed with exit code 3" in bare.logs()
     assert bare.container.running()

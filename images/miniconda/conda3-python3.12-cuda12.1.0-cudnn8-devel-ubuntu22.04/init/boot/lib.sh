@@ -207,9 +207,20 @@ obstacle() {
         return
     elif ! as_root; then
         echo "it needs to run as root, this is user $(id -u)"
+    elif ! has_capabilities 6 7 18 29; then
+        echo "it needs the capabilities SETGID, SETUID, SYS_CHROOT and AUDIT_WRITE, and not all of them were given"
     elif ! mkdir -p /run/sshd 2> /dev/null; then
         echo "it needs /run/sshd, and /run cannot be written to: mount a tmpfs there"
     fi
+}
+
+# Whether root may do all that is named by number (capabilities(7)): without, sshd starts, but drops every login.
+has_capabilities() {
+    local number held
+    held=$((16#$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)))
+    for number; do
+        ((held >> number & 1)) || return 1
+    done
 }
 
 # Writes down for the health check what is to listen where.
