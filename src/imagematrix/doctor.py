@@ -55,7 +55,7 @@ def run(file: str, selection: Selection, *, site_name: str, seconds: float = SEC
         where = site.discover(project.matrix.site, root=project.workspace.root)
     except FlagError as error:
         return (*_answers(probes, shell, seconds), _bad("site", str(error), "correct it in the matrix"))
-    return _answers([*probes, *_network(rows, where, shell)], shell, seconds)
+    return _answers([*probes, *_network(project, rows, where, shell)], shell, seconds)
 
 
 def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Finding, ...]:
@@ -132,11 +132,12 @@ def _git(shell: Shell) -> Finding:
     return Finding(what="git", state=State.WEAK, said="there is none", remedy=remedy)
 
 
-def _network(rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
+def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="certificates", ask=lambda: _certificates(where))
     yield _Probe(what="index", ask=lambda: _index(where, shell))
     bases = {row.base.image.partition("@")[0] for row in rows if row.base.image}
     targets = {f"{repository}:{row.tag}" for row in rows for repository in row.repositories}
+    targets |= {f"{project.matrix.nodes}:latest"} if project.matrix.nodes else set()
     for name in sorted({*map(host, bases), *map(host, targets)}):
         pulled, pushed = ([image for image in sorted(images) if host(image) == name] for images in (bases, targets))
         yield _registry(where, name, pulled, pushed)

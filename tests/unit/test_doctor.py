@@ -66,6 +66,8 @@ def test_where_images_are_pushed_to_stops_no_build(tmp_path: Path) -> None:
     found = looked(projects.write(tmp_path, matrix=matrix), "plain:*")["registry 127.0.0.1:1"]
     assert found.state is State.WEAK
     assert found.said == "does not answer: Connection refused (1 image to push)"
+    matrix = projects.MATRIX.replace("schema = 1", 'schema = 1\nnodes = "127.0.0.1:1/nodes"')
+    assert looked(projects.write(tmp_path, matrix=matrix), "plain:*")["registry 127.0.0.1:1"].state is State.WEAK
 
 
 def test_the_page_has_a_line_for_each_and_below_it_what_to_do() -> None:
