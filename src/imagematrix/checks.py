@@ -150,21 +150,30 @@ def _values(row: Row) -> Mapping[str, str]:
     return {f"value {name}": value for name, value in row.values.items()}
 
 
-def settle(subject: Subject, ran: Sequence[Check]) -> tuple[Settled, ...]:
-    """Return what is worth remembering of a run of a subject's open suites."""
+def settle(subject: Subject, ran: Sequence[Check], *, ended: bool = True) -> tuple[Settled, ...]:
+    """Return what is worth remembering of a run of a subject's open suites.
+
+    Where the layers' checks were cut off before their end, those that passed are settled, but no suite as a whole.
+    """
     return tuple(
-        _settled(subject.key, suite, [one for one in ran if one.owner == suite.owner]) for suite in subject.open
+        _settled(
+            subject.key,
+            suite,
+            [one for one in ran if one.owner == suite.owner],
+            ended=ended or suite.platform is not None,
+        )
+        for suite in subject.open
     )
 
 
-def _settled(key: Key, suite: Suite, ran: Sequence[Check]) -> Settled:
+def _settled(key: Key, suite: Suite, ran: Sequence[Check], *, ended: bool) -> Settled:
     good = tuple(check for check in ran if check.outcome is not CheckOutcome.FAILED)
     return Settled(
         key=key,
         owner=suite.owner,
         fingerprint=suite.fingerprint,
         checks=(*suite.known, *good),
-        whole=len(good) == len(ran) and bool(suite.known or ran),
+        whole=ended and len(good) == len(ran) and bool(suite.known or ran),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -358,10 +359,16 @@ class Engine:
         return int(found["LayersSize"]) + sum(cache)
 
     def remove_containers(self, label: str) -> None:
-        """Remove all containers that carry a label, `name=value`."""
+        """Remove all containers that carry a label, `name=value`, but for those that somebody else is removing."""
+        from docker.errors import APIError
+
         with _answering():
             for found in self._client.api.containers(all=True, filters={"label": label}):
-                self._client.api.remove_container(found["Id"], force=True, v=True)
+                try:
+                    self._client.api.remove_container(found["Id"], force=True, v=True)
+                except APIError as error:
+                    if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                        raise
 
 
 def _container_name(listed: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ estimates and what pages say of earlier nights is lost.
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -287,6 +288,29 @@ class Workspace:
         with path.open(encoding="utf-8", errors="replace") as stream:
             return [found for line in stream if (found := checks.settled(line))]
 
+    @contextmanager
+    def run_folder(self, *, killed: Callable[[str], None]) -> Iterator[Path]:
+        """Give a run a folder of its own until it ends; `killed` hears the names of those whose runs died with them."""
+        from filelock import FileLock
+
+        parent = self._state / "verify"
+        with _telling():
+            self._make_state()
+            parent.mkdir(exist_ok=True)
+        for left in sorted(parent.glob("*.lock")):
+            if _taken(lock := FileLock(left)):
+                killed(left.stem)
+                _remove_run(left)
+                lock.release()
+        with _telling():
+            folder = Path(tempfile.mkdtemp(dir=parent))
+        own = folder.with_suffix(".lock")
+        with FileLock(own):
+            try:
+                yield folder
+            finally:
+                _remove_run(own)
+
     def runs(self) -> Mapping[str, str]:
         """Return the reports of earlier runs, file name -> text, oldest first."""
         return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in self._runs()}
@@ -387,6 +411,11 @@ def _manifest(folder: Path) -> set[str]:
     path = folder / MANIFEST
     listed = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ()
     return {name for name in listed if name and not PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
+
+
+def _remove_run(lock: Path) -> None:
+    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    lock.unlink(missing_ok=True)
 
 
 def _taken(lock: "FileLock") -> bool:

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -236,3 +238,65 @@ def test_no_container_is_left(verified: Any, broken: Monorepo) -> None:
     images = {name for image in broken.engine.images() for name in image.names if name.startswith(broken.family)}
     ids = {broken.client.images.get(name).id for name in images}
     assert ids.isdisjoint(one["ImageID"] for one in broken.client.api.containers(all=True))
+
+
+SLOW = """\
+import os
+
+def test_quick(host):
+    assert host.run("true").succeeded
+
+def test_slow(host):
+    open(os.environ["REACHED"], "w").close()
+    assert host.run(f"sleep {os.environ['SLEEP']}").succeeded
+"""
+
+
+def started(monorepo: Monorepo) -> "subprocess.Popen[str]":
+    """Build a row whose check takes its time, and verify it until that check runs."""
+    only = f"{monorepo.family}:1.0-1.1"
+    (monorepo.root / "common/layers/tools/test_tools.py").write_text(SLOW)
+    assert monorepo.run("build", "--only", only).code == 0
+    reached = monorepo.root / "reached"
+    process = monorepo.start("verify", "--only", only, env={"REACHED": str(reached), "SLEEP": "250"})
+    deadline = time.monotonic() + 120
+    while not reached.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+def containers(monorepo: Monorepo) -> list[Any]:
+    """Return what verify has running of a monorepo's image."""
+    labels = ["imagematrix.verify", f"imagematrix.row={monorepo.family}:1.0-1.1"]
+    return list(monorepo.client.api.containers(all=True, filters={"label": labels}))
+
+
+def goes_on(monorepo: Monorepo) -> None:
+    """Verify again: what had not run runs now, and nothing is left."""
+    environment = {"REACHED": str(monorepo.root / "again"), "SLEEP": "0"}
+    done = monorepo.run("verify", "--only", f"{monorepo.family}:1.0-1.1", env=environment)
+    assert done.code == 0, done.out + done.err
+    assert (monorepo.root / "again").exists()
+    assert containers(monorepo) == []
+    assert list((monorepo.root / ".imagematrix/verify").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_run_that_is_stopped_leaves_nothing_and_the_next_goes_on(monorepo: Monorepo, number: int) -> None:
+    process = started(monorepo)
+    assert len(containers(monorepo)) == 1
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, "Traceback" in out) == (130, False), out
+    assert containers(monorepo) == []
+    assert '"test_quick"' in (monorepo.root / ".imagematrix/verified.jsonl").read_text()
+    goes_on(monorepo)
+
+
+def test_what_a_killed_run_left_the_next_one_removes(monorepo: Monorepo) -> None:
+    process = started(monorepo)
+    process.kill()
+    process.communicate(timeout=120)
+    assert len(containers(monorepo)) == 1
+    goes_on(monorepo)

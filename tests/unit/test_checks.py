@@ -46,9 +46,9 @@ def check(owner: str, name: str, outcome: CheckOutcome = CheckOutcome.PASSED) ->
     return Check(owner=owner, name=name, outcome=outcome, seconds=1.5, why="why" * (outcome is CheckOutcome.SKIPPED))
 
 
-def ran(subject: Subject, *found: Check) -> list[Settled]:
+def ran(subject: Subject, *found: Check, ended: bool = True) -> list[Settled]:
     """Return what a later run remembers: it was written as lines and is read from them."""
-    lines = [checks.line(settled) for settled in checks.settle(subject, found)]
+    lines = [checks.line(settled) for settled in checks.settle(subject, found, ended=ended)]
     return [settled for line in lines if (settled := checks.settled(line))]
 
 
@@ -85,6 +85,14 @@ def test_a_repeated_check_that_passes_settles_its_suite(opened: Project) -> None
     again = decide(opened, history=[*first, *second])
     assert again.open == ()
     assert [one.name for one in checks.joined(again, ())] == ["test_ssh", "test_tools", "test_cuda"]
+
+
+def test_a_run_that_was_cut_off_settles_what_passed_but_no_suite(opened: Project) -> None:
+    """Nobody knows which checks would have followed."""
+    history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"), ended=False)
+
+    told = [(suite.owner, [one.name for one in suite.known]) for suite in decide(opened, history=history).open]
+    assert told == [("system", ["test_ssh"]), ("torch", ["test_cuda"])]
 
 
 def test_a_suite_that_did_not_run_is_not_settled(opened: Project) -> None:

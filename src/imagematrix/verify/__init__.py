@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -135,9 +134,12 @@ def _act(
     """Run the open suites of subjects, `jobs` images at once; what is not begun when it is stopped is left out."""
     if not subjects:
         return []
-    runner = _Runner(project, engine, label=f"{LABEL}={uuid.uuid4().hex}")
     done: list[Verified] = []
-    with ThreadPoolExecutor(jobs) as pool:
+    with (
+        project.workspace.run_folder(killed=lambda name: engine.remove_containers(_label(name))) as folder,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        runner = _Runner(project, engine, folder=folder)
         waiting: set[Future[Verified]] = {
             pool.submit(runner.verify, subject, leaves[subject.row.name]) for subject in subjects
         }
@@ -153,45 +155,65 @@ def _act(
     return done
 
 
+def _label(run: str) -> str:
+    """Return the label of a run's containers."""
+    return f"{LABEL}={run}"
+
+
 class _Runner:
     """Starts a pytest for an image and reads what it found."""
 
-    def __init__(self, project: Project, engine: Engine, *, label: str) -> None:
+    def __init__(self, project: Project, engine: Engine, *, folder: Path) -> None:
         self._project = project
         self._engine = engine
-        self._label = label
+        self._folder = folder
+        self._label = _label(folder.name)
         self._shell = Shell()
+        self._closed = threading.Event()
 
     def verify(self, subject: Subject, leaf: Leaf) -> Verified:
+        """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
         begun = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="imagematrix-verify-") as folder:
-            ran = self._pytest(subject, leaf, Path(folder)) if _layers(subject) else []
-        for suite in subject.open:
-            if suite.platform:
-                ran += filesystem.audited(self._engine, subject.key, leaf.base_image, suite.platform, owner=suite.owner)
-        for settled in checks.settle(subject, ran):
-            self._project.workspace.remember_settled(settled)
+        ran: list[Check] = []
+        ended = not _layers(subject)
+        try:
+            if not ended:
+                ended = self._pytest(subject, leaf, ran)
+            for suite in subject.open:
+                if suite.platform:
+                    ran += self._audited(subject, leaf, suite.platform, owner=suite.owner)
+        finally:
+            for settled in checks.settle(subject, ran, ended=ended):
+                self._project.workspace.remember_settled(settled)
         return Verified(row=subject.row, checks=checks.joined(subject, ran), seconds=time.monotonic() - begun)
 
     def close(self) -> None:
-        """Stop what runs; no container outlives a run, however it ended."""
+        """Stop what runs; no container outlives a run that can still do this."""
+        self._closed.set()
         self._shell.cancel()
         self._engine.remove_containers(self._label)
 
-    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path) -> list[Check]:
+    def _audited(self, subject: Subject, leaf: Leaf, platform: Platform, *, owner: str) -> list[Check]:
+        stop = self._closed.is_set
+        return filesystem.audited(self._engine, subject.key, leaf.base_image, platform, owner=owner, stop=stop)
+
+    def _pytest(self, subject: Subject, leaf: Leaf, ran: list[Check]) -> bool:
+        """Run the checks of layers, adding to those that ran; return whether pytest came to its end."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
         results = folder / "results.jsonl"
         results.touch()
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
         said: list[bytes] = []
         code = self._shell.run(self._argv(subject, folder), env=self._environment(), sink=said.append)
-        ran = [_check(line) for line in results.read_text(encoding="utf-8").splitlines()]
-        if code not in (0, 1) and not any(check.outcome is CheckOutcome.FAILED for check in ran):
+        ran += [_check(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        ended = code in (0, 1)
+        if not ended and not any(check.outcome is CheckOutcome.FAILED for check in ran):
             tail = b"".join(said).decode(errors="replace").splitlines()[-_TAIL_LINES:]
             owner = _layers(subject)[0].owner
             why = f"pytest ended with exit code {code}"
             ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tuple(tail)))
-        return ran
+        return ended
 
     def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
         return {

@@ -3,7 +3,7 @@
 import json
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final, Protocol, cast
 
 from imagematrix import audit
@@ -26,8 +26,13 @@ _KINDS: Final[Mapping[bytes, Kind]] = {
 }
 
 
-def audited(engine: Engine, key: Key, base: str, platform: Platform, *, owner: str) -> list[Check]:
-    """Check a node's image, which stands on `base`, by a platform's rules: a check for each."""
+def audited(
+    engine: Engine, key: Key, base: str, platform: Platform, *, owner: str, stop: Callable[[], bool]
+) -> list[Check]:
+    """Check a node's image, which stands on `base`, by a platform's rules: a check for each.
+
+    Raises InterruptedError soon after `stop` says so.
+    """
     if not engine.image_id(base):
         why = f"the base {base} is not on the engine, so its layers cannot be told apart: docker pull {base}"
         return [_check(owner, rule, (why,)) for rule in platform.rules]
@@ -35,7 +40,7 @@ def audited(engine: Engine, key: Key, base: str, platform: Platform, *, owner: s
     if all_layers[: len(below)] != below:
         why = f"the image does not stand on the {base} that is on the engine now: build it anew"
         return [_check(owner, rule, (why,)) for rule in platform.rules]
-    layers = read(engine.saved(node_ref(key)), platform)
+    layers = read(_until(stop, engine.saved(node_ref(key))), platform)
     evidence = Evidence(
         base_name=base,
         base=layers[: len(below)],
@@ -47,6 +52,13 @@ def audited(engine: Engine, key: Key, base: str, platform: Platform, *, owner: s
 
 def _command(config: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
+
+
+def _until(stop: Callable[[], bool], chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if stop():
+            raise InterruptedError("the run was stopped")
+        yield chunk
 
 
 def _check(owner: str, rule: str, offences: Sequence[str]) -> Check:
