@@ -257,8 +257,9 @@ class Engine:
 
     def saved(self, name: str) -> Iterator[bytes]:
         """Yield what `docker save` writes of a local image, as it comes."""
-        with _answering():
-            yield from self._client.api.get_image(name)
+        # A client of its own: before it says a byte, the engine writes all of an image to its disk.
+        with closing(_client(self.environment, seconds=_TRANSFER_SECONDS)) as client, _answering():
+            yield from client.api.get_image(name)
 
     def start(self, start: Start) -> Container:
         """Start a container; one that does not start is removed again."""

@@ -12,9 +12,15 @@ from imagematrix.checks import Check, CheckOutcome
 from imagematrix.engine import Engine, node_ref
 from imagematrix.model import Key, Platform
 
-_BLOCK: Final = 1 << 20
-_SAMPLED: Final = 1 << 16
-"""Bytes of each block that are compressed to estimate the whole: a sixteenth, or 5 GB would take minutes."""
+_BLOCK: Final = 1 << 16
+"""Bytes that are read at once. At each member tarfile copies what it has not used of a block."""
+
+_SAMPLES: Final = ((1 << 20, 1), (1 << 28, 16))
+"""Of a blob up to so many bytes, which blocks are compressed to estimate the whole: each, or every 16th."""
+
+_SAMPLE_OF_LARGE: Final = 64
+"""Of larger ones every 64th: compressing 5 GB takes minutes."""
+
 _LINES_SHOWN: Final = 100
 
 _KINDS: Final[Mapping[bytes, Kind]] = {
@@ -154,7 +160,8 @@ class _Blob:
         self._head = stream.read(_BLOCK)
         self._is_packed = self._head[:2] == b"\x1f\x8b"
         self._packer = zlib.compressobj(6)
-        self._sampled = self._made = 0
+        self._every = next((every for most, every in _SAMPLES if size <= most), _SAMPLE_OF_LARGE)
+        self._blocks = self._sampled = self._made = 0
         self._sample(self._head)
 
     def begins(self, *heads: bytes) -> bool:
@@ -176,6 +183,7 @@ class _Blob:
         return self._size * self._made // self._sampled
 
     def _sample(self, block: bytes) -> None:
-        part = block if self._size <= _BLOCK else block[:_SAMPLED]
-        self._sampled += len(part)
-        self._made += len(self._packer.compress(part))
+        if self._blocks % self._every == 0:
+            self._sampled += len(block)
+            self._made += len(self._packer.compress(block))
+        self._blocks += 1
