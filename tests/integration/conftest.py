@@ -8,12 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry
 
 from imagematrix.engine import Engine, connect, node_ref
 from imagematrix.model import BASE_LAYER
 from imagematrix.workspace import Workspace
+
+OF_THE_REPOSITORY = {"browser", "horovod", "paddle", "quickstart", "report", "verify"}
+"""Tests that share its workspace, its ports or the browser."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Part the tests in two halves that share nothing but the engine: with two processes each has one."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            of_repository = item.path.stem.removeprefix("test_") in OF_THE_REPOSITORY
+            item.add_marker(pytest.mark.xdist_group("repository" if of_repository else "monorepos"))
 
 
 @pytest.fixture(scope="session")
@@ -54,23 +66,39 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _base(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Make the base that all stand on, in whichever process comes first; made twice, it would be two images."""
+    root = tmp_path_factory.mktemp("base")
+    with FileLock(tmp_path_factory.getbasetemp().parent / "base.lock"):
+        made = _write(root, engine)
+        done, _ = made.build("--only", "*-1.1")
+    assert done.code == 0, done.out + done.err
+    _remove_images(made)
+
+
 @pytest.fixture
 def monorepo(tmp_path: Path, engine: Engine) -> Iterator[Monorepo]:
-    salt = uuid.uuid4().hex[:12]
-    made = Monorepo(root=tmp_path, family=f"it{salt}", engine=engine)
-    (tmp_path / "matrix.toml").write_text(MATRIX.format(family=made.family))
-    for layer, template in LAYERS.items():
-        folder = tmp_path / "common/layers" / layer
-        folder.mkdir(parents=True)
-        (folder / "Dockerfile.j2").write_text(template.format(salt=salt))
-    (tmp_path / "common/layers/app/files").mkdir()
-    (tmp_path / "common/layers/app/files/version.txt.j2").write_text("{{ app }}\n")
-    (tmp_path / "common/init").mkdir()
-    (tmp_path / "common/init/hello.sh").write_text("#!/bin/sh\necho hello\n")
-    # The repository's own script: the base is the very node that the quickstart grid has.
-    shutil.copytree(REPOSITORY / "common/bootstrap", tmp_path / "common/bootstrap")
+    made = _write(tmp_path, engine)
     yield made
     _remove_images(made)
+
+
+def _write(root: Path, engine: Engine) -> Monorepo:
+    salt = uuid.uuid4().hex[:12]
+    made = Monorepo(root=root, family=f"it{salt}", engine=engine)
+    (root / "matrix.toml").write_text(MATRIX.format(family=made.family))
+    for layer, template in LAYERS.items():
+        folder = root / "common/layers" / layer
+        folder.mkdir(parents=True)
+        (folder / "Dockerfile.j2").write_text(template.format(salt=salt))
+    (root / "common/layers/app/files").mkdir()
+    (root / "common/layers/app/files/version.txt.j2").write_text("{{ app }}\n")
+    (root / "common/init").mkdir()
+    (root / "common/init/hello.sh").write_text("#!/bin/sh\necho hello\n")
+    # The repository's own script: the base is the very node that the quickstart grid has.
+    shutil.copytree(REPOSITORY / "common/bootstrap", root / "common/bootstrap")
+    return made
 
 
 def _remove_images(monorepo: Monorepo) -> None:

@@ -73,6 +73,7 @@ def test_an_index_that_stays_away_costs_its_node_alone(project: Monorepo, index:
     assert outcomes(report)["adopt"] == ["reused"]
 
 
+@pytest.mark.xdist_group("repository")  # a starting engine disturbs the ports of another
 def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
     """It is not tried again; what was built stays, and once there is room the same command goes on."""
     base = "imagematrix/base:bookworm"

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 
+import pytest
 from tests.integration.engines import hand_over, kill_and_restart, own_engine
 from tests.integration.monorepo import Monorepo, outcomes
 
@@ -37,6 +38,7 @@ def test_a_build_that_does_not_end_is_given_up(monorepo: Monorepo) -> None:
     assert [leaf.outcome for leaf in made.leaves] == [Status.REUSED, Status.FAILED, Status.REUSED]
 
 
+@pytest.mark.xdist_group("repository")  # a starting engine disturbs the ports of another
 def test_an_engine_that_is_killed_and_comes_back_costs_a_retry(monorepo: Monorepo) -> None:
     """What was finished is not built again, what was being built is; the report names the engine."""
     base = "imagematrix/base:bookworm"
