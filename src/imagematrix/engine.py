@@ -72,6 +72,8 @@ class Start:
     user: str = ""
     read_only: bool = False
     """Its root cannot be written to; /tmp and /run are in memory."""
+    gpus: bool = False
+    """It is given all GPUs of the engine's machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,11 @@ class Engine:
             is_private=bool(self.environment),
             data=str(said["DockerRootDir"]),
         )
+
+    def has_gpus(self) -> bool:
+        """Whether containers can be given a GPU: what `nvidia-ctk runtime configure` does to an engine."""
+        with _answering():
+            return "nvidia" in self._client.info()["Runtimes"]
 
     def answers(self) -> bool:
         """Whether it is there."""
@@ -263,6 +270,8 @@ class Engine:
 
     def start(self, start: Start) -> Container:
         """Start a container; one that does not start is removed again."""
+        from docker.types import DeviceRequest
+
         with _answering():
             made = self._client.containers.create(
                 start.image,
@@ -273,6 +282,7 @@ class Engine:
                 user=start.user or None,
                 read_only=start.read_only,
                 tmpfs={"/tmp": "", "/run": ""} if start.read_only else None,  # noqa: S108  # the container's
+                device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])] if start.gpus else None,
             )
             try:
                 if start.files:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from tests.integration.monorepo import REPOSITORY, Monorepo
 
-from imagematrix.engine import Engine, node_ref
+from imagematrix.engine import Engine, Start, node_ref
+from imagematrix.errors import NoEngineError
 from imagematrix.workspace import Workspace
 
 BASE = "python:3.11-debian12"
@@ -300,3 +301,16 @@ def test_what_a_killed_run_left_the_next_one_removes(monorepo: Monorepo) -> None
     process.communicate(timeout=120)
     assert len(containers(monorepo)) == 1
     goes_on(monorepo)
+
+
+def test_a_gpu_is_asked_of_the_engine(monorepo: Monorepo) -> None:
+    """One that has none says so, which is why checks that want one ask first."""
+    monorepo.build("--only", "*-1.1")
+    start = Start(
+        image=f"{monorepo.family}:1.0-1.1", command=("sleep", "60"), environment={}, labels={}, files={}, gpus=True
+    )
+    if monorepo.engine.has_gpus():
+        monorepo.engine.start(start).remove()
+    else:
+        with pytest.raises(NoEngineError, match=r"could not select device driver .* with capabilities: \[\[gpu\]\]"):
+            monorepo.engine.start(start)

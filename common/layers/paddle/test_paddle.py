@@ -29,6 +29,14 @@ else:
 """
 
 
+KERNEL = """\
+import paddle
+paddle.set_device("gpu")
+x = paddle.ones([256, 256])
+assert float(paddle.matmul(x, x).sum()) == 256.0**3
+"""
+
+
 @pytest.fixture(scope="module")
 def build(host: Host) -> list[str]:
     """Train, which takes what one import takes; return Paddle's version, and the CUDA and cuDNN of a build for GPUs."""
@@ -55,3 +63,11 @@ def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str]) 
 def test_what_it_loads_on_a_gpu_is_found(host: Host, build: list[str]) -> None:
     """By what it was built for, not by what the row says."""
     assert cuda.missing(host, cuda.libraries(*build[1:]) if build[1:] else ()) == ""
+
+
+@pytest.mark.slow
+def test_a_kernel_runs_on_a_gpu(gpu: Host, build: list[str]) -> None:
+    if not build[1:]:
+        pytest.skip("a build for CPUs")
+    ran = gpu.run(f"python - <<'END'\n{KERNEL}END")
+    assert ran.succeeded, ran.stderr[-3000:]

@@ -27,11 +27,40 @@ info = tf.sysconfig.get_build_info()
 print(json.dumps({"version": tf.__version__, **{name: str(value) for name, value in info.items()}}))
 """
 
+TRAINING_OF_1 = """\
+import json
+import tensorflow as tf
+v1 = getattr(tf.compat, "v1", tf)
+graph = tf.Graph()
+with graph.as_default(), v1.Session(graph=graph) as session:
+    x = v1.random_normal([256, 4], seed=0)
+    y = tf.matmul(x, tf.constant([[1.0], [-2.0], [3.0], [0.5]]))
+    w = v1.get_variable("w", [4, 1], initializer=v1.zeros_initializer())
+    loss = tf.reduce_mean((tf.matmul(x, w) - y) ** 2)
+    step = v1.train.GradientDescentOptimizer(0.1).minimize(loss)
+    session.run(v1.global_variables_initializer())
+    losses = [float(session.run([loss, step])[0]) for _ in range(30)]
+assert losses[-1] < losses[0] / 100, losses
+print(json.dumps({"version": tf.__version__, "is_cuda_build": str(tf.test.is_built_with_cuda())}))
+"""
+
+KERNEL = """\
+import tensorflow as tf
+v1 = getattr(tf.compat, "v1", tf)
+graph = tf.Graph()
+with graph.as_default(), v1.Session(graph=graph) as session:
+    with tf.device("/device:GPU:0"):
+        x = tf.ones([256, 256])
+        total = tf.reduce_sum(tf.matmul(x, x))
+    assert session.run(total) == 256.0**3
+"""
+
 
 @pytest.fixture(scope="module")
-def build(host: Host) -> Mapping[str, str]:
+def build(host: Host, row: Mapping[str, str]) -> Mapping[str, str]:
     """Train, which takes what one import takes; return what TensorFlow then says of itself."""
-    found = host.run(f"python - <<'END'\n{TRAINING}END")
+    training = TRAINING_OF_1 if row["tensorflow"].startswith("1.") else TRAINING
+    found = host.run(f"python - <<'END'\n{training}END")
     assert found.succeeded, found.stderr[-3000:]
     said: Mapping[str, str] = json.loads(found.stdout.splitlines()[-1])
     return said
@@ -57,3 +86,11 @@ def test_what_it_loads_on_a_gpu_is_found(host: Host, build: Mapping[str, str]) -
     """By what it was built for, not by what the row says."""
     names = cuda.libraries(build.get("cuda_version", ""), build.get("cudnn_version", ""))
     assert cuda.missing(host, names) == ""
+
+
+@pytest.mark.slow
+def test_a_kernel_runs_on_a_gpu(gpu: Host, build: Mapping[str, str]) -> None:
+    if build.get("is_cuda_build") != "True":
+        pytest.skip("a build for CPUs")
+    ran = gpu.run(f"python - <<'END'\n{KERNEL}END")
+    assert ran.succeeded, ran.stderr[-3000:]

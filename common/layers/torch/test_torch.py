@@ -26,6 +26,13 @@ print(torch.__version__, *filter(None, [torch.version.cuda, torch.backends.cudnn
 """
 
 
+KERNEL = """\
+import torch
+x = torch.ones(256, 256, device="cuda")
+assert float((x @ x).sum()) == 256.0**3
+"""
+
+
 @pytest.fixture(scope="module")
 def build(host: Host) -> list[str]:
     """Train, which takes what one import takes; return PyTorch's version, and CUDA and cuDNN of a build for GPUs."""
@@ -58,3 +65,11 @@ def test_what_it_loads_on_a_gpu_is_found(host: Host, build: list[str]) -> None:
     if build[2:]:  # 8902 is 8.9.2, 90100 is 9.1.0
         major = build[2][:-4] if len(build[2]) > 4 else build[2][:-3]
         assert cuda.missing(host, cuda.cudnn_libraries(major)) == ""
+
+
+@pytest.mark.slow
+def test_a_kernel_runs_on_a_gpu(gpu: Host, build: list[str]) -> None:
+    if not build[1:]:
+        pytest.skip("a build for CPUs")
+    ran = gpu.run(f"python - <<'END'\n{KERNEL}END")
+    assert ran.succeeded, ran.stderr[-3000:]

@@ -144,6 +144,14 @@ def machine(host: Host, _rooms: "_Rooms") -> Machine:
 
 
 @pytest.fixture(scope="session")
+def gpu(_rooms: "_Rooms") -> Host:
+    """Give a shell in a container that has all GPUs of the engine's machine; without one, the check is skipped."""
+    if not _rooms.engine.has_gpus():
+        pytest.skip("the engine has no GPU")
+    return _rooms.shell(_rooms.start("infinity", entrypoint="sleep", gpus=True))
+
+
+@pytest.fixture(scope="session")
 def restricted(_rooms: "_Rooms") -> Machine:
     """Give a container as Kubernetes platforms run it: any user, a root that cannot be written to; and in English."""
     made = _rooms.start(environment={"LANG": "C.UTF-8"}, user="12345:0", read_only=True)
@@ -192,9 +200,12 @@ class _Rooms:
         environment: Mapping[str, str] | None = None,
         user: str = "",
         read_only: bool = False,
+        gpus: bool = False,
     ) -> Container:
         """Start a container that lives as long as the session."""
-        made = self.started(command, environment or {}, {}, entrypoint=entrypoint, user=user, read_only=read_only)
+        made = self.started(
+            command, environment or {}, {}, entrypoint=entrypoint, user=user, read_only=read_only, gpus=gpus
+        )
         self.made.append(made)
         return made
 
@@ -224,6 +235,7 @@ class _Rooms:
         entrypoint: str = "",
         user: str = "",
         read_only: bool = False,
+        gpus: bool = False,
     ) -> Container:
         return self.engine.start(
             engine.Start(
@@ -235,6 +247,7 @@ class _Rooms:
                 files=files,
                 user=user,
                 read_only=read_only,
+                gpus=gpus,
             )
         )
 
