@@ -15,6 +15,8 @@ from imagematrix.report.words import count, duration, size
 
 Figure = Mapping[str, Any]
 
+_SHORT_SECONDS: Final = 180
+"""A shorter run is drawn by seconds, others by minutes."""
 _LANE_PIXELS: Final = 34
 _FRAME_PIXELS: Final = 90
 _TREE_PIXELS: Final = 620
@@ -35,14 +37,16 @@ def figures(overview: Overview) -> Mapping[str, Figure]:
 def timeline(overview: Overview) -> Figure:
     """Draw when each node was built in which lane; the critical path has an edge."""
     nodes = [node for node in overview.run.nodes if node.ran and node.lane is not None]
+    last = max(((node.started or 0) + node.seconds for node in nodes), default=0)
+    unit, seconds = ("seconds", 1) if last < _SHORT_SECONDS else ("minutes", 60)
     traces = [
-        _bars(f"{outcome}, critical path" if critical else outcome.value, chosen, outcome, critical=critical)
+        _bars(f"{outcome}, critical path" if critical else outcome.value, chosen, outcome, seconds, critical=critical)
         for outcome in _OUTCOMES
         for critical in (False, True)
         if (chosen := [n for n in nodes if n.outcome is outcome and (n.key in overview.critical) is critical])
     ]
     lanes = 1 + max((node.lane or 0 for node in nodes), default=0)
-    axis = {"title": {"text": "minutes since the run began"}, "rangemode": "tozero"}
+    axis = {"title": {"text": f"{unit} since the run began"}, "rangemode": "tozero"}
     builders = {
         "tickvals": list(range(lanes)),
         "ticktext": [f"builder {lane + 1}" for lane in range(lanes)],
@@ -53,13 +57,13 @@ def timeline(overview: Overview) -> Figure:
     return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _LANE_PIXELS * max(lanes, 3)}}
 
 
-def _bars(name: str, nodes: Sequence[PastNode], outcome: Status, *, critical: bool) -> Figure:
+def _bars(name: str, nodes: Sequence[PastNode], outcome: Status, unit: int, *, critical: bool) -> Figure:
     return {
         "type": "bar",
         "orientation": "h",
         "name": name,
-        "base": [round((node.started or 0) / 60, 3) for node in nodes],
-        "x": [round(node.seconds / 60, 3) for node in nodes],
+        "base": [round((node.started or 0) / unit, 3) for node in nodes],
+        "x": [round(node.seconds / unit, 3) for node in nodes],
         "y": [node.lane for node in nodes],
         "width": 0.75,
         "hovertext": [_words(node) for node in nodes],
