@@ -20,6 +20,7 @@ OF_THE_REPOSITORY = {"browser", "horovod", "paddle", "quickstart", "report", "ve
 """Tests that share its workspace, its ports or the browser."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Part the tests in two halves that share nothing but the engine: with two processes each has one."""
     for item in items:
