@@ -13,7 +13,7 @@ PURE = (
     "mypy",
     "pytest tests/unit tests/golden --numprocesses auto",
 )
-REAL = "pytest tests/integration --numprocesses 2 --dist loadgroup --durations 25"
+REAL = "pytest tests/integration --numprocesses 2 --durations 25"
 
 
 @task(help={"unit": "Only what needs no engine."})

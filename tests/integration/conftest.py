@@ -6,27 +6,32 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry
+from xdist.scheduler import LoadScopeScheduling
 
 from imagematrix.engine import Engine, connect, node_ref
 from imagematrix.model import BASE_LAYER
 from imagematrix.workspace import Workspace
 
-OF_THE_REPOSITORY = {"browser", "horovod", "paddle", "quickstart", "report", "verify"}
+OF_THE_REPOSITORY = {"browser", "horovod", "own_engine", "paddle", "quickstart", "report", "verify"}
 """Tests that share its workspace, its ports or the browser."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Part the tests in two halves that share nothing but the engine: with two processes each has one."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            of_repository = item.path.stem.removeprefix("test_") in OF_THE_REPOSITORY
-            item.add_marker(pytest.mark.xdist_group("repository" if of_repository else "monorepos"))
+class Halves(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Parts the tests in two halves that share nothing but the engine: with two processes each has one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
+        return "repository" if name in OF_THE_REPOSITORY else "monorepos"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Halves:
+    return Halves(config, log)
 
 
 @pytest.fixture(scope="session")

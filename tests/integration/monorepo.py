@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,17 @@ def outcomes(report: Any) -> dict[str, list[str]]:
     for node in report["nodes"]:
         found.setdefault(node["layer"], []).append(node["outcome"])
     return found
+
+
+def built(monorepo: Monorepo) -> str:
+    """Return the record of what was built so far."""
+    record = monorepo.root / ".imagematrix/built.jsonl"
+    return record.read_text() if record.exists() else ""
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that is sure to come: on a machine that is very busy, late."""
+    deadline = time.monotonic() + 300
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,12 +1,8 @@
 """A package index that fails: what passes costs a retry, what does not is told, and nothing that was built is lost."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.integration.engines import hand_over, own_engine
 from tests.integration.faulty_index import FaultyIndex, bad_gateway, stall, too_many
 from tests.integration.monorepo import Monorepo, outcomes
 from tests.integration.test_pythons import pythons
@@ -71,38 +67,3 @@ def test_an_index_that_stays_away_costs_its_node_alone(project: Monorepo, index:
     done, report = project.build()
     assert done.code == 0, done.out
     assert outcomes(report)["adopt"] == ["reused"]
-
-
-@pytest.mark.xdist_group("repository")  # a starting engine disturbs the ports of another
-def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
-    """It is not tried again; what was built stays, and once there is room the same command goes on."""
-    base = "imagematrix/base:bookworm"
-    monorepo.build("--only", "*-1.1")  # makes the base
-    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')
-    small = "RUN echo {{ app }} > /app.txt\n"
-    big = "RUN dd if=/dev/urandom of=/big bs=1M count={{ 2000 if app == '1.2' else 1 }}\n"
-    monorepo.edit("common/layers/app/Dockerfile.j2", "COPY", big + "COPY")
-    with own_engine(megabytes=1200) as where:
-        hand_over(base, monorepo.engine, where)
-        done, report = monorepo.build(env=where)
-        assert done.code == 1, done.out + done.err
-        full = next(node for node in report["nodes"] if node["outcome"] == "failed")
-        assert (full["layer"], full["attempts"]) == ("app", 1)
-        assert "No space left on device" in done.out
-        assert "; `invoke gc` makes room on the disk" in done.out
-        assert sorted(outcomes(report)["app"]) == ["built", "built", "failed"]
-        assert sorted(outcomes(report)["boot"]) == ["built", "built", "skipped"]
-
-        monorepo.edit("common/layers/app/Dockerfile.j2", big, small)
-        done, report = monorepo.build(env=where)
-        assert done.code == 0, done.out + done.err
-        assert outcomes(report)["tools"] == ["reused"]
-
-        with (Path(where["IMAGEMATRIX_ENGINE_DIR"]) / "data/other").open("wb") as other:
-            os.posix_fallocate(other.fileno(), 0, shutil.disk_usage(other.name).free - 400_000_000)
-        monorepo.edit("common/layers/app/Dockerfile.j2", small, "RUN echo again {{ app }} > /app.txt\n")
-        done, report = monorepo.build(env=where)
-        assert done.code == 1, done.out + done.err
-        assert outcomes(report)["app"] == ["skipped"] * 3
-        assert "skipped: 3 images: disk guard: 4" in done.out
-        assert " needed; `invoke gc` " in done.out

@@ -1,14 +1,9 @@
 """Runs on a real engine that meet what a night has ready for them: builds without an end, and ends without warning."""
 
 import io
-import json
 import signal
-import time
-from collections.abc import Callable
 
-import pytest
-from tests.integration.engines import hand_over, kill_and_restart, own_engine
-from tests.integration.monorepo import Monorepo, outcomes
+from tests.integration.monorepo import Monorepo, built, until
 
 from imagematrix import build, report
 from imagematrix.engine import nodes
@@ -36,32 +31,6 @@ def test_a_build_that_does_not_end_is_given_up(monorepo: Monorepo) -> None:
     assert failed.leaves == (f"{monorepo.family}:1.0-1.2",)
     assert "sleep 600" in (monorepo.root / failed.log).read_text()
     assert [leaf.outcome for leaf in made.leaves] == [Status.REUSED, Status.FAILED, Status.REUSED]
-
-
-@pytest.mark.xdist_group("repository")  # a starting engine disturbs the ports of another
-def test_an_engine_that_is_killed_and_comes_back_costs_a_retry(monorepo: Monorepo) -> None:
-    """What was finished is not built again, what was being built is; the report names the engine."""
-    base = "imagematrix/base:bookworm"
-    monorepo.build("--only", "*-1.1")  # makes the base
-    (monorepo.root / ".imagematrix/built.jsonl").unlink()
-    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')
-    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "RUN sleep 10\nRUN")
-    with own_engine() as where:
-        hand_over(base, monorepo.engine, where)
-        process = monorepo.start("build", "--matrix", "--jobs", "3", "--report", "report", env=where)
-        until(lambda: '"layer":"tools"' in built(monorepo))
-        kill_and_restart(where)
-        out, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, out
-
-        ended = json.loads((monorepo.root / "report/report.json").read_text())["nodes"]
-        assert {node["outcome"] for node in ended} == {"built"}
-        assert {node["layer"] for node in ended if node["retries"]} == {"app"}, ended
-        assert {retry["kind"] for node in ended for retry in node["retries"]} == {"engine"}, ended
-
-        done, report = monorepo.build(env=where)
-        assert done.code == 0
-        assert {state for states in outcomes(report).values() for state in states} == {"reused"}
 
 
 KILLS = 20
@@ -102,16 +71,3 @@ def moments(monorepo: Monorepo) -> int:
     """Count the beginnings and ends of builds so far."""
     state = monorepo.root / ".imagematrix"
     return len(list(state.glob("logs/*.log"))) + built(monorepo).count('"key":')
-
-
-def built(monorepo: Monorepo) -> str:
-    record = monorepo.root / ".imagematrix/built.jsonl"
-    return record.read_text() if record.exists() else ""
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that is sure to come: on a machine that is very busy, late."""
-    deadline = time.monotonic() + 300
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
