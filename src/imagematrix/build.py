@@ -208,7 +208,7 @@ def _act(
             retries=options.retries,
             fail_fast=options.fail_fast,
             seconds=seconds,
-            refuses=_guard(project, engine, needs),
+            refuses=_guard(project, engine, needs, stop),
             stop=stop,
         )
         return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
@@ -220,7 +220,9 @@ def _publisher(decided: _Decided, engine: Engine, where: Site, repository: str, 
     )
 
 
-def _guard(project: Project, engine: Engine, needs: Mapping[Key, int]) -> Callable[[Step, Collection[Key]], str]:
+def _guard(
+    project: Project, engine: Engine, needs: Mapping[Key, int], stop: threading.Event
+) -> Callable[[Step, Collection[Key]], str]:
     """Watch the engine's disk, where that is this machine's."""
     folder = engine.storage()
     if not folder:
@@ -231,7 +233,10 @@ def _guard(project: Project, engine: Engine, needs: Mapping[Key, int]) -> Callab
 
         return sweep.run(project, sweep.Options(dry=True), engine=engine, waiting=lambda: None).freed
 
-    return disk.Guard(needs=needs, free=lambda: shutil.disk_usage(folder).free, reclaimable=reclaimable).refusal
+    def free() -> int:
+        return shutil.disk_usage(folder).free
+
+    return disk.Guard(needs=needs, free=free, reclaimable=reclaimable, pause=stop.wait).refusal
 
 
 def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:

@@ -10,6 +10,9 @@ from imagematrix.report.words import size
 
 RESERVE_BYTES: Final = 500_000_000
 """What stays free, for what nobody predicts: logs, packages that are unpacked, the engine's own records."""
+_ASKED_AGAIN: Final = 20
+_PAUSE_SECONDS: Final = 0.5
+"""Ten seconds in all: an engine gives back what a failed build took some time after that has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +25,23 @@ class Guard:
     """Bytes that the engine's disk has."""
     reclaimable: Callable[[], int]
     """Bytes that cleaning up would give; asked only of a disk that is too full."""
+    pause: Callable[[float], object]
+    """Waits so many seconds; true when there is no use in waiting on."""
 
     def refusal(self, step: Step, running: Collection[Key]) -> str:
         """Return why a step is not to be started while others run, empty when there is room.
 
-        What those have taken already counts twice: ask again when they have ended.
+        What those have taken already counts twice: ask again when they have ended. When nothing runs it is the last
+        word, and not said at once.
         """
         needed = RESERVE_BYTES + sum(self.needs[key] for key in (step.node.key, *running))
-        free = self.free()
-        if free >= needed:
+        if self.free() >= needed or (not running and self._comes(needed)):
             return ""
-        return f"disk guard: {size(free)} free, {size(needed)} needed{self._remedy()}"
+        return f"disk guard: {size(self.free())} free, {size(needed)} needed{self._remedy()}"
+
+    def _comes(self, needed: int) -> bool:
+        """Whether there is room after a while."""
+        return any(self.free() >= needed for _ in range(_ASKED_AGAIN) if not self.pause(_PAUSE_SECONDS))
 
     def _remedy(self) -> str:
         try:

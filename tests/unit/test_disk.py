@@ -16,7 +16,7 @@ A: Final = PLAN.steps[0]
 
 def guard(*, free: int, reclaimable: int = 0) -> Guard:
     needs = {Key("a"): 2 * GB, Key("b"): 5 * GB, Key("c"): 7 * GB}
-    return Guard(needs=needs, free=lambda: free, reclaimable=lambda: reclaimable)
+    return Guard(needs=needs, free=lambda: free, reclaimable=lambda: reclaimable, pause=lambda _: None)
 
 
 def refusal(free: int, running: Collection[str] = ()) -> str:
@@ -44,5 +44,18 @@ def test_an_engine_that_is_gone_is_not_this_ones_news() -> None:
     def gone() -> int:
         raise NoEngineError("the engine stopped answering")
 
-    refused = Guard(needs={Key("a"): GB}, free=lambda: 0, reclaimable=gone).refusal(A, [])
+    refused = Guard(needs={Key("a"): GB}, free=lambda: 0, reclaimable=gone, pause=lambda _: None).refusal(A, [])
     assert refused == "disk guard: 0 B free, 1.5 GB needed"
+
+
+def test_what_a_failed_build_took_comes_back_after_a_moment() -> None:
+    """It is waited for only when nothing runs: else the next that ends asks again."""
+
+    def refusal_of_a_disk(*free: int, running: Collection[Key] = ()) -> str:
+        answers = iter(free)
+        needs = {Key("a"): 2 * GB, Key("b"): 0}
+        disk = Guard(needs=needs, free=lambda: next(answers), reclaimable=lambda: 0, pause=lambda _: None)
+        return disk.refusal(A, running)
+
+    assert refusal_of_a_disk(0, 0, 3 * GB) == ""
+    assert refusal_of_a_disk(0, 0, running=[Key("b")]).startswith("disk guard: 0 B free")
