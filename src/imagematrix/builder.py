@@ -73,6 +73,8 @@ class Builder:
         said = log.judged()
         # The exit codes of the bootstrap script are apt's and its own, not buildx's.
         flake = transient.flake(code if node.layer != BASE_LAYER else 1, said)
+        if flake and not self.answers():  # what breaks with the engine may look like any broken connection
+            flake = Flake(kind=FlakeKind.ENGINE)
         return Attempt(ok=False, flake=flake, why=log.why(code) + transient.remedy(said))
 
     def answers(self) -> bool:

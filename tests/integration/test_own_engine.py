@@ -31,7 +31,10 @@ def test_an_engine_that_is_killed_and_comes_back_costs_a_retry(monorepo: Monorep
         ended = json.loads((monorepo.root / "report/report.json").read_text())["nodes"]
         assert {node["outcome"] for node in ended} == {"built"}
         assert {node["layer"] for node in ended if node["retries"]} == {"app"}, ended
-        assert {retry["kind"] for node in ended for retry in node["retries"]} == {"engine"}, ended
+        kinds = {retry["kind"] for node in ended for retry in node["retries"]}
+        # A try that ended as the engine was there again saw no more than a connection that broke.
+        assert "engine" in kinds, ended
+        assert kinds <= {"engine", "network"}, ended
 
         done, report = monorepo.build(env=where)
         assert done.code == 0
