@@ -214,8 +214,7 @@ def build(
     from imagematrix import reporting
     from imagematrix.report import publication
 
-    if not (matrix or only or group):
-        raise FlagError("say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    _require_rows("build", matrix, only, group)
     # Without a value invoke makes it True.
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
     options = builds.Options(
@@ -283,8 +282,7 @@ def verify(
     from imagematrix import verify as verifying
     from imagematrix.report import verification
 
-    if not (matrix or only or group):
-        raise FlagError("say what to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    _require_rows("verify", matrix, only, group)
     at_once = _jobs(jobs)
     project = _open(file)
     _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
@@ -349,8 +347,7 @@ def push(
     from imagematrix.registry import Client
     from imagematrix.report import publication
 
-    if not (matrix or only or group):
-        raise FlagError("say what to push: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    _require_rows("push", matrix, only, group)
     at_once = _number("jobs", jobs, least=1)
     project, selection = _at_site(_open(file), site), _selection(only, group)
     _chosen(project, selection)  # wrong input is told before an engine is asked for
@@ -571,6 +568,12 @@ def _nearest_matrix() -> str:
     here = Path.cwd()
     found = (folder / _MATRIX for folder in (here, *here.parents))
     return str(next((path for path in found if path.exists()), here / _MATRIX))
+
+
+def _require_rows(what: str, matrix: bool, only: Sequence[str] | None, group: Sequence[str] | None) -> None:
+    """Let nobody do by an oversight to all rows what takes a night."""
+    if not (matrix or only or group):
+        raise FlagError(f"say what to {what}: --matrix for all rows, or --only 'family:tag*', or --group NAME")
 
 
 def _selection(only: Sequence[str] | None, group: Sequence[str] | None) -> "Selection":

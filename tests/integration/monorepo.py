@@ -133,9 +133,14 @@ def built(monorepo: Monorepo) -> str:
     return record.read_text() if record.exists() else ""
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], *, seconds: float = 300) -> None:
     """Wait for something that is sure to come: on a machine that is very busy, late."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def wait_for_built(monorepo: Monorepo, layer: str, *, seconds: float) -> None:
+    """Wait until a node of a layer is on record as built."""
+    until(lambda: f'"layer":"{layer}"' in built(monorepo), seconds=seconds)

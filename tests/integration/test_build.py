@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.integration.monorepo import Monorepo, outcomes
+from tests.integration.monorepo import Monorepo, outcomes, wait_for_built
 from tests.integration.relay import Relay
 
 from imagematrix.engine import docker_command
@@ -127,7 +127,7 @@ def test_a_passing_failure_is_tried_again(monorepo: Monorepo) -> None:
 def test_sigterm_ends_the_run_and_the_next_goes_on(monorepo: Monorepo) -> None:
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "RUN sleep {{ 0 if app == '1.1' else 20 }}\nRUN")
     process = monorepo.start("build", "--matrix", "--report", "report", "--jobs", "3")
-    _wait_for_built(monorepo, "app")
+    wait_for_built(monorepo, "app", seconds=120)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
@@ -142,7 +142,7 @@ def test_sigterm_ends_the_run_and_the_next_goes_on(monorepo: Monorepo) -> None:
 def test_sigkill_loses_nothing_that_was_finished(monorepo: Monorepo) -> None:
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "RUN sleep {{ 0 if app == '1.1' else 8 }}\nRUN")
     process = monorepo.start("build", "--matrix", "--jobs", "3")
-    _wait_for_built(monorepo, "app")
+    wait_for_built(monorepo, "app", seconds=120)
     process.kill()
     process.communicate(timeout=120)
 
@@ -226,7 +226,7 @@ def test_an_engine_that_dies_costs_neither_the_report_nor_what_was_built(monorep
     process = monorepo.start(
         "build", "--matrix", "--retries", "0", "--report", "report", env={"DOCKER_HOST": relay.host}
     )
-    _wait_for_built(monorepo, "tools")
+    wait_for_built(monorepo, "tools", seconds=120)
     relay.cut()
     out, _ = process.communicate(timeout=120)
     assert process.returncode in (1, 3), out
@@ -238,15 +238,6 @@ def test_an_engine_that_dies_costs_neither_the_report_nor_what_was_built(monorep
     done, report = monorepo.build()
     assert done.code == 0, done.out
     assert outcomes(report)["tools"] == ["reused"]
-
-
-def _wait_for_built(monorepo: Monorepo, layer: str) -> None:
-    """Wait until a node of a layer is on record as built."""
-    record = monorepo.root / ".imagematrix/built.jsonl"
-    deadline = time.monotonic() + 120
-    while not (record.exists() and f'"layer":"{layer}"' in record.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_leaf_builds_alone_wherever_it_is_copied(monorepo: Monorepo, tmp_path: Path) -> None:

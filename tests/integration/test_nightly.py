@@ -5,11 +5,10 @@ import os
 import re
 import shlex
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.monorepo import REPOSITORY, Monorepo
+from tests.integration.monorepo import REPOSITORY, Monorepo, wait_for_built
 
 from imagematrix.model import Site
 from imagematrix.registry import Client
@@ -37,14 +36,6 @@ def epoch(monorepo: Monorepo) -> str:
 def install(monorepo: Monorepo, command: str) -> None:
     """Let a layer install from the network, so that a night builds it anew, by a command."""
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", f"RUN --mount=type=secret,id=apt {command}; cat")
-
-
-def wait_for_built(monorepo: Monorepo, layer: str) -> None:
-    built = monorepo.root / ".imagematrix/built.jsonl"
-    deadline = time.monotonic() + 180
-    while not (built.exists() and f'"layer":"{layer}"' in built.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def kill_all(process: "subprocess.Popen[str]") -> None:
@@ -84,7 +75,7 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
     """And while it runs, another one does nothing."""
     install(monorepo, "sleep {{ 0 if app == '1.1' else 60 }}")
     process = monorepo.start(*NIGHT)
-    wait_for_built(monorepo, "app")
+    wait_for_built(monorepo, "app", seconds=180)
     second = monorepo.run(*NIGHT)
     assert second.code == 1
     assert "nights do not overlap" in second.err
