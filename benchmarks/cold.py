@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from imagematrix import site
-from imagematrix.buildx import ENVIRONMENT
 from imagematrix.engine import Engine, buildx_command, connect, docker_command
+from imagematrix.engine.buildx import ENVIRONMENT
 from imagematrix.model import Row, Site
 from imagematrix.project import Project, Selection, open_project
 

@@ -33,10 +33,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from tests.fakes import MIRROR_IS_ILL, plan_of
 from tests.virtual import Nature, World, lower_bound, nature
 
-from imagematrix import estimates, schedule
-from imagematrix.estimates import TYPICAL_SECONDS
-from imagematrix.frontier import Frontier
+from imagematrix import schedule
 from imagematrix.model import Attempt, Key, Outcome, Plan, Retry, Step
+from imagematrix.planning import estimates
+from imagematrix.planning.estimates import TYPICAL_SECONDS
+from imagematrix.planning.frontier import Frontier
 
 Seconds = Mapping[str, float]
 JOBS = (1, 2, 4, 8, 16, 64)

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from imagematrix.buildx import ENVIRONMENT
 from imagematrix.engine import buildx_command, connect
+from imagematrix.engine.buildx import ENVIRONMENT
 
 REPOSITORY: Final = Path(__file__).parents[1]
 LEAVES: Final = 300

@@ -1,7 +1,23 @@
 """What holds for all tests."""
 
+from collections.abc import Iterator
+from http.server import HTTPServer
+from threading import Thread
+
+import pytest
 from hypothesis import settings
+from tests.chat import Chat
 
 # Speed is measured by benchmarks, never asserted: a busy machine made tests fail by hypothesis' deadline.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def chat() -> Iterator[tuple[str, type[Chat]]]:
+    """Listen on a port of this machine."""
+    handler = type("_Chat", (Chat,), {"refusals": [], "heard": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", handler
+        server.shutdown()

@@ -9,8 +9,8 @@ from tests.fakes import plan_of
 
 from imagematrix import report
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Retry, Status, Step
+from imagematrix.planning.requirements import Locked
 from imagematrix.report import ImageFact, Origins
-from imagematrix.requirements import Locked
 
 FIRST = datetime(2026, 11, 1, 1, 0, tzinfo=UTC)
 LANES = 8

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from imagematrix.engine import EngineImage, node_ref
-from imagematrix.graph import Dag
 from imagematrix.model import Key, Plan, Step
-from imagematrix.plan import Record
+from imagematrix.planning.graph import Dag
+from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection, open_project
 
 MATRIX = """\

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from imagematrix import compat, estimates, graph, lock, matrix, plan, requirements
+from imagematrix import compat, matrix
 from imagematrix.compat import Cause, Finding, Severity, nearest
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
-from imagematrix.graph import Dag
-from imagematrix.keys import Assigner
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
-from imagematrix.render import Renderer
-from imagematrix.requirements import Chain, Locked
+from imagematrix.planning import estimates, graph, lock, plan, requirements
+from imagematrix.planning.graph import Dag
+from imagematrix.planning.keys import Assigner
+from imagematrix.planning.render import Renderer
+from imagematrix.planning.requirements import Chain, Locked
 from imagematrix.workspace import Workspace
 
 _T = TypeVar("_T")

@@ -12,12 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
 
-from imagematrix import requirements, site, sizes
+from imagematrix import site
 from imagematrix.errors import NoIndexError
 from imagematrix.model import Site
-from imagematrix.requirements import Locked, Question
+from imagematrix.planning import requirements, sizes
+from imagematrix.planning.requirements import Locked, Question
+from imagematrix.planning.sizes import Download
 from imagematrix.shell import Shell
-from imagematrix.sizes import Download
 
 _ASKED_FOR: Final = "requirements.in"
 _NO_SOLUTION: Final = "No solution found"

@@ -16,9 +16,10 @@ from typing import Final, Protocol
 
 import tenacity
 
-from imagematrix import estimates
-from imagematrix.frontier import Frontier
+from imagematrix import patience
 from imagematrix.model import Attempt, FlakeKind, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
+from imagematrix.planning import estimates
+from imagematrix.planning.frontier import Frontier
 
 _POLL_SECONDS: Final = 0.1
 """How long a stop that comes from a signal handler or another thread may go unseen."""
@@ -327,7 +328,7 @@ class _Worker:
         return tenacity.Retrying(
             retry=tenacity.retry_if_result(_may_pass),
             stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
-            wait=_wait,
+            wait=patience.wait(_asked, longest=_LONGEST_WAIT_SECONDS),
             sleep=self._nap,
             before_sleep=lambda state: tell(_retry(state)),
             retry_error_callback=_result,
@@ -360,15 +361,9 @@ def _may_pass(attempt: Attempt) -> bool:
     return not attempt.ok and attempt.flake is not None
 
 
-_GROWING_WAIT: Final = tenacity.wait_exponential(multiplier=2, max=60)
-_CHANCE: Final = tenacity.wait_random(0, 2)
-"""So that nodes which met the same fault do not all come back at once."""
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
+def _asked(state: tenacity.RetryCallState) -> float:
     flake = _result(state).flake
-    asked = min(flake.retry_after, _LONGEST_WAIT_SECONDS) if flake else 0.0
-    return max(_GROWING_WAIT(state), asked) + _CHANCE(state)
+    return flake.retry_after if flake else 0.0
 
 
 def _retry(state: tenacity.RetryCallState) -> Retry:

@@ -219,14 +219,15 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         _signal(process, signal.SIGKILL)
 
 
-def attached(argv: Sequence[str]) -> int:
+def attached(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
     """Run a program whose output is ours, to its end; return its exit code, negative for a signal, 130 when stopped.
 
+    `env` is added to this process's own environment.
     Ctrl-C and SIGTERM are handed on to it once, and it is waited for; a second Ctrl-C kills it.
     """
     with stoppable() as stop:
         # A group of its own: Ctrl-C reaches it through us, and only once.
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             while process.poll() is None and not stop.wait(_ATTENTION_SECONDS):
                 pass

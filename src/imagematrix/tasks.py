@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imagematrix.engine import Engine, EngineImage
     from imagematrix.model import Plan, Row
     from imagematrix.project import Project, Selection
-    from imagematrix.store import Store
+    from imagematrix.registry.store import Store
 
 _P = ParamSpec("_P")
 
@@ -110,9 +110,9 @@ def lock(
     file: str = "",
 ) -> None:
     """Lock rows: their Python requirements to exact versions with hashes, their bases to digests."""
-    from imagematrix import bases as basing
-    from imagematrix import locking
     from imagematrix import site as sites
+    from imagematrix.commands import bases as basing
+    from imagematrix.commands import locking
     from imagematrix.registry import Registry
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
@@ -159,7 +159,7 @@ def plan(
     file: str = "",
 ) -> None:
     """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
-    from imagematrix import forecast
+    from imagematrix.planning import forecast
     from imagematrix.report import plan_json, plan_text
     from imagematrix.report import why as reasons
 
@@ -208,10 +208,10 @@ def build(
     file: str = "",
 ) -> None:
     """Build images: what is missing, in parallel, going on after failures; what exists is reused."""
-    from imagematrix import build as builds
     from imagematrix import project as projects
     from imagematrix import report as reports
-    from imagematrix import reporting
+    from imagematrix.commands import build as builds
+    from imagematrix.commands import reporting
     from imagematrix.report import publication
 
     _require_rows("build", matrix, only, group)
@@ -278,8 +278,8 @@ def verify(
     file: str = "",
 ) -> None:
     """Check built images by running them: what passed is not repeated while image and check are the same."""
-    from imagematrix import reporting
     from imagematrix import verify as verifying
+    from imagematrix.commands import reporting
     from imagematrix.report import verification
 
     _require_rows("verify", matrix, only, group)
@@ -314,7 +314,7 @@ def verify(
 @_told
 def report(_: Context, report: str = ".imagematrix/report", catalogue: bool = False, file: str = "") -> None:
     """Write the page of the last run once more, or the one for the users of the images."""
-    from imagematrix import reporting
+    from imagematrix.commands import reporting
 
     write = reporting.catalogue if catalogue else reporting.again
     print(write(_open(file), Path(report).absolute(), say=_say))
@@ -342,8 +342,8 @@ def push(
     file: str = "",
 ) -> None:
     """Publish images in the registries of their rows: a tag that stays, then those that move, once it is verified."""
-    from imagematrix import publishing, reporting
     from imagematrix import site as sites
+    from imagematrix.commands import publishing, reporting
     from imagematrix.registry import Client
     from imagematrix.report import publication
 
@@ -383,7 +383,7 @@ def graph(
     file: str = "",
 ) -> None:
     """Draw the layer DAG, its nodes coloured by what a build would do with them."""
-    from imagematrix import drawing
+    from imagematrix.report import drawing
 
     form = drawing.FORMS.get(Path(out).suffix)
     if form is None:
@@ -404,7 +404,7 @@ def doctor(
     file: str = "",
 ) -> None:
     """Look for all that a build needs: engine, buildx, disk, package index, registries, the matrix itself."""
-    from imagematrix import doctor as doctors
+    from imagematrix.commands import doctor as doctors
     from imagematrix.report import health
 
     found = doctors.run(file or _nearest_matrix(), _selection(only, group), site_name=_site_name(site))
@@ -435,7 +435,7 @@ def gc(
     file: str = "",
 ) -> None:
     """Remove images, build cache and logs that neither the matrix nor the last nights need."""
-    from imagematrix import sweep
+    from imagematrix.commands import sweep
     from imagematrix.report.cleanup import cleanup_text
 
     options = sweep.Options(nights=_number("keep", keep, least=0), dry=dry_run, everyones=all)
@@ -479,8 +479,8 @@ def nightly(
     needs any more is removed; each part is also a command of its own. A night that was cut off is gone on with by the
     next run, at its own epoch. Two never overlap: the second ends with exit code 1.
     """
-    from imagematrix import nightly as nights
-    from imagematrix.night import Options
+    from imagematrix.commands import nightly as nights
+    from imagematrix.planning.night import Options
     from imagematrix.report.nights import night_text
 
     project, selection = _at_site(_open(file), site), _selection(only, group)
@@ -530,8 +530,8 @@ def add(_: Context, words: Sequence[str], dry_run: bool = False, site: str = "",
 
         invoke add pytorch torch=2.4.1 python=3.11 base=cuda124 --dry-run
     """
-    from imagematrix import adding
     from imagematrix import site as sites
+    from imagematrix.commands import adding
     from imagematrix.report import added
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
@@ -592,7 +592,7 @@ def _site_name(name: str) -> str:
 
 def _chosen(project: "Project", selection: "Selection") -> "Sequence[Row]":
     """Return the selected rows that can be had, and say how many cannot."""
-    from imagematrix.report.words import count
+    from imagematrix.text.words import count
 
     rows = project.rows(selection)
     possible = project.possible(rows)
@@ -612,7 +612,7 @@ def _store(project: "Project") -> "Store | None":
     """Return where nodes are kept for all machines, if the matrix names a place."""
     from imagematrix import site
     from imagematrix.registry import Client
-    from imagematrix.store import Store
+    from imagematrix.registry.store import Store
 
     if not project.matrix.nodes:
         return None

@@ -16,11 +16,11 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from imagematrix import checks, requirements
-from imagematrix.checks import Settled
 from imagematrix.errors import BusyError, FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
-from imagematrix.plan import Record
+from imagematrix.planning import checks, requirements
+from imagematrix.planning.checks import Settled
+from imagematrix.planning.plan import Record
 
 if TYPE_CHECKING:
     from filelock import FileLock

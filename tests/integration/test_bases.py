@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from tests.integration.monorepo import Monorepo, outcomes
 
-from imagematrix import lock
+from imagematrix.planning import lock
 
 
 def push(monorepo: Monorepo, name: str, content: str) -> str:

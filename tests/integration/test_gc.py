@@ -11,8 +11,7 @@ from typing import Any
 
 from tests.integration.monorepo import Monorepo
 
-from imagematrix import buildx
-from imagematrix.engine import Engine, buildx_command, node_ref
+from imagematrix.engine import Engine, buildx, buildx_command, node_ref
 from imagematrix.model import Key, Site
 from imagematrix.registry import Client
 from imagematrix.workspace import Workspace

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.integration.monorepo import Done, Monorepo
 
-from imagematrix import sizes
+from imagematrix.planning import sizes
 
 MATRIX = """\
 schema = 1

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.chat import Chat
 from tests.integration.monorepo import REPOSITORY, Monorepo, wait_for_built
 
 from imagematrix.model import Site
@@ -47,13 +48,18 @@ def kill_all(process: "subprocess.Popen[str]") -> None:
     process.communicate(timeout=60)
 
 
-def test_a_night_goes_on_whatever_comes_of_its_parts(monorepo: Monorepo, registry: str) -> None:
-    """One row fails: the others are built, verified, published and reported."""
+def test_a_night_goes_on_whatever_comes_of_its_parts(
+    monorepo: Monorepo, registry: str, chat: tuple[str, type[Chat]]
+) -> None:
+    """One row fails: the others are built, verified, published and reported; a chat is told once, of all of it."""
     places = f'nodes = "{registry}/{monorepo.family}/nodes"\nregistry = "{registry}/{monorepo.family}"'
     monorepo.edit("matrix.toml", "schema = 1\n", f"schema = 1\n{places}\n")
     install(monorepo, "test {{ app }} != 1.2 || exit 7")
-    done = monorepo.run(*NIGHT)
+    url, heard = chat[0], chat[1].heard
+    done = monorepo.run(*NIGHT, env={"IMAGEMATRIX_WEBHOOK": url})
     assert done.code == 1, done.out + done.err
+    (told,) = map(json.loads, heard)
+    assert (told["good"], len(told["broken"])) == (False, 1)
     parts = record(monorepo)["parts"]
     codes = {name: part["code"] for name, part in parts.items()}
     assert codes == {"bases": 0, "build": 1, "verify": 1, "push": 1, "report": 0, "gc": 0}

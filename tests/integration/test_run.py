@@ -5,7 +5,8 @@ import signal
 
 from tests.integration.monorepo import Monorepo, built, until
 
-from imagematrix import build, report
+from imagematrix import report
+from imagematrix.commands import build
 from imagematrix.engine import nodes
 from imagematrix.model import Status
 from imagematrix.project import Selection, open_project

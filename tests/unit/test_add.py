@@ -9,9 +9,9 @@ from tests.projects import FILES, MATRIX
 from tests.unit.test_cli import Said, run, tree
 from tests.unit.test_requirements import LOCKED, FakeResolver
 
-from imagematrix import adding
-from imagematrix.cost import Cost
+from imagematrix.commands import adding
 from imagematrix.errors import FlagError, InputError, NoIndexError
+from imagematrix.planning.cost import Cost
 from imagematrix.project import open_project
 from imagematrix.report.added import added_text
 from imagematrix.workspace import Workspace

@@ -13,8 +13,8 @@ from tests import projects
 from tests.projects import FILES
 from tests.unit.test_requirements import LOCKED, TOOLS, FakeResolver
 
-from imagematrix import locking
 from imagematrix.cli import program
+from imagematrix.commands import locking
 from imagematrix.project import Selection, open_project
 
 MATRIX: Final = """\

@@ -8,8 +8,9 @@ import pytest
 from tests import projects
 from tests.projects import CUDA, MATRIX
 
-from imagematrix import bases, lock
+from imagematrix.commands import bases
 from imagematrix.errors import NoEngineError
+from imagematrix.planning import lock
 from imagematrix.project import Selection, open_project
 from imagematrix.registry import Found, host
 

@@ -9,7 +9,7 @@ import pytest
 from tests import projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
-from imagematrix import buildx
+from imagematrix.engine import buildx
 from imagematrix.model import Node, Site
 
 NO_BASE = ("--build-arg", "BASE_IMAGE=scratch")

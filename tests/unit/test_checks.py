@@ -7,9 +7,9 @@ import pytest
 from tests import projects
 from tests.projects import MATRIX, PLAIN, PYTORCH
 
-from imagematrix import checks
-from imagematrix.checks import Check, CheckOutcome, Settled, Subject
 from imagematrix.model import Platform
+from imagematrix.planning import checks
+from imagematrix.planning.checks import Check, CheckOutcome, Settled, Subject
 from imagematrix.project import Project
 
 FILES = {"system": "def test_ssh(): ...", "torch": "def test_cuda(): ..."}

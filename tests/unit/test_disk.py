@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.fakes import plan_of
 
-from imagematrix.disk import RESERVE_BYTES, Guard
+from imagematrix.engine.disk import RESERVE_BYTES, Guard
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Key
 

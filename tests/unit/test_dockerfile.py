@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagematrix import dockerfile
+from imagematrix.planning import dockerfile
 
 
 @pytest.mark.parametrize(

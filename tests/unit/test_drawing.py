@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from tests import projects
 
-from imagematrix import drawing
 from imagematrix.model import Plan, Verdict
 from imagematrix.project import open_project
+from imagematrix.report import drawing
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from imagematrix import editing
+from imagematrix.planning import editing
 from imagematrix.text import toml_text
 
 TEXT = """\

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes import plan_of
 
-from imagematrix import estimates, forecast
-from imagematrix.forecast import Forecast
 from imagematrix.model import Key, Plan, Size
-from imagematrix.plan import Record
+from imagematrix.planning import estimates, forecast
+from imagematrix.planning.forecast import Forecast
+from imagematrix.planning.plan import Record
 
 ROW = "pytorch:2.4.1-cuda124"
 OTHER = "pytorch:2.4.1-cpu"

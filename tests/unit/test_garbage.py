@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from imagematrix import garbage
 from imagematrix.engine import node_ref
-from imagematrix.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node, Stored
 from imagematrix.model import Key
+from imagematrix.planning import garbage
+from imagematrix.planning.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node, Stored
 
 OLD, NEW, NIGHTLY, FOREIGN, OTHER = (Key(digit * 64) for digit in "abcde")
 NEEDS = Needs(keys=frozenset({NEW, NIGHTLY}), images={"registry.example/app:1"}, nights=7)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import projects
 
-from imagematrix import graph
 from imagematrix.model import Base, Family, Key, Leaf, Node, Row, Stage
+from imagematrix.planning import graph
 
 
 def chain(row: str, *keys: str) -> tuple[Node, ...]:

@@ -16,31 +16,19 @@ SOURCE: Final = Path(__file__).parents[2] / "src"
 PACKAGE: Final = "imagematrix"
 
 LEVELS: Final = (
-    # words and values
     "errors model",
     "text",
-    "dockerfile editing audit",
-    # decisions: no disk, network, process or clock
+    "audit",
     "matrix",
-    "lock keys compat sizes publication",
-    "requirements graph checks",
-    "render",
-    "addition garbage night plan",
-    "cost estimates",
-    "frontier",
-    "forecast",
+    "compat",
+    "planning",
+    "patience shell site workspace",
     "schedule",
-    # actions
-    "workspace engine shell site progress transient webhook",
-    "buildx project",
-    "builder report resolver registry verify",
-    "store",
-    "pushing",
-    "bases disk doctor drawing locking publishing sweep",
-    "reporting",
-    "build",
-    "adding nightly",
-    # the command line
+    "engine",
+    "resolver registry",
+    "project",
+    "report verify",
+    "commands",
     "freewords",
     "tasks",
     "cli",
@@ -48,17 +36,18 @@ LEVELS: Final = (
 )
 """A module or package may import those of the lines above it and, in a package, its own modules."""
 
-PURE: Final = LEVELS[: LEVELS.index("schedule")]
+PURE: Final = LEVELS[: LEVELS.index("planning") + 1]
+"""No disk, network, process or clock."""
 ACTING: Final = frozenset({"os", "shutil", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib"})
 
 HOMES: Final[Mapping[str, str]] = {
     "docker": "engine",
     "filelock": "workspace",
-    "hashlib": "keys",
+    "hashlib": "planning.keys",
     "invoke": "freewords tasks cli",
     "itables": "report",
-    "jinja2": "render report",
-    "networkx": "graph",
+    "jinja2": "planning.render report",
+    "networkx": "planning.graph",
     "packaging": "text",
     "pip": "site",  # whose word the default index is
     "plotly": "report",
@@ -66,10 +55,10 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine registry",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "schedule registry pushing publishing webhook",
+    "tenacity": "patience schedule registry commands.publishing report.webhook",
     "testinfra": "verify",
-    "toml": "lock",
-    "tomlkit": "editing",
+    "toml": "planning.lock",
+    "tomlkit": "planning.editing",
     "tomllib": "text.toml_text",
     "urllib3": "engine registry",  # what requests does not turn into its own
     "uv": "resolver",

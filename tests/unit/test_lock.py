@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagematrix import lock
 from imagematrix.errors import InputError
 from imagematrix.model import Lock
+from imagematrix.planning import lock
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 WORDS = st.sampled_from(["cuda", "12.1", "a_b", "c-d__e", "0"])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from imagematrix import night
-from imagematrix.night import Ended, Night, Options, Part
+from imagematrix.planning import night
+from imagematrix.planning.night import Ended, Night, Options, Part
 
 TONIGHT = Night(epoch="2026-11-22T02:00:00Z", began=1000.0)
 OPTIONS = Options(file="m.toml", report="out", keep="3", images=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from imagematrix import night
-from imagematrix.night import Options, Part
+from imagematrix.planning import night
+from imagematrix.planning.night import Options, Part
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples"

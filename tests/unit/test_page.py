@@ -4,16 +4,13 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from xml.etree import ElementTree as ET
 
 import pytest
 from tests import nights
+from tests.chat import Chat
 
-from imagematrix import webhook
-from imagematrix.report import html, junit, markdown, overview, plots, runs
+from imagematrix.report import html, junit, markdown, overview, plots, runs, webhook
 
 GRID = nights.grid(30)
 PYTORCH = next(step.node.key for step in GRID.steps if step.node.layer == "pytorch")
@@ -139,32 +136,6 @@ def test_junit_has_the_nodes_too(made: overview.Overview) -> None:
     assert failure.text
     assert "did not complete" in failure.text
     assert len(images) == 29
-
-
-class Chat(BaseHTTPRequestHandler):
-    """Takes messages, after it has refused some."""
-
-    refusals: list[int]
-    heard: list[bytes]
-
-    def do_POST(self) -> None:  # its name is the library's
-        """Answer with the next refusal, else take it."""
-        self.heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(self.refusals.pop(0) if self.refusals else 200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def chat() -> Iterator[tuple[str, type[Chat]]]:
-    """Listen on a port of this machine."""
-    handler = type("_Chat", (Chat,), {"refusals": [], "heard": []})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", handler
-        server.shutdown()
 
 
 @pytest.mark.parametrize(

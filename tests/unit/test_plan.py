@@ -9,7 +9,7 @@ from tests import projects
 from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
 
 from imagematrix.model import Key, Plan, Verdict
-from imagematrix.plan import Record, to_push
+from imagematrix.planning.plan import Record, to_push
 from imagematrix.project import Project
 
 PROFILE = "common/layers/python/files/profile.sh"

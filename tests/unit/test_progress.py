@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagematrix.progress import Reader
+from imagematrix.engine.progress import Reader
 
 STEP = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64

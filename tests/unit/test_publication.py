@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from tests.fakes import row
 
-from imagematrix import publication
 from imagematrix.model import Key, Row
-from imagematrix.publication import Held, Published, PublishOutcome, Target
+from imagematrix.planning import publication
+from imagematrix.planning.publication import Held, Published, PublishOutcome, Target
 
 KEY = Key("0123456789abcdef" * 4)
 TARGET = Target(repository="a.io/x/torch", tag="2.4")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.fakes import row
 
-from imagematrix.publication import UNVERIFIED, Publication, Published, PublishOutcome, Target
+from imagematrix.planning.publication import UNVERIFIED, Publication, Published, PublishOutcome, Target
 from imagematrix.report import publication
 
 STARTED = datetime(2026, 11, 22, 3, tzinfo=UTC)

@@ -12,10 +12,10 @@ import pytest
 from tests.fakes import row
 from tests.registry_server import RegistryServer, digest_of, serving
 
+from imagematrix.commands.publishing import Publisher
 from imagematrix.errors import RegistryError, SilentRegistryError
 from imagematrix.model import Key, Row, Site
-from imagematrix.publication import Publication, PublishOutcome
-from imagematrix.publishing import Publisher
+from imagematrix.planning.publication import Publication, PublishOutcome
 from imagematrix.registry import Client, Manifest
 
 KEY = Key("a" * 64)

@@ -13,10 +13,10 @@ from rich.console import Console
 from tests.fakes import FakeExecutor, plan_of
 
 from imagematrix import report, schedule
-from imagematrix.forecast import Forecast
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Pushed, PushStatus, Retry, Size, Status, Step
-from imagematrix.report import words
-from imagematrix.requirements import Locked
+from imagematrix.planning.forecast import Forecast
+from imagematrix.planning.requirements import Locked
+from imagematrix.text import words
 
 TENSORFLOW = "tensorflow:2.20.0-python3.11-debian12"
 OLDER = "tensorflow:2.19.0-python3.11-debian12"

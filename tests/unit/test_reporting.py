@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests import nights, projects
 
-from imagematrix import reporting
-from imagematrix.checks import Check, CheckOutcome, Verified
+from imagematrix.commands import reporting
 from imagematrix.errors import FlagError
+from imagematrix.planning.checks import Check, CheckOutcome, Verified
 from imagematrix.project import Project
 from imagematrix.verify import Result
 

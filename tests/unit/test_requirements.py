@@ -8,11 +8,12 @@ import pytest
 from tests import projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
-from imagematrix import locking, requirements, sizes
 from imagematrix.cli import program
+from imagematrix.commands import locking
 from imagematrix.errors import InputError, NoIndexError
+from imagematrix.planning import requirements, sizes
+from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
 from imagematrix.project import Project, Selection, open_project
-from imagematrix.requirements import Chain, Locked, Question, Requirements
 from imagematrix.resolver import Answer
 
 TOOLS = "common/layers/python/files/requirements.txt"

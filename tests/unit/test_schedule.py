@@ -13,8 +13,8 @@ from tests.fakes import FakeExecutor, Recorder, plan_of
 from tests.virtual import World, lower_bound, nature
 
 from imagematrix import schedule
-from imagematrix.frontier import Frontier
 from imagematrix.model import Attempt, Flake, FlakeKind, Key, Outcome, Plan, Status, Step
+from imagematrix.planning.frontier import Frontier
 
 CHAIN_AND_FORK: dict[str, str | None] = {
     "base": None,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from imagematrix import sizes
 from imagematrix.model import Size
-from imagematrix.sizes import Download
+from imagematrix.planning import sizes
+from imagematrix.planning.sizes import Download
 from imagematrix.text import wheels
 
 LOCK = """\

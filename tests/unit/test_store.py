@@ -12,9 +12,9 @@ from tests.registry_server import RegistryServer, serving
 
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import Key, Pushed, PushStatus, Site
-from imagematrix.pushing import Pushing
 from imagematrix.registry import Client
-from imagematrix.store import Store
+from imagematrix.registry.pushing import Pushing
+from imagematrix.registry.store import Store
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from tests import projects
 from tests.projects import PLAIN, PYTORCH
 
-from imagematrix.checks import Check, CheckOutcome, Verified
 from imagematrix.model import Row
+from imagematrix.planning.checks import Check, CheckOutcome, Verified
 from imagematrix.report import junit, runs, verification
 
 STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)

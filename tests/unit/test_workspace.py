@@ -14,7 +14,7 @@ import pytest
 
 from imagematrix.errors import FlagError, InputError, WorkspaceError
 from imagematrix.model import File, Key
-from imagematrix.plan import Record
+from imagematrix.planning.plan import Record
 from imagematrix.workspace import MANIFEST, Workspace
 
 LEAF = "images/torch/1"

@@ -8,7 +8,7 @@ from imagematrix.report.live import Board, PlainLog, Progress, listener
 from imagematrix.report.page import summary
 from imagematrix.report.preview import plan_json, plan_text
 from imagematrix.report.record import ImageFact, LeafReport, NodeReport, Origins, RunReport, make, to_json
-from imagematrix.report.words import label
+from imagematrix.text.words import label
 
 __all__ = [
     "Board",

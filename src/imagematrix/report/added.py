@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagematrix.compat import Finding, Severity
-from imagematrix.cost import Cost, NodeCost
-from imagematrix.report.words import count, size, some
+from imagematrix.planning.cost import Cost, NodeCost
+from imagematrix.text.words import count, size, some
 
 _ROWS_SHOWN: Final = 2
 _NUMBER: Final = 4

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Final
 
-from imagematrix.garbage import Kind, Swept, Thing, total
-from imagematrix.report.words import count, size
+from imagematrix.planning.garbage import Kind, Swept, Thing, total
+from imagematrix.text.words import count, size
 
 _NOUNS: Final[Mapping[Kind, str]] = {
     Kind.CONTAINER: "container",

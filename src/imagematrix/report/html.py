@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import jinja2
 
-from imagematrix.checks import CheckOutcome
 from imagematrix.model import Status
+from imagematrix.planning.checks import CheckOutcome
 from imagematrix.report import plots
 from imagematrix.report.catalogue import Entry
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastLeaf, PastRun
-from imagematrix.report.words import count, duration, growth, size, some
+from imagematrix.text.words import count, duration, growth, size, some
 
 _NAMES_SHOWN: Final = 6
 _GROWN_SHOWN: Final = 10

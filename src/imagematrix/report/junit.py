@@ -2,8 +2,8 @@
 
 from xml.etree import ElementTree as ET
 
-from imagematrix.checks import Check, CheckOutcome
 from imagematrix.model import Status
+from imagematrix.planning.checks import Check, CheckOutcome
 from imagematrix.report.runs import PastLeaf, PastNode, PastRun
 
 

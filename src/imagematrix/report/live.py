@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from imagematrix.forecast import Forecast
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Status, Step, Verdict
-from imagematrix.report.words import about, count, duration, label
+from imagematrix.planning.forecast import Forecast
+from imagematrix.text.words import about, count, duration, label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Final
 
 from imagematrix.report.overview import Broken, BrokenCheck, Overview
-from imagematrix.report.words import count, duration, growth, some
+from imagematrix.text.words import count, duration, growth, some
 
 _LINES: Final = 20
 """How long a table may get."""

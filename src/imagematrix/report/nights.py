@@ -1,7 +1,7 @@
 """What came of a night, for a reader."""
 
-from imagematrix.night import Night, Part
-from imagematrix.report.words import duration
+from imagematrix.planning.night import Night, Part
+from imagematrix.text.words import duration
 
 
 def night_text(night: Night) -> str:

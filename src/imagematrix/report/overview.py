@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from imagematrix.checks import Check, CheckOutcome
 from imagematrix.model import Key, Status
+from imagematrix.planning.checks import Check, CheckOutcome
 from imagematrix.report.record import INTERRUPTED
 from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastNode, PastRetry, PastRun
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagematrix.model import PushStatus, Status
 from imagematrix.report.record import LeafReport, NodeReport, RunReport
-from imagematrix.report.words import count, duration, size, some
+from imagematrix.text.words import count, duration, size, some
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from typing import Any, Final
 from imagematrix.model import Status
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastNode, PastRun
-from imagematrix.report.words import count, duration, size
+from imagematrix.text.words import count, duration, size
 
 Figure = Mapping[str, Any]
 

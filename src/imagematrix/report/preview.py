@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from imagematrix import sizes
 from imagematrix.model import Key, Plan, Size, Step, Verdict
-from imagematrix.report.words import about, count, label, quantity, some
+from imagematrix.planning import sizes
+from imagematrix.text.words import about, count, label, quantity, some
 
 _NODES_SHOWN = 12
 _LEAVES_SHOWN = 3

@@ -8,10 +8,10 @@ from typing import Final
 from imagematrix.compat import Cause, Finding, Severity, shown
 from imagematrix.errors import InputError
 from imagematrix.model import Platform, Row, Size
+from imagematrix.planning.sizes import total
 from imagematrix.project import Project
-from imagematrix.report.words import count, size
-from imagematrix.sizes import total
 from imagematrix.text.locate import locate
+from imagematrix.text.words import count, size
 
 _WORDS: Final[Mapping[Severity, str]] = {
     Severity.IMPOSSIBLE: "",

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from imagematrix.publication import UNVERIFIED, Publication, Published, PublishOutcome
+from imagematrix.planning.publication import UNVERIFIED, Publication, Published, PublishOutcome
 from imagematrix.report import verification
-from imagematrix.report.words import count, duration, some
+from imagematrix.text.words import count, duration, some
 
 _NAMES_SHOWN: Final = 12
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix import sizes
 from imagematrix.model import Key, Outcome, Plan, Pushed, Retry, Status, Step
-from imagematrix.report.words import label
-from imagematrix.requirements import Locked
+from imagematrix.planning import sizes
+from imagematrix.planning.requirements import Locked
+from imagematrix.text.words import label
 
 INTERRUPTED: Final = "interrupted"
 """Why an interrupted node failed: the documented outcomes are four, so it counts as failed."""

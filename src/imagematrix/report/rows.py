@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from imagematrix.project import RowState
-from imagematrix.report.words import count
+from imagematrix.text.words import count
 
 
 def rows_text(states: Sequence[RowState]) -> str:

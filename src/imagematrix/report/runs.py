@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from imagematrix.checks import Check, CheckOutcome
 from imagematrix.model import Key, Status
+from imagematrix.planning.checks import Check, CheckOutcome
 
 PULLABLE: Final = frozenset({"pushed", "moved", "kept"})
 """The outcomes of a name that stands for the image of its run."""

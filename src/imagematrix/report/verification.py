@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from imagematrix.checks import Check, CheckOutcome, Verified
 from imagematrix.model import Row
-from imagematrix.report.words import count, duration, some
+from imagematrix.planning.checks import Check, CheckOutcome, Verified
+from imagematrix.text.words import count, duration, some
 
 _NAMES_SHOWN: Final = 12
 

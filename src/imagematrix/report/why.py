@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Plan, Step
-from imagematrix.report.words import label
+from imagematrix.text.words import label
 
 
 def explanation(plan: Plan, name: str) -> str:

@@ -17,12 +17,12 @@ from os import environ, pathsep
 from pathlib import Path
 from typing import Final
 
-from imagematrix import checks
-from imagematrix.checks import Check, CheckOutcome, Subject, Suite, Verified
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
 from imagematrix.errors import FlagError, did_you_mean
-from imagematrix.graph import Dag
 from imagematrix.model import Key, Leaf, Platform
+from imagematrix.planning import checks
+from imagematrix.planning.checks import Check, CheckOutcome, Subject, Suite, Verified
+from imagematrix.planning.graph import Dag
 from imagematrix.project import Project, Selection
 from imagematrix.shell import Shell, stoppable
 from imagematrix.verify import filesystem

@@ -8,9 +8,9 @@ from typing import IO, Any, Final, Protocol, cast
 
 from imagematrix import audit
 from imagematrix.audit import Entry, Evidence, Kind, Layer
-from imagematrix.checks import Check, CheckOutcome
 from imagematrix.engine import Engine, node_ref
 from imagematrix.model import Key, Platform
+from imagematrix.planning.checks import Check, CheckOutcome
 
 _BLOCK: Final = 1 << 16
 """Bytes that are read at once. At each member tarfile copies what it has not used of a block."""

@@ -9,12 +9,13 @@ from typing import Final, Protocol
 
 import tenacity
 
+from imagematrix import patience
 from imagematrix.engine import node_ref
 from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Flake, FlakeKind, Key, Pushed, PushStatus
+from imagematrix.planning.transient import flake
 from imagematrix.registry import Client
-from imagematrix.store import node_name
-from imagematrix.transient import flake
+from imagematrix.registry.store import node_name
 
 LONGEST_WAIT: Final = 120.0
 """How long, in seconds, a registry is left alone at most before the next try."""
@@ -165,7 +166,7 @@ class Pushing:
         return tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda failure: failure is not None and failure.flake is not None),
             stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(self._stop),
-            wait=_wait,
+            wait=patience.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
             retry_error_callback=_failure,
         )
@@ -174,15 +175,9 @@ class Pushing:
         self._sleep(seconds)
 
 
-_GROWING_WAIT: Final = tenacity.wait_exponential(multiplier=2, max=60)
-
-_CHANCE: Final = tenacity.wait_random(0, 2)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
+def _asked(state: tenacity.RetryCallState) -> float:
     failure = _failure(state)
-    asked = failure.flake.retry_after if failure and failure.flake else 0.0
-    return max(_GROWING_WAIT(state), min(asked, LONGEST_WAIT)) + _CHANCE(state)
+    return failure.flake.retry_after if failure and failure.flake else 0.0
 
 
 def _failure(state: tenacity.RetryCallState) -> _Failure | None:

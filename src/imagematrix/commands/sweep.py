@@ -6,14 +6,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import garbage, verify
+from imagematrix import verify
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
-from imagematrix.garbage import Found, Kind, Needs, Node, Stored, Swept, Thing
-from imagematrix.graph import Dag
 from imagematrix.model import Key
-from imagematrix.plan import Record
+from imagematrix.planning import garbage
+from imagematrix.planning.garbage import Found, Kind, Needs, Node, Stored, Swept, Thing
+from imagematrix.planning.graph import Dag
+from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection
-from imagematrix.store import Store, node_name
+from imagematrix.registry.store import Store, node_name
 from imagematrix.workspace import Workspace
 
 _DAY_SECONDS: Final = 86400.0

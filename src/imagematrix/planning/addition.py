@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagematrix import compat, editing, matrix
+from imagematrix import compat, matrix
 from imagematrix.compat import Finding, Severity, nearest
 from imagematrix.errors import FlagError, InputError, did_you_mean
 from imagematrix.matrix import Drafts
 from imagematrix.model import Matrix, Place, Row
-from imagematrix.render import Renderer
+from imagematrix.planning import editing
+from imagematrix.planning.render import Renderer
 from imagematrix.text.locate import locate
 
 _ALLOW: Final = "allow"

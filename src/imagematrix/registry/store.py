@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 
 from imagematrix.errors import RegistryError
-from imagematrix.graph import Dag
 from imagematrix.model import Key
+from imagematrix.planning.graph import Dag
 from imagematrix.registry import Client, Manifest
 
 

@@ -17,9 +17,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagematrix import garbage
 from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Key
+from imagematrix.planning import garbage
 
 if TYPE_CHECKING:
     from docker import APIClient, DockerClient

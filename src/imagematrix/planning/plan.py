@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import keys
-from imagematrix.graph import Dag
 from imagematrix.model import Key, Node, Plan, Step, Verdict
+from imagematrix.planning import keys
+from imagematrix.planning.graph import Dag
 
 _CANDIDATES: Final = 64
 """How many of a layer's latest records are compared to find the nearest: a reason must not cost a plan."""

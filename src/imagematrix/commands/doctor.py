@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import builder, site
-from imagematrix.engine import buildx_command, connect
+from imagematrix import site
+from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
 from imagematrix.model import Row, Site
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client, host
 from imagematrix.report.health import Finding, State
-from imagematrix.report.words import count, size, some
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
+from imagematrix.text.words import count, size, some
 
 SECONDS: Final = 8.0
 """How long all answers together are waited for: the whole command takes less than ten seconds."""

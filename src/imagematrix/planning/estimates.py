@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from imagematrix.model import Key, Size, Step, Verdict
-from imagematrix.plan import Record
+from imagematrix.planning.plan import Record
 
 TYPICAL_SECONDS: Final[Mapping[str, float]] = {
     "base": 40,

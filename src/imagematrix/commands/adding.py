@@ -9,15 +9,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from imagematrix import addition, cost, locking
-from imagematrix.addition import Addition
-from imagematrix.cost import Cost
+from imagematrix.commands import locking
+from imagematrix.commands.locking import Resolver
 from imagematrix.engine import EngineImage
 from imagematrix.errors import FlagError, InputError, Problem
-from imagematrix.locking import Resolver
 from imagematrix.model import File, Leaf, Row
+from imagematrix.planning import addition, cost
+from imagematrix.planning.addition import Addition
+from imagematrix.planning.cost import Cost
+from imagematrix.planning.requirements import Chain, Ledger
 from imagematrix.project import Project
-from imagematrix.requirements import Chain, Ledger
 
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final, Protocol
 
-from imagematrix import requirements, sizes
 from imagematrix.errors import InputError, NoIndexError, Problem
+from imagematrix.planning import requirements, sizes
+from imagematrix.planning.requirements import Chain, Failure, Ledger, Locked, Question
 from imagematrix.project import Project, Selection
-from imagematrix.report.words import quantity, some
-from imagematrix.requirements import Chain, Failure, Ledger, Locked, Question
 from imagematrix.resolver import Answer
+from imagematrix.text.words import quantity, some
 
 JOBS: Final = 4
 """How many questions are resolved at once: mostly they wait for the index."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imagematrix.keys import key_of
 from imagematrix.model import Key, Platform, Row
+from imagematrix.planning.keys import key_of
 
 
 class CheckOutcome(StrEnum):

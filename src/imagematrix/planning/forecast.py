@@ -3,8 +3,8 @@
 import heapq
 from collections.abc import Collection, Mapping
 
-from imagematrix.frontier import Frontier
 from imagematrix.model import Key, Step, Verdict
+from imagematrix.planning.frontier import Frontier
 
 
 class Forecast:

@@ -15,10 +15,11 @@ from typing import Final, TypeAlias
 import jinja2
 from jinja2 import meta, nodes
 
-from imagematrix import compat, dockerfile, requirements
+from imagematrix import compat
 from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
-from imagematrix.requirements import Chain, Locked, Question, Requirements
+from imagematrix.planning import dockerfile, requirements
+from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
 
 _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"

@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix import builder, disk, estimates, lock, publishing, report, schedule, site
-from imagematrix.engine import Engine, EngineImage, node_ref, nodes
+from imagematrix import report, schedule, site
+from imagematrix.commands import publishing
+from imagematrix.commands.publishing import Publisher, Publishing
+from imagematrix.engine import Engine, EngineImage, builder, disk, node_ref, nodes
 from imagematrix.errors import NoEngineError
-from imagematrix.forecast import Forecast
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Row, Site, Status, Step, Verdict
-from imagematrix.plan import Record, to_push
+from imagematrix.planning import estimates, lock
+from imagematrix.planning.forecast import Forecast
+from imagematrix.planning.plan import Record, to_push
+from imagematrix.planning.publication import Publication
 from imagematrix.project import Project, Selection
-from imagematrix.publication import Publication
-from imagematrix.publishing import Publisher, Publishing
-from imagematrix.pushing import Pushing
 from imagematrix.registry import Client, Manifest
+from imagematrix.registry.pushing import Pushing
+from imagematrix.registry.store import Store
 from imagematrix.report import ImageFact, Origins, Progress, RunReport
 from imagematrix.shell import Shell, stoppable
-from imagematrix.store import Store
 from imagematrix.workspace import Workspace
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0
@@ -229,7 +231,7 @@ def _guard(
         return schedule.anything
 
     def reclaimable() -> int:
-        from imagematrix import sweep  # seldom asked, and as long to import as half of the rest
+        from imagematrix.commands import sweep  # seldom asked, and as long to import as half of the rest
 
         return sweep.run(project, sweep.Options(dry=True), engine=engine, waiting=lambda: None).freed
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Protocol
 
-from imagematrix import lock
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Row
+from imagematrix.planning import lock
 from imagematrix.project import Project, Selection
 from imagematrix.registry import Found, host
-from imagematrix.report.words import count
+from imagematrix.text.words import count
 
 JOBS: Final = 4
 """How many questions are asked at once."""

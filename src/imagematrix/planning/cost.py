@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from imagematrix import sizes
-from imagematrix.addition import Addition
-from imagematrix.graph import Dag
 from imagematrix.model import Key, Node, Plan, Size, Verdict
+from imagematrix.planning import sizes
+from imagematrix.planning.addition import Addition
+from imagematrix.planning.graph import Dag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
-from imagematrix import buildx, publication, site, transient
-from imagematrix.engine import KEY_LABEL, Engine, buildx_command, docker_command, node_ref
+from imagematrix import site
+from imagematrix.engine import KEY_LABEL, Engine, buildx, buildx_command, docker_command, node_ref
+from imagematrix.engine.progress import Reader
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
-from imagematrix.progress import Reader
-from imagematrix.publication import VERSIONS_LABEL
+from imagematrix.planning import publication, transient
+from imagematrix.planning.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell
 from imagematrix.workspace import Workspace
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import keys, sizes
 from imagematrix.compat import catalogue
 from imagematrix.model import Size
+from imagematrix.planning import keys, sizes
 
 SCHEMA: Final = "1"
 """Raised when the way of resolving changes: everything is then resolved anew."""

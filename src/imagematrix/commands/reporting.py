@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from imagematrix import report, webhook
+from imagematrix import report
+from imagematrix.commands.publishing import Result as Published
 from imagematrix.errors import FlagError
+from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
-from imagematrix.publication import Publication
-from imagematrix.publishing import Result as Published
-from imagematrix.report import RunReport, html, junit, markdown, overview, publication, runs, verification
+from imagematrix.report import RunReport, html, junit, markdown, overview, publication, runs, verification, webhook
 from imagematrix.report import catalogue as entry_list
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
@@ -52,11 +52,16 @@ def published(project: Project, result: Published, folder: Path | None, *, say: 
 
 
 def again(project: Project, folder: Path, *, say: Say) -> Path:
-    """Write the last run into a folder once more; return where its page lies. Raises FlagError when there was none."""
+    """Write the last run into a folder once more, and tell the webhook; return where the page lies.
+
+    Raises FlagError when there was none.
+    """
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
-    _write(project, folder, text, overview.make(past[-1], past))
+    made = overview.make(past[-1], past)
+    _write(project, folder, text, made)
+    _tell(made, say)
     return folder / _PAGE
 
 

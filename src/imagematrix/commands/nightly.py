@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from imagematrix import lock, night
 from imagematrix.errors import ExitCode, InterruptedRunError, UserError
-from imagematrix.night import Ended, Night, Options, Part
+from imagematrix.planning import lock, night
+from imagematrix.planning.night import Ended, Night, Options, Part
 from imagematrix.project import open_project
+from imagematrix.report import webhook
 from imagematrix.shell import attached
 from imagematrix.workspace import Workspace
 
@@ -55,7 +56,9 @@ def _do(
     try:
         if part is Part.BUILD:
             _refresh(workspace, tonight.epoch, waiting=waiting)
-        code = attached((sys.executable, "-m", "imagematrix", *words))
+        # A chat is told once a night, of all of it.
+        quiet = {} if part is Part.REPORT else {webhook.VARIABLE: ""}
+        code = attached((sys.executable, "-m", "imagematrix", *words), env=quiet)
     except UserError as error:
         say(str(error))
         code = error.code

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from imagematrix import dockerfile
 from imagematrix.model import WHEELHOUSE, Key
+from imagematrix.planning import dockerfile
 
 _SHORT: Final = 12
 """How many digits of a key stand in names of files and of published images."""

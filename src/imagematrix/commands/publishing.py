@@ -11,20 +11,21 @@ from typing import Any, Final, Protocol, TypeVar
 
 import tenacity
 
-from imagematrix import publication, verify
+from imagematrix import patience, verify
 from imagematrix.engine import node_ref
 from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
-from imagematrix.graph import Dag
 from imagematrix.model import Key, Row
+from imagematrix.planning import publication
+from imagematrix.planning.graph import Dag
+from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
+from imagematrix.planning.transient import flake
 from imagematrix.project import Project, Selection
-from imagematrix.publication import Held, Publication, Published, PublishOutcome, Target
 from imagematrix.registry import Client, Manifest, host
 from imagematrix.shell import stoppable
-from imagematrix.transient import flake
 
 TRIES: Final = 3
 LONGEST_WAIT: Final = 60.0
-"""Seconds between two tries, at most."""
+"""How long, in seconds, a registry is left alone at most because it asks for that."""
 PAUSE_SECONDS: Final = 60.0
 """For how long a registry that was silent, however often it was asked, is not asked again."""
 _POLL_SECONDS: Final = 0.5
@@ -314,7 +315,7 @@ class Publisher:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._stop),
-            wait=_wait,
+            wait=patience.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
             reraise=True,
         )
@@ -323,13 +324,9 @@ class Publisher:
         self._stop.wait(seconds)
 
 
-_GROWING_WAIT: Final = tenacity.wait_exponential_jitter(multiplier=2, max=LONGEST_WAIT)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
+def _asked(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, SilentRegistryError) else 0.0
-    return max(_GROWING_WAIT(state), min(asked, LONGEST_WAIT))
+    return error.retry_after if isinstance(error, SilentRegistryError) else 0.0
 
 
 def _failed(target: Target, error: Exception) -> Published:

@@ -1,0 +1,26 @@
+"""How long to leave alone what failed and may pass when it is tried again."""
+
+from collections.abc import Callable
+from typing import Final
+
+import tenacity
+
+_GROWING: Final = tenacity.wait_exponential(multiplier=2, max=60)
+"""Seconds, after the second failure twice those after the first. A mirror in trouble needs minutes, not days."""
+
+_CHANCE: Final = tenacity.wait_random(0, 2)
+"""Seconds, so that those who failed together do not come back together."""
+
+
+def wait(
+    asked: Callable[[tenacity.RetryCallState], float], *, longest: float
+) -> Callable[[tenacity.RetryCallState], float]:
+    """Return what tells the seconds until the next try: more each time, and not less than a failure asks for.
+
+    `asked` tells those (0: it does not ask); who asks for more than `longest` is tried again all the same.
+    """
+
+    def seconds(state: tenacity.RetryCallState) -> float:
+        return max(_GROWING(state), min(asked(state), longest)) + _CHANCE(state)
+
+    return seconds
