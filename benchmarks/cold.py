@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,13 @@ from imagematrix.project import Project, Selection, open_project
 
 REPOSITORY: Final = Path(__file__).parents[1]
 _BASE: Final = "imagematrix/base"
+
+
+TRIES: Final = 5
+
+
+class _BrokenError(Exception):
+    """A command ended with another exit code than 0."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,18 @@ class Bench:
         begun = time.perf_counter()
         done = subprocess.run(argv, cwd=folder, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"{' '.join(argv)[:300]}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+            raise _BrokenError(f"{' '.join(argv)[:300]}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
         return time.perf_counter() - begun
+
+    def cold(self, what: Callable[[], float]) -> float:
+        """Measure something on an emptied engine; what a mirror's whim ends is begun anew, as people would."""
+        for attempt in range(1, TRIES + 1):
+            self.empty()
+            try:
+                return what()
+            except _BrokenError as error:
+                print(f"  try {attempt} failed: {str(error)[-300:]}", flush=True)
+        raise SystemExit(f"failed {TRIES} times")
 
     def empty(self) -> None:
         """Remove every image and cache but the bootstrapped bases."""
@@ -91,8 +109,7 @@ def scripts(bench: Bench) -> float:
     """Build the same leaves by their own scripts, each with an empty cache; return the sum, without the emptying."""
     total = 0.0
     for row in bench.rows:
-        bench.empty()
-        seconds = bench.timed("sh", "build-scripts.sh", folder=REPOSITORY / row.directory)
+        seconds = bench.cold(partial(bench.timed, "sh", "build-scripts.sh", folder=REPOSITORY / row.directory))
         print(f"  {row.name}: {seconds:.0f} s", flush=True)
         total += seconds
     return total
@@ -108,12 +125,10 @@ def main() -> None:
         raise SystemExit("this would remove all images of an engine that is not ours: see the head of this file")
     where = site.discover(project.matrix.site, root=REPOSITORY)
     ours(bench, group)  # the bases, and nobody's first start
-    bench.empty()
-    mine = ours(bench, group)
+    mine = bench.cold(lambda: ours(bench, group))
     print(f"imagematrix, {len(rows)} leaves: {mine:.0f} s", flush=True)
-    bench.empty()
     with tempfile.TemporaryDirectory() as folder:
-        theirs = bake(bench, where, Path(folder))
+        theirs = bench.cold(lambda: bake(bench, where, Path(folder)))
     print(f"bake: {theirs:.0f} s; ours takes {mine / theirs:.2f} of it", flush=True)
     each = scripts(bench)
     print(f"the leaves' scripts: {each:.0f} s; ours takes {mine / each:.2f} of it")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -131,13 +132,25 @@ RUN --mount=type=cache,id=imagematrix-uv,target=/root/.cache/uv \\
 def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None:
     def found(**facts: object) -> Found:
         made = record(description, **facts)  # type: ignore[arg-type]
-        return garbage.cache([made], texts=[STAGE], before=2.0, nights=7)
+        return garbage.cache([made], texts=[STAGE], before=2.0, nights=7, installed=0)
 
     assert removed(found()) == [description]
     assert found().garbage[0].reason == "no build has used it for 7 days"
     assert garbage.total(found().garbage) == 10
     assert garbage.total(found(shared=True).garbage) == 0
     assert found(in_use=True) == found(last_used=2.0) == Found()
+
+
+def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> None:
+    """What is used every night has no age; steps' own results are no downloads, however big."""
+    mount, step = 'cached mount /root/.cache/uv from exec /bin/sh -c uv with id "/imagematrix-uv"', "[app 1/2] RUN x"
+
+    def found(description: str, gigabytes: int, **facts: bool) -> list[str]:
+        made = replace(record(description, **facts), bytes=gigabytes * 10**9)
+        return removed(garbage.cache([made], texts=["RUN x"], before=0.5, nights=7, installed=10**10))
+
+    assert found(mount, 26) == [mount]
+    assert found(mount, 24) == found(step, 26) == found(mount, 26, in_use=True) == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +166,7 @@ def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None
     ],
 )
 def test_build_cache_that_may_be_anybodys_stays(description: str) -> None:
-    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7) == Found()
+    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7, installed=0) == Found()
 
 
 def test_containers_of_checks_go_when_no_check_can_need_them() -> None:

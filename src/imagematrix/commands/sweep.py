@@ -9,7 +9,7 @@ from typing import Final
 from imagematrix import verify
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.model import Key
-from imagematrix.planning import garbage
+from imagematrix.planning import garbage, sizes
 from imagematrix.planning.garbage import Found, Kind, Needs, Node, Stored, Swept, Thing
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
@@ -111,8 +111,15 @@ def _look(
         texts={node.stage.text for node in dag.nodes.values()} | {record.inputs.get("text", "") for record in history},
         before=now - max(options.nights, 1) * _DAY_SECONDS,
         nights=options.nights,
+        installed=_installed(project, dag),
     )
     return garbage.joined(left, idle, cache, garbage.logs(project.workspace.logs(), needs.keys))
+
+
+def _installed(project: Project, dag: Dag) -> int:
+    """Return how many bytes the locks of all nodes install."""
+    texts = {locked.text for row in dag.rows.values() for locked in project.locked(row)}
+    return sizes.total(map(sizes.of_lock, texts)).installed
 
 
 def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Node]:

@@ -19,6 +19,9 @@ _SHORT: Final = 12
 _STEP: Final = re.compile(r"\[\S+ \d+/\d+\] (.*)", re.DOTALL)
 _COMMAND: Final = re.compile(r"(?:mount|cached mount) \S+ from exec .*? -c (.*?)(?: with id \"([^\"]*)\")?", re.DOTALL)
 _OUR_MOUNT: Final = "/imagematrix-"
+_DOWNLOADS_SHARE: Final = 2
+_DOWNLOADS_SLACK: Final = 5_000_000_000
+"""Bytes. What locks of the last weeks installed, and packages of the distribution, whose sizes no lock tells."""
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\dT")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{_SHORT}}})\.log")
@@ -194,12 +197,25 @@ def images(
     )
 
 
-def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int) -> Found:
+def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int, installed: int) -> Found:
     """Return which pieces of build cache go: made by steps of these stages, and not used since.
 
-    Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them.
+    Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them. What is kept
+    of downloads is used every night and only grows: it goes when it is far more than `installed`, the bytes that all
+    locks install, and the next night downloads them once.
     """
     steps = {step for text in texts for step in dockerfile.steps(text)}
+    most = _DOWNLOADS_SLACK + _DOWNLOADS_SHARE * installed
+
+    def why(record: CacheRecord) -> str:
+        """Say why a piece goes; empty: it stays."""
+        if record.in_use or not _is_of(record.description, steps):
+            return ""
+        if record.last_used < before:
+            return f"no build has used it for {'a day' if nights <= 1 else f'{nights} days'}"
+        grown = record.bytes > most and record.description.startswith("cached mount ")
+        return "old downloads have gathered in it: the next builds fetch what they need" if grown else ""
+
     return Found(
         garbage=tuple(
             Thing(
@@ -207,10 +223,10 @@ def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float
                 name=" ".join(record.description.split()),
                 refs=(record.id,),
                 bytes=0 if record.shared else record.bytes,
-                reason=f"no build has used it for {'a day' if nights <= 1 else f'{nights} days'}",
+                reason=reason,
             )
             for record in records
-            if not record.in_use and record.last_used < before and _is_of(record.description, steps)
+            if (reason := why(record))
         )
     )
 

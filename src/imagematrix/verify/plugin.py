@@ -305,6 +305,7 @@ class _Listener:
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self._path = Path(request["results"])
+        self._setup_seconds = 0.0
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -317,9 +318,12 @@ class _Listener:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A check is told once: when it ran, or when what it needs could not be had, or when clearing up failed.
+        if report.when == "setup":
+            self._setup_seconds = report.duration  # a training takes place there
         if report.when == "call" or not report.passed:
             layer = _layer(Path(report.nodeid.partition("::")[0]))
-            self._write(layer, report.nodeid.partition("::")[2], report, seconds=report.duration)
+            seconds = report.duration + (self._setup_seconds if report.when == "call" else 0.0)
+            self._write(layer, report.nodeid.partition("::")[2], report, seconds=seconds)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
