@@ -25,7 +25,7 @@ from imagematrix.registry import Client
 def fill(root: Path, repository: str) -> None:
     """Put an image under the key of each leaf's last node."""
     engine, client, image = connect(), Client(Site()), f"{repository}:any"
-    engine._client.images.build(fileobj=io.BytesIO(b"FROM scratch\nENV A=1\n"), tag=image)  # noqa: SLF001
+    engine._client.images.build(fileobj=io.BytesIO(b"FROM scratch\nENV A=1\n"), tag=image, rm=True)  # noqa: SLF001
     engine.push(image)
     engine.untag(image)
     manifest = client.manifest(repository, "any")

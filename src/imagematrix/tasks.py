@@ -261,7 +261,7 @@ def build(
     help={
         **_SELECT_HELP,
         "platform": "Check the rules of this platform too; those of a family's own platform always count.",
-        "jobs": "How many images are checked at once (default: one more than there are processors).",
+        "jobs": "How many images are checked at once (default: two more than there are processors).",
         "report": "Write the report into this directory; the one of a build that lies there is added to.",
     },
     auto_shortflags=False,
@@ -283,7 +283,7 @@ def verify(
     from imagematrix.report import verification
 
     _require_rows("verify", matrix, only, group)
-    at_once = _jobs(jobs)
+    at_once = _jobs(jobs, more=2)  # half of what an image's checks do is to wait
     project = _open(file)
     _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
     begun = time.monotonic()
@@ -454,7 +454,7 @@ def gc(
         **_SITE_HELP,
         "report": "Write what the parts report into this directory (default: report, in the project's root).",
         "keep": "Clean up what none of so many last nights needed (default: 7).",
-        "jobs": "How much is done at once (default: one more than there are processors).",
+        "jobs": "How much is done at once (default: what `build` and `verify` have).",
         "push": "Push nodes and images where the matrix says so; --no-push does not.",
         "resume": "Only go on with a night that was cut off, by a reboot for instance; do nothing when there is none.",
     },
@@ -650,8 +650,8 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _jobs(text: str) -> int:
-    return _number("jobs", text or str((os.cpu_count() or 1) + 1), least=1)
+def _jobs(text: str, *, more: int = 1) -> int:
+    return _number("jobs", text or str((os.cpu_count() or 1) + more), least=1)
 
 
 def _wait_for_build() -> None:

@@ -12,7 +12,7 @@ def push(monorepo: Monorepo, name: str, content: str) -> str:
     """Push an image under a name, which may have been another's; return its digest. The engine keeps none of it."""
     images = monorepo.client.images
     recipe = f"FROM imagematrix/base:bookworm\nENV CONTENT={content}\n"
-    images.build(fileobj=io.BytesIO(recipe.encode()), tag=name)
+    images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, rm=True)
     images.push(name)
     digest = str(images.get_registry_data(name).id)
     images.remove(name)

@@ -49,7 +49,7 @@ def published(report: Any) -> list[str]:
 def put(monorepo: Monorepo, name: str, versions: str) -> None:
     """Put another image under a name, which says its versions."""
     recipe = f"FROM scratch\nLABEL imagematrix.versions={versions}\nENV A=1\n"
-    monorepo.client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name)
+    monorepo.client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, rm=True)
     monorepo.client.images.push(name)
     monorepo.client.images.remove(name)
 

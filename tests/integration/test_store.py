@@ -88,7 +88,7 @@ def test_an_empty_engine_and_a_full_registry(monorepo: Monorepo, registry: str) 
     monorepo.edit("matrix.toml", '"1.1", "1.2", "1.3"', versions)
     planned = monorepo.run("plan", "--json").json()["nodes"]
     client, image = Client(Site()), f"{repository}:any"
-    monorepo.client.images.build(fileobj=io.BytesIO(b"FROM scratch\nENV A=1\n"), tag=image)
+    monorepo.client.images.build(fileobj=io.BytesIO(b"FROM scratch\nENV A=1\n"), tag=image, rm=True)
     monorepo.engine.push(image)
     monorepo.engine.untag(image)
     manifest = client.manifest(repository, "any")

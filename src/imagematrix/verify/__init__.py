@@ -77,10 +77,12 @@ def run(
         Verified(row=dag.rows[name], checks=(), built=False) for name, tip in dag.tips.items() if tip not in present
     ]
     known = [_known(subject) for subject in found if not subject.open]
+    # The biggest take longest: begun last, they would be waited for alone.
+    waiting = sorted((subject for subject in found if subject.open), key=lambda one: -present[one.key].bytes)
     with stoppable() as stop:
         ran = _act(
             project,
-            [subject for subject in found if subject.open],
+            waiting,
             leaves,
             engine=engine,
             jobs=jobs,
