@@ -316,21 +316,6 @@ class PushStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """What became of the push of a node."""
-
-    key: Key
-    name: str
-    """What it is called in the registry."""
-    status: PushStatus
-    seconds: float = 0.0
-    """With all tries and the waits between them."""
-    attempts: int = 0
-    why: str = ""
-    """Why it failed."""
-
-
 class FlakeKind(StrEnum):
     """What made a try fail that may succeed when it is repeated."""
 
@@ -370,7 +355,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """A try at a node that failed in passing, after which another followed."""
+    """A try at a node, or at its push, that failed in passing, after which another followed."""
 
     number: int
     """Of the try that failed, from 1."""
@@ -378,6 +363,22 @@ class Retry:
     flake: Flake
     wait_seconds: float
     """How long the next one was put off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What became of the push of a node."""
+
+    key: Key
+    name: str
+    """What it is called in the registry."""
+    status: PushStatus
+    seconds: float = 0.0
+    """With all tries and the waits between them."""
+    attempts: int = 0
+    retries: tuple[Retry, ...] = ()
+    why: str = ""
+    """Why it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

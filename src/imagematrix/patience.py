@@ -5,6 +5,8 @@ from typing import Final
 
 import tenacity
 
+from imagematrix.model import Flake, Retry
+
 _GROWING: Final = tenacity.wait_exponential(multiplier=2, max=60)
 """Seconds, after the second failure twice those after the first. A mirror in trouble needs minutes, not days."""
 
@@ -24,3 +26,8 @@ def wait(
         return max(_GROWING(state), min(asked(state), longest)) + _CHANCE(state)
 
     return seconds
+
+
+def noted(state: tenacity.RetryCallState, *, why: str, flake: Flake) -> Retry:
+    """Return what is kept of a try that failed, before the wait for the next one."""
+    return Retry(number=state.attempt_number, why=why, flake=flake, wait_seconds=state.upcoming_sleep)

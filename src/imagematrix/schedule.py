@@ -369,8 +369,7 @@ def _asked(state: tenacity.RetryCallState) -> float:
 def _retry(state: tenacity.RetryCallState) -> Retry:
     attempt = _result(state)
     assert attempt.flake is not None  # noqa: S101  (else it would not be tried again)
-    number, wait = state.attempt_number, state.upcoming_sleep
-    return Retry(number=number, why=attempt.why, flake=attempt.flake, wait_seconds=wait)
+    return patience.noted(state, why=attempt.why, flake=attempt.flake)
 
 
 def _result(state: tenacity.RetryCallState) -> Attempt:

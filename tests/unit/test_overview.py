@@ -140,6 +140,22 @@ def test_nodes_that_were_not_pushed_are_told_by_reason() -> None:
     assert unpublished.repeat.startswith("invoke build --push --only '")
 
 
+def test_what_a_push_or_a_tag_flaked_counts_as_that_of_a_build() -> None:
+    """A registry is a source like any other."""
+    document = json.loads(next(nights.nights(GRID, 1)))
+    for node in document["nodes"]:
+        node["retries"] = []
+    retry = {"number": 1, "why": "503", "kind": "server", "source": "registry.example.com", "waited": 4.0}
+    node, leaf = document["nodes"][0], document["leaves"][0]
+    document["pushes"] = [{"node": node["key"], "name": "r/n:1", "outcome": "pushed", "why": "", "retries": [retry]}]
+    leaf["published"] = [{"name": "r/app:1", "digest": "", "outcome": "pushed", "why": "", "retries": [retry]}]
+
+    made = overview.make(runs.read(json.dumps(document)), ())
+
+    assert [flake.what for flake in made.flakes] == [f"push of {node['label']}", "r/app:1"]
+    assert [(line.source, line.tries, line.waited) for line in made.ledger] == [("registry.example.com", 2, 8.0)]
+
+
 def test_the_ledger_counts_what_each_source_cost_in_thirty_runs() -> None:
     """Runs before those are forgotten."""
     *past, run = read(40)

@@ -79,6 +79,7 @@ def test_report_json() -> None:
         "outcome": "moved",
         "digest": "sha256:1",
         "why": "",
+        "retries": [],
     }
     assert found["leaves"][1]["published"][1]["why"] == UNVERIFIED
 

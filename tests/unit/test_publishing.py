@@ -199,6 +199,8 @@ def test_a_connection_that_breaks(world: World) -> None:
     found = world.publish()
     assert outcomes(found) == [f"{TAG} pushed", f"{TAG} failed"] + ["2.4 failed", "2.4-latest failed"] * 2
     assert broken in found.tags[1].why
+    assert [retry.flake.source for retry in found.tags[1].retries] == [world.two.address] * 2
+    assert found.tags[0].retries == ()
     assert world.row.repositories[1] in found.tags[2].why
     assert world.tags(world.one)["2.4"] == before["2.4"]
 

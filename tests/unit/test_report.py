@@ -306,6 +306,7 @@ def test_json_is_the_contract() -> None:
                 "outcome": "failed",
                 "seconds": 7.5,
                 "attempts": 3,
+                "retries": [],
                 "why": "500",
             }
         ],

@@ -11,7 +11,7 @@ from tests.projects import PYTORCH
 from tests.registry_server import RegistryServer, serving
 
 from imagematrix.errors import NoEngineError, RegistryError
-from imagematrix.model import Key, Pushed, PushStatus, Site
+from imagematrix.model import FlakeKind, Key, Pushed, PushStatus, Site
 from imagematrix.registry import Client
 from imagematrix.registry.pushing import Pushing
 from imagematrix.registry.store import Store
@@ -149,6 +149,9 @@ def test_what_fails(server: RegistryServer) -> None:
         "ours": ("failed", 1),
         "good": ("pushed", 1),
     }
+    noted = [(retry.number, retry.flake.kind, retry.flake.source) for retry in found["passes"].retries]
+    assert noted == [(number, FlakeKind.SERVER, server.address) for number in (1, 2)]
+    assert [len(found[key].retries) for key in ("stays", "denied", "good")] == [2, 0, 0]
     assert found["ours"].why == "ZeroDivisionError: oh"
     assert "denied" in found["denied"].why
     assert engine.names == set()

@@ -14,11 +14,10 @@ import tenacity
 from imagematrix import patience, verify
 from imagematrix.engine import node_ref
 from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
-from imagematrix.model import Key, Row
-from imagematrix.planning import publication
+from imagematrix.model import Flake, Key, Retry, Row
+from imagematrix.planning import publication, transient
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
-from imagematrix.planning.transient import flake
 from imagematrix.project import Project, Selection
 from imagematrix.registry import Client, Manifest, host
 from imagematrix.shell import stoppable
@@ -233,20 +232,28 @@ class Publisher:
         )
 
     def _tried(self, publish: Callable[..., Published], target: Target, *more: object) -> Published:
+        retries: list[Retry] = []
         try:
-            return self._ask(target.repository, publish, target, *more)
+            done = self._ask(target.repository, publish, target, *more, tell=retries.append)
         except (RegistryError, NoEngineError) as error:
-            return _failed(target, error)
+            done = _failed(target, error)
+        return replace(done, retries=tuple(retries))
 
-    def _ask(self, repository: str, ask: Callable[..., _T], *words: object) -> _T:
+    def _ask(
+        self,
+        repository: str,
+        ask: Callable[..., _T],
+        *words: object,
+        tell: Callable[[Retry], None] = lambda _retry: None,
+    ) -> _T:
         """Do something with a registry, again if it fails in passing, but not while it is known to be silent."""
         silent, why = self._silent.get(host(repository), (0.0, ""))
         if why and time.monotonic() - silent < PAUSE_SECONDS:
             raise SilentRegistryError(why)
         try:
-            return self._retrying()(ask, *words)
+            return self._retrying(repository, tell)(ask, *words)
         except RegistryError as error:
-            if _may_pass(error):
+            if _flake(error, repository):
                 self._silent[host(repository)] = time.monotonic(), str(error)
             raise
 
@@ -311,12 +318,18 @@ class Publisher:
             return False
         return True
 
-    def _retrying(self) -> tenacity.Retrying:
+    def _retrying(self, repository: str, tell: Callable[[Retry], None]) -> tenacity.Retrying:
+        def note(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            if error and (found := _flake(error, repository)):
+                tell(patience.noted(state, why=str(error), flake=found))
+
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(lambda error: _flake(error, repository) is not None),
             stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._stop),
             wait=patience.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
+            before_sleep=note,
             reraise=True,
         )
 
@@ -333,7 +346,5 @@ def _failed(target: Target, error: Exception) -> Published:
     return Published(target=target, outcome=PublishOutcome.FAILED, why=str(error))
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, SilentRegistryError) or (
-        isinstance(error, RegistryError) and flake(1, str(error)) is not None
-    )
+def _flake(error: BaseException, repository: str) -> Flake | None:
+    return transient.of_registry(error, repository) if isinstance(error, RegistryError) else None

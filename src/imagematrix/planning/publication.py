@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from imagematrix.model import LATEST, Key, Row
+from imagematrix.model import LATEST, Key, Retry, Row
 from imagematrix.text import versions
 
 VERSIONS_LABEL: Final = "imagematrix.versions"
@@ -62,6 +62,7 @@ class Published:
     digest: str = ""
     """What it stands for now, where that is known."""
     why: str = ""
+    retries: tuple[Retry, ...] = ()
 
     @property
     def good(self) -> bool:

@@ -6,9 +6,12 @@ the one who says it could not look.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from imagematrix.errors import DeniedError, SilentRegistryError, UserError
 from imagematrix.model import Flake, FlakeKind
+from imagematrix.text.names import host
 
 _INTERNAL_ERROR: Final = 100
 """buildx's exit code for an error of the engine's own (buildx 0.25, cmd/buildx/main.go)."""
@@ -86,6 +89,17 @@ def flake(code: int, output: str) -> Flake | None:
             source = "" if kind is FlakeKind.ENGINE else _source(output, found[-1].start())
             return Flake(kind=kind, source=source, retry_after=_retry_after(output))
     return Flake(kind=FlakeKind.ENGINE) if code == _INTERNAL_ERROR else None
+
+
+def of_registry(error: UserError, repository: str) -> Flake | None:
+    """Say why what failed with a repository, or with the engine in between, may pass by itself; None: it will not."""
+    if isinstance(error, SilentRegistryError):
+        kind = FlakeKind.LIMIT if error.retry_after else FlakeKind.NETWORK
+        return Flake(kind=kind, source=host(repository), retry_after=error.retry_after)
+    if isinstance(error, DeniedError):
+        return None
+    found = flake(1, str(error))
+    return replace(found, source=found.source or host(repository)) if found else None
 
 
 def remedy(output: str) -> str:

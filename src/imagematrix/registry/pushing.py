@@ -11,9 +11,9 @@ import tenacity
 
 from imagematrix import patience
 from imagematrix.engine import node_ref
-from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
-from imagematrix.model import Flake, FlakeKind, Key, Pushed, PushStatus
-from imagematrix.planning.transient import flake
+from imagematrix.errors import NoEngineError, RegistryError
+from imagematrix.model import Flake, Key, Pushed, PushStatus, Retry
+from imagematrix.planning import transient
 from imagematrix.registry import Client
 from imagematrix.registry.store import node_name
 
@@ -119,13 +119,14 @@ class Pushing:
 
     def _push(self, key: Key) -> Pushed:
         begun, tries = time.monotonic(), 0
+        retries: list[Retry] = []
 
         def attempt() -> _Failure | None:
             nonlocal tries
             tries += 1
             return self._try(key)
 
-        failure = self._retrying()(attempt)
+        failure = self._retrying(retries.append)(attempt)
         silent = failure is not None and failure.flake is not None
         (self._is_silent.set if silent else self._is_silent.clear)()
         if failure and self._stop.is_set():
@@ -136,6 +137,7 @@ class Pushing:
             status=PushStatus.FAILED if failure else PushStatus.PUSHED,
             seconds=time.monotonic() - begun,
             attempts=tries,
+            retries=tuple(retries),
             why=failure.why if failure else "",
         )
 
@@ -144,12 +146,8 @@ class Pushing:
         try:
             if not self._client.digest(self._repository, key):  # else another machine was faster, or the last try
                 self._send(key, name)
-        except SilentRegistryError as error:
-            return _Failure(why=str(error), flake=Flake(kind=FlakeKind.NETWORK, retry_after=error.retry_after))
-        except DeniedError as error:
-            return _Failure(why=str(error), flake=None)
         except (RegistryError, NoEngineError) as error:
-            return _Failure(why=str(error), flake=flake(1, str(error)))
+            return _Failure(why=str(error), flake=transient.of_registry(error, self._repository))
         except Exception as error:  # noqa: BLE001  (a worker's failure is that of its push, never lost)
             return _Failure(why=f"{type(error).__name__}: {error}", flake=None)
         return None
@@ -161,18 +159,25 @@ class Pushing:
         finally:  # its name in the registry is of no use here
             self._engine.untag(name)
 
-    def _retrying(self) -> tenacity.Retrying:
+    def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
         tries = 1 if self._is_silent.is_set() else self._retries + 1
         return tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda failure: failure is not None and failure.flake is not None),
             stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(self._stop),
             wait=patience.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
+            before_sleep=lambda state: tell(_retry(state)),
             retry_error_callback=_failure,
         )
 
     def _nap(self, seconds: float) -> None:
         self._sleep(seconds)
+
+
+def _retry(state: tenacity.RetryCallState) -> Retry:
+    failure = _failure(state)
+    assert failure is not None and failure.flake is not None  # noqa: S101, PT018  (else it would not be tried again)
+    return patience.noted(state, why=failure.why, flake=failure.flake)
 
 
 def _asked(state: tenacity.RetryCallState) -> float:

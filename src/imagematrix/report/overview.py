@@ -78,7 +78,8 @@ class Unpublished:
 class Flake:
     """A try of this run that failed in passing."""
 
-    node: PastNode
+    what: str
+    """What was tried: a node, its push, a tag."""
     retry: PastRetry
 
 
@@ -159,7 +160,7 @@ def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
         broken_checks=tuple(_broken_checks(run, before)),
         untried=tuple(_untried(run)),
         unpublished=tuple(_unpublished(run)),
-        flakes=tuple(Flake(node=node, retry=retry) for node in run.nodes for retry in node.retries),
+        flakes=tuple(Flake(what=what, retry=retry) for what, retry in run.retries),
         ledger=_ledger([*before, run][-LEDGER_RUNS:]),
         ledger_runs=min(len(before) + 1, LEDGER_RUNS),
         changes=_changes(run, before),
@@ -267,9 +268,8 @@ def _ledger(runs: Sequence[PastRun]) -> tuple[LedgerLine, ...]:
     """Count the flakes of runs by source and kind, the most frequent first."""
     found: dict[tuple[str, str], list[tuple[PastRun, PastRetry]]] = {}
     for run in runs:
-        for node in run.nodes:
-            for retry in node.retries:
-                found.setdefault((retry.source, retry.kind), []).append((run, retry))
+        for _, retry in run.retries:
+            found.setdefault((retry.source, retry.kind), []).append((run, retry))
     lines = [
         LedgerLine(
             source=source,

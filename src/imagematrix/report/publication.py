@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from imagematrix.planning.publication import UNVERIFIED, Publication, Published, PublishOutcome
 from imagematrix.report import verification
+from imagematrix.report.record import retry_documents
 from imagematrix.text.words import count, duration, some
 
 _NAMES_SHOWN: Final = 12
@@ -94,9 +95,15 @@ def merged(report: str, images: Sequence[Publication], *, started: datetime, sec
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def published(image: Publication) -> list[Mapping[str, str]]:
+def published(image: Publication) -> list[Mapping[str, object]]:
     """Return what a leaf of report.json says of its tags."""
     return [
-        {"name": tag.target.name, "outcome": tag.outcome.value, "digest": tag.digest, "why": tag.why}
+        {
+            "name": tag.target.name,
+            "outcome": tag.outcome.value,
+            "digest": tag.digest,
+            "why": tag.why,
+            "retries": retry_documents(tag.retries),
+        }
         for tag in image.tags
     ]

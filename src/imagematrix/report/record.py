@@ -206,7 +206,7 @@ def _node_document(node: NodeReport) -> Mapping[str, object]:
         "seconds": round(node.seconds, 3),
         "log": node.log,
         "attempts": node.attempts,
-        "retries": [_retry_document(retry) for retry in node.retries],
+        "retries": retry_documents(node.retries),
         "started": None if node.started is None else round(node.started, 3),
         "lane": node.lane,
         "why": node.why,
@@ -223,18 +223,23 @@ def _push_document(pushed: Pushed) -> Mapping[str, object]:
         "outcome": pushed.status.value,
         "seconds": round(pushed.seconds, 3),
         "attempts": pushed.attempts,
+        "retries": retry_documents(pushed.retries),
         "why": pushed.why,
     }
 
 
-def _retry_document(retry: Retry) -> Mapping[str, object]:
-    return {
-        "number": retry.number,
-        "why": retry.why,
-        "kind": retry.flake.kind.value,
-        "source": retry.flake.source,
-        "waited": round(retry.wait_seconds, 3),
-    }
+def retry_documents(retries: Iterable[Retry]) -> list[Mapping[str, object]]:
+    """Return what report.json says of the tries that were repeated, of a node, a push or a tag."""
+    return [
+        {
+            "number": retry.number,
+            "why": retry.why,
+            "kind": retry.flake.kind.value,
+            "source": retry.flake.source,
+            "waited": round(retry.wait_seconds, 3),
+        }
+        for retry in retries
+    ]
 
 
 def _leaf_document(leaf: LeafReport, labels: Mapping[Key, str]) -> Mapping[str, object]:

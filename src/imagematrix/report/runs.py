@@ -65,6 +65,7 @@ class PastName:
     digest: str
     outcome: str
     why: str
+    retries: tuple[PastRetry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ class PastPush:
     name: str
     outcome: str
     why: str
+    retries: tuple[PastRetry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,16 @@ class PastRun:
     leaves: tuple[PastLeaf, ...]
     by_key: Mapping[Key, PastNode] = field(repr=False)
     by_name: Mapping[str, PastLeaf] = field(repr=False)
+
+    @property
+    def retries(self) -> Iterator[tuple[str, PastRetry]]:
+        """Each try that was repeated, with what was tried: a build, the push of a node, a tag."""
+        for node in self.nodes:
+            yield from ((node.label, retry) for retry in node.retries)
+        for push in self.pushes:
+            yield from ((f"push of {self.by_key[push.key].label}", retry) for retry in push.retries)
+        for leaf in self.leaves:
+            yield from ((name.name, retry) for name in leaf.published for retry in name.retries)
 
 
 def read(text: str) -> PastRun:
@@ -169,7 +181,7 @@ def _node(each: Mapping[str, Any]) -> PastNode:
         lane=each.get("lane"),
         log=each["log"],
         attempts=each["attempts"],
-        retries=tuple(_retry(retry) for retry in each.get("retries", ())),
+        retries=_retries(each),
         why=each["why"],
         tail=tuple(each.get("tail", ())),
         bytes=each.get("bytes"),
@@ -177,9 +189,12 @@ def _node(each: Mapping[str, Any]) -> PastNode:
     )
 
 
-def _retry(each: Mapping[str, Any]) -> PastRetry:
-    return PastRetry(
-        number=each["number"], why=each["why"], kind=each["kind"], source=each["source"], waited=each["waited"]
+def _retries(each: Mapping[str, Any]) -> tuple[PastRetry, ...]:
+    return tuple(
+        PastRetry(
+            number=retry["number"], why=retry["why"], kind=retry["kind"], source=retry["source"], waited=retry["waited"]
+        )
+        for retry in each.get("retries", ())
     )
 
 
@@ -221,8 +236,16 @@ def _check(each: Mapping[str, Any]) -> Check:
 
 
 def _push(each: Mapping[str, Any]) -> PastPush:
-    return PastPush(key=Key(each["node"]), name=each["name"], outcome=each["outcome"], why=each["why"])
+    return PastPush(
+        key=Key(each["node"]), name=each["name"], outcome=each["outcome"], why=each["why"], retries=_retries(each)
+    )
 
 
 def _published(each: Mapping[str, Any]) -> PastName:
-    return PastName(name=each["name"], digest=each["digest"], outcome=each["outcome"], why=each.get("why", ""))
+    return PastName(
+        name=each["name"],
+        digest=each["digest"],
+        outcome=each["outcome"],
+        why=each.get("why", ""),
+        retries=_retries(each),
+    )
