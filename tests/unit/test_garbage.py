@@ -143,11 +143,14 @@ def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None
 
 def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> None:
     """What is used every night has no age; steps' own results are no downloads, however big."""
-    mount, step = 'cached mount /root/.cache/uv from exec /bin/sh -c uv with id "/imagematrix-uv"', "[app 1/2] RUN x"
+    mount, step = (
+        'cached mount /root/.cache/uv from exec /bin/sh -c uv with id "/imagematrix-uv"',
+        "[app 1/2] COPY --link app/version.txt /app.txt",
+    )
 
     def found(description: str, gigabytes: int, **facts: bool) -> list[str]:
         made = replace(record(description, **facts), bytes=gigabytes * 10**9)
-        return removed(garbage.cache([made], texts=["RUN x"], before=0.5, nights=7, installed=10**10))
+        return removed(garbage.cache([made], texts=[STAGE], before=0.5, nights=7, installed=10**10))
 
     assert found(mount, 26) == [mount]
     assert found(mount, 24) == found(step, 26) == found(mount, 26, in_use=True) == []
