@@ -25,9 +25,8 @@ from imagematrix.project import Project, Selection, open_project
 
 REPOSITORY: Final = Path(__file__).parents[1]
 _BASE: Final = "imagematrix/base"
-
-
 TRIES: Final = 5
+"""How often a measurement is begun before it is given up."""
 
 
 class _BrokenError(Exception):

@@ -59,9 +59,7 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
-    made = overview.make(past[-1], past)
-    _write(project, folder, text, made)
-    _tell(made, say)
+    _hand_out(project, folder, text, overview.make(past[-1], past), say=say)
     return folder / _PAGE
 
 
@@ -83,17 +81,17 @@ def _leave(project: Project, text: str, folder: Path | None, *, say: Say) -> Non
     run = runs.read(text)
     project.workspace.keep_run(_name(run), text)
     if folder:
-        made = overview.make(run, _past(project, say))
-        _write(project, folder, text, made)
-        _tell(made, say)
+        _hand_out(project, folder, text, overview.make(run, _past(project, say)), say=say)
 
 
-def _write(project: Project, folder: Path, text: str, made: Overview) -> None:
+def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say: Say) -> None:
+    """Write a run's report into a folder, in all its forms, and tell the webhook."""
     write = project.workspace.write
     write(folder / _JSON, text)
     write(folder / "junit.xml", junit.text(made.run))
     write(folder / "summary.md", markdown.summary(made))
     write(folder / _PAGE, html.page(made, _screenshots(folder)))
+    _tell(made, say)
 
 
 def _tell(made: Overview, say: Say) -> None:
