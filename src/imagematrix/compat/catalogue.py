@@ -1,12 +1,45 @@
-"""The facts of `data/*.json`, each file read when a rule first asks for it."""
+"""The facts of `data/*.json` as the open project corrects them; a file is read when a rule first asks for it.
 
+The functions below are the catalogue: what they return follows `use`, which `open_project` calls with the project's
+corrections. Everything that is derived from the catalogue is cached by `cache` of this module, not by functools':
+`use` empties those caches, so a project is never judged by the facts of another one.
+"""
+
+import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, Final, ParamSpec, TypeVar
 
 from imagematrix.compat.wheels import Wheels
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+Document = Mapping[str, Any]
+"""A data file: `_meta`, and the parts that hold its facts."""
+
+_corrected: Final[dict[str, Document]] = {}
+"""The data files that the open project corrects, by name."""
+_empty: Final[list[Callable[[], None]]] = []
+"""Empties each cache of what follows from the catalogue."""
+
+
+def cache(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Cache a function's results, as `functools.cache` does, until the catalogue is corrected otherwise."""
+    cached = functools.cache(function)
+    _empty.append(cached.cache_clear)
+    return cached  # type: ignore[return-value]  # it hashes its arguments, which a ParamSpec cannot say
+
+
+def use(corrected: Mapping[str, Document]) -> None:
+    """Replace some of the package's data files (name -> document) until the next call; {} restores them all."""
+    if corrected == _corrected:
+        return
+    _corrected.clear()
+    _corrected.update(corrected)
+    for empty in _empty:
+        empty()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,10 +320,15 @@ def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:
     return Wheels.of(package, pythons, horizon=_read("python")["python"][-1]["python"])
 
 
-@cache
-def _read(name: str) -> dict[str, Any]:
+def _read(name: str) -> Document:
+    return _corrected.get(name) or packaged(name)
+
+
+@functools.cache
+def packaged(name: str) -> Document:
+    """Return a data file as the package has it."""
     from importlib import resources
 
     text = resources.files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
+    document: Document = json.loads(text)
     return document

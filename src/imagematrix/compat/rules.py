@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
-from imagematrix.compat import cuda, horovod, others, paddle, tensorflow, torch
+from imagematrix.compat import catalogue, cuda, horovod, others, paddle, tensorflow, torch
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
 
@@ -100,6 +100,6 @@ def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return needed, tuple(each.name for each in parameters if each.default is not each.empty)
 
 
-@cache  # thousands of rows share the few values that a rule reads
+@catalogue.cache  # thousands of rows share the few values that a rule reads
 def _judged(rule: Rule, arguments: tuple[str, ...]) -> tuple[Finding, ...]:
     return tuple(rule(*arguments))
