@@ -11,7 +11,7 @@ PURE = (
     "ruff check .",
     "ruff format --check .",
     "mypy",
-    "pytest tests/unit tests/golden --numprocesses auto",
+    "pytest tests/unit tests/golden tests/hostile --numprocesses auto",
 )
 REAL = "pytest tests/integration --numprocesses 2 --durations 25"
 

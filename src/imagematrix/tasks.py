@@ -7,7 +7,8 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
@@ -117,11 +118,12 @@ def lock(
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
-    project, selection, shell = _at_site(_open(file), site), _selection(only, group), Shell()
-    _chosen(project, selection)
-    where = sites.discover(project.matrix.site, root=project.workspace.root)
-    done = "" if bases else locking.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=_say)
-    basing.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=_say)
+    with _opened_to_write(file) as opened:
+        project, selection, shell = _at_site(opened, site), _selection(only, group), Shell()
+        _chosen(project, selection)
+        where = sites.discover(project.matrix.site, root=project.workspace.root)
+        done = "" if bases else locking.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=_say)
+        basing.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=_say)
     print(done or "bases are asked for")
 
 
@@ -131,15 +133,15 @@ def lock(
 @_told
 def render(_: Context, check: bool = False, file: str = "") -> None:
     """Write the leaves under images/, and remove generated ones that no row makes any more."""
-    project = _open(file)
-    files = project.files(project.leaves(_chosen(project, _selection(None, None))))
+    with nullcontext(_open(file)) if check else _opened_to_write(file) as project:
+        files = project.files(project.leaves(_chosen(project, _selection(None, None))))
+        touched = () if check else project.workspace.write_leaves(files, keep=project.directories())
     if check:
         stale = list(project.workspace.stale(files, keep=project.directories()))
         if stale:
             raise StaleError("\n".join([*stale, "leaves are stale: run `invoke render` and commit the result"]))
         print(f"{len(files)} leaves are what the matrix says")
         return
-    touched = project.workspace.write_leaves(files, keep=project.directories())
     print("\n".join([*touched, f"{len(touched)} of {len(files)} leaves written"]))
 
 
@@ -536,15 +538,16 @@ def add(_: Context, words: Sequence[str], dry_run: bool = False, site: str = "",
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
-    project = _at_site(_open(file), site)
-    made = adding.run(
-        project,
-        words,
-        resolver=lambda: Uv(Shell(), sites.discover(project.matrix.site, root=project.workspace.root)),
-        images=_images_if_any(),
-        dry=dry_run,
-        say=_say,
-    )
+    with nullcontext(_open(file)) if dry_run else _opened_to_write(file) as opened:
+        project = _at_site(opened, site)
+        made = adding.run(
+            project,
+            words,
+            resolver=lambda: Uv(Shell(), sites.discover(project.matrix.site, root=project.workspace.root)),
+            images=_images_if_any(),
+            dry=dry_run,
+            say=_say,
+        )
     print(added.added_text(made))
 
 
@@ -561,6 +564,14 @@ def _open(file: str) -> "Project":
     from imagematrix.project import open_project
 
     return open_project(file or _nearest_matrix())
+
+
+@contextmanager
+def _opened_to_write(file: str) -> "Iterator[Project]":
+    """Open a project while no other command writes to it, so that none overwrites what another one wrote."""
+    opened = _open(file)  # what is wrong with the matrix is reported before anything is written
+    with opened.workspace.sole_builder(waiting=_wait_for_build):
+        yield _open(file)
 
 
 def _nearest_matrix() -> str:
@@ -655,7 +666,7 @@ def _jobs(text: str, *, more: int = 1) -> int:
 
 
 def _wait_for_build() -> None:
-    _say("another build of this project is running: waiting for it to end")
+    _say("another command is writing to this project: waiting until it ends")
 
 
 def _number(flag: str, text: str, *, least: int) -> int:

@@ -7,20 +7,22 @@ estimates and what pages say of earlier nights is lost.
 
 import errno
 import json
-import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from imagematrix import tree
 from imagematrix.errors import BusyError, FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
+from imagematrix.tree import Tree
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -28,8 +30,16 @@ if TYPE_CHECKING:
 MANIFEST: Final = ".generated"
 """In each leaf: the paths we wrote there. What it does not list is never deleted."""
 
-_WRITING: Final = ".writing-"
-"""How the name of a file begins while it is being written."""
+STATE: Final = ".imagematrix"
+"""What a run remembers."""
+LOCK: Final = "matrix.lock"
+LOCKS: Final = "locks"
+LAYERS: Final = "common/layers"
+IMAGES: Final = "images"
+_BOOTSTRAP: Final = "common/bootstrap/debian.sh"
+_LOCK_FILE: Final = re.compile(r"[^/]+/[^/]+\.txt")
+_RUN_FILE: Final = re.compile(r"[^/]+\.json")
+_LOG_FILE: Final = re.compile(r"[^/]+\.log")
 
 _RUNS_KEPT: Final = 60
 """Two months of nights."""
@@ -43,12 +53,13 @@ class Workspace:
     def __init__(self, matrix_file: Path) -> None:
         self.matrix_file = matrix_file
         self.root = matrix_file.parent
-        self._state = self.root / ".imagematrix"
+        self._tree = Tree(self.root)
+        self._state = self.root / STATE
 
     def matrix_text(self) -> str:
         """Return the text of the matrix file. Raises FlagError when there is none to read."""
         try:
-            return self._text(self.matrix_file, encoding="utf-8-sig")
+            return _decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
             raise FlagError(
                 f"{self.matrix_file}: {_words(error)}\n    run this in a project's root, or name its matrix with --file"
@@ -65,21 +76,21 @@ class Workspace:
             raise FlagError(f"{self.matrix_file.name} has changed meanwhile and stays as it is: run it again")
         path = self.matrix_file.resolve()  # a link stays one
         with _telling():
-            self._replace(path, File(path=path.name, content=new.encode(), executable=_is_executable(path)))
+            tree.replace(path, File(path=path.name, content=new.encode(), executable=_is_executable(path)))
 
     def lock_text(self) -> str:
         """Return the text of matrix.lock, empty when there is none."""
-        path = self.root / "matrix.lock"
-        return self._text(path) if path.exists() else ""
+        return self._tree.text(LOCK) if self._tree.is_file(LOCK) else ""
 
     def write_lock(self, text: str) -> None:
         """Replace matrix.lock."""
-        self.write(self.root / "matrix.lock", text)
+        with _telling():
+            self._tree.replace(LOCK, File(path=LOCK, content=text.encode()))
 
     def locks(self) -> Mapping[str, str]:
         """Return the requirement locks, path -> text: those that we wrote."""
-        paths = sorted(self.root.glob("locks/*/*.txt"))
-        texts = {path.relative_to(self.root).as_posix(): self._text(path) for path in paths}
+        found = (path for path in self._tree.files(LOCKS) if _LOCK_FILE.fullmatch(path))
+        texts = {f"{LOCKS}/{path}": self._tree.text(f"{LOCKS}/{path}") for path in found}
         return {path: text for path, text in texts.items() if requirements.is_ours(text)}
 
     def write_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
@@ -87,10 +98,11 @@ class Workspace:
         found = self.locks()
         changed = [path for path, text in locks.items() if found.get(path) != text]
         obsolete = found.keys() - locks.keys()
+        self._tree.check([*changed, *obsolete])
         with _telling():
             for path in changed:
-                self.write(self.root / path, locks[path])
-            self._delete(self.root / "locks", {path.removeprefix("locks/") for path in obsolete})
+                self._tree.replace(path, File(path=path, content=locks[path].encode()))
+            self._tree.delete(LOCKS, {path.removeprefix(f"{LOCKS}/") for path in obsolete})
         return tuple(sorted([*changed, *obsolete]))
 
     def add_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
@@ -100,45 +112,44 @@ class Workspace:
 
     def layers(self) -> Mapping[str, bool]:
         """Return the folders of common/layers, and whether each has a template."""
-        folder = self.root / "common" / "layers"
-        return {path.name: (path / _TEMPLATE).is_file() for path in sorted(folder.glob("*")) if path.is_dir()}
+        return {name: self._tree.is_file(f"{LAYERS}/{name}/{_TEMPLATE}") for name in self._tree.folders(LAYERS)}
 
     def check_file(self, layer: str) -> str:
         """Return where a layer keeps its checks, relative to the root."""
-        return f"common/layers/{layer}/test_{layer}.py"
+        return f"{LAYERS}/{layer}/test_{layer}.py"
 
     def checks(self) -> Mapping[str, str]:
         """Return the texts of the layers' checks, by layer."""
-        paths = {layer: self.root / self.check_file(layer) for layer in self.layers()}
-        return {layer: self._text(path) for layer, path in paths.items() if path.is_file()}
+        paths = {layer: self.check_file(layer) for layer in self.layers()}
+        return {layer: self._tree.text(path) for layer, path in paths.items() if self._tree.is_file(path)}
 
     def sources(self) -> Sources:
         """Read all that people wrote under common/."""
-        common = self.root / "common"
-        script = common / "bootstrap" / "debian.sh"
+        script = self._tree.is_file(_BOOTSTRAP)
         return Sources(
-            layers={name: self._layer(common / "layers" / name) for name, whole in self.layers().items() if whole},
-            init=_read_tree(common / "init", prefix="init/"),
-            bootstrap=File(path="bootstrap.sh", content=script.read_bytes(), executable=True)
-            if script.exists()
+            layers={name: self._layer(name) for name, whole in self.layers().items() if whole},
+            init=self._read_all("common/init", prefix="init/"),
+            bootstrap=File(path="bootstrap.sh", content=self._tree.read(_BOOTSTRAP), executable=True)
+            if script
             else None,
         )
 
-    def _layer(self, folder: Path) -> LayerSource:
-        template = folder / _TEMPLATE
+    def _layer(self, name: str) -> LayerSource:
+        template = f"{LAYERS}/{name}/{_TEMPLATE}"
         return LayerSource(
-            name=folder.name,
-            template=self._text(template),
-            template_path=template.relative_to(self.root).as_posix(),
-            files=_read_tree(folder / "files"),
+            name=name,
+            template=self._tree.text(template),
+            template_path=template,
+            files=self._read_all(f"{LAYERS}/{name}/files"),
         )
 
-    def _text(self, path: Path, *, encoding: str = "utf-8") -> str:
-        try:
-            return path.read_text(encoding=encoding)
-        except UnicodeDecodeError as error:
-            name = path.relative_to(self.root).as_posix()
-            raise InputError([Problem(file=name, line=0, what=f"is not UTF-8: {error}")]) from None
+    def _read_all(self, folder: str, prefix: str = "") -> tuple[File, ...]:
+        """Return all files below a folder; without editors' and Python's droppings."""
+        paths = {path: f"{folder}/{path}" for path in self._tree.files(folder, skip=_is_dropping)}
+        return tuple(
+            File(path=prefix + path, content=self._tree.read(at), executable=self._tree.is_executable(at))
+            for path, at in paths.items()
+        )
 
     def stale(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> Iterator[str]:
         """Yield each difference between rendered leaves (directory -> files) and the disk, worst first told.
@@ -146,70 +157,106 @@ class Workspace:
         `keep` are the directories of all rows of the matrix: other generated ones are leftovers.
         """
         for directory, files in leaves.items():
-            folder = self.root / directory
             wanted = (*files, _listing(files))
-            yield from (f"{directory}/{file.path}{what}" for file in wanted if (what := _difference(folder, file)))
+            found = ((file, self._difference(directory, file)) for file in wanted)
+            yield from (f"{directory}/{file.path}{what}" for file, what in found if what)
             listed = {file.path for file in wanted}
-            extra = (path for path in _paths(folder) if path not in listed)
+            extra = (path for path in self._tree.files(directory, skip=_is_dropping) if path not in listed)
             yield from (f"{directory}/{path}: is not part of the leaf: remove it" for path in extra)
         yield from (f"{directory}: no row of the matrix makes this leaf" for directory in self._leftovers(keep))
 
     def write_leaves(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> tuple[str, ...]:
         """Write what differs, delete generated files no longer wanted; return the directories touched.
 
-        Files that are already right keep their mtime; files that are not ours stay.
+        Files that are already right keep their mtime; files that are not ours stay. Raises InputError, before anything
+        is written, for a path that leads through a link or to something else than a file.
         """
+        obsolete = {directory: self._obsolete(directory, files) for directory, files in leaves.items()}
+        leftovers = {directory: self._listed(directory) | {MANIFEST} for directory in self._leftovers(keep)}
+        self._tree.check(
+            f"{directory}/{path}" for found in (obsolete, leftovers) for directory in found for path in found[directory]
+        )
         with _telling():
-            touched = [directory for directory, files in leaves.items() if self._write_leaf(directory, files)]
-            for directory in self._leftovers(keep):
-                self._delete(self.root / directory, _manifest(self.root / directory) | {MANIFEST})
-                touched.append(directory)
-            return tuple(touched)
+            written = [
+                directory
+                for directory, files in leaves.items()
+                if self._write_leaf(directory, files, obsolete[directory])
+            ]
+            for directory, paths in leftovers.items():
+                self._tree.delete(directory, paths)
+            return (*written, *leftovers)
 
     def write_leaf(self, directory: str, files: Sequence[File]) -> bool:
         """Write one leaf and touch no other; return whether anything was to be done."""
-        with _telling():
-            return self._write_leaf(directory, files)
+        return bool(self.write_leaves({directory: files}, keep=self._leaves()))
 
-    def _write_leaf(self, directory: str, files: Sequence[File]) -> bool:
-        folder = self.root / directory
+    def _write_leaf(self, directory: str, files: Sequence[File], obsolete: Collection[str]) -> bool:
         # The listing comes last: a killed run leaves the old one, which still lists what must go.
-        changed = [file for file in (*files, _listing(files)) if _difference(folder, file)]
-        obsolete = _manifest(folder) - {file.path for file in files}
-        self._delete(folder, obsolete)  # first: a file may have become a folder
-        for remains in folder.rglob(f"{_WRITING}*"):  # of a run that was killed
-            remains.unlink(missing_ok=True)
+        changed = [file for file in (*files, _listing(files)) if self._difference(directory, file)]
+        if obsolete:  # first: a file may have become a folder
+            self._tree.delete(directory, obsolete)
+        self._tree.clear_remains(directory)
         for file in changed:
-            self._replace(folder / file.path, file)
+            self._tree.replace(f"{directory}/{file.path}", file)
         return bool(changed or obsolete)
 
+    def _obsolete(self, directory: str, files: Sequence[File]) -> set[str]:
+        """Return what was generated in a leaf and is no longer rendered.
+
+        Raises InputError where a rendered file cannot be written.
+        """
+        obsolete = self._listed(directory) - {file.path for file in files}
+        gone = {f"{directory}/{path}" for path in obsolete}
+        paths = (f"{directory}/{file.path}" for file in (*files, _listing(files)))
+        problems = [problem for path in paths if (problem := self._tree.problem(path))]
+        in_the_way = [problem for problem in problems if not self._goes(problem.file, gone)]
+        if in_the_way:
+            raise InputError(in_the_way)
+        return obsolete
+
+    def _goes(self, path: str, gone: set[str]) -> bool:
+        """Whether all that is at a path is deleted first: a file that became a folder, or a folder a file."""
+        return path in gone or (
+            self._tree.is_folder(path) and {f"{path}/{one}" for one in self._tree.files(path)} <= gone
+        )
+
+    def _listed(self, directory: str) -> set[str]:
+        """Return what a leaf's listing names, but nothing outside the leaf: the listing may come from anywhere."""
+        path = f"{directory}/{MANIFEST}"
+        text = self._tree.read(path).decode(errors="replace") if self._tree.is_file(path) else ""
+        return {name for name in text.split("\n") if tree.is_inside(name)}
+
+    def _leaves(self) -> list[str]:
+        """Return the directories of all generated leaves, sorted."""
+        families = (f"{IMAGES}/{family}" for family in self._tree.folders(IMAGES))
+        found = (f"{family}/{leaf}" for family in families for leaf in self._tree.folders(family))
+        return [directory for directory in found if self._tree.is_file(f"{directory}/{MANIFEST}")]
+
     def _leftovers(self, keep: Collection[str]) -> list[str]:
-        found = (path.parent.relative_to(self.root).as_posix() for path in self.root.glob(f"images/*/*/{MANIFEST}"))
-        return sorted(directory for directory in found if directory not in keep)
+        return [directory for directory in self._leaves() if directory not in keep]
 
-    def _delete(self, folder: Path, paths: Collection[str]) -> None:
-        for path in sorted(paths, reverse=True):
-            (folder / path).unlink(missing_ok=True)
-        for parent in sorted({folder, *(parent for path in paths for parent in _parents(folder, path))}, reverse=True):
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
-
-    def _replace(self, path: Path, file: File) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
+    def _difference(self, directory: str, file: File) -> str:
+        """Return how a file on disk differs from the rendered one, empty when it does not."""
+        path = f"{directory}/{file.path}"
+        problem = self._tree.problem(path)
+        if problem and problem.file == path:
+            return f": {problem.what}"
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(file.content)
-            Path(temporary).chmod(0o755 if file.executable else 0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            content = b"" if problem else self._tree.read(path)
+        except FileNotFoundError:
+            return ": is missing"
+        if problem:
+            return f": is missing ({problem.file} {problem.what})"
+        if content != file.content:
+            return _first_difference(content, file.content)
+        if self._tree.is_executable(path) != file.executable:
+            return f": should {'' if file.executable else 'not '}be executable"
+        return ""
 
     def write(self, path: Path, text: str) -> None:
         """Write a report or a picture where the user asked for it."""
         with _telling():
-            self._replace(path, File(path=path.name, content=text.encode()))
+            tree.replace(path, File(path=path.name, content=text.encode()))
 
     @contextmanager
     def sole_builder(self, *, waiting: Callable[[], None]) -> Iterator[None]:
@@ -246,12 +293,11 @@ class Workspace:
 
     def night_text(self) -> str:
         """Return the record of the last night, empty when there is none."""
-        path = self._state / "night.json"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return self._remembered("night.json")
 
     def write_night(self, text: str) -> None:
         """Replace the record of the last night."""
-        self.write(self._state / "night.json", text)
+        self._write_state("night.json", text)
 
     def log_path(self, name: str) -> Path:
         """Return where the full output of a node goes; the folder exists afterwards."""
@@ -261,32 +307,19 @@ class Workspace:
 
     def remember(self, record: Record) -> None:
         """Append what was just built to the record; a killed run loses at most the last line."""
-        line = json.dumps(asdict(record), separators=(",", ":"))
-        with _telling(), (self._state / "built.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write("\n" + line)  # not after it: the line before may be half-written
+        self._append("built.jsonl", json.dumps(asdict(record), separators=(",", ":")))
 
     def history(self) -> list[Record]:
         """Return what was built before, oldest first; lines that a killed run left half-written are passed over."""
-        path = self._state / "built.jsonl"
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            return [record for line in stream if (record := _record(line))]
+        return [record for line in self._remembered("built.jsonl").splitlines() if (record := _record(line))]
 
     def remember_settled(self, settled: Settled) -> None:
         """Append checks that need not run again."""
-        with _telling():
-            self._make_state()
-            with (self._state / "verified.jsonl").open("a", encoding="utf-8") as stream:
-                stream.write("\n" + checks.line(settled))
+        self._append("verified.jsonl", checks.line(settled))
 
     def settled(self) -> list[Settled]:
         """Return the checks that were settled before, oldest first."""
-        path = self._state / "verified.jsonl"
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            return [found for line in stream if (found := checks.settled(line))]
+        return [found for line in self._remembered("verified.jsonl").splitlines() if (found := checks.settled(line))]
 
     @contextmanager
     def run_folder(self, *, killed: Callable[[str], None]) -> Iterator[Path]:
@@ -296,8 +329,8 @@ class Workspace:
         parent = self._state / "verify"
         with _telling():
             self._make_state()
-            parent.mkdir(exist_ok=True)
-        for left in sorted(parent.glob("*.lock")):
+            self._tree.make_folder(f"{STATE}/verify")
+        for left in (parent / name for name in self._tree.names(f"{STATE}/verify") if name.endswith(".lock")):
             if _taken(lock := FileLock(left)):
                 killed(left.stem)
                 _remove_run(left)
@@ -313,20 +346,26 @@ class Workspace:
 
     def runs(self) -> Mapping[str, str]:
         """Return the reports of earlier runs, file name -> text, oldest first."""
-        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in self._runs()}
+        return {name: self._remembered(f"runs/{name}") for name in self._runs()}
 
-    def _runs(self) -> list[Path]:
-        return sorted((self._state / "runs").glob("*.json"))
+    def _runs(self) -> list[str]:
+        return [name for name in self._tree.files(f"{STATE}/runs") if _RUN_FILE.fullmatch(name)]
 
     def logs(self) -> Mapping[str, int]:
         """Return the sizes of the logs in bytes, by file name."""
-        return {path.name: path.stat().st_size for path in (self._state / "logs").glob("*.log")}
+        names = [name for name in self._tree.files(f"{STATE}/logs") if _LOG_FILE.fullmatch(name)]
+        return {name: (self._state / "logs" / name).stat().st_size for name in names}
+
+    def _remembered(self, name: str) -> str:
+        """Return the text of a file of the state; nothing where there is none."""
+        path = f"{STATE}/{name}"
+        return self._tree.read(path).decode(errors="replace") if self._tree.is_file(path) else ""
 
     def remove_logs(self, names: Collection[str]) -> None:
         """Remove logs."""
         with _telling():
-            for name in names:
-                (self._state / "logs" / name).unlink(missing_ok=True)
+            self._tree.delete(f"{STATE}/logs", names)
+            self._make_state()
 
     def forget(self, is_needed: Callable[[Key], bool]) -> None:
         """Drop what is remembered of nodes that are not needed, and the lines that a killed run left half-written."""
@@ -336,27 +375,34 @@ class Workspace:
         )
 
     def _thin_out(self, name: str, stays: Callable[[str], bool]) -> None:
-        path = self._state / name
-        if not path.exists():
-            return
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self._remembered(name).splitlines()
         kept = [line for line in lines if stays(line)]
         if len(kept) < len([line for line in lines if line]):
-            self.write(path, "".join(f"\n{line}" for line in kept))
+            self._write_state(name, "".join(f"\n{line}" for line in kept))
 
     def keep_run(self, name: str, text: str) -> None:
         """Keep the report.json of a run, or what became of it since; names sort by time, the oldest runs go."""
         with _telling():
             self._make_state()
-            self.write(self._state / "runs" / f"{name}.json", text)
+            self._write_state(f"runs/{name}.json", text)
             for old in self._runs()[:-_RUNS_KEPT]:
-                old.unlink(missing_ok=True)
+                (self._state / "runs" / old).unlink(missing_ok=True)
+
+    def _write_state(self, name: str, text: str) -> None:
+        with _telling():
+            self._tree.replace(f"{STATE}/{name}", File(path=name, content=text.encode()))
+
+    def _append(self, name: str, line: str) -> None:
+        """Append a line to a file of the state; a killed run loses at most this one."""
+        with _telling():
+            self._make_state()
+            self._tree.append(f"{STATE}/{name}", f"\n{line}")  # the line before may be half-written
 
     def _make_state(self) -> None:
-        (self._state / "logs").mkdir(parents=True, exist_ok=True)
-        ignore = self._state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        self._tree.make_folder(f"{STATE}/logs")
+        ignore = f"{STATE}/.gitignore"
+        if not self._tree.is_file(ignore):
+            self._tree.replace(ignore, File(path=ignore, content=b"*\n"))
 
 
 def _record(line: str) -> Record | None:
@@ -373,44 +419,31 @@ def _record(line: str) -> Record | None:
         return None
 
 
-def _read_tree(folder: Path, prefix: str = "") -> tuple[File, ...]:
-    return tuple(
-        File(
-            path=prefix + path,
-            content=(folder / path).read_bytes(),
-            executable=_is_executable(folder / path),
-        )
-        for path in _paths(folder)
-    )
+def _is_dropping(name: str) -> bool:
+    """Whether editors or Python leave files or folders of this name."""
+    return name == "__pycache__" or name.endswith(("~", ".swp", ".pyc"))
 
 
-def _paths(folder: Path) -> list[str]:
-    """Return the paths of all files below a folder, relative to it, sorted; without editors' and Python's droppings."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.endswith(("~", ".swp", ".pyc"))
-    )
+def _read_named(path: Path) -> bytes:
+    """Return the content of the matrix file, which a user names: a link is followed, a FIFO is not waited for."""
+    if path.exists() and not path.is_file():
+        raise InputError([Problem(file=path.name, line=0, what="is not a regular file")])
+    return path.read_bytes()
 
 
-def _parents(folder: Path, path: str) -> Iterator[Path]:
-    yield from (folder / parent for parent in Path(path).parents if parent != Path())
+def _decoded(content: bytes, file: str, *, encoding: str) -> str:
+    try:
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError([Problem(file=file, line=0, what=f"is not UTF-8: {error}")]) from None
 
 
 def _is_executable(path: Path) -> bool:
-    """Whether its owner may execute it: the one bit that git keeps, so the same on every machine."""
     return bool(path.stat().st_mode & 0o100)
 
 
 def _listing(files: Sequence[File]) -> File:
     return File(path=MANIFEST, content="".join(f"{file.path}\n" for file in files).encode())
-
-
-def _manifest(folder: Path) -> set[str]:
-    """Return what a leaf's listing names, but nothing outside the leaf: the listing may come from anywhere."""
-    path = folder / MANIFEST
-    listed = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ()
-    return {name for name in listed if name and not PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
 
 
 def _remove_run(lock: Path) -> None:
@@ -427,20 +460,6 @@ def _taken(lock: "FileLock") -> bool:
     except Timeout:
         return False
     return True
-
-
-def _difference(folder: Path, file: File) -> str:
-    """Return how a file on disk differs from the rendered one, empty when it does not."""
-    path = folder / file.path
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # also: a file where there was a folder
-        return ": is missing"
-    if content != file.content:
-        return _first_difference(content, file.content)
-    if _is_executable(path) != file.executable:
-        return f": should {'' if file.executable else 'not '}be executable"
-    return ""
 
 
 def _first_difference(found: bytes, wanted: bytes) -> str:

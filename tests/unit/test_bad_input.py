@@ -58,7 +58,9 @@ def run(capfd: pytest.CaptureFixture[str], *words: str) -> Said:
 
 
 def tree(root: Path) -> Mapping[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """Return path -> content of all files but those of `.imagematrix`, where commands hold the project's lock."""
+    paths = {path.relative_to(root): path for path in root.rglob("*") if path.is_file()}
+    return {name.as_posix(): path.read_bytes() for name, path in paths.items() if name.parts[0] != ".imagematrix"}
 
 
 DELETED: Final = """\

@@ -1,0 +1,236 @@
+"""One guard for every file of a project that is read, written or deleted.
+
+A checkout may come from anyone: a pull request can hold links, FIFOs, devices, and listings that name paths elsewhere.
+So files are reached by their path relative to the project's root, and only through real folders: a path with a link in
+it, or one that is not a regular file, is a problem with its place. What lies outside the root is never touched.
+"""
+
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from imagematrix.errors import InputError, Problem
+from imagematrix.model import File
+
+WRITING: Final = ".writing-"
+"""How the name of a file begins while it is being written."""
+
+_KINDS: Final[Mapping[int, str]] = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFREG: "a file",
+}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Also what stands for bytes of a name that are not UTF-8."""
+_NO_FOLLOW: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""O_NONBLOCK: a FIFO that took the file's place meanwhile must not hang us."""
+
+
+class Tree:
+    """The files below a root, which itself may be reached through links: it is the user's choice.
+
+    Paths are relative, with slashes. Everything raises InputError for a path that is not safe.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def problem(self, path: str, *, expected: int = stat.S_IFREG) -> Problem | None:
+        """Return what is wrong with a path, whether or not anything is there; None: it may be read and written.
+
+        `expected` is what may be there: stat.S_IFREG or stat.S_IFDIR.
+        """
+        if why := _misnamed(path):
+            return Problem(file=_shown(path), line=0, what=why, hint="rename it")
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            wanted = expected if depth == len(parts) else stat.S_IFDIR
+            found = self._kind("/".join(parts[:depth]))
+            if not found:
+                return None
+            if found != wanted:
+                return _unexpected("/".join(parts[:depth]), found, wanted)
+        return None
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Raise InputError with every one of these files that may be neither read nor written."""
+        problems = [problem for path in paths if (problem := self.problem(path))]
+        if problems:
+            raise InputError(problems)
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file at a path. Raises InputError for anything else in its place."""
+        self.check([path])
+        return bool(self._kind(path))
+
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder at a path, and no link."""
+        return self._kind(path) == stat.S_IFDIR
+
+    def is_executable(self, path: str) -> bool:
+        """Whether its owner may execute a file: the one bit that git keeps, so the same on every machine."""
+        return bool((self.root / path).lstat().st_mode & 0o100)
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file. Raises FileNotFoundError when there is none."""
+        self.check([path])
+        with os.fdopen(os.open(self.root / path, _NO_FOLLOW), "rb") as stream:
+            found = stat.S_IFMT(os.fstat(stream.fileno()).st_mode)
+            if found != stat.S_IFREG:
+                raise InputError([_unexpected(path, found, stat.S_IFREG)])
+            return stream.read()
+
+    def text(self, path: str, *, encoding: str = "utf-8") -> str:
+        r"""Return the text of a file, with "\n" as line ends. Raises InputError when it is not UTF-8."""
+        try:
+            return self.read(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            raise InputError([Problem(file=path, line=0, what=f"is not UTF-8: {error}")]) from None
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted. Raises InputError for a link among them."""
+        found = [(name, kind) for name, kind in self._entries(path) if kind in (stat.S_IFDIR, stat.S_IFLNK)]
+        links = [_unexpected(f"{path}/{name}", kind, stat.S_IFDIR) for name, kind in found if kind == stat.S_IFLNK]
+        if links:
+            raise InputError(links)
+        return [name for name, _ in found]
+
+    def names(self, path: str) -> list[str]:
+        """Return the names of the regular files in a folder, sorted."""
+        return [name for name, kind in self._entries(path) if kind == stat.S_IFREG]
+
+    def files(self, path: str, *, skip: Callable[[str], bool] = lambda _: False) -> list[str]:
+        """Return the paths of all files below a folder, relative to it, sorted; none where there is no folder.
+
+        `skip` leaves out files and folders by name. Raises InputError with everything that is not a regular file.
+        """
+        found: list[str] = []
+        problems: list[Problem] = []
+        for name, kind in self._walk(path, skip):
+            problem = _unexpected(f"{path}/{name}", kind, stat.S_IFREG) if kind != stat.S_IFREG else None
+            if why := _misnamed(name):
+                problem = Problem(file=_shown(f"{path}/{name}"), line=0, what=why, hint="rename it")
+            if problem:
+                problems.append(problem)
+            found.append(name)
+        if problems:
+            raise InputError(problems)
+        return sorted(found)
+
+    def replace(self, path: str, file: File) -> None:
+        """Write a file so that it is there as a whole or not at all."""
+        self.check([path])
+        replace(self.root / path, file)
+
+    def append(self, path: str, text: str) -> None:
+        """Add text to the end of a file; it is made where there is none."""
+        self.check([path])
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(self.root / path, flags, 0o644), "a", encoding="utf-8") as stream:
+            stream.write(text)
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those above it."""
+        if problem := self.problem(path, expected=stat.S_IFDIR):
+            raise InputError([problem])
+        (self.root / path).mkdir(parents=True, exist_ok=True)
+
+    def delete(self, folder: str, paths: Collection[str]) -> None:
+        """Delete files below a folder as far as they are there, then the folders that are left empty, it too."""
+        self.check(f"{folder}/{path}" for path in paths)
+        for path in sorted(paths, reverse=True):
+            (self.root / folder / path).unlink(missing_ok=True)
+        parents = {f"{folder}/{path}".rpartition("/")[0] for path in paths} | {folder}
+        for parent in sorted({above for each in parents for above in _up_to(folder, each)}, reverse=True):
+            if self._kind(parent) == stat.S_IFDIR and not any((self.root / parent).iterdir()):
+                (self.root / parent).rmdir()
+
+    def clear_remains(self, folder: str) -> None:
+        """Delete what killed writes left below a folder."""
+        for name, kind in self._walk(folder, lambda _: False):
+            if name.rpartition("/")[2].startswith(WRITING) and kind == stat.S_IFREG:
+                (self.root / folder / name).unlink(missing_ok=True)
+
+    def _walk(self, path: str, skip: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
+        """Yield what is not a folder below a folder, path and kind."""
+        for name, kind in self._entries(path):
+            if skip(name):
+                continue
+            if kind == stat.S_IFDIR:
+                yield from ((f"{name}/{below}", found) for below, found in self._walk(f"{path}/{name}", skip))
+            else:
+                yield name, kind
+
+    def _entries(self, path: str) -> list[tuple[str, int]]:
+        """Return names and kinds of what is in a folder, sorted by name."""
+        if problem := self.problem(path, expected=stat.S_IFDIR):
+            raise InputError([problem])
+        if not self._kind(path):
+            return []
+        with os.scandir(self.root / path) as entries:
+            return sorted((entry.name, stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode)) for entry in entries)
+
+    def _kind(self, path: str) -> int:
+        """Return what is at a path, as stat.S_IFMT has it; 0: nothing."""
+        try:
+            return stat.S_IFMT((self.root / path).lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+
+
+def replace(path: Path, file: File) -> None:
+    """Write a file anywhere, so that it is there as a whole or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(file.content)
+        Path(temporary).chmod(0o755 if file.executable else 0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path that someone else wrote down stays below the folder that it is relative to."""
+    return not _misnamed(path)
+
+
+def _misnamed(path: str) -> str:
+    """Return why a path cannot be one of a project's; empty: it can."""
+    if path.startswith("/") or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        return "leads out of its folder"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "has a name that is not UTF-8"
+    return "has a control character in its name" if _CONTROL.search(path) else ""
+
+
+def _shown(path: str) -> str:
+    """Return a path that can be printed."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), path)
+
+
+def _unexpected(path: str, found: int, wanted: int) -> Problem:
+    what = f"is {_KINDS.get(found, 'a special file')}, expected {_KINDS[wanted]}"
+    is_link = found == stat.S_IFLNK
+    hint = "replace it by a copy: links are not followed" if is_link else "remove it"
+    return Problem(file=_shown(path), line=0, what=what, hint=hint)
+
+
+def _up_to(folder: str, path: str) -> Iterator[str]:
+    """Yield a path and the folders above it, up to and with `folder`."""
+    while path.startswith(folder):
+        yield path
+        path = path.rpartition("/")[0]
