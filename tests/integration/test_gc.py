@@ -51,7 +51,10 @@ def _a_night_keeps_it(monorepo: Monorepo, goes: set[str], report: Any) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "1.json").write_text(json.dumps(report))
-    assert monorepo.run("gc", "--keep", "1").out == "nothing to remove\n"
+    removed = monorepo.run("gc", "--keep", "1").out
+    # Other tests' downloads on this engine may have outgrown what this small project installs.
+    assert not any(name in removed for name in goes)
+    assert goes <= names(monorepo)
     # A later night takes its place.
     (folder / "2.json").write_text(json.dumps({"started": "2999-01-01T00:00:00Z", "nodes": [], "leaves": []}))
     assert "would remove 2 images" in monorepo.run("gc", "--keep", "1", "--dry-run").out
@@ -87,12 +90,12 @@ def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
     told = monorepo.run("gc", "--keep", "0", "--registry", "--dry-run")
     assert names(monorepo) >= goes
     assert "would remove 2 images, 2 tags in the registry, 2 logs: about" in told.out
-    assert re.search(r"^\s*\d+ B +image +\S.* the matrix does without it$", told.out, re.MULTILINE)
+    assert re.search(r"^\s*\d+ B +image +\S.* not needed by the matrix$", told.out, re.MULTILINE)
 
     with Workspace(monorepo.root / "matrix.toml").sole_builder(waiting=lambda: None):
         process = monorepo.start("gc", "--keep", "0", "--registry")
         assert process.stdout
-        assert "waiting for it to end" in process.stdout.readline()
+        assert "waiting until it ends" in process.stdout.readline()
         assert goes <= names(monorepo)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out

@@ -12,7 +12,13 @@ from imagematrix.planning import garbage
 from imagematrix.planning.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node, Stored
 
 OLD, NEW, NIGHTLY, FOREIGN, OTHER = (Key(digit * 64) for digit in "abcde")
-NEEDS = Needs(keys=frozenset({NEW, NIGHTLY}), images={"registry.example/app:1"}, nights=7)
+NEEDS = Needs(
+    keys=frozenset({NEW, NIGHTLY}),
+    images={"registry.example/app:1"},
+    repositories={"app", "registry.example/team/app"},
+    node_repositories={"registry.example/nodes"},
+    nights=7,
+)
 SIZES: Mapping[str, Layers] = {OLD: Layers(ids=("base", "old"), bytes=150), NEW: Layers(ids=("base", "new"), bytes=130)}
 
 
@@ -42,7 +48,7 @@ def test_what_matrix_and_nights_do_without_goes() -> None:
     """With its reason; what another project built is not even mentioned."""
     found = images(node(OLD), node(NEW), node(NIGHTLY), node(FOREIGN))
     assert removed(found) == [node_ref(OLD)]
-    assert found.garbage[0].reason == "the matrix and the last 7 nights do without it"
+    assert found.garbage[0].reason == "not needed by the matrix or the last 7 nights"
     assert found.kept == ()
 
 
@@ -54,13 +60,34 @@ def test_a_leafs_names_go_with_it() -> None:
     assert removed(found) == [node_ref(OLD), *names]
 
 
-@pytest.mark.parametrize("name", ["mine:1", "myapp:1", "app:10", "app:1-20260101-bbbbbbbbbbbb", "app:1-old"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mine:1", "myapp:1", "app:10", "app:1-20260101-bbbbbbbbbbbb", "app:1-old"),
+        # another registry, another team: their names end like ours
+        *("mycorp.example/backup/app:1", "registry.example/other/app:1-latest", "localhost:5000/app:1"),
+        *(f"mycorp.example/backup:{OLD}", f"registry.example/team/app:{OLD}", f"app:{OLD}"),
+    ],
+)
 def test_a_name_that_somebody_else_gave_stays(name: str) -> None:
     """And with it the image: nothing is freed."""
     found = images(node(OLD, name, rows={"app:1"}))
     assert removed(found) == [node_ref(OLD)]
     assert found.garbage[0].bytes == 0
     assert f"it stays as {name}" in found.garbage[0].reason
+
+
+def test_reports_tell_where_earlier_runs_gave_names() -> None:
+    """Of families and registries that the matrix no longer has; what is damaged says nothing."""
+    told = {
+        "started": "2026-01-01T02:00:00Z",
+        "nodes": [],
+        "leaves": [{"image": "localhost:5000/old/app:1"}, {"image": "app:2"}, {"image": None}, {}],
+        "pushes": [{"name": f"localhost:5000/nodes:{OLD}"}, {"name": 3}],
+    }
+    runs = [json.dumps(told), "{", '{"started": 1}']
+    assert garbage.repositories(runs) == {"localhost:5000/old/app", "app"}
+    assert garbage.node_repositories(runs) == {"localhost:5000/nodes"}
 
 
 def test_the_last_good_image_of_a_row_stays() -> None:
@@ -92,7 +119,7 @@ def test_shared_layers_are_counted_once() -> None:
     )
     assert [thing.bytes for thing in found.garbage] == [7, 50]
     assert garbage.total(found.garbage) == 57
-    assert found.garbage[0].reason == "the matrix does without it"
+    assert found.garbage[0].reason == "not needed by the matrix"
 
 
 def test_a_night_is_a_day_with_a_run() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from imagematrix import verify
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
-from imagematrix.model import Key
+from imagematrix.model import Key, Row
 from imagematrix.planning import garbage, sizes
 from imagematrix.planning.garbage import Found, Kind, Needs, Node, Stored, Swept, Thing
 from imagematrix.planning.graph import Dag
@@ -51,6 +51,8 @@ def run(
         needs = Needs(
             keys=frozenset(dag.nodes) | garbage.keys(recent),
             images={row.image for row in rows},
+            repositories=_repositories(rows) | garbage.repositories(runs.values()),
+            node_repositories={project.matrix.nodes} | garbage.node_repositories(runs.values()),
             nights=options.nights,
         )
         history = project.workspace.history()
@@ -75,6 +77,11 @@ def run(
             there = needs.keys | nodes(engine.images()).keys() | kept
             project.workspace.forget(lambda key: key in there)
         return Swept(found=found, freed=freed, dry=False)
+
+
+def _repositories(rows: Iterable[Row]) -> frozenset[str]:
+    """Return where the matrix names images."""
+    return frozenset({garbage.repository(row.image) for row in rows}.union(*(row.repositories for row in rows)))
 
 
 def _stored(store: Store) -> Mapping[Key, Stored]:

@@ -82,6 +82,10 @@ class Needs:
     """The nodes of the matrix and of the last nights."""
     images: Collection[str] = ()
     """The names of the matrix' images."""
+    repositories: Collection[str] = ()
+    """Where this project names images: its rows' repositories, and those that its reports name."""
+    node_repositories: Collection[str] = ()
+    """Where this project pushes nodes: the matrix' own repository, and those that its reports name."""
     nights: int
     """How many nights those are."""
 
@@ -89,7 +93,7 @@ class Needs:
     def none(self) -> str:
         """Say that nothing needs a thing."""
         nights = {0: "", 1: " and the last night"}.get(self.nights, f" and the last {self.nights} nights")
-        return f"the matrix{nights} {'do' if nights else 'does'} without it"
+        return f"not needed by the matrix{nights.replace(' and', ' or')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,7 @@ def images(
     idle = [node for node in found if node.key not in needs.keys and mine(node.key)]
     stays = {node.id: reason for node in idle if (reason := _stays(node, needs, users))}
     going = [node for node in idle if node.id not in stays]
-    foreign = {node.id: [name for name in node.names if not _is_ours(name, node)] for node in going}
+    foreign = {node.id: [name for name in node.names if not _is_ours(name, node, needs)] for node in going}
     gone = [node.id for node in going if not foreign[node.id]]
     freed = _freed(gone, layers()) if gone else {}
     return Found(
@@ -307,15 +311,39 @@ def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
     return f"container {users[node.id]} uses it" if node.id in users else ""
 
 
-def _is_ours(name: str, node: Node) -> bool:
-    """Whether a name was given by us: the node's own, a leaf's, or one that a leaf was published under.
+def repositories(runs: Iterable[str]) -> frozenset[str]:
+    """Return where runs named images, by their reports."""
+    return _places(runs, "leaves", "image")
 
-    The node's own is its key in any repository: a push that was killed leaves that of the registry.
+
+def node_repositories(runs: Iterable[str]) -> frozenset[str]:
+    """Return where runs pushed nodes, by their reports."""
+    return _places(runs, "pushes", "name")
+
+
+def _places(runs: Iterable[str], part: str, key: str) -> frozenset[str]:
+    documents = [document for text in runs if (document := _document(text))]
+    named = [each.get(key) for document in documents for each in document.get(part, ())]
+    return frozenset(repository(name) for name in named if isinstance(name, str) and name)
+
+
+def repository(name: str) -> str:
+    """Return an image's name without its tag."""
+    return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+
+
+def _is_ours(name: str, node: Node, needs: Needs) -> bool:
+    """Whether this project gave a name: the node's own, a row's, or one that a row was published under.
+
+    A name in a repository that is not ours belongs to somebody else, whatever its tag is. A push that was killed leaves
+    the node's key as a tag in our repository of nodes.
     """
-    repository, _, tag = name.rpartition(":")
+    place, tag = repository(name), name.rpartition(":")[2]
     published = re.sub(rf"(-\d{{8}}-{node.key[:_SHORT]}|-latest)$", "", tag)
-    return tag == node.key or any(
-        f"{repository}:{published}" == row or f"{repository}:{published}".endswith(f"/{row}") for row in node.rows
+    return (
+        name == node.ref
+        or (place in needs.node_repositories and tag == node.key)
+        or (place in needs.repositories and any(f"/{place}:{published}".endswith(f"/{row}") for row in node.rows))
     )
 
 

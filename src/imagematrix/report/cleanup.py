@@ -17,7 +17,7 @@ _NOUNS: Final[Mapping[Kind, str]] = {
 
 
 def cleanup_text(swept: Swept) -> str:
-    """Say what goes, what stays though nothing needs it, and how much that frees."""
+    """List what goes with each name of an image, what stays though nothing needs it, and how much that frees."""
     garbage, kept = swept.found.garbage, swept.found.kept
     blocks = [_table(garbage)] if garbage else []
     if kept:
@@ -36,6 +36,8 @@ def _table(things: Sequence[Thing]) -> str:
         table.add_column(no_wrap=True)
     for thing in things:
         table.add_row(*map(Text, (size(thing.bytes), thing.kind.value, thing.name, thing.reason)))
+        for name in thing.refs if thing.kind is Kind.IMAGE else ():
+            table.add_row("", "", Text(f"  {name}"), "")
     drawn = StringIO()
     # As wide as it takes: a name that is cut or wrapped cannot be copied.
     Console(file=drawn, width=1000, color_system=None).print(table)
