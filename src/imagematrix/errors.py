@@ -5,9 +5,12 @@ One class per thing a user can do about it. Library code raises these and never 
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
@@ -32,10 +35,16 @@ class Problem:
     line: int
     what: str
     hint: str = ""
+    code: str = ""
+    """A short name of this kind of mistake, for programs; it does not change with the wording."""
+    rows: tuple[str, ...] = ()
+    """The rows that have it, where it is not one of the file alone."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.what}" + (f"\n    {self.hint}" if self.hint else "")
+        more = f" and {len(self.rows) - 1} more" if len(self.rows) > 1 else ""
+        rows = f" (row {self.rows[0]}{more})" if self.rows else ""
+        return f"{place}: {self.what}{rows}" + (f"\n    {self.hint}" if self.hint else "")
 
 
 class UserError(Exception):
@@ -52,6 +61,21 @@ class InputError(UserError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.what)))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class Collector:
+    """Goes on where something is wrong, so that all problems are found at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def attempt(self, make: Callable[[], T]) -> T | None:
+        """Return what is made, or nothing where that raises InputError, whose problems are kept."""
+        try:
+            return make()
+        except InputError as error:
+            self.problems += error.problems
+            return None
 
 
 class FlagError(UserError):

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from imagematrix import compat, matrix
 from imagematrix.compat import Cause, Finding, Severity, nearest
 from imagematrix.engine import EngineImage, nodes
-from imagematrix.errors import FlagError, InputError, Problem, did_you_mean
+from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
 from imagematrix.planning import estimates, graph, lock, plan, requirements
 from imagematrix.planning.graph import Dag
@@ -93,6 +93,13 @@ class Project:
         """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
         with _only_keepsakes():
             return _each(rows, self.renderer.leaf)
+
+    def unrendered(self) -> tuple[Problem, ...]:
+        """Return all that keeps the obtainable rows from being rendered."""
+        found = Collector()
+        with _only_keepsakes():
+            found.attempt(lambda: _each(self.obtainable, lambda row: self.renderer.files(self.renderer.leaf(row))))
+        return tuple(found.problems)
 
     def chains(self, rows: Iterable[Row]) -> Mapping[Chain, Sequence[str]]:
         """Return what rows require of the package index, with the names of the rows that ask the same."""
@@ -178,6 +185,7 @@ def _unread(name: str, read: Iterable[str]) -> Finding:
         about=name,
         what=f"nothing reads the fact {name!r}",
         remedy=hint if is_misspelt else "no template, pattern or rule names it",
+        code="unused_fact",
     )
 
 
@@ -197,18 +205,41 @@ def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> N
         raise FlagError("\n".join(wrong))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A project as far as it can be read, and every problem of what cannot."""
+
+    workspace: Workspace
+    matrix: Matrix | None
+    project: Project | None
+    """There as soon as rows can be rendered: a lock that cannot be read counts as one that is not there."""
+    problems: tuple[Problem, ...]
+
+
 def open_project(file: str) -> Project:
-    """Read a project. Raises InputError with every problem of its matrix, FlagError when there is none."""
-    workspace = Workspace(Path(file).absolute())
-    text = workspace.matrix_text()
+    """Read a project. Raises InputError with every problem of its files."""
+    opened = examine(file)
+    if opened.project is None or opened.problems:
+        raise InputError(opened.problems)
+    return opened.project
+
+
+def examine(file: str) -> Opened:
+    """Read a project as far as that is possible."""
+    workspace, found = Workspace(Path(file).absolute()), Collector()
+    text = found.attempt(workspace.matrix_text)
+    if text is None:
+        return Opened(workspace=workspace, matrix=None, project=None, problems=tuple(found.problems))
     with _only_keepsakes():
-        parsed = matrix.parse(text, layers=workspace.layers(), file=workspace.matrix_file.name)
-    return Project(
-        workspace=workspace,
-        matrix=parsed,
-        lock=lock.parse(workspace.lock_text()),
-        renderer=Renderer(workspace.sources(), locks=workspace.locks(), platform=parsed.platform),
-    )
+        parsed = found.attempt(lambda: matrix.parse(text, layers=workspace.layers(), file=workspace.matrix_file.name))
+    locked = found.attempt(lambda: lock.parse(workspace.lock_text())) or Lock()
+    locks = found.attempt(workspace.locks) or {}
+    sources = found.attempt(workspace.sources)
+    project = None
+    if parsed and sources:
+        renderer = Renderer(sources, locks=locks, platform=parsed.platform)
+        project = Project(workspace=workspace, matrix=parsed, lock=locked, renderer=renderer)
+    return Opened(workspace=workspace, matrix=parsed, project=project, problems=tuple(found.problems))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,16 +312,15 @@ def _only_keepsakes() -> Iterator[None]:
 
 
 def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
-    """Render every row; a template's fault is told once, not once for each of its rows."""
+    """Render every row; a template's fault is told once, with all the rows that have it."""
     rendered: dict[str, _T] = {}
-    problems: dict[tuple[str, int, str], Problem] = {}
+    problems: dict[Problem, list[str]] = {}
     for row in rows:
         try:
             rendered[row.name] = render(row)
         except InputError as error:
             for problem in error.problems:
-                what, _, _row = problem.what.partition(" (row ")
-                problems.setdefault((problem.file, problem.line, what), problem)
+                problems.setdefault(replace(problem, rows=()), []).extend(problem.rows)
     if problems:
-        raise InputError(problems.values())
+        raise InputError(replace(problem, rows=tuple(sorted(names))) for problem, names in problems.items())
     return rendered

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 from invoke import Collection, Context, Exit, task
 
 from imagematrix import freewords
-from imagematrix.errors import ExitCode, FlagError, InterruptedRunError, NoEngineError, StaleError, UserError
+from imagematrix.errors import (
+    ExitCode,
+    FlagError,
+    InputError,
+    InterruptedRunError,
+    NoEngineError,
+    StaleError,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from imagematrix.engine import Engine, EngineImage
@@ -76,16 +84,36 @@ def list_(
     print(rows.rows_json(states) if json else rows.rows_text(states))
 
 
-@task(help={**_FILE_HELP, **_JSON_HELP}, auto_shortflags=False)
+@task(
+    help={
+        **_FILE_HELP,
+        "format": "text (default), json, github (workflow commands) or gitlab (a Code Quality report).",
+        "json": "The same as --format json.",
+        "notes": "Print notes too, not only how many there are; JSON always has them.",
+    },
+    auto_shortflags=False,
+)
 @_told
-def check(_: Context, json: bool = False, file: str = "") -> None:
-    """Prove the matrix: every problem of matrix.toml, the templates and the lock; which versions go together."""
-    from imagematrix.report import proof
+def check(
+    _: Context,
+    format: str = "",  # noqa: A002 - the name of the flag
+    json: bool = False,
+    notes: bool = False,
+    file: str = "",
+) -> None:
+    """Check the matrix: every problem of matrix.toml, templates and locks, and which versions work together."""
+    from imagematrix.project import examine
+    from imagematrix.report import annotations, proof
 
-    project = _open(file)
-    made = proof.make(project)
-    print(proof.proof_json(made) if json else proof.proof_text(made))
-    project.files(project.leaves(project.obtainable))
+    if json and format not in ("", "json"):
+        raise FlagError(f"--json and --format {format} contradict each other\n    keep one of them")
+    form = "json" if json else format or "text"
+    write = annotations.writer(form)
+    opened = examine(file or _nearest_matrix())
+    if form == "text" and not opened.matrix:  # in the words of all other commands
+        raise InputError(opened.problems)
+    made = proof.make(opened)
+    print(write(made, opened.workspace.in_repository, notes=notes))
     if not made.good:
         raise Exit("", code=int(ExitCode.BAD_INPUT))
 

@@ -50,7 +50,7 @@ class Tree:
         `expected` is what may be there: stat.S_IFREG or stat.S_IFDIR.
         """
         if why := _misnamed(path):
-            return Problem(file=_shown(path), line=0, what=why, hint="rename it")
+            return Problem(file=_shown(path), line=0, what=why, hint="rename it", code="unsafe_path")
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             wanted = expected if depth == len(parts) else stat.S_IFDIR
@@ -94,7 +94,8 @@ class Tree:
         try:
             return self.read(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
         except UnicodeDecodeError as error:
-            raise InputError([Problem(file=path, line=0, what=f"is not UTF-8: {error}")]) from None
+            problem = Problem(file=path, line=0, what=f"is not UTF-8: {error}", code="encoding")
+            raise InputError([problem]) from None
 
     def folders(self, path: str) -> list[str]:
         """Return the names of the folders in a folder, sorted. Raises InputError for a link among them."""
@@ -226,7 +227,7 @@ def _unexpected(path: str, found: int, wanted: int) -> Problem:
     what = f"is {_KINDS.get(found, 'a special file')}, expected {_KINDS[wanted]}"
     is_link = found == stat.S_IFLNK
     hint = "replace it by a copy: links are not followed" if is_link else "remove it"
-    return Problem(file=_shown(path), line=0, what=what, hint=hint)
+    return Problem(file=_shown(path), line=0, what=what, hint=hint, code="unsafe_path")
 
 
 def _up_to(folder: str, path: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ estimates and what pages say of earlier nights is lost.
 """
 
 import errno
+import functools
 import json
 import re
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagematrix import tree
-from imagematrix.errors import BusyError, FlagError, InputError, Problem, WorkspaceError
+from imagematrix.errors import BusyError, Collector, FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
@@ -57,13 +58,19 @@ class Workspace:
         self._state = self.root / STATE
 
     def matrix_text(self) -> str:
-        """Return the text of the matrix file. Raises FlagError when there is none to read."""
+        """Return the text of the matrix file. Raises InputError when there is none to read."""
         try:
             return _decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
-            raise FlagError(
-                f"{self.matrix_file}: {_words(error)}\n    run this in a project's root, or name its matrix with --file"
-            ) from None
+            hint = "run this in a project's root, or name its matrix with --file"
+            problem = Problem(file=str(self.matrix_file), line=0, what=_words(error), hint=hint, code="unreadable")
+            raise InputError([problem]) from None
+
+    def in_repository(self, path: str) -> str:
+        """Return a path of the project as CI names it: relative to the root of the git repository around it."""
+        root = self.root.resolve()
+        repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+        return (root.relative_to(repository) / path).as_posix()
 
     def matrix_source(self) -> str:
         """Return the text of the matrix file as it stands on the disk, line ends and byte order mark too."""
@@ -124,11 +131,19 @@ class Workspace:
         return {layer: self._tree.text(path) for layer, path in paths.items() if self._tree.is_file(path)}
 
     def sources(self) -> Sources:
-        """Read all that people wrote under common/."""
-        script = self._tree.is_file(_BOOTSTRAP)
+        """Read all that people wrote under common/. Raises InputError with every file that cannot be read."""
+        found, script = Collector(), self._tree.is_file(_BOOTSTRAP)
+        layers = {
+            name: layer
+            for name, whole in self.layers().items()
+            if whole and (layer := found.attempt(functools.partial(self._layer, name)))
+        }
+        init = found.attempt(lambda: self._read_all("common/init", prefix="init/")) or ()
+        if found.problems:
+            raise InputError(found.problems)
         return Sources(
-            layers={name: self._layer(name) for name, whole in self.layers().items() if whole},
-            init=self._read_all("common/init", prefix="init/"),
+            layers=layers,
+            init=init,
             bootstrap=File(path="bootstrap.sh", content=self._tree.read(_BOOTSTRAP), executable=True)
             if script
             else None,
@@ -435,7 +450,8 @@ def _decoded(content: bytes, file: str, *, encoding: str) -> str:
     try:
         return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise InputError([Problem(file=file, line=0, what=f"is not UTF-8: {error}")]) from None
+        problem = Problem(file=file, line=0, what=f"is not UTF-8: {error}", code="encoding")
+        raise InputError([problem]) from None
 
 
 def _is_executable(path: Path) -> bool:

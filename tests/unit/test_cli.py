@@ -104,7 +104,7 @@ def test_a_templates_mistake_is_told_before_an_engine_is_asked_for(
     projects.write(root, files={**FILES, "common/layers/boot/Dockerfile.j2": "# boot\nENV A={{ tourch }}\n"})
     said = run(capsys, "check")
     assert said.code == 2
-    assert said.err.startswith("common/layers/boot/Dockerfile.j2:2: 'tourch' is undefined")
+    assert said.out.startswith("common/layers/boot/Dockerfile.j2:2: error: 'tourch' is undefined")
 
 
 def test_render_and_its_check(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from imagematrix.errors import FlagError, InputError, WorkspaceError
+from imagematrix.errors import InputError, WorkspaceError
 from imagematrix.model import File, Key
 from imagematrix.planning.plan import Record
 from imagematrix.workspace import MANIFEST, Workspace
@@ -283,7 +283,7 @@ def test_a_read_only_project(tiny: Workspace) -> None:
 
 def test_no_matrix(workspace: Workspace) -> None:
     """Where it was looked for, and what to do."""
-    with pytest.raises(FlagError) as caught:
+    with pytest.raises(InputError) as caught:
         workspace.matrix_text()
     assert str(caught.value) == (
         f"{workspace.matrix_file}: no such file\n    run this in a project's root, or name its matrix with --file"

@@ -80,7 +80,9 @@ def _explained(problem: Problem, decided: Addition, siblings: Iterable[Row]) -> 
     """Return a template's problem with what to do, where it lacks a fact that other rows have."""
     name = _UNDEFINED.match(problem.what)
     found = addition.wanted(decided, name[1], siblings) if name else None
-    return replace(problem, what=f"a template wants this: {found[0]}", hint=found[1]) if found else problem
+    if not found:
+        return problem
+    return replace(problem, what=f"a template wants this: {found[0]}", hint=found[1], rows=())
 
 
 def _cost(

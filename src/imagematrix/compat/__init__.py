@@ -7,12 +7,13 @@ Python, the modules named after a product hold its rules, `rules` is the table o
 from imagematrix.compat.causes import Cause, causes, problems, shown
 from imagematrix.compat.cuda import has_cuda, least_driver
 from imagematrix.compat.cuda import version as cuda_version
-from imagematrix.compat.finding import Finding, Severity
+from imagematrix.compat.finding import Finding, Level, Severity
 from imagematrix.compat.rules import findings, read
 
 __all__ = [
     "Cause",
     "Finding",
+    "Level",
     "Severity",
     "causes",
     "cuda_version",

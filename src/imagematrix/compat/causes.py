@@ -21,6 +21,8 @@ class Cause:
     """0: not known."""
     rows: tuple[str, ...]
     """Names, sorted."""
+    file: str = ""
+    """Relative to the project's root; empty: the matrix file."""
 
 
 def causes(

@@ -4,9 +4,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class Level(StrEnum):
+    """What is done about it: the exit code, a line of the output, or nothing unless asked for."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
 class Severity(StrEnum):
     """How bad it is."""
 
+    ERROR = "error"
+    """What a person wrote is wrong: it cannot even be judged."""
     IMPOSSIBLE = "impossible"
     """It cannot be had: no wheel, no build."""
     BROKEN = "broken"
@@ -19,7 +29,12 @@ class Severity(StrEnum):
     @property
     def is_error(self) -> bool:
         """Whether such a row is refused."""
-        return self in (Severity.IMPOSSIBLE, Severity.BROKEN)
+        return self.level is Level.ERROR
+
+    @property
+    def level(self) -> Level:
+        """Its place among the three levels that compilers, editors and CI know."""
+        return {Severity.UNKNOWN: Level.WARNING, Severity.NOTE: Level.NOTE}.get(self, Level.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +46,8 @@ class Finding:
     what: str
     remedy: str = ""
     """What would work."""
+    code: str = ""
+    """A short name of the check that found it, for programs: that of the rule."""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}" if self.remedy else self.what

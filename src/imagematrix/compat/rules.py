@@ -7,6 +7,7 @@ To add a rule, write the function and name it here.
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -59,7 +60,7 @@ def findings(row: Row) -> tuple[Finding, ...]:
     Of a row that says itself that it cannot be had, nothing but its reason.
     """
     if row.impossible:
-        return (note("impossible", "this row cannot be had", row.impossible),)
+        return (replace(note("impossible", f"this row cannot be had: {row.impossible}"), code="impossible"),)
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
         values["base_image"] = row.base.image
@@ -71,7 +72,8 @@ def findings(row: Row) -> tuple[Finding, ...]:
         return found
     allowed = tuple(_allowed(finding, row.allow) for finding in found)
     if allowed == found:
-        return (*found, note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}"))
+        unneeded = note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}")
+        return (*found, replace(unneeded, code="allow"))
     return allowed
 
 
@@ -83,7 +85,7 @@ def read() -> frozenset[str]:
 def _allowed(finding: Finding, reason: str) -> Finding:
     if finding.severity is not Severity.BROKEN:
         return finding
-    return note(finding.about, finding.what, f"allowed: {reason}")
+    return replace(finding, severity=Severity.NOTE, remedy=f"allowed: {reason}")
 
 
 @cache  # the rows of a family have the same names
@@ -102,4 +104,4 @@ def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @catalogue.cache  # thousands of rows share the few values that a rule reads
 def _judged(rule: Rule, arguments: tuple[str, ...]) -> tuple[Finding, ...]:
-    return tuple(rule(*arguments))
+    return tuple(replace(finding, code=finding.code or rule.__name__) for finding in rule(*arguments))

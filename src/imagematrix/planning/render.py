@@ -9,6 +9,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
@@ -16,7 +17,7 @@ import jinja2
 from jinja2 import meta, nodes
 
 from imagematrix import compat
-from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.errors import Collector, InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
 from imagematrix.planning import dockerfile, requirements
 from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
@@ -66,14 +67,16 @@ class Renderer:
 
     def leaf(self, row: Row) -> Leaf:
         """Render the stages of a row. Raises InputError naming template, line and row."""
-        self._refuse_unlocked(row)
-        layers = row.family.layers
-        parents = ("${BASE_IMAGE}", *layers)
+        layers, found = row.family.layers, Collector()
+        found.attempt(lambda: self._refuse_unlocked(row))
         stages = tuple(
-            self._stage(row, layer=layer, parent=parent, last=layer == layers[-1])
-            for layer, parent in zip(layers, parents, strict=False)
+            found.attempt(partial(self._stage, row, layer=layer, parent=parent, last=layer == layers[-1]))
+            for layer, parent in zip(layers, ("${BASE_IMAGE}", *layers), strict=False)
         )
-        return Leaf(row=row, base_image=_base_image(row), bootstrap=self._bootstrap(row), stages=stages)
+        bootstrap = found.attempt(lambda: self._bootstrap(row))
+        if found.problems:
+            raise InputError(found.problems)
+        return Leaf(row=row, base_image=_base_image(row), bootstrap=bootstrap, stages=tuple(filter(None, stages)))
 
     def files(self, leaf: Leaf) -> tuple[File, ...]:
         """Return every file of a leaf's directory, sorted by path."""
@@ -135,9 +138,9 @@ class Renderer:
         system = _locked_for("os", row, file=file)
         found = requirements.platform(self._platform, system)
         if not found:
-            what = f"requirements cannot be locked for os {system!r} on {self._platform} (row {row.name})"
+            what = f"requirements cannot be locked for os {system!r} on {self._platform}"
             hint = did_you_mean(system, requirements.systems())
-            raise InputError([Problem(file=file, line=0, what=what, hint=hint)])
+            raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlockable", rows=(row.name,))])
         return found
 
     def _follow(self, row: Row) -> tuple[tuple[Locked, ...], Question | None]:
@@ -154,8 +157,9 @@ class Renderer:
         _, question = self._follow(row)
         if question:
             layer = question.asker.layer
-            what = f"requirements of layer {layer} are not locked for Python {question.python} (row {row.name})"
-            raise InputError([Problem(file=question.asker.file, line=0, what=what, hint="run `invoke lock`")])
+            what = f"requirements of layer {layer} are not locked for Python {question.python}"
+            hint, file = "run `invoke lock`", question.asker.file
+            raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlocked", rows=(row.name,))])
 
     def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
         template = self._template(self._sources.layers[layer].template_path)
@@ -182,7 +186,8 @@ class Renderer:
             raise InputError([Problem(file=source.template_path, line=0, what=str(error))]) from None
         tree = (*files, *self._sources.init)
         chosen = {path: [file for file in tree if _within(file.path, path)] for path in paths}
-        missing = [path for path, found in chosen.items() if not found]
+        lock = f"{layer}/{requirements.LOCK}" if layer in self._locking else ""  # whoever asks for it says so
+        missing = [path for path, found in chosen.items() if not found and path != lock]
         if missing:
             raise InputError(_missing_input(source.template_path, path, row, tree) for path in missing)
         return tuple(sorted({file for found in chosen.values() for file in found}, key=lambda file: file.path))
@@ -355,8 +360,8 @@ def _names_lock(source: LayerSource) -> bool:
 
 def _locked_for(name: str, row: Row, *, file: str) -> str:
     if name not in row.values:
-        what = f"requirements are locked for the {name!r} of a row, and this one has none (row {row.name})"
-        raise InputError([Problem(file=file, line=0, what=what)])
+        what = f"requirements are locked for the {name!r} of a row, and this one has none"
+        raise InputError([Problem(file=file, line=0, what=what, code="unlockable", rows=(row.name,))])
     return row.values[name]
 
 
@@ -402,7 +407,9 @@ def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> st
         message = str(error) or type(error).__name__
         unknown = re.fullmatch(r"'(\w+)' is undefined", message)
         hint = did_you_mean(unknown[1], values) if unknown else ""
-        raise InputError([Problem(file=file, line=line, what=f"{message} (row {row.name})", hint=hint)]) from None
+        code = "undefined" if isinstance(error, jinja2.UndefinedError) else "template"
+        problem = Problem(file=file, line=line, what=message, hint=hint, code=code, rows=(row.name,))
+        raise InputError([problem]) from None
 
 
 def _place(error: Exception, name: str) -> tuple[str, int]:
@@ -416,5 +423,6 @@ def _place(error: Exception, name: str) -> tuple[str, int]:
 
 
 def _missing_input(template: str, path: str, row: Row, tree: Iterable[File]) -> Problem:
-    what = f"stage copies {path!r}, which is not in the leaf (row {row.name})"
-    return Problem(file=template, line=0, what=what, hint=did_you_mean(path, [file.path for file in tree]))
+    what = f"stage copies {path!r}, which is not in the leaf"
+    hint = did_you_mean(path, [file.path for file in tree])
+    return Problem(file=template, line=0, what=what, hint=hint, code="missing_source", rows=(row.name,))

@@ -1,65 +1,142 @@
-"""What `check` tells: which rows cannot be built, what else is known of their versions."""
+"""What `check` finds: every problem of a project's files and rows in one list, judged; and how that is written."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix.compat import Cause, Finding, Severity, shown
-from imagematrix.errors import InputError
+from imagematrix import compat
+from imagematrix.compat import Cause, Finding, Level, Severity, shown
+from imagematrix.errors import InputError, Problem
 from imagematrix.model import Platform, Row, Size
 from imagematrix.planning.sizes import total
-from imagematrix.project import Project
+from imagematrix.project import Opened, Project
 from imagematrix.text.locate import locate
 from imagematrix.text.words import count, size
 
-_WORDS: Final[Mapping[Severity, str]] = {
-    Severity.IMPOSSIBLE: "",
-    Severity.BROKEN: "",
-    Severity.UNKNOWN: "warning: ",
-    Severity.NOTE: "note: ",
-}
-
 _LAYERS_SHOWN: Final = 3
+_SIMILAR_SHOWN: Final = 2
+_VERSION: Final = re.compile(r"\d[\w.+-]*")
+"""What differs in the words of one cause: versions, and names that begin with one."""
+
+_AREAS: Final = (("common/", "template"), ("matrix.lock", "lock"), ("locks/", "lock"))
+"""Where a problem is that has no code of its own; others are of the matrix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One thing that `check` has to say: where, how bad, what, what to do, and of which rows."""
+
+    file: str
+    """Relative to the project's root."""
+    line: int
+    """0: the whole file."""
+    severity: Severity
+    code: str
+    """A stable, short name of the check that found it."""
+    about: str
+    """The axis or fact to blame, if there is one."""
+    what: str
+    remedy: str
+    rows: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """All causes of all rows of a matrix."""
+    """All that there is to say of a project, the worst first."""
 
     file: str
+    is_read: bool
+    """Whether the matrix could be read; if not, nothing is known of its rows."""
     rows: int
     """Those that can be had, or do not say that they cannot."""
     families: int
     impossible: int
     """Rows that say that they cannot be had."""
-    causes: tuple[Cause, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
     @property
     def refused(self) -> frozenset[str]:
         """Rows that cannot be built as they are."""
-        return frozenset(row for cause in self.causes if cause.finding.severity.is_error for row in cause.rows)
+        return frozenset(row for each in self.of(Level.ERROR) for row in each.rows)
 
     @property
     def good(self) -> bool:
-        """Whether no row is refused."""
-        return not self.refused
+        """Whether there is no error: what the exit code says too."""
+        return not self.of(Level.ERROR)
+
+    def of(self, level: Level) -> tuple[Diagnostic, ...]:
+        """Return the diagnostics of a level."""
+        return tuple(each for each in self.diagnostics if each.severity.level is level)
 
 
-def make(project: Project) -> Proof:
-    """Judge all rows of a project."""
+def make(opened: Opened) -> Proof:
+    """Judge a project as far as it can be read."""
+    file = opened.workspace.matrix_file.name
+    problems, causes = [*opened.problems], [*_causes(opened)]
+    if opened.project:
+        problems += opened.project.unrendered()
+    found = [
+        *(_of_problem(each, file) for each in dict.fromkeys(problems)),
+        *(_of_cause(each, file) for each in causes),
+    ]
+    rows = opened.matrix.rows if opened.matrix else ()
+    impossible = sum(bool(row.impossible) for row in rows)
     return Proof(
-        file=project.workspace.matrix_file.name,
-        rows=len(project.obtainable),
-        families=len(project.matrix.families),
-        impossible=len(project.matrix.rows) - len(project.obtainable),
-        causes=_worst_first([*project.proof(), *_too_big(project)]),
+        file=file,
+        is_read=opened.matrix is not None,
+        rows=len(rows) - impossible,
+        families=len(opened.matrix.families) if opened.matrix else 0,
+        impossible=impossible,
+        diagnostics=_worst_first(found),
     )
 
 
-def _worst_first(causes: Iterable[Cause]) -> tuple[Cause, ...]:
-    order = list(Severity)
-    return tuple(sorted(causes, key=lambda cause: order.index(cause.finding.severity)))
+def _causes(opened: Opened) -> Iterator[Cause]:
+    if opened.project:
+        yield from opened.project.proof()
+        yield from _too_big(opened.project)
+    elif opened.matrix:
+        yield from compat.causes(opened.matrix.rows, opened.workspace.matrix_text())
+
+
+def _of_problem(problem: Problem, file: str) -> Diagnostic:
+    code = next((code for area, code in _AREAS if problem.file.startswith(area) and problem.file != file), "matrix")
+    return Diagnostic(
+        file=problem.file,
+        line=problem.line,
+        severity=Severity.ERROR,
+        code=problem.code or code,
+        about="",
+        what=problem.what,
+        remedy=problem.hint,
+        rows=problem.rows,
+    )
+
+
+def _of_cause(cause: Cause, file: str) -> Diagnostic:
+    finding = cause.finding
+    return Diagnostic(
+        file=cause.file or file,
+        line=cause.line,
+        severity=finding.severity,
+        code=finding.code,
+        about=finding.about,
+        what=finding.what,
+        remedy=finding.remedy,
+        rows=cause.rows,
+    )
+
+
+def _worst_first(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    order = {severity: at for at, severity in enumerate(Severity)}
+    return tuple(sorted(found, key=lambda each: (order[each.severity], each.file, each.line, each.what)))
 
 
 def _too_big(project: Project) -> Iterator[Cause]:
@@ -94,51 +171,86 @@ def _excess(platform: Platform, of_layers: Mapping[str, Size]) -> Finding | None
         f" and the Python packages alone are about {size(whole.installed)}",
         remedy=f"{', '.join(f'{layer} {size(of_layers[layer].installed)}' for layer in biggest)};"
         f" not counted: the base, what apt installs{unknown}",
+        code="max_size",
     )
 
 
-def proof_text(proof: Proof) -> str:
-    """Write a line for each cause and the rows that have it, and how many rows are fine."""
-    lines = [line for cause in proof.causes for line in _lines(cause, proof.file)]
-    if proof.good:
-        families = count(proof.families, "family", "families")
-        are = "is" if proof.rows == 1 else "are"
-        end = f"{proof.file}: {count(proof.rows, 'row')} of {families} {are} fine"
-        end += f", {proof.impossible} cannot be had" if proof.impossible else ""
-    else:
-        end = f"{proof.file}: {len(proof.refused)} of {count(proof.rows, 'row')} cannot be built"
-    return "\n".join([*lines, end])
+def proof_text(proof: Proof, *, notes: bool) -> str:
+    """Write what is wrong for a reader, errors first, the verdict last; notes only on request."""
+    lines = [line for group in groups(proof, notes=notes) for line in _paragraph(group)]
+    return "\n".join([*lines, verdict(proof, notes=notes)])
 
 
-def _lines(cause: Cause, file: str) -> tuple[str, ...]:
-    place = f"{file}:{cause.line}" if cause.line else file
-    hint = "; broken upstream: a row that must be so says why, allow = …" if _is_broken(cause) else ""
-    return f"{place}: {_WORDS[cause.finding.severity]}{cause.finding}", f"    {shown(cause.rows)}{hint}"
+def groups(proof: Proof, *, notes: bool) -> Iterable[Sequence[Diagnostic]]:
+    """Return what a reader is shown: each error by itself; what differs in place and versions alone, together."""
+    found: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for number, each in enumerate(proof.diagnostics):
+        if each.severity.level is Level.ERROR:
+            found[number,] = [each]
+        elif notes or each.severity.level is not Level.NOTE:
+            found.setdefault((each.severity, each.file, each.code, _VERSION.sub("N", each.what)), []).append(each)
+    return found.values()
 
 
-def _is_broken(cause: Cause) -> bool:
-    return cause.finding.severity is Severity.BROKEN
+def _paragraph(group: Sequence[Diagnostic]) -> Iterator[str]:
+    first, others = group[0], group[1:]
+    yield f"{first.place}: {first.severity.level}: {first.what} [{first.code}]"
+    if first.remedy:
+        yield f"    {first.remedy}"
+    if first.severity is Severity.BROKEN:
+        yield '    to build it all the same, say why in the row: allow = "…"'
+    if first.rows:
+        yield f"    {shown(first.rows)}"
+    if others:
+        yield f"    {count(len(others), 'more', 'more')} like this:"
+        yield from (f"        {each.place}: {each.what}" for each in others[:_SIMILAR_SHOWN])
+        if rest := others[_SIMILAR_SHOWN:]:
+            yield f"        … and {len(rest)} more"
+
+
+def verdict(proof: Proof, *, notes: bool) -> str:
+    """Return the last line: whether all is fine, and how much there is to read."""
+    parts = [_outcome(proof)]
+    if warnings := len(proof.of(Level.WARNING)):
+        parts.append(count(warnings, "warning"))
+    if found := len(proof.of(Level.NOTE)):
+        parts.append(count(found, "note") + ("" if notes else " (--notes shows them)"))
+    return f"{proof.file}: {'; '.join(parts)}"
+
+
+def _outcome(proof: Proof) -> str:
+    errors = count(len(proof.of(Level.ERROR)), "error")
+    if not proof.is_read:
+        return errors
+    rows = count(proof.rows, "row")
+    if not proof.good:
+        return f"{errors}, {len(proof.refused)} of {rows} cannot be built" if proof.refused else errors
+    are = "is" if proof.rows == 1 else "are"
+    marked = f", {proof.impossible} marked impossible" if proof.impossible else ""
+    return f"{rows} of {count(proof.families, 'family', 'families')} {are} fine{marked}"
 
 
 def proof_json(proof: Proof) -> str:
-    """Write the JSON that `invoke check --json` promises."""
+    """Write the JSON that `invoke check --json` promises: everything, whether notes are asked for or not."""
     document = {
         "file": proof.file,
-        "rows": proof.rows,
-        "impossible": proof.impossible,
+        "rows": proof.rows if proof.is_read else None,
+        "impossible": proof.impossible if proof.is_read else None,
         "good": proof.good,
-        "findings": [_document(cause) for cause in proof.causes],
+        "findings": [_document(each) for each in proof.diagnostics],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _document(cause: Cause) -> Mapping[str, object]:
-    finding = cause.finding
+def _document(each: Diagnostic) -> Mapping[str, object]:
     return {
-        "severity": str(finding.severity),
-        "line": cause.line,
-        "about": finding.about,
-        "what": finding.what,
-        "remedy": finding.remedy,
-        "rows": list(cause.rows),
+        "severity": str(each.severity),
+        "level": str(each.severity.level),
+        "code": each.code,
+        "file": each.file,
+        "line": each.line,
+        "about": each.about,
+        "what": each.what,
+        "remedy": each.remedy,
+        "rows": list(each.rows),
     }

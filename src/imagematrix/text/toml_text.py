@@ -19,7 +19,7 @@ def read(text: str, *, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise InputError([Problem(file=file, line=0, what="values are nested too deeply")]) from None
+        raise InputError([Problem(file=file, line=0, what="values are nested too deeply", code="syntax")]) from None
     except ValueError as error:  # TOMLDecodeError, and int() on a number of thousands of digits
         raise InputError([_problem(str(error), text, file=file)]) from error
 
@@ -31,7 +31,8 @@ def _problem(message: str, text: str, *, file: str) -> Problem:
     what = f"TOML syntax: {_POSITION.sub('', message)}"
     if position and position[2]:
         what += f" (near column {position[2]})"
-    return Problem(file=file, line=number, what=what, hint=_hint(message, lines[number - 1] if number else ""))
+    hint = _hint(message, lines[number - 1] if number else "")
+    return Problem(file=file, line=number, what=what, hint=hint, code="syntax")
 
 
 def _hint(message: str, line: str) -> str:
