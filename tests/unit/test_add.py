@@ -194,7 +194,7 @@ def test_what_upstream_broke_needs_a_reason(add: Add, root: Path) -> None:
     assert said.code == 2
     assert said.err == (
         "pytorch torch=2.4.1 base=cuda python=3.10 is broken upstream: torchvision 0.18.0 does not go with torch 2.4.1:"
-        " 0.19.1 does; torchvision 0.18.0 goes with torch 2.3.0\n"
+        " it is for torch==2.3.0; take torchvision=0.19.1\n"
         "    nothing was written; this would work:\n"
         "        invoke add pytorch torch=2.4.1 base=debian python=3.10\n"
         "    the nearest row that is there: pytorch:2.3.0-python3.10-cuda\n"

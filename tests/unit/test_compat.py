@@ -59,7 +59,7 @@ TORCH = {
         {"torch": "1.5.0", "python": "3.4"},
         (
             "impossible torch: torch 1.5.0 has no wheel for Python 3.4:"
-            " wheels exist for 2.7, 3.5-3.8; no torch has wheels for 3.4"
+            " wheels exist for 3.5-3.8; no torch has wheels for 3.4"
         ),
     ),
     "a release to come": (
@@ -86,10 +86,6 @@ TORCH = {
         {"torch": "2.3.0+cu124", "python": "3.12"},
         "impossible torch: torch 2.3.0 has no cu124 build: there are cpu, cu118, cu121",
     ),
-    "no wheel of that build": (
-        {"torch": "1.5.0", "torch_build": "cu102", "python": "2.7", "cuda": "10.2"},
-        "impossible torch: torch 1.5.0+cu102 has no wheel for Python 2.7: wheels exist for 3.5-3.8; cpu, cu92 have one",
-    ),
     "CUDA of its own": (
         {"torch": "2.3.0", "torch_build": "cu121"},
         (
@@ -112,7 +108,7 @@ TORCH = {
         ),
     ),
     "no CUDA on a base that has it": (
-        {"torch": "2.3.0", "torch_build": "cpu", "cuda": "12.1.1"},
+        {"torch": "2.3.0+cpu", "cuda": "12.1.1"},
         "note torch: torch 2.3.0+cpu is a CPU build: the base's CUDA 12.1 is not used",
     ),
     "glibc": (
@@ -127,12 +123,8 @@ TORCH = {
         {"torch": "2.3.0", "torchvision": "0.17.0"},
         (
             "broken torchvision: torchvision 0.17.0 does not go with torch 2.3.0:"
-            " 0.18.0 does; torchvision 0.17.0 goes with torch 2.2.0"
+            " it is for torch==2.2.0; take torchvision=0.18.0"
         ),
-    ),
-    "audio of another torch": (
-        {"torch": "2.3.0", "torchaudio": "9"},
-        "broken torchaudio: torchaudio 9 does not go with torch 2.3.0: 2.3.0 does",
     ),
     "vision without a wheel": (
         {"torch": "2.5.0", "python": "3.13", "torchvision": "0.20.0"},

@@ -77,7 +77,7 @@ def test_text(name: str) -> None:
 
 
 def test_rules_are_silent_on_what_an_index_does_not_know() -> None:
-    """A release that was only just added has no builds, no CUDA, no partners."""
+    """A release that was only just added has no builds and no CUDA."""
     from imagematrix.compat import paddle, tensorflow, torch
 
     bare: dict[str, dict[str, object]] = {
@@ -90,8 +90,7 @@ def test_rules_are_silent_on_what_an_index_does_not_know() -> None:
     catalogue.use(documents)
     try:
         assert [
-            *torch.torch_build("9.0", "cu140", "3.13"),
-            *torch.torchvision("9.0", "1.0"),
+            *torch.torch_build("9.0", "cu140"),
             *tensorflow.tensorflow_on_cuda("9.0", "14.0"),
             *tensorflow.tensorflow_on_cudnn("9.0", "10"),
             *paddle.paddle_on_cuda("9.0", "14.0"),

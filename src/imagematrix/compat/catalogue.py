@@ -46,16 +46,28 @@ def use(corrected: Mapping[str, Document]) -> None:
 class Torch:
     """One release of torch."""
 
-    builds: Mapping[str, tuple[str, ...]]
-    """Build (`cpu`, `cu121`) -> Pythons it has wheels for."""
+    builds: tuple[str, ...]
+    """Its builds for CPUs and CUDA: `cpu`, `cu121`."""
+    is_complete: bool
+    """There are no other builds of these kinds."""
     default: str
     """The build that PyPI has, without a suffix; empty: not known, or not there."""
     glibc: str
     """The lowest glibc that any of its builds installs on; empty: any that matters."""
-    partners: Mapping[str, str]
-    """`torchvision`, `torchaudio` -> the release that goes with it."""
-    partner_pythons: Mapping[str, tuple[str, ...]]
-    """Their Pythons."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partner:
+    """One release of torchvision or torchaudio."""
+
+    torch: str
+    """The condition on torch's version that its wheels declare, or should: `==2.7.0`, `>=2.14.0`."""
+    pythons: tuple[str, ...]
+    build: str
+    """The CUDA build that PyPI has; empty: it has no CUDA, or is not there."""
+    checks: str
+    """What of its CUDA must equal torch's at import: `minor` (major and minor version), `major`, or nothing."""
+    is_yanked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +169,33 @@ def torch() -> Mapping[str, Torch]:
 
 def _torch(each: Mapping[str, Any]) -> Torch:
     glibcs = [build.get("glibc_min", "") for build in each["builds"].values()]
-    partners = [name for name in ("torchvision", "torchaudio") if name in each]
     return Torch(
-        builds={name: tuple(build.get("python", each["python"])) for name, build in each["builds"].items()},
+        builds=tuple(each["builds"]),
+        is_complete=each.get("complete", False),
         default=each.get("default", ""),
         glibc=min(glibcs) if glibcs and all(glibcs) else "",
-        partners={name: each[name] for name in partners},
-        partner_pythons={name: tuple(each.get(f"{name}_python", each["python"])) for name in partners},
     )
+
+
+@cache
+def partner_wheels(package: str) -> Wheels:
+    """Return the Pythons of `torchvision` or `torchaudio`."""
+    return _wheels(package, {each["release"]: each["python"] for each in _read("torch")[package]})
+
+
+@cache
+def partners(package: str) -> Mapping[str, Partner]:
+    """Return `torchvision` or `torchaudio` by release, oldest first."""
+    return {
+        each["release"]: Partner(
+            torch=each["torch"],
+            pythons=tuple(each["python"]),
+            build=each.get("build", ""),
+            checks=each.get("checks", ""),
+            is_yanked=each.get("yanked", False),
+        )
+        for each in _read("torch")[package]
+    }
 
 
 @cache

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations, product
 from typing import Final
 
-from imagematrix.compat import catalogue
+from imagematrix.compat import catalogue, torch
 from imagematrix.compat.finding import Severity
 from imagematrix.compat.rules import findings
 from imagematrix.model import Row
@@ -112,8 +112,7 @@ def catalogued(axis: str) -> tuple[str, ...]:
 
 def fact(axis: str, value: str, name: str) -> str:
     """Return what the catalogue says a value has for a fact, as `torchvision` of a torch; nothing where it does not."""
-    release = catalogue.torch_wheels().release(value) if axis == "torch" else ""
-    return catalogue.torch()[release].partners.get(name, "") if release else ""
+    return torch.partner(name, value) if axis == "torch" and name in torch.PARTNERS else ""
 
 
 def _distance(one: Mapping[str, str], other: Mapping[str, str]) -> Distance:

@@ -25,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (
     cuda.driver,
     torch.torch_on_python,
     torch.torch_build,
+    torch.torch_index,
     torch.torch_on_os,
     torch.torch_brings_cuda,
     torch.torchvision,

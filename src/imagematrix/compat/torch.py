@@ -1,12 +1,24 @@
-"""The rules of torch, torchvision and torchaudio."""
+"""The rules of torch, torchvision and torchaudio.
 
+A build is what a local version names: `cpu`, `cu121`, `rocm6.1`. A row says it by `torch_build`, or as in
+`2.3.0+cu121`; without either, it is the one that PyPI has.
+"""
+
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.cuda import least_driver
-from imagematrix.compat.finding import Finding, broken, impossible, note
-from imagematrix.compat.wheels import glibc_too_old, is_newer, no_wheel
-from imagematrix.text.versions import minor, span, version
+from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.wheels import glibc_too_old, is_newer
+from imagematrix.text.versions import comparison, minor, span, version
+
+PARTNERS: Final = ("torchvision", "torchaudio")
+
+_CUDA: Final = re.compile(r"cu(?P<major>\d+)(?P<minor>\d)")
+_INDEX: Final = "https://download.pytorch.org/whl/"
+"""Has each build under its name."""
 
 
 def torch_on_python(torch: str, python: str = "") -> Iterator[Finding]:
@@ -14,25 +26,32 @@ def torch_on_python(torch: str, python: str = "") -> Iterator[Finding]:
     yield from catalogue.torch_wheels().on_python("torch", torch, python)
 
 
-def torch_build(torch: str, torch_build: str = "", python: str = "") -> Iterator[Finding]:
-    """Not every CUDA build was made: one is asked for by `torch_build`, or as in `2.3.0+cu121`."""
-    wheels = catalogue.torch_wheels()
-    release = wheels.release(torch)
-    build = torch_build or torch.partition("+")[2]
-    if not release or not build:
+def torch_build(torch: str, torch_build: str = "") -> Iterator[Finding]:
+    """Not every CUDA build was made. Builds for other accelerators exist, and the catalogue does not list them."""
+    release = catalogue.torch_wheels().release(torch)
+    build = torch_build or _local(torch)
+    builds = catalogue.torch()[release].builds if release else ()
+    if not build or not builds or build in builds:  # of a release that only the index has told of, no builds are known
         return
-    builds = catalogue.torch()[release].builds
-    if not builds:  # a release that only the index has told of
+    about = "torch_build" if torch_build else "torch"
+    if _was_never_made(build, release):
+        yield impossible(about, f"torch {release} has no {build} build", f"there are {', '.join(builds)}")
+    else:
+        yield unknown(about, f"whether torch {release} has a {build} build is not known", f"known: {', '.join(builds)}")
+
+
+def torch_index(torch: str, torch_build: str, torch_index: str = "") -> Iterator[Finding]:
+    """PyPI has one build of each release: another one comes from an index that `torch_index` names."""
+    release = catalogue.torch_wheels().release(torch)
+    default = catalogue.torch()[release].default if release else ""
+    if torch_index or not default or torch_build == default or _was_never_made(torch_build, release):
         return
-    if build not in builds:
-        yield impossible(
-            "torch_build" if torch_build else "torch",
-            f"torch {release} has no {build} build",
-            f"there are {', '.join(builds)}",
-        )
-    elif minor(python) in wheels.pythons[release] and minor(python) not in builds[build]:
-        nearest = f"{', '.join(name for name in builds if minor(python) in builds[name])} have one"
-        yield no_wheel("torch", "torch", f"{release}+{build}", python, builds[build], nearest)
+    what = f"PyPI has torch {release} as {default}, not as {torch_build}"
+    index = f'torch_index = "{_INDEX}{torch_build}"'
+    if cuda_of(torch_build) and torch_build in catalogue.torch()[release].builds:
+        yield broken("torch_build", what, f"add {index}; where the site's own index has it, say so in allow")
+    else:  # builds for CPUs are small enough for a wheelhouse, and of others little is known
+        yield note("torch_build", what, f"add {index}, or have it in the site's index or wheelhouse")
 
 
 def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
@@ -46,7 +65,7 @@ def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
 def torch_brings_cuda(torch: str, torch_build: str = "", cuda: str = "") -> Iterator[Finding]:
     """Each CUDA build brings CUDA and cuDNN of its own: the base's are for what is compiled there."""
     release = catalogue.torch_wheels().release(torch)
-    named = torch_build or torch.partition("+")[2]
+    named = torch_build or _local(torch)
     build = named or (catalogue.torch()[release].default if release and cuda else "")
     if not release or build not in catalogue.torch()[release].builds:
         return
@@ -55,7 +74,7 @@ def torch_brings_cuda(torch: str, torch_build: str = "", cuda: str = "") -> Iter
         if minor(cuda):
             yield note("torch", f"{name} is a CPU build", f"the base's CUDA {minor(cuda)} is not used")
         return
-    brought = f"{build[2:-1]}.{build[-1]}"
+    brought = cuda_of(build)
     if minor(cuda) == brought:
         return
     what = f"{name} brings CUDA {brought}" + (f", the base has {minor(cuda)}" if minor(cuda) else "")
@@ -64,41 +83,129 @@ def torch_brings_cuda(torch: str, torch_build: str = "", cuda: str = "") -> Iter
     yield note("torch", what, f"it uses its own, and needs {driver}")
 
 
-def torchvision(torch: str, torchvision: str, python: str = "") -> Iterator[Finding]:
-    """Each torch has its torchvision."""
-    yield from _partner("torchvision", torch, torchvision, python)
+def torchvision(
+    torch: str, torchvision: str, python: str = "", torch_build: str = "", torch_index: str = ""
+) -> Iterator[Finding]:
+    """Each torchvision is for one torch or, since 0.29.1, for all from one on."""
+    yield from _partner("torchvision", torch, torchvision, python, torch_build, torch_index)
 
 
-def torchaudio(torch: str, torchaudio: str, python: str = "") -> Iterator[Finding]:
-    """Each torch has its torchaudio."""
-    yield from _partner("torchaudio", torch, torchaudio, python)
+def torchaudio(
+    torch: str, torchaudio: str, python: str = "", torch_build: str = "", torch_index: str = ""
+) -> Iterator[Finding]:
+    """Each torchaudio is for one torch or, since 2.11.0, for all from one on."""
+    yield from _partner("torchaudio", torch, torchaudio, python, torch_build, torch_index)
 
 
-def _partner(package: str, torch: str, value: str, python: str) -> Iterator[Finding]:
+def build_of(torch: str, torch_build: str = "") -> str:
+    """Return the build of torch that a row has: the one that it names, else PyPI's; empty: not known."""
     release = catalogue.torch_wheels().release(torch)
-    wanted = catalogue.torch()[release].partners.get(package, "") if release else ""
-    if not wanted:
+    return torch_build or _local(torch) or (catalogue.torch()[release].default if release else "")
+
+
+def cuda_of(build: str) -> str:
+    """Return the CUDA of a build: `12.1` of `cu121`; nothing for one without CUDA."""
+    match = _CUDA.fullmatch(build)
+    return f"{match['major']}.{match['minor']}" if match else ""
+
+
+def partner(package: str, torch: str, build: str = "", python: str = "") -> str:
+    """Return the release of torchvision or torchaudio that goes with a torch, by default as PyPI has both.
+
+    The one for the same CUDA goes before a newer one; nothing where none is known.
+    """
+    build = build or build_of(torch)
+    suited = [
+        (each.build == build, name)
+        for name, each in catalogue.partners(package).items()
+        if _admits(each, torch)
+        and not each.is_yanked
+        and (not python or python in each.pythons)
+        and not _differs(each.checks, each.build, build)
+    ]
+    return max(reversed(suited), key=lambda each: each[0])[1] if suited else ""
+
+
+def _partner(
+    package: str, torch: str, value: str, python: str, torch_build: str, torch_index: str
+) -> Iterator[Finding]:
+    known = catalogue.partners(package)
+    release = catalogue.partner_wheels(package).release(value)
+    build = build_of(torch, torch_build)
+    if version(torch) is None:
         return
-    if version(value) != version(wanted):
-        others = [
-            name
-            for name, each in catalogue.torch().items()
-            if version(each.partners.get(package, "")) == version(value)
-        ]
-        theirs = f"; {package} {value} goes with torch {', '.join(others)}" if others and version(value) else ""
-        yield broken(package, f"{package} {value} does not go with torch {torch}", f"{wanted} does{theirs}")
+    if not release:
+        what = f"{package} {value} is not in the catalogue ({catalogue.partner_wheels(package).extent})"
+        yield unknown(package, what, _take(package, torch, "", python))
         return
-    pythons = catalogue.torch()[release].partner_pythons[package]
-    # Where torch itself has no wheel, that is told and enough.
-    if minor(python) in catalogue.torch_wheels().pythons[release] and minor(python) not in pythons:
+    its = _build_of_partner(known[release], value, torch_build, torch_index)
+    if not _admits(known[release], torch):
+        what = f"{package} {value} does not go with torch {torch}"
+        yield broken(package, what, f"it is for torch{known[release].torch}; {_take(package, torch, '', python)}")
+    elif _differs(known[release].checks, its, build):
+        what = f"{package} {value} was built for CUDA {cuda_of(its)}, torch {torch} for {cuda_of(build)}"
+        yield broken(package, what, f"importing it raises an error; {_take(package, torch, build, python)}")
+    else:
+        yield from _partner_on_python(package, torch, value, python)
+        if known[release].is_yanked:
+            yield note(package, f"{package} {value} was withdrawn from PyPI", _take(package, torch, build, python))
+
+
+def _partner_on_python(package: str, torch: str, value: str, python: str) -> Iterator[Finding]:
+    wheels, of_torch = catalogue.partner_wheels(package), catalogue.torch_wheels()
+    pythons, release = wheels.pythons[wheels.release(value)], of_torch.release(torch)
+    # A Python that torch itself has no wheel for is reported by torch_on_python.
+    if not release or minor(python) not in of_torch.pythons[release] or minor(python) in pythons:
+        return
+    if other := partner(package, torch, python=minor(python)):
+        remedy = f"take {package}={other}"
+    else:
         later = [
             name
-            for name, each in catalogue.torch().items()
-            if minor(python) in each.partner_pythons.get(package, ()) and is_newer(name, release)
+            for name, on in of_torch.pythons.items()
+            if is_newer(name, release) and minor(python) in on and partner(package, name, python=minor(python))
         ]
-        first = f"; the first torch whose {package} has one is {later[0]}" if later else ""
-        yield broken(
-            package,
-            f"{package} {value} has no wheel for Python {minor(python)} on PyPI",
-            f"wheels exist for {span(pythons)}{first}",
-        )
+        remedy = f"the first torch whose {package} has one is {later[0]}" if later else ""
+    what = f"{package} {value} has no wheel for Python {minor(python)} on PyPI"
+    yield broken(package, what, "; ".join(filter(None, [f"wheels exist for {span(pythons)}", remedy])))
+
+
+def _take(package: str, torch: str, build: str, python: str) -> str:
+    """Return in words which partner goes with a torch, as `add` takes it."""
+    wanted = partner(package, torch, build, minor(python)) or partner(package, torch, build)
+    return f"take {package}={wanted}" if wanted else f"none is known to go with torch {torch}"
+
+
+def _build_of_partner(known: catalogue.Partner, value: str, torch_build: str, torch_index: str) -> str:
+    """Return the build that is installed: torch's where that is named, else PyPI's; empty: not known."""
+    return torch_build or _local(value) or ("" if torch_index else known.build)
+
+
+def _admits(known: catalogue.Partner, torch: str) -> bool:
+    meets = comparison(known.torch)
+    return bool(meets and meets(torch.partition("+")[0]))
+
+
+def _differs(checks: str, one: str, other: str) -> bool:
+    """Whether a partner's check at import finds that two builds have different CUDAs."""
+    left, right = cuda_of(one), cuda_of(other)
+    if not checks or not left or not right:
+        return False
+    return left != right if checks == "minor" else left.partition(".")[0] != right.partition(".")[0]
+
+
+def _local(value: str) -> str:
+    return value.partition("+")[2]
+
+
+def _was_never_made(build: str, release: str) -> bool:
+    """Whether a release is known not to have a build; of kinds that the catalogue does not list, nothing is known."""
+    known = catalogue.torch()[release]
+    if build in known.builds or not known.builds or not (build == "cpu" or cuda_of(build)):
+        return False
+    return known.is_complete or _is_older(build, known.builds)
+
+
+def _is_older(build: str, builds: tuple[str, ...]) -> bool:
+    """Whether a build is for an older CUDA than all of a release: what was dropped does not come back."""
+    return bool(cuda_of(build)) and all(is_newer(cuda, cuda_of(build)) for cuda in filter(None, map(cuda_of, builds)))
