@@ -216,17 +216,20 @@ class Opened:
     problems: tuple[Problem, ...]
 
 
-def open_project(file: str) -> Project:
-    """Read a project. Raises InputError with every problem of its files."""
-    opened = examine(file)
+def open_project(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Project:
+    """Read a project. Raises InputError with every problem of its files.
+
+    `warn` hears of what is damaged of what earlier runs left behind.
+    """
+    opened = examine(file, warn=warn)
     if opened.project is None or opened.problems:
         raise InputError(opened.problems)
     return opened.project
 
 
-def examine(file: str) -> Opened:
+def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opened:
     """Read a project as far as that is possible."""
-    workspace, found = Workspace(Path(file).absolute()), Collector()
+    workspace, found = Workspace(Path(file).absolute(), warn=warn), Collector()
     text = found.attempt(workspace.matrix_text)
     if text is None:
         return Opened(workspace=workspace, matrix=None, project=None, problems=tuple(found.problems))

@@ -591,7 +591,7 @@ def schema(_: Context) -> None:
 def _open(file: str) -> "Project":
     from imagematrix.project import open_project
 
-    return open_project(file or _nearest_matrix())
+    return open_project(file or _nearest_matrix(), warn=_warn)
 
 
 @contextmanager
@@ -687,6 +687,10 @@ def _folder(flag: str) -> Path | None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
 def _jobs(text: str, *, more: int = 1) -> int:

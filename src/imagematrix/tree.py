@@ -80,14 +80,14 @@ class Tree:
         """Whether its owner may execute a file: the one bit that git keeps, so the same on every machine."""
         return bool((self.root / path).lstat().st_mode & 0o100)
 
-    def read(self, path: str) -> bytes:
-        """Return the content of a file. Raises FileNotFoundError when there is none."""
+    def read(self, path: str, *, most: int = -1) -> bytes:
+        """Return the content of a file, at most so many bytes. Raises FileNotFoundError when there is none."""
         self.check([path])
         with os.fdopen(os.open(self.root / path, _NO_FOLLOW), "rb") as stream:
             found = stat.S_IFMT(os.fstat(stream.fileno()).st_mode)
             if found != stat.S_IFREG:
                 raise InputError([_unexpected(path, found, stat.S_IFREG)])
-            return stream.read()
+            return stream.read(most)
 
     def text(self, path: str, *, encoding: str = "utf-8") -> str:
         r"""Return the text of a file, with "\n" as line ends. Raises InputError when it is not UTF-8."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix import tree
 from imagematrix.errors import BusyError, Collector, FlagError, InputError, Problem, WorkspaceError
@@ -23,10 +23,15 @@ from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
+from imagematrix.text import documents
+from imagematrix.text.documents import DamagedError
+from imagematrix.text.words import count
 from imagematrix.tree import Tree
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+_T = TypeVar("_T")
 
 MANIFEST: Final = ".generated"
 """In each leaf: the paths we wrote there. What it does not list is never deleted."""
@@ -37,6 +42,8 @@ LOCK: Final = "matrix.lock"
 LOCKS: Final = "locks"
 LAYERS: Final = "common/layers"
 IMAGES: Final = "images"
+_MOST_BYTES: Final = 256 * 2**20
+"""How much of one file of the state is read: the record of 100,000 nodes takes half of it."""
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
 _LOCK_FILE: Final = re.compile(r"[^/]+/[^/]+\.txt")
 _RUN_FILE: Final = re.compile(r"[^/]+\.json")
@@ -51,8 +58,11 @@ _TEMPLATE: Final = "Dockerfile.j2"
 class Workspace:
     """A project: the folder of its matrix file and all that lies below."""
 
-    def __init__(self, matrix_file: Path) -> None:
+    def __init__(self, matrix_file: Path, *, warn: Callable[[str], None] = lambda _: None) -> None:
+        """Take a matrix file; `warn` hears of what is damaged of the state, once for each file."""
         self.matrix_file = matrix_file
+        self._warn = warn
+        self._warned: set[str] = set()
         self.root = matrix_file.parent
         self._tree = Tree(self.root)
         self._state = self.root / STATE
@@ -325,8 +335,8 @@ class Workspace:
         self._append("built.jsonl", json.dumps(asdict(record), separators=(",", ":")))
 
     def history(self) -> list[Record]:
-        """Return what was built before, oldest first; lines that a killed run left half-written are passed over."""
-        return [record for line in self._remembered("built.jsonl").splitlines() if (record := _record(line))]
+        """Return what was built before, oldest first; damaged lines are skipped and reported."""
+        return self._lines("built.jsonl", _record)
 
     def remember_settled(self, settled: Settled) -> None:
         """Append checks that need not run again."""
@@ -334,7 +344,25 @@ class Workspace:
 
     def settled(self) -> list[Settled]:
         """Return the checks that were settled before, oldest first."""
-        return [found for line in self._remembered("verified.jsonl").splitlines() if (found := checks.settled(line))]
+        return self._lines("verified.jsonl", checks.settled)
+
+    def _lines(self, name: str, read: Callable[[str], _T]) -> list[_T]:
+        """Return the lines of a file that can be read; the others are reported once."""
+        found, damaged = [], []
+        for number, line in enumerate(self._remembered(name).split("\n"), start=1):
+            if line:
+                try:
+                    found.append(read(line))
+                except DamagedError as error:
+                    damaged.append(f"{number}: {error}")
+        if damaged:
+            self._warn_once(f"{STATE}/{name}:{damaged[0]}", f"skipped {count(len(damaged), 'damaged line')}")
+        return found
+
+    def _warn_once(self, place: str, what: str) -> None:
+        if place not in self._warned:
+            self._warned.add(place)
+            self._warn(f"{place}; {what}")
 
     @contextmanager
     def run_folder(self, *, killed: Callable[[str], None]) -> Iterator[Path]:
@@ -374,7 +402,12 @@ class Workspace:
     def _remembered(self, name: str) -> str:
         """Return the text of a file of the state; nothing where there is none."""
         path = f"{STATE}/{name}"
-        return self._tree.read(path).decode(errors="replace") if self._tree.is_file(path) else ""
+        if not self._tree.is_file(path):
+            return ""
+        content = self._tree.read(path, most=_MOST_BYTES)
+        if len(content) >= _MOST_BYTES:
+            self._warn_once(path, f"only its first {_MOST_BYTES:,} bytes were read: remove it")
+        return content.decode(errors="replace")
 
     def remove_logs(self, names: Collection[str]) -> None:
         """Remove logs."""
@@ -384,14 +417,12 @@ class Workspace:
 
     def forget(self, is_needed: Callable[[Key], bool]) -> None:
         """Drop what is remembered of nodes that are not needed, and the lines that a killed run left half-written."""
-        self._thin_out("built.jsonl", lambda line: (found := _record(line)) is not None and is_needed(found.key))
-        self._thin_out(
-            "verified.jsonl", lambda line: (found := checks.settled(line)) is not None and is_needed(found.key)
-        )
+        self._thin_out("built.jsonl", lambda line: is_needed(_record(line).key))
+        self._thin_out("verified.jsonl", lambda line: is_needed(checks.settled(line).key))
 
-    def _thin_out(self, name: str, stays: Callable[[str], bool]) -> None:
-        lines = self._remembered(name).splitlines()
-        kept = [line for line in lines if stays(line)]
+    def _thin_out(self, name: str, is_needed: Callable[[str], bool]) -> None:
+        lines = self._remembered(name).split("\n")
+        kept = [line for line in lines if line and _stays(line, is_needed)]
         if len(kept) < len([line for line in lines if line]):
             self._write_state(name, "".join(f"\n{line}" for line in kept))
 
@@ -420,18 +451,15 @@ class Workspace:
             self._tree.replace(ignore, File(path=ignore, content=b"*\n"))
 
 
-def _record(line: str) -> Record | None:
+def _record(line: str) -> Record:
+    return documents.read(line, Record)
+
+
+def _stays(line: str, is_needed: Callable[[str], bool]) -> bool:
     try:
-        values = json.loads(line)
-        return Record(
-            key=Key(values["key"]),
-            layer=values["layer"],
-            inputs=dict(values["inputs"]),
-            rows=tuple(values["rows"]),
-            seconds=values["seconds"],
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
+        return is_needed(line)
+    except DamagedError:
+        return False
 
 
 def _is_dropping(name: str) -> bool:

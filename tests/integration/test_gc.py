@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def _a_night_keeps_it(monorepo: Monorepo, goes: set[str], report: Any) -> None:
     assert not any(name in removed for name in goes)
     assert goes <= names(monorepo)
     # A later night takes its place.
-    (folder / "2.json").write_text(json.dumps({"started": "2999-01-01T00:00:00Z", "nodes": [], "leaves": []}))
+    tomorrow = datetime.now(UTC) + timedelta(hours=23)
+    (folder / "2.json").write_text(json.dumps({"started": tomorrow.isoformat(), "nodes": [], "leaves": []}))
     assert "would remove 2 images" in monorepo.run("gc", "--keep", "1", "--dry-run").out
     assert goes <= names(monorepo)
 

@@ -11,6 +11,7 @@ from imagematrix.model import Platform
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Check, CheckOutcome, Settled, Subject
 from imagematrix.project import Project
+from imagematrix.text.documents import DamagedError
 
 FILES = {"system": "def test_ssh(): ...", "torch": "def test_cuda(): ..."}
 
@@ -49,7 +50,7 @@ def check(owner: str, name: str, outcome: CheckOutcome = CheckOutcome.PASSED) ->
 def ran(subject: Subject, *found: Check, ended: bool = True) -> list[Settled]:
     """Return what a later run remembers: it was written as lines and is read from them."""
     lines = [checks.line(settled) for settled in checks.settle(subject, found, ended=ended)]
-    return [settled for line in lines if (settled := checks.settled(line))]
+    return [checks.settled(line) for line in lines]
 
 
 def test_an_image_passes_the_checks_of_all_its_layers_and_of_no_other(opened: Project) -> None:
@@ -144,5 +145,6 @@ def test_a_platforms_rules_are_a_suite_of_their_own_until_they_change(opened: Pr
 
 
 @pytest.mark.parametrize("line", ["", '{"key": "0', '{"key": "0"}', "[]"])
-def test_a_half_written_line_is_passed_over(line: str) -> None:
-    assert checks.settled(line) is None
+def test_a_half_written_line_is_damaged(line: str) -> None:
+    with pytest.raises(DamagedError):
+        checks.settled(line)

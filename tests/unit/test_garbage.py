@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,6 +20,7 @@ NEEDS = Needs(
     node_repositories={"registry.example/nodes"},
     nights=7,
 )
+NOW = datetime(2026, 3, 9, 12, tzinfo=UTC).timestamp()
 SIZES: Mapping[str, Layers] = {OLD: Layers(ids=("base", "old"), bytes=150), NEW: Layers(ids=("base", "new"), bytes=130)}
 
 
@@ -82,8 +84,8 @@ def test_reports_tell_where_earlier_runs_gave_names() -> None:
     told = {
         "started": "2026-01-01T02:00:00Z",
         "nodes": [],
-        "leaves": [{"image": "localhost:5000/old/app:1"}, {"image": "app:2"}, {"image": None}, {}],
-        "pushes": [{"name": f"localhost:5000/nodes:{OLD}"}, {"name": 3}],
+        "leaves": [{"image": "localhost:5000/old/app:1"}, {"image": "app:2"}, {}],
+        "pushes": [{"name": f"localhost:5000/nodes:{OLD}"}],
     }
     runs = [json.dumps(told), "{", '{"started": 1}']
     assert garbage.repositories(runs) == {"localhost:5000/old/app", "app"}
@@ -133,8 +135,9 @@ def test_a_night_is_a_day_with_a_run() -> None:
         "6": "[1]",
         "7": '{"started": 5, "nodes": []}',
     }
-    assert garbage.nights(runs, 2) == ("4", "3", "2")
-    assert garbage.nights(runs, 0) == ()
+    assert garbage.nights(runs, 2, now=NOW) == ("4", "3", "2")
+    assert garbage.nights(runs, 0, now=NOW) == ()
+    assert garbage.nights(runs, 1, now=NOW - 3 * 86400) == ("3", "2"), "a run of the future is of no night"
     assert garbage.keys(runs.values()) == {OLD, NEW, NIGHTLY, FOREIGN}
 
 

@@ -48,6 +48,7 @@ HOMES: Final[Mapping[str, str]] = {
     "invoke": "freewords tasks cli",
     "itables": "report",
     "jinja2": "planning.render report",
+    "msgspec": "text.documents",
     "networkx": "planning.graph",
     "packaging": "text",
     "pip": "site",  # whose word the default index is

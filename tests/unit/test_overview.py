@@ -7,6 +7,7 @@ from tests import nights
 
 from imagematrix.report import overview, runs
 
+NOW = nights.FIRST.timestamp() + 365 * 86400
 GRID = nights.grid(30)
 PYTORCH = next(step.node.key for step in GRID.steps if step.node.layer == "pytorch")
 NODES = {step.node.key: step for step in GRID.steps}
@@ -54,11 +55,21 @@ def test_what_is_no_report_is_passed_over_with_a_word(text: str) -> None:
     """A run that was killed while it wrote, or somebody's own file, costs nobody the page."""
     good = next(nights.nights(GRID, 1))
 
-    found, words = runs.read_all({"a.json": text, "b.json": good})
+    found, words = runs.read_all({"a.json": text, "b.json": good}, now=NOW)
 
     assert len(found) == 1
     assert len(words) == 1
-    assert words[0].startswith("a.json is passed over: ")
+    assert words[0].startswith("a.json is not a report of imagematrix")
+
+
+def test_a_run_of_the_future_does_not_count() -> None:
+    """Some clock was wrong: it would be the last run for ever."""
+    text = next(nights.nights(GRID, 1))
+    started = runs.read(text).started.timestamp()
+
+    assert len(runs.read_all({"a.json": text}, now=started)[0]) == 1
+    found, words = runs.read_all({"a.json": text}, now=started - 2 * 86400)
+    assert (found, len(words)) == ({}, 1)
 
 
 def test_a_node_is_broken_since_the_first_night_of_its_failures_in_a_row() -> None:

@@ -4,6 +4,7 @@ In the folder lie index.html for people, report.json for programs, junit.xml for
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,17 +118,21 @@ def _name(run: PastRun) -> str:
 
 
 def _past(project: Project, say: Say) -> tuple[PastRun, ...]:
-    found, words = runs.read_all(project.workspace.runs())
-    for word in words:
-        say(f".imagematrix/runs/{word}")
-    return found
+    return tuple(_read_all(project.workspace.runs(), say).values())
 
 
 def _last(project: Project, say: Say) -> tuple[str, tuple[PastRun, ...]]:
     """Return the text of the last run that can be read, empty when there is none, and all of them."""
-    found = _past(project, say)
     texts = project.workspace.runs()
-    return (next(text for path, text in texts.items() if Path(path).stem == _name(found[-1])) if found else ""), found
+    found = _read_all(texts, say)
+    return (texts[list(found)[-1]] if found else ""), tuple(found.values())
+
+
+def _read_all(texts: Mapping[str, str], say: Say) -> Mapping[str, PastRun]:
+    found, words = runs.read_all(texts, now=time.time())
+    for word in words:
+        say(f".imagematrix/runs/{word}")
+    return found
 
 
 def _report_in(folder: Path) -> str:

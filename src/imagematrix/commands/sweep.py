@@ -47,7 +47,7 @@ def run(
     with nullcontext() if options.dry else project.workspace.sole_builder(waiting=waiting):
         dag = project.dag(project.leaves(rows))
         runs = project.workspace.runs()
-        recent = [runs[name] for name in garbage.nights(runs, options.nights)]
+        recent = [runs[name] for name in garbage.nights(runs, options.nights, now=time.time())]
         needs = Needs(
             keys=frozenset(dag.nodes) | garbage.keys(recent),
             images={row.image for row in rows},

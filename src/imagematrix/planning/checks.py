@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from imagematrix.model import Key, Platform, Row
 from imagematrix.planning.keys import key_of
+from imagematrix.text import documents
+from imagematrix.text.documents import Seconds
 
 
 class CheckOutcome(StrEnum):
@@ -29,7 +31,7 @@ class Check:
     """The layer whose folder holds it; of a platform's rule: `platform NAME`."""
     name: str
     outcome: CheckOutcome
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     why: str = ""
     """Of a failed one: the assertion; of a skipped one: the reason."""
     tail: tuple[str, ...] = ()
@@ -198,22 +200,22 @@ def line(settled: Settled) -> str:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
-def settled(text: str) -> Settled | None:
-    """Read a line; None for one that was half-written."""
-    try:
-        values = json.loads(text)
-        owner = str(values["owner"])
-        return Settled(
-            key=Key(values["key"]),
-            owner=owner,
-            fingerprint=Key(values["fingerprint"]),
-            checks=tuple(
-                Check(
-                    owner=owner, name=name, outcome=CheckOutcome(outcome), seconds=float(seconds), why=why, known=True
-                )
-                for name, outcome, seconds, why in values["checks"]
-            ),
-            whole=bool(values["whole"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line of .imagematrix/verified.jsonl; of a check its name, outcome, seconds and why."""
+
+    key: Key
+    owner: str
+    fingerprint: Key
+    checks: tuple[tuple[str, CheckOutcome, Seconds, str], ...]
+    whole: bool
+
+
+def settled(text: str) -> Settled:
+    """Read a line. Raises DamagedError for one that was half-written, or is none of ours."""
+    line = documents.read(text, _Line)
+    checks = tuple(
+        Check(owner=line.owner, name=name, outcome=outcome, seconds=seconds, why=why, known=True)
+        for name, outcome, seconds, why in line.checks
+    )
+    return Settled(key=line.key, owner=line.owner, fingerprint=line.fingerprint, checks=checks, whole=line.whole)

@@ -4,15 +4,17 @@ A thing goes only when it is proven to be ours: a node by the label and the name
 project; a name by the rows it was built for; a piece of build cache by the step that made it.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import Final
 
 from imagematrix.model import WHEELHOUSE, Key
 from imagematrix.planning import dockerfile
+from imagematrix.text import documents
+from imagematrix.text.documents import Aware, DamagedError
 
 _SHORT: Final = 12
 """How many digits of a key stand in names of files and of published images."""
@@ -22,7 +24,6 @@ _OUR_MOUNT: Final = "/imagematrix-"
 _DOWNLOADS_SHARE: Final = 2
 _DOWNLOADS_SLACK: Final = 5_000_000_000
 """Bytes. What locks of the last weeks installed, and packages of the distribution, whose sizes no lock tells."""
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\dT")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{_SHORT}}})\.log")
 
@@ -150,19 +151,25 @@ class CheckContainer:
     runs: bool
 
 
-def nights(runs: Mapping[str, str], count: int) -> tuple[str, ...]:
+def nights(runs: Mapping[str, str], count: int, *, now: float) -> tuple[str, ...]:
     """Return the names of the runs (name -> text of its report.json) of the last so many nights, latest first.
 
-    A night is a day, in UTC, on which a run began. What cannot be read is of no night.
+    A night is a day, in UTC, on which a run began. What cannot be read is of no night, nor is what is dated after
+    `now`, in seconds since 1970.
     """
-    begun = {name: str(document["started"]) for name, text in runs.items() if (document := _document(text))}
-    days = sorted({started[:10] for started in begun.values()}, reverse=True)[:count]
-    return tuple(sorted((name for name in begun if begun[name][:10] in days), key=begun.__getitem__, reverse=True))
+    read = {name: run for name, text in runs.items() if (run := _run(text))}
+    begun = {name: run.started for name, run in read.items() if not documents.is_future(run.started, now=now)}
+    days = sorted({_day(started) for started in begun.values()}, reverse=True)[:count]
+    return tuple(sorted((name for name in begun if _day(begun[name]) in days), key=begun.__getitem__, reverse=True))
+
+
+def _day(moment: Aware) -> str:
+    return moment.astimezone(UTC).date().isoformat()
 
 
 def keys(runs: Iterable[str]) -> frozenset[Key]:
     """Return the nodes that the reports of runs are about."""
-    return frozenset(Key(node["key"]) for text in runs for node in (_document(text) or {}).get("nodes", ()))
+    return frozenset(node.key for text in runs if (run := _run(text)) for node in run.nodes)
 
 
 def images(
@@ -293,14 +300,33 @@ def tags(
     return Found(garbage=tuple(garbage), kept=tuple(kept))
 
 
-def _document(text: str) -> Mapping[str, list[Mapping[str, str]]] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    image: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keyed:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What a clean-up wants to know of a report.json."""
+
+    started: Aware
+    nodes: tuple[_Keyed, ...]
+    leaves: tuple[_Named, ...] = ()
+    pushes: tuple[_Named, ...] = ()
+
+
+def _run(text: str) -> _Run | None:
     """Read the report of a run; None for what is none of ours."""
     try:
-        document = json.loads(text)
-        is_ours = _DAY.match(document["started"]) and all("key" in node for node in document["nodes"])
-    except (ValueError, KeyError, TypeError):
+        return documents.read(text, _Run)
+    except DamagedError:
         return None
-    return document if is_ours else None
 
 
 def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
@@ -313,18 +339,14 @@ def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
 
 def repositories(runs: Iterable[str]) -> frozenset[str]:
     """Return where runs named images, by their reports."""
-    return _places(runs, "leaves", "image")
+    named = [leaf.image for text in runs if (run := _run(text)) for leaf in run.leaves]
+    return frozenset(repository(name) for name in named if name)
 
 
 def node_repositories(runs: Iterable[str]) -> frozenset[str]:
     """Return where runs pushed nodes, by their reports."""
-    return _places(runs, "pushes", "name")
-
-
-def _places(runs: Iterable[str], part: str, key: str) -> frozenset[str]:
-    documents = [document for text in runs if (document := _document(text))]
-    named = [each.get(key) for document in documents for each in document.get(part, ())]
-    return frozenset(repository(name) for name in named if isinstance(name, str) and name)
+    named = [push.name for text in runs if (run := _run(text)) for push in run.pushes]
+    return frozenset(repository(name) for name in named if name)
 
 
 def repository(name: str) -> str:

@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
+
+from imagematrix.text import documents
+from imagematrix.text.documents import DamagedError, Moment, Seconds
 
 LONGEST: Final = 20 * 3600.0
 """In seconds. A night that began longer ago is over, finished or not: the next one must not wait for another day."""
@@ -33,7 +36,7 @@ class Ended:
     """How a part ended."""
 
     code: int
-    seconds: float
+    seconds: Seconds
 
     @property
     def good(self) -> bool:
@@ -83,7 +86,7 @@ class Options:
 def begun(text: str, *, now: float) -> Night | None:
     """Return the night that a record tells of, if it is to be gone on with; `now` in seconds since 1970."""
     night = _read(text)
-    if night is None or night.finished or now - night.began > LONGEST:
+    if night is None or night.finished or not 0 <= now - night.began <= LONGEST:
         return None
     return night
 
@@ -136,19 +139,20 @@ def dump(night: Night) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """What .imagematrix/night.json holds."""
+
+    epoch: str
+    began: Moment
+    finished: bool
+    parts: Mapping[Part, Ended]
+
+
 def _read(text: str) -> Night | None:
-    """Read a record; None for what is none."""
+    """Read a record; None for one that is damaged."""
     try:
-        document: Any = json.loads(text)
-        parts = {
-            Part(name): Ended(code=int(said["code"]), seconds=float(said["seconds"]))
-            for name, said in document["parts"].items()
-        }
-        return Night(
-            epoch=str(document["epoch"]),
-            began=float(document["began"]),
-            finished=bool(document["finished"]),
-            ended=parts,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
+        document = documents.read(text, _Document)
+    except DamagedError:
         return None
+    return Night(epoch=document.epoch, began=document.began, finished=document.finished, ended=document.parts)

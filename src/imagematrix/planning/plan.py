@@ -7,6 +7,7 @@ from typing import Final
 from imagematrix.model import Key, Node, Plan, Step, Verdict
 from imagematrix.planning import keys
 from imagematrix.planning.graph import Dag
+from imagematrix.text.documents import Seconds
 
 _CANDIDATES: Final = 64
 """How many of a layer's latest records are compared to find the nearest: a reason must not cost a plan."""
@@ -20,7 +21,7 @@ class Record:
     layer: str
     inputs: Mapping[str, str]
     rows: tuple[str, ...]
-    seconds: float
+    seconds: Seconds
 
 
 def make(

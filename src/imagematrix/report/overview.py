@@ -258,7 +258,7 @@ def _unpublished(run: PastRun) -> Iterator[Unpublished]:
     for push in run.pushes:
         if push.outcome not in PULLABLE:
             why = push.why.removeprefix(f"{push.name}: ")
-            reasons.setdefault(("build --push", why), []).append((push.name, run.by_key[push.key].leaves))
+            reasons.setdefault(("build --push", why), []).append((push.name, run.by_key[push.node].leaves))
     for (verb, why), found in reasons.items():
         leaves = tuple(dict.fromkeys(leaf for _, leaves in found for leaf in leaves))
         yield Unpublished(why=why, names=tuple(name for name, _ in found), leaves=leaves, verb=verb)

@@ -1,13 +1,17 @@
-"""What a report.json says, read back: the runs that a page is made of, this one and those before."""
+"""What a report.json says, read back: the runs that a page is made of, this one and those before.
 
-import json
+The types say what is valid: a report may be damaged, or of an earlier version, which lacks what has a default here.
+"""
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import Check, CheckOutcome
+from imagematrix.text import documents
+from imagematrix.text.documents import Aware, Bytes, Count, DamagedError, Moment, Seconds
 
 PULLABLE: Final = frozenset({"pushed", "moved", "kept"})
 """The outcomes of a name that stands for the image of its run."""
@@ -19,12 +23,12 @@ WAITING: Final = "waiting"
 class PastRetry:
     """A try that failed in passing."""
 
-    number: int
+    number: Count
     why: str
     kind: str
     source: str
     """The host that flaked; empty: not known."""
-    waited: float
+    waited: Seconds
     """Seconds until the next try."""
 
 
@@ -37,17 +41,17 @@ class PastNode:
     parent: Key | None
     label: str
     outcome: Status
-    seconds: float
-    started: float | None
+    seconds: Seconds
+    started: Seconds | None = None
     """Seconds since the run began; None: it was not begun."""
-    lane: int | None
+    lane: Count | None = None
     """Which of the builds that ran at once it was."""
     log: str
-    attempts: int
-    retries: tuple[PastRetry, ...]
+    attempts: Count
+    retries: tuple[PastRetry, ...] = ()
     why: str
-    tail: tuple[str, ...]
-    bytes: int | None
+    tail: tuple[str, ...] = ()
+    bytes: Bytes | None = None
     """What it adds to its parent; None: no engine could tell."""
     leaves: tuple[str, ...]
 
@@ -64,8 +68,8 @@ class PastName:
     name: str
     digest: str
     outcome: str
-    why: str
-    retries: tuple[PastRetry, ...]
+    why: str = ""
+    retries: tuple[PastRetry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +112,11 @@ class PastLeaf:
 class PastPush:
     """What became of the push of a node."""
 
-    key: Key
+    node: Key
     name: str
     outcome: str
     why: str
-    retries: tuple[PastRetry, ...]
+    retries: tuple[PastRetry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,119 +137,114 @@ class PastRun:
         for node in self.nodes:
             yield from ((node.label, retry) for retry in node.retries)
         for push in self.pushes:
-            yield from ((f"push of {self.by_key[push.key].label}", retry) for retry in push.retries)
+            yield from ((f"push of {self.by_key[push.node].label}", retry) for retry in push.retries)
         for leaf in self.leaves:
             yield from ((name.name, retry) for name in leaf.published for retry in name.retries)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blame:
+    node: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leaf:
+    """A row as report.json has it; `build`, `verify` and `push` each add their part."""
+
+    name: str
+    image: str
+    outcome: Status | None = None
+    digest: str | None = None
+    bytes: Bytes | None = None
+    blame: _Blame | None = None
+    seconds: Seconds = 0.0
+    why: str = ""
+    base: str = ""
+    locks: tuple[str, ...] = ()
+    is_built: bool | None = None
+    checks: tuple[Check, ...] | None = None
+    published: tuple[PastName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """A report.json."""
+
+    started: Aware
+    seconds: Seconds
+    nodes: tuple[PastNode, ...]
+    leaves: tuple[_Leaf, ...]
+    locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pushes: tuple[PastPush, ...] = ()
+
+
 def read(text: str) -> PastRun:
-    """Read a report.json, of an earlier version of ours too. Raises ValueError for what is none."""
-    try:
-        document = json.loads(text)
-        nodes = tuple(_node(each) for each in document["nodes"])
-        locks = document.get("locks", {})
-        leaves = tuple(_leaf(each, locks) for each in document["leaves"])
-        return PastRun(
-            started=datetime.fromisoformat(document["started"]),
-            seconds=float(document["seconds"]),
-            nodes=nodes,
-            pushes=tuple(_push(each) for each in document.get("pushes", ())),
-            leaves=leaves,
-            by_key={node.key: node for node in nodes},
-            by_name={leaf.name: leaf for leaf in leaves},
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a report of imagematrix: {error!r}") from error
+    """Read a report.json, of an earlier version of ours too. Raises DamagedError, a ValueError, for anything else."""
+    document = documents.read(text, _Document)
+    leaves = tuple(_leaf(leaf, document.locks) for leaf in document.leaves)
+    _refuse_strangers(document)
+    return PastRun(
+        started=document.started,
+        seconds=document.seconds,
+        nodes=document.nodes,
+        pushes=document.pushes,
+        leaves=leaves,
+        by_key={node.key: node for node in document.nodes},
+        by_name={leaf.name: leaf for leaf in leaves},
+    )
 
 
-def read_all(texts: Mapping[str, str]) -> tuple[tuple[PastRun, ...], tuple[str, ...]]:
-    """Read runs by file name; return them, oldest first, and a word on each that cannot be read."""
-    runs, words = [], []
+def _refuse_strangers(document: _Document) -> None:
+    """Raise DamagedError where a report names nodes that it does not have: a parent comes before its children."""
+    seen: set[Key] = set()
+    for node in document.nodes:
+        if node.key in seen or (node.parent and node.parent not in seen):
+            raise DamagedError(f"node {node.key!r:.80} has no parent before it, or is there twice")
+        seen.add(node.key)
+    named = [push.node for push in document.pushes]
+    if unknown := next((key for key in named if key not in seen), None):
+        raise DamagedError(f"node {unknown!r:.80} is named but not there")
+
+
+def read_all(texts: Mapping[str, str], *, now: Moment) -> tuple[Mapping[str, PastRun], tuple[str, ...]]:
+    """Read runs by file name; return them likewise, oldest first, and a word on each that does not count.
+
+    `now` is in seconds since 1970: a run of the future is the mistake of some clock, and would never grow old.
+    """
+    runs: dict[str, PastRun] = {}
+    words = []
     for name, text in texts.items():
         try:
-            runs.append(read(text))
-        except ValueError as error:
-            words.append(f"{name} is passed over: {error}")
-    return tuple(sorted(runs, key=lambda run: run.started)), tuple(words)
+            run = read(text)
+        except DamagedError as error:
+            words.append(f"{name} is not a report of imagematrix and was skipped: {error}")
+        else:
+            if documents.is_future(run.started, now=now):
+                words.append(f"{name} is dated in the future ({run.started:%Y-%m-%d}) and was skipped")
+            else:
+                runs[name] = run
+    return dict(sorted(runs.items(), key=lambda each: each[1].started)), tuple(words)
 
 
-def _node(each: Mapping[str, Any]) -> PastNode:
-    return PastNode(
-        key=Key(each["key"]),
-        layer=each["layer"],
-        parent=Key(each["parent"]) if each["parent"] else None,
-        label=each["label"],
-        outcome=Status(each["outcome"]),
-        seconds=each["seconds"],
-        started=each.get("started"),
-        lane=each.get("lane"),
-        log=each["log"],
-        attempts=each["attempts"],
-        retries=_retries(each),
-        why=each["why"],
-        tail=tuple(each.get("tail", ())),
-        bytes=each.get("bytes"),
-        leaves=tuple(each["leaves"]),
-    )
-
-
-def _retries(each: Mapping[str, Any]) -> tuple[PastRetry, ...]:
-    return tuple(
-        PastRetry(
-            number=retry["number"], why=retry["why"], kind=retry["kind"], source=retry["source"], waited=retry["waited"]
-        )
-        for retry in each.get("retries", ())
-    )
-
-
-def _leaf(each: Mapping[str, Any], locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
-    outcome, blame = each.get("outcome"), each.get("blame")
+def _leaf(leaf: _Leaf, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
     return PastLeaf(
-        name=each["name"],
-        image=each["image"],
-        outcome=Status(outcome) if outcome else None,
-        digest=each.get("digest") or "",
-        bytes=each.get("bytes"),
-        blame=Key(blame["node"]) if blame else None,
-        seconds=each.get("seconds", 0.0),
-        why=each.get("why", ""),
-        base=each.get("base", ""),
-        versions=dict(_merged(each.get("locks", ()), locks)),
-        is_built=each.get("is_built", bool(each.get("digest"))),
-        is_verified="checks" in each,
-        checks=tuple(_check(check) for check in each.get("checks", ())),
-        published=tuple(_published(name) for name in each.get("published", ())),
+        name=leaf.name,
+        image=leaf.image,
+        outcome=leaf.outcome,
+        digest=leaf.digest or "",
+        bytes=leaf.bytes,
+        blame=leaf.blame.node if leaf.blame else None,
+        seconds=leaf.seconds,
+        why=leaf.why,
+        base=leaf.base,
+        versions=dict(_merged(leaf.locks, locks)),
+        is_built=bool(leaf.digest) if leaf.is_built is None else leaf.is_built,
+        is_verified=leaf.checks is not None,
+        checks=leaf.checks or (),
+        published=leaf.published,
     )
 
 
 def _merged(paths: Sequence[str], locks: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
     for path in paths:
         yield from locks.get(path, {}).items()
-
-
-def _check(each: Mapping[str, Any]) -> Check:
-    return Check(
-        owner=each["owner"],
-        name=each["name"],
-        outcome=CheckOutcome(each["outcome"]),
-        seconds=each["seconds"],
-        why=each["why"],
-        tail=tuple(each["tail"]),
-        known=each["known"],
-    )
-
-
-def _push(each: Mapping[str, Any]) -> PastPush:
-    return PastPush(
-        key=Key(each["node"]), name=each["name"], outcome=each["outcome"], why=each["why"], retries=_retries(each)
-    )
-
-
-def _published(each: Mapping[str, Any]) -> PastName:
-    return PastName(
-        name=each["name"],
-        digest=each["digest"],
-        outcome=each["outcome"],
-        why=each.get("why", ""),
-        retries=_retries(each),
-    )
