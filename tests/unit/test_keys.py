@@ -41,8 +41,8 @@ def test_a_key_is_known_for_good(tmp_path: Path) -> None:
     """
     every = projects.keys(projects.project(tmp_path))
 
-    assert every[PYTORCH, "system"] == "714641ba43a43217e4ede3b97381cca193ea5fb8966f19341f3a56432a1b05e3"
-    assert every[PYTORCH, "boot"] == "43d7932c565928f836b0f4b819f803d8caa99b7b88511af60235a8d6856bc656"
+    assert every[PYTORCH, "system"] == "a9f0d6625aa15809dc2b1d1121222ab0a138d627c5eab90d5bee406f39a68e3e"
+    assert every[PYTORCH, "boot"] == "577d0e454601ad206d2ece3ac5f815b38ae25e42c6555427ddd4512322331eb9"
     assert every[PLAIN, "base"] == "a4064264d13ad14ca1bf5026e3fb962672a2e3934bd53df554e3b3bb2807375f"
     assert all(KEY.fullmatch(key) for key in every.values())
 

@@ -16,6 +16,10 @@
 # depends on no other file.
 set -eu
 
+# What goes wrong is said in English, which whoever reads it for a build expects.
+export LC_ALL=C.UTF-8
+unset LANGUAGE
+
 say() { echo "bootstrap: $*" >&2; }
 
 die() {
@@ -277,7 +281,7 @@ make_tarball() {
     esac
     set -- "$@" "$SUITE" "$WORK/root.tar"
     [ ! -s "$WORK/sources" ] || set -- "$@" "$WORK/sources"
-    set -- "$MMDEBSTRAP" --quiet --variant=minbase --keyring="$KEYRING" \
+    set -- "$MMDEBSTRAP" --variant=minbase --keyring="$KEYRING" \
         --aptopt="$WORK/apt.conf" --dpkgopt=force-unsafe-io \
         --customize-hook="sh '$WORK/finish.sh' \"\$1\"" "$@"
     [ -z "${BOOTSTRAP_INSIDE:-}" ] || set -- unshare --pid --fork --kill-child --mount-proc "$@"

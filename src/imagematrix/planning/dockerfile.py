@@ -39,6 +39,15 @@ def steps(text: str) -> frozenset[str]:
     return frozenset(filter(None, map(_step, _instructions(text))))
 
 
+def runs(text: str) -> bool:
+    """Return whether a stage's text has a step that runs a command."""
+    return any(_word(instruction) == "RUN" for instruction in _instructions(text))
+
+
+def _word(instruction: str) -> str:
+    return (instruction.split(maxsplit=1) or [""])[0].upper()
+
+
 def _step(instruction: str) -> str:
     word, *after = instruction.split(maxsplit=1) or [""]
     shown = _split_flags("".join(after))[1] if word.upper() == "RUN" else instruction

@@ -28,6 +28,9 @@ _SECTION: Final = "README.md"
 """What a layer has to say in the README of each leaf that has it: a file of this name, or a template of it."""
 _DOWNLOAD: Final = re.compile(r"--mount=type=secret,|^ADD\s+(?:--\S+\s+)*(?:https?://|git@)", re.MULTILINE)
 """Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads; and ADD can."""
+_LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
+"""English, whatever language the image is for: reasons and flakes are recognized by what tools say. An ARG is in the
+environment of each step after it, even over an ENV of the base, and never in that of the image."""
 _ENTRYPOINT: Final = re.compile(r"^ENTRYPOINT ", re.MULTILINE)
 """What stands after an image's name is given to this program, and takes no command's place."""
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
@@ -164,8 +167,7 @@ class Renderer:
     def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
         template = self._template(self._sources.layers[layer].template_path)
         body = self._render(template, row, layer=layer, parent=parent)
-        argument = f"ARG {EPOCH}\n" if _downloads(body) else ""
-        text = f"FROM {parent} AS {layer}\n{argument}{body.strip()}\n" + (_labels(row) if last else "")
+        text = f"FROM {parent} AS {layer}\n{_arguments(body)}{body.strip()}\n" + (_labels(row) if last else "")
         files = self._files_of(layer, row)
         known = self._memo.get((layer, text, files))
         return known or self._intern(row, layer=layer, text=text, files=files)
@@ -375,6 +377,12 @@ def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
         raise InputError(
             Problem(file=f"{folder}/files/{path}", line=0, what=what, hint="delete one of the two") for path in twins
         )
+
+
+def _arguments(body: str) -> str:
+    """Return what the steps of a stage find in their environment, and its image does not keep."""
+    language = f"ARG {_LANGUAGE}\n" if dockerfile.runs(body) else ""
+    return language + (f"ARG {EPOCH}\n" if _downloads(body) else "")
 
 
 def _downloads(text: str) -> bool:
