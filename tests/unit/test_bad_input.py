@@ -131,7 +131,7 @@ def test_a_deleted_base(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     [finding] = json.loads(said.out)["findings"]
     assert said.code == 2
     assert (finding["severity"], finding["code"], finding["line"]) == ("broken", "base_tag", 20)
-    assert finding["remedy"].startswith("nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04")
+    assert finding["remedy"] == "take nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04"
     assert finding["rows"] == ["plain:3.12-cuda"]
 
 

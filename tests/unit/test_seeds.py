@@ -114,6 +114,10 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
         },
         [
             OLD["3.8"],
+            (
+                "note: nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04 is superseded by CUDA 12.1.1:"
+                " NVIDIA deletes such tags after six months: take nvidia/cuda:12.1.1-cudnn8-devel-ubuntu22.04"
+            ),
             "note: CUDA 12.1.0 needs a host driver of 525.60.13 or newer (530.30.02 for all of it)",
         ],
     ),
@@ -236,7 +240,7 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
             OLD["3.7"],
             (
                 "broken: nvidia/cuda:11.2.1-cudnn8-devel-ubuntu18.04 was deleted from Docker Hub:"
-                " nvidia/cuda:11.2.2-cudnn8-devel-ubuntu18.04 is there"
+                " take nvidia/cuda:11.2.2-cudnn8-devel-ubuntu18.04"
             ),
             "note: CUDA 11.2.1 needs a host driver of 450.80.02 or newer (460.32.03 for all of it)",
             (

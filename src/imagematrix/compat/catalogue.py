@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, TypeVar
 
 from imagematrix.compat.wheels import Wheels
+from imagematrix.text.versions import comparison, minor
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -137,6 +138,9 @@ class Toolkit:
     driver: str
     driver_compat: str
     images: Mapping[str, CudaImage]
+    """By the Ubuntu they are on."""
+    is_partial: bool
+    """There may be more images than these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +292,7 @@ def toolkits() -> Mapping[str, Toolkit]:
         name: Toolkit(
             driver=each["driver"] or "",
             driver_compat=each["driver_compat"] or "",
+            is_partial=each.get("partial", False),
             images={
                 os: CudaImage(
                     live=image["live"], flavours=frozenset(image["flavours"]), cudnn=dict(image.get("cudnn", {}))
@@ -297,6 +302,12 @@ def toolkits() -> Mapping[str, Toolkit]:
         )
         for name, each in _read("cuda")["toolkits"].items()
     }
+
+
+def is_closed(cuda: str) -> bool:
+    """Whether no further patch of the minor version of a CUDA toolkit is expected."""
+    meets = comparison(_read("cuda")["closed"])
+    return bool(meets and meets(minor(cuda)))
 
 
 @cache

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.cuda import devel
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.nvidia import devel
 from imagematrix.text.versions import comparison, minor, span, version
 
 _FRAMEWORKS: Final = ("tensorflow", "torch")

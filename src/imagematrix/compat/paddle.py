@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.cuda import cudnn_in, live
 from imagematrix.compat.finding import Finding, broken, note, unknown
+from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
 from imagematrix.compat.wheels import no_wheel
 from imagematrix.text.versions import minor, span, version
 
@@ -60,7 +60,7 @@ def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "") -> Iter
 
 
 def paddle_on_cuda(
-    paddle: str, cuda: str, paddle_package: str = "", cudnn: str = "", base_image: str = ""
+    paddle: str, cuda: str, paddle_package: str = "", cudnn: str = "", base_image: str = "", pins: str = ""
 ) -> Iterator[Finding]:
     """There is one build for each of a few CUDAs; to 2.6 it takes CUDA and cuDNN from the image."""
     release = _release(paddle)
@@ -76,7 +76,7 @@ def paddle_on_cuda(
         if paddle != release and not paddle.endswith(build.suffix or release):
             yield broken("paddle", *_other_build(paddle, builds, cuda, release))
         elif not is_self_contained:
-            yield from _on_cudnn(paddle, build.cudnn, cudnn_in(base_image) or cudnn)
+            yield from _on_cudnn(paddle, build.cudnn, cudnn_here(base_image, cudnn, pins))
         return
     near = [name for name in map(_cuda, builds) if name.partition(".")[0] == minor(cuda).partition(".")[0]]
     take = f"; for {near[-1]}, {live(near[-1], base_image)}" if near else ""
@@ -95,6 +95,9 @@ def _other_build(paddle: str, builds: Mapping[str, catalogue.PaddleBuild], cuda:
 
 
 def _on_cudnn(paddle: str, needed: str, here: str) -> Iterator[Finding]:
+    if here == NO_CUDNN:
+        remedy = f"take a base with cuDNN {needed.partition('.')[0]}" if needed else "take a base with one"
+        yield broken("paddle", f"{_GPU} {paddle} needs cuDNN, the base has none", remedy)
     wanted, found = version(needed), version(here)
     if not wanted or not found:
         return

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
-from imagematrix.compat import catalogue, cuda, horovod, others, paddle, tensorflow, torch
+from imagematrix.compat import catalogue, cuda, horovod, nvidia, others, paddle, tensorflow, torch
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
 
@@ -20,8 +20,8 @@ Rule = Callable[..., Iterable[Finding]]
 RULES: Final[tuple[Rule, ...]] = (
     others.python_end,
     others.miniconda_of_python,
-    cuda.base_tag,
-    cuda.base_facts,
+    nvidia.base_tag,
+    nvidia.base_facts,
     cuda.driver,
     torch.torch_on_python,
     torch.torch_build,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.cuda import cudnn_in, live
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
 from imagematrix.compat.wheels import glibc_too_old
 from imagematrix.text.versions import comparison, minor, version
 
@@ -112,15 +112,20 @@ def _runs(release: str, cuda: str) -> bool:
 
 
 def tensorflow_on_cudnn(
-    tensorflow: str, tensorflow_package: str = "", cudnn: str = "", base_image: str = ""
+    tensorflow: str, tensorflow_package: str = "", cudnn: str = "", base_image: str = "", pins: str = ""
 ) -> Iterator[Finding]:
     """TensorFlow wants the major version of cuDNN it was built with, and no older minor."""
     release = _release(tensorflow)
-    here = cudnn_in(base_image) or cudnn
+    here = cudnn_here(base_image, cudnn, pins)
     found = version(here)
     needed = catalogue.tensorflow()[release].cudnn if release else ""
     package = tensorflow_package or "tensorflow"
-    if not needed or not found or package in (_AND_CUDA, *catalogue.tensorflow()[release].cpu):
+    if not needed or package in (_AND_CUDA, *catalogue.tensorflow()[release].cpu):
+        return
+    if here == NO_CUDNN:
+        remedy = f"take a base with cuDNN {needed.partition('.')[0]}"
+        yield broken("tensorflow", f"{package} {tensorflow} needs cuDNN {needed}, the base has none", remedy)
+    if not found:
         return
     major, least = map(int, needed.split("."))
     too_old = len(found.release) > 1 and found.minor < least
