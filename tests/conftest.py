@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from tests.chat import Chat
 
+from imagematrix.compat import catalogue
+
 # Speed is measured by benchmarks, never asserted: a busy machine made tests fail by hypothesis' deadline.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -21,3 +23,10 @@ def chat() -> Iterator[tuple[str, type[Chat]]]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", handler
         server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _uncorrected_catalogue() -> Iterator[None]:
+    """No test leaves the corrections of its project to the next one."""
+    yield
+    catalogue.use(catalogue.Corrections())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from imagematrix import compat, matrix
-from imagematrix.compat import Cause, Finding, Severity, nearest
+from imagematrix.compat import Cause, Finding, Severity, catalogue, nearest, overlay
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
@@ -70,7 +70,7 @@ class Project:
         def unread(row: Row) -> tuple[Finding, ...]:
             return tuple(_unread(name, read) for name in row.values if name not in row.axes and name not in read)
 
-        return compat.causes(self.matrix.rows, text, also=unread)
+        return (*compat.causes(self.matrix.rows, text, also=unread), *compat.idle(self.obtainable))
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """Return the rows without those that the matrix says cannot be had.
@@ -230,6 +230,8 @@ def open_project(file: str, *, warn: Callable[[str], None] = lambda _: None) -> 
 def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opened:
     """Read a project as far as that is possible."""
     workspace, found = Workspace(Path(file).absolute(), warn=warn), Collector()
+    corrections = found.attempt(lambda: overlay.parse(workspace.corrections()))
+    catalogue.use(corrections or catalogue.Corrections())
     text = found.attempt(workspace.matrix_text)
     if text is None:
         return Opened(workspace=workspace, matrix=None, project=None, problems=tuple(found.problems))

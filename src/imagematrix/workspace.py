@@ -110,6 +110,11 @@ class Workspace:
         texts = {f"{LOCKS}/{path}": self._tree.text(f"{LOCKS}/{path}") for path in found}
         return {path: text for path, text in texts.items() if requirements.is_ours(text)}
 
+    def corrections(self) -> Mapping[str, str]:
+        """Return what corrects the catalogue of versions, path -> text."""
+        paths = sorted(self.root.glob("compat/*.toml"))
+        return {path.relative_to(self.root).as_posix(): self._text(path, encoding="utf-8-sig") for path in paths}
+
     def write_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
         """Make the requirement locks these; return the paths touched. What we did not write stays."""
         found = self.locks()

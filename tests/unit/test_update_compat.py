@@ -6,6 +6,7 @@ import pytest
 from scripts.lib import update_compat
 
 from imagematrix.compat import catalogue
+from imagematrix.compat.catalogue import Corrections
 
 FILES = [
     "torch-2.16.0-cp312-cp312-manylinux_2_28_x86_64.whl",
@@ -87,7 +88,7 @@ def test_rules_are_silent_on_what_an_index_does_not_know() -> None:
     }
     known = {"release": "9.0", "python": ["3.13"], "cpu_python": ["3.13"], "cpu_on_pypi": True}
     documents: dict[str, catalogue.Document] = {name: {"releases": [{**known, **more}]} for name, more in bare.items()}
-    catalogue.use(documents)
+    catalogue.use(Corrections(documents=documents))
     try:
         assert [
             *torch.torch_build("9.0", "cu140"),
@@ -100,4 +101,4 @@ def test_rules_are_silent_on_what_an_index_does_not_know() -> None:
             *tensorflow.tensorflow_on_os("9.0", "debian12"),
         ] == []
     finally:
-        catalogue.use({})
+        catalogue.use(Corrections())

@@ -1,10 +1,11 @@
 """Which versions go together: a catalogue of facts, and rules that judge a row by it.
 
-`catalogue` reads the facts (`data/*.json`, each with its sources and date), `wheels` knows what has wheels for which
+`catalogue` reads the facts (`data/*.json`, each with its sources and date), `overlay` what a project corrects of them
+(`shapes` says what a fact looks like), `wheels` knows what has wheels for which
 Python, the modules named after a product hold its rules, `rules` is the table of all, `causes` groups what they find.
 """
 
-from imagematrix.compat.causes import Cause, causes, problems, shown
+from imagematrix.compat.causes import Cause, causes, idle, problems, shown
 from imagematrix.compat.cuda import has_cuda, least_driver
 from imagematrix.compat.cuda import version as cuda_version
 from imagematrix.compat.finding import Finding, Level, Severity
@@ -19,6 +20,7 @@ __all__ = [
     "cuda_version",
     "findings",
     "has_cuda",
+    "idle",
     "least_driver",
     "problems",
     "read",

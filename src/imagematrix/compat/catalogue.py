@@ -8,11 +8,16 @@ corrections. Everything that is derived from the catalogue is cached by `cache` 
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from imagematrix.compat.wheels import Wheels
+from imagematrix.errors import Problem
+from imagematrix.text import versions
 from imagematrix.text.versions import comparison, minor
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -20,27 +25,67 @@ _T = TypeVar("_T")
 Document = Mapping[str, Any]
 """A data file: `_meta`, and the parts that hold its facts."""
 
-_corrected: Final[dict[str, Document]] = {}
-"""The data files that the open project corrects, by name."""
-_empty: Final[list[Callable[[], None]]] = []
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a project allows to be broken: the rows that meet all conditions."""
+
+    conditions: Mapping[str, str]
+    """Axis or fact -> its value, or a comparison of versions."""
+    reason: str
+    file: str
+    line: int
+
+    def covers(self, values: Mapping[str, str]) -> bool:
+        """Whether a row with these values is meant."""
+        return all(_meets(values.get(name, ""), condition) for name, condition in self.conditions.items())
+
+
+def _meets(value: str, condition: str) -> bool:
+    meets = versions.comparison(condition) if versions.COMPARISON.match(condition) else None
+    return meets(value) is True if meets else value == condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """What a project knows better."""
+
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    """Data files that take the place of the package's, by name."""
+    allowances: tuple[Allowance, ...] = ()
+    idle: tuple[Problem, ...] = ()
+    """Entries that change nothing."""
+
+
+_current: Final = [Corrections()]
+"""Those of the open project, alone in a list."""
+_emptied: Final[list[Callable[[], None]]] = []
 """Empties each cache of what follows from the catalogue."""
 
 
 def cache(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Cache a function's results, as `functools.cache` does, until the catalogue is corrected otherwise."""
     cached = functools.cache(function)
-    _empty.append(cached.cache_clear)
+    _emptied.append(cached.cache_clear)
     return cached  # type: ignore[return-value]  # it hashes its arguments, which a ParamSpec cannot say
 
 
-def use(corrected: Mapping[str, Document]) -> None:
-    """Replace some of the package's data files (name -> document) until the next call; {} restores them all."""
-    if corrected == _corrected:
-        return
-    _corrected.clear()
-    _corrected.update(corrected)
-    for empty in _empty:
-        empty()
+def use(corrections: Corrections) -> None:
+    """Correct the catalogue by these, and by no others, until the next call."""
+    previous, _current[0] = _current[0], corrections
+    if corrections.documents != previous.documents:
+        for empty in _emptied:
+            empty()
+
+
+def allowances() -> tuple[Allowance, ...]:
+    """Return what the open project allows to be broken."""
+    return _current[0].allowances
+
+
+def idle() -> tuple[Problem, ...]:
+    """Return the entries of the open project that change nothing."""
+    return _current[0].idle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,8 +335,8 @@ def toolkits() -> Mapping[str, Toolkit]:
     """Return CUDA toolkits by version, oldest first."""
     return {
         name: Toolkit(
-            driver=each["driver"] or "",
-            driver_compat=each["driver_compat"] or "",
+            driver=each.get("driver") or "",
+            driver_compat=each.get("driver_compat") or "",
             is_partial=each.get("partial", False),
             images={
                 os: CudaImage(
@@ -337,7 +382,7 @@ def miniconda() -> Mapping[str, tuple[str, ...]]:
 @cache
 def python_ends() -> Mapping[str, str]:
     """Return Python minor -> the day its support ends, where that is known."""
-    return {each["python"]: each["eol"] for each in _read("python")["python"] if each["eol"]}
+    return {each["python"]: each["eol"] for each in _read("python")["python"] if each.get("eol")}
 
 
 @cache
@@ -363,14 +408,23 @@ def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:
 
 
 def _read(name: str) -> Document:
-    return _corrected.get(name) or packaged(name)
+    return _current[0].documents.get(name) or packaged(name)
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Return the names of the data files."""
+    return tuple(sorted(path.name.removesuffix(".json") for path in _data().iterdir()))
 
 
 @functools.cache
 def packaged(name: str) -> Document:
     """Return a data file as the package has it."""
+    document: Document = json.loads(_data().joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    return document
+
+
+def _data() -> "Traversable":
     from importlib import resources
 
-    text = resources.files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8")
-    document: Document = json.loads(text)
-    return document
+    return resources.files(__package__).joinpath("data")

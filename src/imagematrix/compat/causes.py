@@ -1,9 +1,10 @@
 """Findings of many rows, each cause once, with the line of matrix.toml to blame."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from imagematrix.compat.finding import Finding, Severity
+from imagematrix.compat import catalogue, rules
+from imagematrix.compat.finding import Finding, Severity, unknown
 from imagematrix.compat.rules import findings
 from imagematrix.errors import Problem
 from imagematrix.model import Place, Row
@@ -39,6 +40,17 @@ def causes(
         for (finding, place), names in found.items()
     ]
     return tuple(sorted(made, key=lambda cause: (_ORDER.index(cause.finding.severity), cause.line, str(cause.finding))))
+
+
+def idle(rows: Iterable[Row]) -> tuple[Cause, ...]:
+    """Return the corrections of the catalogue that change nothing of these rows, each at its line."""
+    entries = [(each.file, each.line, each.what, each.hint) for each in catalogue.idle()]
+    unneeded = "no row that this allow is for is broken"
+    allowances = [(each.file, each.line, unneeded, "correct it or remove it") for each in rules.unneeded(rows)]
+    return tuple(
+        Cause(finding=replace(unknown("", what, remedy), code="unused_correction"), line=line, rows=(), file=file)
+        for file, line, what, remedy in (*entries, *allowances)
+    )
 
 
 def _line(place: Place, places: "dict[Place, tuple[int, int]]") -> int:

@@ -6,12 +6,13 @@ To add a rule, write the function and name it here.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Final
 
 from imagematrix.compat import catalogue, cuda, horovod, nvidia, others, paddle, tensorflow, torch
+from imagematrix.compat.catalogue import Allowance
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
 
@@ -62,20 +63,41 @@ def findings(row: Row) -> tuple[Finding, ...]:
     """
     if row.impossible:
         return (replace(note("impossible", f"this row cannot be had: {row.impossible}"), code="impossible"),)
+    values = _values(row)
+    found = _found(values)
+    reasons = [row.allow, *(each.reason for each in catalogue.allowances() if each.covers(values))]
+    reason = "; ".join(filter(None, reasons))
+    allowed = tuple(_allowed(finding, reason) for finding in found) if reason else found
+    if row.allow and allowed == found:
+        idle = note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}")
+        return (*found, replace(idle, code="allow"))
+    return allowed
+
+
+def unneeded(rows: Iterable[Row]) -> tuple[Allowance, ...]:
+    """Return what the project allows to be broken though no row that is meant is."""
+    broken = [
+        values
+        for values in map(_values, rows)
+        if any(finding.severity is Severity.BROKEN for finding in _found(values))
+    ]
+    return tuple(each for each in catalogue.allowances() if not any(map(each.covers, broken)))
+
+
+def _values(row: Row) -> dict[str, str]:
+    """Return what rules read of a row."""
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
         values["base_image"] = row.base.image
     values["layers"] = " ".join(row.family.layers)
+    return values
+
+
+def _found(values: Mapping[str, str]) -> tuple[Finding, ...]:
     found: tuple[Finding, ...] = ()
     for rule, names in _applicable(tuple(values)):
         found += _judged(rule, tuple([values.get(name, "") for name in names]))
-    if not row.allow:
-        return found
-    allowed = tuple(_allowed(finding, row.allow) for finding in found)
-    if allowed == found:
-        unneeded = note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}")
-        return (*found, replace(unneeded, code="allow"))
-    return allowed
+    return found
 
 
 def read() -> frozenset[str]:

@@ -1,6 +1,5 @@
 """Rules of a grid: which rows are not wanted (exclude), and which may be broken (allow)."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from imagematrix.text import versions
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
-_COMPARISON: Final = re.compile(r"\s*(?:[<>]|[=!~]=)")
 _SHOWN: Final = 12
 
 
@@ -91,7 +89,7 @@ def exclusions(
 
 def _wanted(exclude: Exclude, name: str, values: AbstractSet[str], mistakes: Mistakes) -> frozenset[str]:
     condition = exclude.conditions[name]
-    if not _COMPARISON.match(condition):
+    if not versions.COMPARISON.match(condition):
         return frozenset((condition,)) & values
     at = (*exclude.at, name)
     meets = versions.comparison(condition)

@@ -143,12 +143,17 @@ class Table:
         )
 
     def _mistyped(self, key: str | KeyPath, value: object, expected: str) -> None:
-        hint = f"expected {expected}"
-        if isinstance(value, int | float) and not isinstance(value, bool) and expected == "a string":
-            hint = QUOTE_IT
-        elif isinstance(value, str) and expected == "a list of strings":
-            hint = f'write it in brackets: ["{value}"]'
-        self.wrong(key, f"{_kind(value)} is not {expected.partition(',')[0]}", hint)
+        mistyped((*self.at, *((key,) if isinstance(key, str) else key)), value, expected, self._mistakes)
+
+
+def mistyped(at: KeyPath, value: object, expected: str, mistakes: Mistakes) -> None:
+    """Note that a value has another type than expected."""
+    hint = f"expected {expected}"
+    if isinstance(value, int | float) and not isinstance(value, bool) and expected == "a string":
+        hint = QUOTE_IT
+    elif isinstance(value, str) and expected == "a list of strings":
+        hint = f'write it in brackets: ["{value}"]'
+    mistakes.add(at, f"{_kind(value)} is not {expected.partition(',')[0]}", hint)
 
 
 def check_variables(table: Table, found: Iterable[str]) -> None:

@@ -1,11 +1,17 @@
 """Versions as people write them: parsed, compared, put in a row. The only home of packaging, imported when used."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from packaging.version import Version
+
+_T = TypeVar("_T")
+
+COMPARISON: Final = re.compile(r"\s*(?:[<>]|[=!~]=)")
+"""Begins what is a condition on versions, not a value."""
 
 Comparison = Callable[[str], bool | None]
 """Whether a version meets a condition; nothing when the text is no version."""
@@ -51,6 +57,13 @@ def minor(text: str) -> str:
     """Return the first two numbers of a version, `3.10` of `3.10.14`; nothing when it has no two."""
     found = version(text)
     return f"{found.major}.{found.minor}" if found and len(found.release) > 1 else ""
+
+
+def ordered(items: Iterable[_T], key: Callable[[_T], str]) -> list[_T]:
+    """Return items with the oldest version first; as they are unless all have one."""
+    found = [(version(key(item)), item) for item in items]
+    known = [(rank, item) for rank, item in found if rank]
+    return [item for _, item in (sorted(known, key=lambda each: each[0]) if len(known) == len(found) else found)]
 
 
 def span(versions: Iterable[str]) -> str:
