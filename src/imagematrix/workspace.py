@@ -42,6 +42,7 @@ LOCK: Final = "matrix.lock"
 LOCKS: Final = "locks"
 LAYERS: Final = "common/layers"
 IMAGES: Final = "images"
+COMPAT: Final = "compat"
 _MOST_BYTES: Final = 256 * 2**20
 """How much of one file of the state is read: the record of 100,000 nodes takes half of it."""
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
@@ -112,8 +113,8 @@ class Workspace:
 
     def corrections(self) -> Mapping[str, str]:
         """Return what corrects the catalogue of versions, path -> text."""
-        paths = sorted(self.root.glob("compat/*.toml"))
-        return {path.relative_to(self.root).as_posix(): self._text(path, encoding="utf-8-sig") for path in paths}
+        names = self._tree.files(COMPAT, skip=lambda name: not name.endswith(".toml"))
+        return {path: self._tree.text(path, encoding="utf-8-sig") for path in (f"{COMPAT}/{name}" for name in names)}
 
     def write_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
         """Make the requirement locks these; return the paths touched. What we did not write stays."""

@@ -160,6 +160,16 @@ def test_what_is_wrong_is_told_by_file_and_line(file: str, text: str, line: int,
     assert [(where, at) for where, at, what in found if said in what] == [(path, line)], found
 
 
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    """A correction is a file of the project."""
+    opened(tmp_path)
+    (tmp_path / "compat").mkdir()
+    (tmp_path / "compat/torch.toml").symlink_to(tmp_path / "matrix.toml")
+    with pytest.raises(InputError) as caught:
+        open_project(str(tmp_path / "matrix.toml"))
+    assert [each.file for each in caught.value.problems] == ["compat/torch.toml"]
+
+
 def test_all_problems_are_told_at_once() -> None:
     """Of all files, and more than one of each."""
     found = problems(
@@ -175,6 +185,16 @@ def test_all_problems_are_told_at_once() -> None:
         ("compat/torch.toml", 1),
         ("compat/torch.toml", 3),
     ]
+
+
+def test_the_documented_example_counts(tmp_path: Path) -> None:
+    """What docs/compat.md shows is valid as it stands, and changes the catalogue."""
+    text = (Path(__file__).parents[2] / "docs/compat.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"^```toml\n# compat/(\w+)\.toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    assert {*files} == {"torch", "cuda", "python", "allow"}
+    opened(tmp_path, **files)
+    assert catalogue.glibc()["rocky10"] == "2.39"
+    assert len(catalogue.allowances()) == 1
 
 
 def test_nothing_is_half_applied(tmp_path: Path) -> None:
