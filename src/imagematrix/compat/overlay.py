@@ -25,6 +25,8 @@ _SOURCE_HINT: Final = 'say where it is known from: source = "https://…"'
 _REASON_HINT: Final = 'say why such rows are built though they are broken: reason = "…"'
 
 _IDENTITIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "bounds": ("package", "versions", "bound"),
+    "known": ("package", "versions", "with"),
     "limits": ("package", "versions"),
     "undeclared": ("versions", "pin"),
 }

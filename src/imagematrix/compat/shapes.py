@@ -1,6 +1,7 @@
 """What a fact looks like, learned from those that the package has: nothing else says which fields a data file may have.
 
-A table whose keys hold a digit is a mapping (`cu121`, `12.4.0`, `ubuntu22.04`), any other has named fields.
+A table whose keys hold a digit is a mapping (`cu121`, `12.4.0`, `ubuntu22.04`), as are a few others; the rest have
+named fields.
 """
 
 import re
@@ -16,11 +17,17 @@ from imagematrix.text.shape import Mistakes, mistyped
 _DIGIT: Final = re.compile(r"\d")
 _SAMPLE: Final = 10
 """So many examples tell that a list always has the same length."""
-_WORDS: Final = frozenset({"by", "cpu_by", "package"})
-"""Fields whose values are a closed set."""
-
-_OPTIONAL: Final = frozenset({"torchvision", "torchaudio"})
-"""Fields that all entries happen to have."""
+_WORDS: Final[Mapping[str, frozenset[str]]] = {
+    "by": frozenset(),
+    "cpu_by": frozenset(),
+    "checks": frozenset(),
+    "severity": frozenset({"broken"}),
+}
+"""Fields whose values are a closed set -> those that the package does not use itself."""
+_UNREAD: Final = frozenset({"last", "undeclared"})
+"""Fields for people and scripts/update-compat: no rule follows from them."""
+_MAPPINGS: Final = frozenset({"with", "unless", "instead"})
+"""Tables whose keys are the names of values of a row."""
 
 _KINDS: Final[Mapping[type, str]] = {str: "a string", bool: "true or false", int: "a number", list: "a list"}
 
@@ -47,6 +54,10 @@ _TEXTS: Final = (
         expected='a day, such as "2026-10-31"', matches=lambda text: re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None
     ),
     _Text(expected='a condition, such as ">=2.3,<2.5"', matches=_is_comparison),
+    _Text(
+        expected='a requirement, such as "numpy<2"',
+        matches=lambda text: _is_comparison(re.sub(r"^[A-Za-z0-9][A-Za-z0-9._-]*", "", text)),
+    ),
 )
 
 
@@ -89,17 +100,17 @@ def learn(examples: Iterable[object], name: str = "") -> Shape:
     tables = [each for each in values if isinstance(each, Mapping)]
     lists = [each for each in values if isinstance(each, list)]
     texts = [each for each in values if isinstance(each, str)]
-    keys = dict.fromkeys(key for table in tables for key in table)
-    is_mapping = any(map(_DIGIT.search, keys))
+    keys = dict.fromkeys(key for table in tables for key in table if key not in _UNREAD)
+    is_mapping = name in _MAPPINGS or any(map(_DIGIT.search, keys))
     elements = [each for some in lists for each in some]
     elements += [each for table in tables if is_mapping for each in table.values()]
     lengths = {len(each) for each in lists}
     return Shape(
         kinds=frozenset(map(_kind, values)),
         text=_common(texts),
-        words=frozenset(texts) if name in _WORDS else frozenset(),
+        words=_WORDS[name].union(texts) if name in _WORDS else frozenset(),
         fields={} if is_mapping else {key: learn([table.get(key) for table in tables], key) for key in keys},
-        required=frozenset(key for key in keys if all(table.get(key) is not None for table in tables)) - _OPTIONAL,
+        required=frozenset(key for key in keys if all(table.get(key) is not None for table in tables)),
         key=_common(keys) if is_mapping else None,
         element=learn(elements) if elements else None,
         length=lengths.pop() if len(lists) >= _SAMPLE and len(lengths) == 1 else 0,
