@@ -78,7 +78,7 @@ def _parsed(name: str, text: str, *, file: str) -> Corrections:
 
 def _entries(table: Table, document: Document, mistakes: Mistakes) -> Iterator[_Entry]:
     """Yield the entries of an overlay; what is wrong with them is noted."""
-    parts = {part: facts for part, facts in document.items() if part != "_meta"}
+    parts = {part: facts for part, facts in document.items() if part != "_meta" and not isinstance(facts, str)}
     shape = shapes.learn([parts])
     table.allow(*parts)
     for part in table:
