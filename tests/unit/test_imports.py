@@ -22,7 +22,7 @@ LEVELS: Final = (
     "matrix",
     "compat",
     "planning",
-    "patience shell site tree",
+    "patience shell site tree web",
     "workspace",
     "schedule",
     "engine",
@@ -54,7 +54,7 @@ HOMES: Final[Mapping[str, str]] = {
     "pip": "site",  # whose word the default index is
     "plotly": "report",
     "pytest": "verify",
-    "requests": "engine registry",  # the engine: what the docker SDK raises
+    "requests": "engine web",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
     "tenacity": "patience schedule registry commands.publishing report.webhook",
@@ -62,7 +62,7 @@ HOMES: Final[Mapping[str, str]] = {
     "toml": "planning.lock",
     "tomlkit": "planning.editing",
     "tomllib": "text.toml_text",
-    "urllib3": "engine registry",  # what requests does not turn into its own
+    "urllib3": "engine web",  # what requests does not turn into its own
     "uv": "resolver",
 }
 """Library -> the modules that may import it; of the standard library those that have one home."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.registry_server import RegistryServer, serving
 
-from imagematrix.engine import login
+from imagematrix.engine.credentials import login
 from imagematrix.errors import DeniedError, MissingError, RegistryError, SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.registry import Client
@@ -71,7 +71,8 @@ def test_an_image(server: RegistryServer, client: Client) -> None:
     found = client.manifest(repository, "1")
     assert found.digest == digest
     assert found.bytes == sum(map(len, server.blobs["a"].values()))
-    assert client.config(found) == {"created": "today", "config": {"Labels": {"x": "y"}}}
+    assert client.config(found).created == "today"
+    assert client.config(found).labels == {"x": "y"}
     with pytest.raises(MissingError, match=f"registry {server.address} has no 2 in {repository}"):
         client.manifest(repository, "2")
 

@@ -222,12 +222,11 @@ class Publisher:
         if manifest is None:
             return None
         said = self._client.config(manifest)
-        labels = said.get("config", {}).get("Labels") or {}
         return _Image(
             key=key,
             id=manifest.config,
-            created=said["created"],
-            versions=publication.labelled(labels),
+            created=said.created,
+            versions=publication.labelled(said.labels),
             remote=manifest,
         )
 
@@ -286,8 +285,7 @@ class Publisher:
         """Return what a tag stands for; its versions are asked only where they are needed."""
         versions = None
         if manifest.config and manifest.digest != unless:  # a list of images says nothing itself
-            said = self._client.config(manifest)
-            versions = publication.labelled(said.get("config", {}).get("Labels") or {})
+            versions = publication.labelled(self._client.config(manifest).labels)
         return Held(digest=manifest.digest, config=manifest.config, versions=versions)
 
     def _send(self, image: _Image, target: Target) -> None:

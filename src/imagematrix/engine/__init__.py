@@ -8,16 +8,15 @@ import io
 import os
 import shutil
 import tarfile
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagematrix.errors import DeniedError, NoEngineError, RegistryError, SilentRegistryError
+from imagematrix.errors import NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Key
 from imagematrix.planning import garbage
 
@@ -74,15 +73,6 @@ class Start:
     """Its root cannot be written to; /tmp and /run are in memory."""
     gpus: bool = False
     """It is given all GPUs of the engine's machine."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """How one is logged in to a registry: a name and a password, or a token that stands for both."""
-
-    name: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,26 +407,6 @@ def connect() -> Engine:
         "no Docker Engine answers. Start docker, or point DOCKER_HOST at a running engine; on a Debian or Ubuntu "
         "machine as root, `scripts/engine start` sets up a private one.\n    " + "\n    ".join(tried)
     )
-
-
-def login(registry: str) -> Login | None:
-    """Return how docker is logged in to a registry: by its configuration, or the credential helper that it names.
-
-    Raises DeniedError when the helper fails.
-    """
-    from docker import auth
-    from docker.errors import DockerException
-
-    try:
-        with warnings.catch_warnings(action="ignore"):  # it warns of a helper that is missing, then raises
-            found = auth.load_config().resolve_authconfig(registry)
-    except DockerException as error:
-        raise DeniedError(f"{registry}: docker's configuration gives no login: {error.__cause__ or error}") from None
-    # Of a configuration file the SDK makes other names than of a helper's answer.
-    said = {name.lower(): value for name, value in (found or {}).items()}
-    if said.get("identitytoken"):
-        return Login(token=said["identitytoken"])
-    return Login(name=said["username"], password=said["password"]) if said.get("username") else None
 
 
 def docker_command(engine: Engine) -> str:

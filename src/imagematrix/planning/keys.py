@@ -82,6 +82,11 @@ def key_of(inputs: Mapping[str, str]) -> Key:
     return Key(hashlib.sha256(canonical.encode()).hexdigest())
 
 
+def digest_of(content: bytes) -> str:
+    """Return the digest by which registries and engines know content."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """Say in words which inputs two recipes differ in, in the order a person looks for them."""
     changed = [name for name in {**new, **old} if old.get(name) != new.get(name)]

@@ -3,20 +3,17 @@
 import ipaddress
 import threading
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Final
-from urllib.request import parse_http_list, parse_keqv_list
+from typing import Final
 
-from imagematrix.engine import Login, login
+from imagematrix import web
+from imagematrix.engine.credentials import Login, login
 from imagematrix.errors import DeniedError, SilentRegistryError
 from imagematrix.model import Site
+from imagematrix.registry import answers
 from imagematrix.text.names import HUB
+from imagematrix.text.words import printable
+from imagematrix.web import NoAnswerError, Reply, Web
 
-if TYPE_CHECKING:
-    import requests
-
-SECONDS: Final = 10.0
-"""How long a registry may take to answer."""
 _HUB_API: Final = "registry-1.docker.io"
 _ACTIONS: Final[Mapping[str, str]] = {"GET": "pull", "HEAD": "pull"}
 """What a method is called in the scope of a token; all others are named by themselves."""
@@ -28,159 +25,106 @@ class Access:
     """Sends requests to one registry, from many threads; the logins of docker's configuration are used, never shown."""
 
     def __init__(self, name: str, where: Site, *, connections: int) -> None:
-        import requests
-        from requests.adapters import HTTPAdapter
-
         self._name = name
-        self._session = requests.Session()
-        # The site says it all; and netrc's passwords are not for registries.
-        self._session.trust_env = False
-        # Whoever is logged in is so by each request: some registries would remember another one by a cookie.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
         self._where = where
-        self._root = ""
+        self._connections = connections
+        self._found: tuple[Web, str] | None = None
         self._logins: dict[str, str] = {}
         """What is allowed -> the header that says so."""
         self._lock = threading.Lock()
 
     def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, data: bytes | None = None
-    ) -> "requests.Response":
+    ) -> Reply:
         """Send a request to `/v2/PATH`; return an answer that is neither a refusal nor a failure.
 
-        Raises SilentRegistryError and DeniedError.
+        Raises SilentRegistryError and DeniedError, and RegistryError for an answer that is not valid.
         """
         action = f"{_ACTIONS.get(method, method)} {path.partition('/manifests/')[0].partition('/blobs/')[0]}"
-        url = path if "://" in path else f"{self._address()}/v2/{path}"
+        asking, root = self._way()
+        url = f"{root}/v2/{path}"
         held = self._logins.get(action, "")
-        answer = self._ask(method, url, {**(headers or {}), **_bearing(held)}, data)
-        if answer.status_code == _DENIED[0]:
-            header = self._log_in(action, held, answer)
-            answer = self._ask(method, url, {**(headers or {}), **_bearing(header)}, data)
+        answer = self._ask(asking, method, url, {**(headers or {}), **_bearing(held)}, data)
+        if answer.status == _DENIED[0]:
+            header = self._log_in(asking, action, held, answer)
+            answer = self._ask(asking, method, url, {**(headers or {}), **_bearing(header)}, data)
         self._refuse(answer, f"{method} {path}")
         return answer
 
-    def _address(self) -> str:
+    def _way(self) -> tuple[Web, str]:
+        """Return how it is asked, and its address; the first thread finds out for all."""
         with self._lock:
-            if not self._root:
-                self._root = self._find()
-        return self._root
+            if self._found is None:
+                self._found = self._find()
+            return self._found
 
-    def _find(self) -> str:
-        """Return where it answers; as docker does, on this machine without a proof of who that is, or without TLS."""
-        import requests
-        import urllib3
-
+    def _find(self) -> tuple[Web, str]:
+        """As docker does: on this machine without a proof of who that is, or without TLS."""
         secure = f"https://{_HUB_API if self._name == HUB else self._name}"
         if not _is_here(self._name):
-            self._session.verify = self._where.ca_bundle or True
-            self._session.proxies.update(_proxies(secure, self._where.proxies))
-            return secure
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._session.verify = False
+            proxies = web.proxies_to(secure, self._where.proxies)
+            trust = self._where.ca_bundle or True
+            return Web(connections=self._connections, verify=trust, proxies=proxies), secure
+        asking = Web(connections=self._connections, verify=False)
         try:
-            self._session.get(f"{secure}/v2/", timeout=SECONDS)
-        except requests.exceptions.SSLError:
-            return f"http://{self._name}"
-        except requests.RequestException as error:
+            asking.ask("GET", f"{secure}/v2/")
+        except NoAnswerError as error:
+            if error.speaks_no_tls:
+                return asking, f"http://{self._name}"
             raise self._silent(error) from None
-        return secure
+        return asking, secure
 
-    def _ask(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> "requests.Response":
-        import requests
-
+    def _ask(self, asking: Web, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Reply:
         try:
-            return self._session.request(method, url, headers=headers, data=data, timeout=SECONDS)
-        except requests.RequestException as error:
+            return asking.ask(method, url, headers=headers, data=data)
+        except NoAnswerError as error:
             raise self._silent(error) from None
 
-    def _log_in(self, action: str, held: str, refusal: "requests.Response") -> str:
+    def _log_in(self, asking: Web, action: str, held: str, refusal: Reply) -> str:
         """Return the header that a refusal asks for; what another thread got in the meantime is as good."""
         with self._lock:
             if self._logins.get(action, "") == held:
-                self._logins[action] = self._header(refusal)
+                self._logins[action] = self._header(asking, refusal)
             return self._logins[action]
 
-    def _header(self, refusal: "requests.Response") -> str:
-        import urllib3
-
-        scheme, _, said = refusal.headers.get("WWW-Authenticate", "").partition(" ")
+    def _header(self, asking: Web, refusal: Reply) -> str:
+        asked = answers.challenge(refusal, self._name)
         known = login(self._name)
-        if scheme.lower() == "bearer":
-            return f"Bearer {self._token(parse_keqv_list(parse_http_list(said)), known)}"
+        if asked.scheme == "bearer":
+            return f"Bearer {self._token(asking, asked, known)}"
         if known is None or not known.name:
             return ""  # it is asked once more, and what it says then is told
-        return urllib3.make_headers(basic_auth=f"{known.name}:{known.password}")["authorization"]
+        return web.basic(known.name, known.password)
 
-    def _token(self, asked: Mapping[str, str], known: Login | None) -> str:
+    def _token(self, asking: Web, asked: answers.Challenge, known: Login | None) -> str:
         """Get a token of those who give them (https://distribution.github.io/distribution/spec/auth/token/)."""
-        import requests
-
-        wanted = {name: asked[name] for name in ("service", "scope") if name in asked}
-        url = asked.get("realm", "")
         try:
             if known and known.token:
-                form = {
-                    **wanted,
-                    "grant_type": "refresh_token",
-                    "refresh_token": known.token,
-                    "client_id": "imagematrix",
-                }
-                answer = self._session.post(url, data=form, timeout=SECONDS)
+                form = {**asked.wanted, "grant_type": "refresh_token", "refresh_token": known.token}
+                answer = asking.ask("POST", asked.realm, data={**form, "client_id": "imagematrix"})
             else:
                 whose = (known.name, known.password) if known else None
-                answer = self._session.get(url, params=wanted, auth=whose, timeout=SECONDS)
-        except requests.RequestException as error:
+                answer = asking.ask("GET", asked.realm, params=asked.wanted, auth=whose)
+        except NoAnswerError as error:
             raise self._silent(error) from None
         self._refuse(answer, "a login")
-        said = answer.json()
-        return str(said.get("token") or said.get("access_token") or "")
+        return answers.token(answer, self._name)
 
-    def _refuse(self, answer: "requests.Response", what: str) -> None:
-        if answer.status_code in _BUSY:
-            after = answer.headers.get("Retry-After", "")
+    def _refuse(self, answer: Reply, what: str) -> None:
+        reason = printable(answer.reason)
+        if answer.status in _BUSY:
             raise SilentRegistryError(
-                f"registry {self._name} answers {answer.status_code} {answer.reason} to {what}",
-                retry_after=float(after) if after.isdecimal() else 0.0,
+                f"registry {self._name} answers {answer.status} {reason} to {what}",
+                retry_after=answers.retry_after(answer),
             )
-        if answer.status_code in _DENIED:
-            raise self._denied(answer, what)
+        if answer.status in _DENIED:
+            raise DeniedError(
+                f"registry {self._name} denies {what}: {answers.complaint(answer) or reason}\n"
+                f"    log in with `docker login {self._name}`, as somebody who may"
+            )
 
-    def _denied(self, answer: "requests.Response", what: str) -> DeniedError:
-        said = complaint(answer) or answer.reason
-        return DeniedError(
-            f"registry {self._name} denies {what}: {said}\n"
-            f"    log in with `docker login {self._name}`, as somebody who may"
-        )
-
-    def _silent(self, error: Exception) -> SilentRegistryError:
-        return SilentRegistryError(f"registry {self._name} does not answer: {_root_cause(error)}")
-
-
-def _root_cause(error: BaseException) -> str:
-    """Return what the system said, from under the wrapping of two libraries."""
-    import requests
-
-    if isinstance(error, requests.Timeout):
-        return f"nothing within {SECONDS:.0f} s"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        inner = (each for each in (*cause.args, getattr(cause, "reason", None)) if isinstance(each, BaseException))
-        cause = cause.__cause__ or cause.__context__ or next(inner, None)
-    return str(error)
-
-
-def complaint(answer: "requests.Response") -> str:
-    """Return what a registry says is wrong, in its own words; empty when it says nothing."""
-    try:
-        errors = answer.json()["errors"]
-        return "; ".join(str(error.get("message") or error["code"]) for error in errors)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
+    def _silent(self, error: NoAnswerError) -> SilentRegistryError:
+        return SilentRegistryError(f"registry {self._name} does not answer: {error}")
 
 
 def _bearing(header: str) -> Mapping[str, str]:
@@ -196,13 +140,3 @@ def _is_here(name: str) -> bool:
         return ipaddress.ip_address(bare.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _proxies(url: str, said: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxies to a host that is not this machine."""
-    from requests.utils import should_bypass_proxies
-
-    lower = {name.lower(): value for name, value in said.items()}
-    if should_bypass_proxies(url, lower.get("no_proxy", "")):
-        return {}
-    return {scheme: lower[f"{scheme}_proxy"] for scheme in ("http", "https") if f"{scheme}_proxy" in lower}

@@ -1,21 +1,22 @@
 """What registries hold, by tag and by digest: asked many at once, tags set and removed. Nothing is ever downloaded."""
 
 import functools
-import json
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
 from imagematrix.model import Site
-from imagematrix.registry.access import Access, complaint
+from imagematrix.registry import answers
+from imagematrix.registry.access import Access
+from imagematrix.registry.answers import ImageConfig, Manifest
 from imagematrix.text import names
 from imagematrix.text.names import host
+from imagematrix.text.words import printable
+from imagematrix.web import Reply
 
 if TYPE_CHECKING:
-    import requests
     import tenacity
 
 JOBS: Final = 16
@@ -39,35 +40,6 @@ _CREATED: Final = 201
 _PAGE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """An image as a registry keeps it."""
-
-    repository: str
-    """`host[:port]/path`, as everywhere here."""
-    digest: str
-    media_type: str
-    text: bytes
-    """All of it, as it was written: its digest is that of these bytes."""
-
-    @property
-    def blobs(self) -> Mapping[str, int]:
-        """The digests of what it is made of, each with its size in bytes: its configuration, then its layers."""
-        document = json.loads(self.text)
-        parts = [*filter(None, [document.get("config")]), *document.get("layers", ())]
-        return {part["digest"]: int(part["size"]) for part in parts}
-
-    @property
-    def config(self) -> str:
-        """The digest of its configuration, which engines know it by; empty for a list of images."""
-        return str(json.loads(self.text).get("config", {}).get("digest", ""))
-
-    @property
-    def bytes(self) -> int:
-        """How much is downloaded by whoever has none of it."""
-        return sum(self.blobs.values())
-
-
 class Client:
     """Asks registries, with the trust and proxies of a site and as docker is logged in; from any thread.
 
@@ -86,9 +58,9 @@ class Client:
     def digest(self, repository: str, tag: str) -> str:
         """Return the digest that a tag stands for, empty when there is no such tag."""
         answer = self._send("HEAD", repository, f"manifests/{tag}", headers=_ACCEPT)
-        if answer.status_code == _MISSING:
+        if answer.status == _MISSING:
             return ""
-        return _digest(_good(answer, repository, tag))
+        return answers.digest(_good(answer, repository, tag), host(repository))
 
     def digests(self, repository: str, tags: Collection[str]) -> Mapping[str, str]:
         """Return the digests of those among some tags that exist: one question each, many at once."""
@@ -97,22 +69,18 @@ class Client:
     def manifest(self, repository: str, reference: str) -> Manifest:
         """Return what a tag or digest stands for. Raises MissingError."""
         answer = _good(self._send("GET", repository, f"manifests/{reference}", headers=_ACCEPT), repository, reference)
-        return Manifest(
-            repository=repository,
-            digest=_digest(answer),
-            media_type=answer.headers["Content-Type"],
-            text=answer.content,
-        )
+        return answers.manifest(answer, repository, host(repository), reference=reference)
 
     def manifests(self, repository: str, tags: Collection[str]) -> Mapping[str, Manifest]:
         """Return what tags stand for, many at once. Raises MissingError when one of them is not there."""
         return dict(self._each(functools.partial(self.manifest, repository), tags))
 
-    def config(self, manifest: Manifest) -> Mapping[str, Any]:
-        """Return what an image says of itself: `created`, and in `config` its labels and environment."""
-        answer = self._send("GET", manifest.repository, f"blobs/{manifest.config}")
-        said: dict[str, Any] = _good(answer, manifest.repository, manifest.config).json()
-        return said
+    def config(self, manifest: Manifest) -> ImageConfig:
+        """Return what an image says of itself."""
+        answer = _good(
+            self._send("GET", manifest.repository, f"blobs/{manifest.config}"), manifest.repository, manifest.config
+        )
+        return answers.config(answer, host(manifest.repository), digest=manifest.config)
 
     def tag(self, manifest: Manifest, tag: str, *, repository: str = "") -> None:
         """Let a tag stand for an image, wherever it pointed before; in its own repository, or in another one there.
@@ -133,17 +101,19 @@ class Client:
         path = f"tags/list?n={_PAGE}"
         while path:
             answer = self._send("GET", repository, path)
-            if answer.status_code == _MISSING:
+            if answer.status == _MISSING:
                 return ()
-            found.update(_good(answer, repository, "its tags").json().get("tags") or ())
-            following = answer.links.get("next", {}).get("url", "")
-            path = f"tags/list?{following.partition('?')[2]}" if following else ""
+            page = answers.tags(_good(answer, repository, "its tags"), host(repository))
+            if page and found.issuperset(page):
+                raise answers.invalid(host(repository), "a question for tags", "pages without end")
+            found.update(page)
+            path = f"tags/list?{answer.next.partition('?')[2]}" if answer.next and page else ""
         return tuple(sorted(found))
 
     def delete(self, repository: str, digest: str) -> None:
         """Remove an image with all its tags, by its digest; one that is gone already is no error."""
         answer = self._send("DELETE", repository, f"manifests/{digest}")
-        if answer.status_code != _MISSING:
+        if answer.status != _MISSING:
             _good(answer, repository, digest)
 
     def cancel(self) -> None:
@@ -154,7 +124,7 @@ class Client:
         """Have a repository take over what another one of its registry holds (distribution spec, end-11)."""
         path = f"blobs/uploads/?mount={digest}&from={names.path(origin)}"
         answer = self._send("POST", repository, path)
-        if answer.status_code != _CREATED:
+        if answer.status != _CREATED:
             raise RegistryError(f"registry {host(repository)} does not take over {digest} of {origin} in {repository}")
 
     def _each(self, ask: Callable[[str], _T], tags: Collection[str]) -> Collection[tuple[str, _T]]:
@@ -176,7 +146,7 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         data: bytes | None = None,
-    ) -> "requests.Response":
+    ) -> Reply:
         access = self._access(host(repository))
         return self._retrying()(access.send, method, f"{names.path(repository)}/{path}", headers=headers, data=data)
 
@@ -211,19 +181,10 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, SilentRegistryError) and error.retry_after <= LONGEST_WAIT
 
 
-def _digest(answer: "requests.Response") -> str:
-    said = answer.headers.get("Docker-Content-Digest", "")
-    if not said:
-        raise RegistryError(f"{answer.url}: the registry tells no digest")
-    return said
-
-
-def _good(answer: "requests.Response", repository: str, what: str) -> "requests.Response":
-    if answer.status_code == _MISSING:
+def _good(answer: Reply, repository: str, what: str) -> Reply:
+    if answer.status == _MISSING:
         raise MissingError(f"registry {host(repository)} has no {what} in {repository}")
-    if not answer.ok:
-        said = complaint(answer) or answer.reason
-        raise RegistryError(
-            f"registry {host(repository)} answers {answer.status_code} to {what} in {repository}: {said}"
-        )
+    if not answer.good:
+        said = answers.complaint(answer) or printable(answer.reason)
+        raise RegistryError(f"registry {host(repository)} answers {answer.status} to {what} in {repository}: {said}")
     return answer

@@ -1,17 +1,16 @@
 """Tells a chat how a run ended: a small POST to the address in IMAGEMATRIX_WEBHOOK, which may hold a secret."""
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 import tenacity
 
+from imagematrix import web
+
 VARIABLE: Final = "IMAGEMATRIX_WEBHOOK"
-_TIMEOUT_SECONDS: Final = 10
 _TRIES: Final = 3
 
 
@@ -36,27 +35,22 @@ def post(url: str, message: Mapping[str, object], *, sleep: Callable[[float], No
         reraise=True,
     )
     try:
-        trying(_post, url, json.dumps(message, ensure_ascii=False).encode())
+        trying(_post, url, json.dumps(message, ensure_ascii=False).encode(errors="replace"))
+    except ValueError:  # its words hold the address
+        return f"warning: the webhook ({VARIABLE}) did not take the report: it is not a valid address"
     except _NotTakenError as error:
         return f"warning: the webhook ({VARIABLE}) did not take the report: {error}"
     return ""
 
 
 def _post(url: str, body: bytes) -> None:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise _NotTakenError("its address must begin with https:// or http://", passing=False)
     try:
-        request = urllib.request.Request(  # noqa: S310  (judged below)
-            url, data=body, headers={"Content-Type": "application/json; charset=utf-8"}
-        )
-        if request.type not in {"http", "https"}:
-            raise _NotTakenError("its address must begin with https:// or http://", passing=False)
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310  (judged above)
-            pass
-    except urllib.error.HTTPError as error:
-        passing = error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
-        raise _NotTakenError(f"it answered {error.code}", passing=passing) from None
-    except ValueError:  # its words hold the address
-        raise _NotTakenError("it is no address", passing=False) from None
-    except (OSError, http.client.HTTPException) as error:  # URLError is one; of its words, those of the system
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else type(reason).__name__
-        raise _NotTakenError(f"no answer: {why}", passing=True) from None
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        reply = web.of_the_environment(url).ask("POST", url, data=body, headers=headers)
+    except web.NoAnswerError as error:
+        raise _NotTakenError(f"no answer: {error}", passing=True) from None
+    if not reply.good:
+        passing = reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        raise _NotTakenError(f"it answered {reply.status}", passing=passing)

@@ -19,6 +19,8 @@ Bytes = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
 """A size, or how much one differs from another."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 """A small number: tries, lanes."""
+Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""What registries and engines know content by."""
 Aware = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 """A day and time that says its time zone."""
 
