@@ -7,7 +7,7 @@ from imagematrix.matrix.facts import Consequences, Facts
 from imagematrix.matrix.grid import Grid
 from imagematrix.model import Matrix, Row
 from imagematrix.text import toml_text
-from imagematrix.text.shape import Mistakes, Table
+from imagematrix.text.shape import Mistakes, Table, refuse_control_characters
 
 
 def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> Matrix:
@@ -17,7 +17,10 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
     """
     text = text.removeprefix("\ufeff")
     mistakes = Mistakes()
-    document = Table(toml_text.read(text, file=file), (), mistakes)
+    values = toml_text.read(text, file=file)
+    refuse_control_characters(values, (), mistakes)
+    mistakes.raise_any(text, file=file)
+    document = Table(values, (), mistakes)
     if not declaration.has_schema(document):
         mistakes.raise_any(text, file=file)
     declared = declaration.read(document, layers=layers, mistakes=mistakes)

@@ -8,9 +8,13 @@ from typing import Final
 from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath, locate
+from imagematrix.text.words import printable
 
 QUOTE_IT: Final = "versions are strings, put it in quotes: without them 3.10 is the number 3.1"
 
+NO_CONTROL: Final = "write it on one line; in a string of several lines, end each with a backslash"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SHOWN: Final = 60
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -59,7 +63,7 @@ def _line(at: KeyPath, places: Mapping[KeyPath, tuple[int, int]]) -> int:
 def dotted(at: KeyPath) -> str:
     """Return a key path as TOML writes it, without list indexes: `facts.torch."2.3.0"`."""
     parts = (part for part in at if isinstance(part, str))
-    return ".".join(part if _BARE.fullmatch(part) else f'"{part}"' for part in parts)
+    return ".".join(part if _BARE.fullmatch(part) else f'"{printable(part)}"' for part in parts)
 
 
 class Table:
@@ -144,6 +148,24 @@ class Table:
 
     def _mistyped(self, key: str | KeyPath, value: object, expected: str) -> None:
         mistyped((*self.at, *((key,) if isinstance(key, str) else key)), value, expected, self._mistakes)
+
+
+def refuse_control_characters(value: object, at: KeyPath, mistakes: Mistakes) -> None:
+    """Note every string below a value with a control character: it would end a line of a Dockerfile, or of YAML."""
+    match value:
+        case str() if _CONTROL.search(value):
+            shown = value.encode("unicode_escape").decode()[:_SHOWN]
+            mistakes.add(at, f"{shown!r} has a control character in it", NO_CONTROL)
+        case dict():
+            for key, inner in value.items():
+                if _CONTROL.search(key):
+                    mistakes.add((*at, key), f"the name {key!r} has a control character in it", NO_CONTROL)
+                refuse_control_characters(inner, (*at, key), mistakes)
+        case list():
+            for index, inner in enumerate(value):
+                refuse_control_characters(inner, (*at, index), mistakes)
+        case _:
+            pass
 
 
 def mistyped(at: KeyPath, value: object, expected: str, mistakes: Mistakes) -> None:
