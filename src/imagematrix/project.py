@@ -70,7 +70,8 @@ class Project:
         def unread(row: Row) -> tuple[Finding, ...]:
             return tuple(_unread(name, read) for name in row.values if name not in row.axes and name not in read)
 
-        return (*compat.causes(self.matrix.rows, text, also=unread), *compat.idle(self.obtainable))
+        found = compat.causes(self.matrix.rows, text, also=unread, locked=self.packages)
+        return (*found, *compat.idle(self.obtainable, locked=self.packages))
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """Return the rows without those that the matrix says cannot be had.
@@ -112,6 +113,16 @@ class Project:
     def locked(self, row: Row) -> Sequence[Locked]:
         """Return the locks that a row's Python packages are installed from, lowest layer first."""
         return self.renderer.locked(row)
+
+    def packages(self, row: Row) -> Mapping[str, str]:
+        """Return what the locks of a row hold, as far as they are there: package -> version, that of the upper layer.
+
+        Nothing where its templates cannot be rendered: whoever renders them tells.
+        """
+        try:
+            return {} if row.impossible else requirements.packages(self.renderer.locked(row))
+        except InputError:
+            return {}
 
     def sizes(self, row: Row) -> Mapping[str, Size]:
         """Predict how big the Python packages of a row's layers are: layer -> size, of those with a lock."""

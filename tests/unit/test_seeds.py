@@ -50,10 +50,10 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
         [
             OLD["3.7"],
             (
-                "broken: tensorflow 1.15.5 cannot be imported without protobuf<3.21, and does not declare it:"
-                " add protobuf<3.21 to the pins of the row"
+                "impossible: the row says numpy==1.19.5, and tensorflow 1.15.5 can only be installed with"
+                " numpy<1.19.0,>=1.16.0: it says so in its metadata (PyPI);"
+                " leave it out, and `invoke lock` takes one that fits"
             ),
-            ("impossible: tensorflow 1.15.5 cannot be installed with numpy 1.19.5: it asks for <1.19.0,>=1.16.0"),
         ],
     ),
     "TF 2.4 GPU, Python 3.8, CUDA 11.1.1, cuDNN 8.0.5, Horovod 0.21.3": (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from imagematrix import compat
 from imagematrix.commands import locking
 from imagematrix.commands.locking import Resolver
 from imagematrix.engine import EngineImage
@@ -50,6 +51,7 @@ def run(
         files = whole.renderer.files(leaf)
     except InputError as error:
         raise InputError(_explained(problem, decided, siblings) for problem in error.problems) from None
+    _refuse_broken(decided.row, whole.packages(decided.row))
     made = _cost(whole, leaf, decided, images, locks=len(new), dry=dry)
     if not dry:
         _write(project, decided, new, files, old=text)
@@ -74,6 +76,13 @@ def _locked(
             near = f"\nthe nearest row that is there: {decided.near}" if decided.near else ""
             raise FlagError(f"{error}\nnothing was written{near}") from None
     return {path: text for path, text in ledger.locks().items() if path not in committed}
+
+
+def _refuse_broken(row: Row, packages: Mapping[str, str]) -> None:
+    """Raise FlagError where what was locked cannot work; what the row's own values say was judged before."""
+    wrong = [str(finding) for finding in compat.findings(row, packages) if finding.severity.is_error]
+    if wrong:
+        raise FlagError("\n".join([*(f"{row.name}: {each}" for each in wrong), "nothing was written"]))
 
 
 def _explained(problem: Problem, decided: Addition, siblings: Iterable[Row]) -> Problem:

@@ -1,17 +1,20 @@
 """Which versions go together: a catalogue of facts, and rules that judge a row by it.
 
 `catalogue` reads the facts (`data/*.json`, each with its sources and date), `overlay` what a project corrects of them
-(`shapes` says what a fact looks like), `wheels` knows what has wheels for which
-Python, the modules named after a product hold its rules, `rules` is the table of all, `causes` groups what they find.
+(`shapes` says what a fact looks like), `bounds` says what a row is resolved with and judged by beside what packages
+declare, `wheels` knows what has wheels for which Python, the modules named after a product hold its rules, `rules` is
+the table of all, `causes` groups what they find.
 """
 
+from imagematrix.compat.catalogue import Bound
 from imagematrix.compat.causes import Cause, causes, idle, problems, shown
 from imagematrix.compat.cuda import has_cuda, least_driver
 from imagematrix.compat.cuda import version as cuda_version
 from imagematrix.compat.finding import Finding, Level, Severity
-from imagematrix.compat.rules import findings, read
+from imagematrix.compat.rules import findings, read, reasons
 
 __all__ = [
+    "Bound",
     "Cause",
     "Finding",
     "Level",
@@ -24,5 +27,6 @@ __all__ = [
     "least_driver",
     "problems",
     "read",
+    "reasons",
     "shown",
 ]

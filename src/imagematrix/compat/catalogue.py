@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from imagematrix.compat.finding import Severity
 from imagematrix.compat.wheels import Wheels
 from imagematrix.errors import Problem
 from imagematrix.text import versions
@@ -189,13 +190,21 @@ class Toolkit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """A bound that old versions of a framework need and do not declare."""
+class Bound:
+    """Which versions of another package some versions of a package need; their metadata does not say so."""
 
     package: str
+    """As rows name it: `torch`, `tensorflow`, `paddle`."""
     versions: str
-    numpy: str
+    requirement: str
+    """`numpy<2`."""
     why: str
+    """A clause that follows the name of the package: `was compiled against NumPy 1`."""
+    source: str
+    python: str = ""
+    """The Pythons that it is about; empty: all."""
+    severity: Severity = Severity.BROKEN
+    """A note does not constrain what is locked."""
 
 
 @cache
@@ -281,12 +290,6 @@ def tensorflow_of_cuda() -> Mapping[str, str]:
     """Return CUDA minor -> the last TensorFlow that was built with it."""
     built = {each.cuda: name for name, each in tensorflow().items() if each.cuda}
     return {**_read("tensorflow").get("older", {}), **built}
-
-
-@cache
-def tensorflow_undeclared() -> Mapping[str, str]:
-    """Return versions of TensorFlow (`<2.6.5`) -> the pin without which they cannot be imported."""
-    return {each["versions"]: each["pin"] for each in _read("tensorflow").get("undeclared", ())}
 
 
 @cache
@@ -393,14 +396,25 @@ def glibc() -> Mapping[str, str]:
 
 @cache
 def numpy_wheels() -> Wheels:
-    """Return NumPy's Pythons by minor series."""
-    return _wheels("numpy", {each["series"]: each["python"] for each in _read("numpy")["series"]})
+    """Return NumPy's Pythons."""
+    return _wheels("numpy", {each["release"]: each["python"] for each in _read("numpy")["releases"]})
 
 
 @cache
-def numpy_limits() -> tuple[Limit, ...]:
-    """Return the bounds that nothing declares."""
-    return tuple(Limit(**each) for each in _read("numpy")["limits"])
+def bounds() -> tuple[Bound, ...]:
+    """Return the bounds that no metadata declares."""
+    return tuple(
+        Bound(
+            package=each["package"],
+            versions=each["versions"],
+            requirement=each["bound"],
+            why=each["why"],
+            source=each["source"],
+            python=each.get("python", ""),
+            severity=Severity(each.get("severity", Severity.BROKEN)),
+        )
+        for each in _read("bounds")["bounds"]
+    )
 
 
 def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:

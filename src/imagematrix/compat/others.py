@@ -7,7 +7,7 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.wheels import no_wheel
-from imagematrix.text.versions import comparison, minor, span
+from imagematrix.text.versions import comparison, exact, minor, requirement, span
 
 
 def python_end(python: str) -> Iterator[Finding]:
@@ -59,43 +59,25 @@ def _installer(release: str, python: str) -> str:
 def numpy_on_python(numpy: str, python: str) -> Iterator[Finding]:
     """NumPy has wheels for some Pythons; compiling it there fails or takes long."""
     wheels = catalogue.numpy_wheels()
-    series = wheels.release(minor(numpy))
-    if series and minor(python) and minor(python) not in wheels.pythons[series]:
-        what = f"numpy {numpy} has no wheel for Python {minor(python)}"
-        having = [name for name, pythons in wheels.pythons.items() if minor(python) in pythons]
-        remedy = f"numpy {having[0]} to {having[-1]} have one" if having else wheels.nearest(series, python)
-        yield broken("numpy", what, remedy)
+    release = wheels.release(numpy)
+    if release and minor(python) and minor(python) not in wheels.pythons[release]:
+        yield broken("numpy", f"numpy {numpy} has no wheel for Python {minor(python)}", _numpys(python))
 
 
-def numpy_with_torch(numpy: str, torch: str) -> Iterator[Finding]:
-    """Old frameworks were compiled against NumPy 1."""
-    yield from _limited("torch", torch, numpy)
+def numpy_of_pins(pins: str, python: str) -> Iterator[Finding]:
+    """As `numpy_on_python`, of pins that leave a choice."""
+    wheels = catalogue.numpy_wheels()
+    for condition in (found[1] for pin in pins.split() if (found := requirement(pin)) and found[0] == "numpy"):
+        meets = comparison(condition)
+        asked = [release for release in wheels.pythons if meets and meets(release)] if not exact(condition) else []
+        if asked and minor(python) and not any(minor(python) in wheels.pythons[release] for release in asked):
+            yield broken("pins", f"no numpy{condition} has a wheel for Python {minor(python)}", _numpys(python))
 
 
-def numpy_with_paddle(numpy: str, paddle: str) -> Iterator[Finding]:
-    """As `numpy_with_torch`."""
-    yield from _limited("paddle", paddle, numpy)
-
-
-def numpy_with_tensorflow(numpy: str, tensorflow: str) -> Iterator[Finding]:
-    """As `numpy_with_torch`; and TensorFlow declares bounds."""
-    yield from _limited("tensorflow", tensorflow, numpy)
-    release = catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
-    declared = catalogue.tensorflow()[release].numpy if release else ""
-    meets = comparison(declared) if declared else None
-    if meets and meets(numpy) is False:
-        yield impossible(
-            "numpy", f"tensorflow {tensorflow} cannot be installed with numpy {numpy}", f"it asks for {declared}"
-        )
-
-
-def _limited(package: str, value: str, numpy: str) -> Iterator[Finding]:
-    for limit in catalogue.numpy_limits():
-        versions, meets = comparison(limit.versions), comparison(limit.numpy)
-        if limit.package == package and versions and meets and versions(value) and meets(numpy) is False:
-            yield broken(
-                "numpy", f"{package} {value} does not run with numpy {numpy}", f"{limit.why}: take numpy {limit.numpy}"
-            )
+def _numpys(python: str) -> str:
+    """Return in words the releases of NumPy with wheels for a Python."""
+    having = [release for release, pythons in catalogue.numpy_wheels().pythons.items() if minor(python) in pythons]
+    return f"numpy {having[0]} to {having[-1]} have one" if having else f"no numpy has wheels for {minor(python)}"
 
 
 def tensorrt_on_python(tensorrt: str, python: str = "") -> Iterator[Finding]:

@@ -27,8 +27,6 @@ _REASON_HINT: Final = 'say why such rows are built though they are broken: reaso
 _IDENTITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "bounds": ("package", "versions", "bound"),
     "known": ("package", "versions", "with"),
-    "limits": ("package", "versions"),
-    "undeclared": ("versions", "pin"),
 }
 """List of a data file -> the fields that tell its entries apart; in others the first field does."""
 

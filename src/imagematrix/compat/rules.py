@@ -9,9 +9,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
-from imagematrix.compat import catalogue, cuda, horovod, nvidia, others, paddle, tensorflow, torch
+from imagematrix.compat import bounds, catalogue, cuda, horovod, nvidia, others, paddle, tensorflow, torch
 from imagematrix.compat.catalogue import Allowance
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
@@ -32,7 +33,6 @@ RULES: Final[tuple[Rule, ...]] = (
     torch.torchvision,
     torch.torchaudio,
     tensorflow.tensorflow_on_python,
-    tensorflow.tensorflow_pins,
     tensorflow.tensorflow_on_os,
     tensorflow.tensorflow_on_cuda,
     tensorflow.tensorflow_on_cudnn,
@@ -41,9 +41,7 @@ RULES: Final[tuple[Rule, ...]] = (
     paddle.paddle_gpu_on_pypi,
     paddle.paddle_on_cuda,
     others.numpy_on_python,
-    others.numpy_with_torch,
-    others.numpy_with_paddle,
-    others.numpy_with_tensorflow,
+    others.numpy_of_pins,
     others.tensorrt_on_python,
     others.tensorrt_on_cuda,
     others.tensorrt_of_tensorflow,
@@ -56,17 +54,18 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def findings(row: Row) -> tuple[Finding, ...]:
-    """Return what is known of a row; what it allows to be broken is a note that shows its reason.
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
-    Of a row that says itself that it cannot be had, nothing but its reason.
+
+def findings(row: Row, locked: Mapping[str, str] = _NOTHING) -> tuple[Finding, ...]:
+    """Return what is known of a row, and of what its locks hold (package -> version).
+
+    What it allows to be broken is a note that shows its reason. Of an `impossible` row, return only its reason.
     """
     if row.impossible:
         return (replace(note("impossible", f"this row cannot be had: {row.impossible}"), code="impossible"),)
     values = _values(row)
-    found = _found(values)
-    reasons = [row.allow, *(each.reason for each in catalogue.allowances() if each.covers(values))]
-    reason = "; ".join(filter(None, reasons))
+    found, reason = _found(values, locked), reasons(row)
     allowed = tuple(_allowed(finding, reason) for finding in found) if reason else found
     if row.allow and allowed == found:
         idle = note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}")
@@ -74,18 +73,24 @@ def findings(row: Row) -> tuple[Finding, ...]:
     return allowed
 
 
-def unneeded(rows: Iterable[Row]) -> tuple[Allowance, ...]:
+def reasons(row: Row) -> str:
+    """Return why a row may be built though upstream broke it: what it says itself, and what its project allows."""
+    values = _values(row)
+    allowances = (each.reason for each in catalogue.allowances() if each.covers(values))
+    return "; ".join(filter(None, [row.allow, *allowances]))
+
+
+def unneeded(rows: Iterable[Row], locked: Callable[[Row], Mapping[str, str]]) -> tuple[Allowance, ...]:
     """Return what the project allows to be broken though no row that is meant is."""
-    broken = [
-        values
-        for values in map(_values, rows)
-        if any(finding.severity is Severity.BROKEN for finding in _found(values))
-    ]
+    if not catalogue.allowances():
+        return ()
+    judged = ((values, _found(values, locked(row))) for row in rows for values in [_values(row)])
+    broken = [values for values, found in judged if any(each.severity is Severity.BROKEN for each in found)]
     return tuple(each for each in catalogue.allowances() if not any(map(each.covers, broken)))
 
 
 def _values(row: Row) -> dict[str, str]:
-    """Return what rules read of a row."""
+    """Return what rules read of a row itself."""
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
         values["base_image"] = row.base.image
@@ -93,16 +98,21 @@ def _values(row: Row) -> dict[str, str]:
     return values
 
 
-def _found(values: Mapping[str, str]) -> tuple[Finding, ...]:
+def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Judge the values of a row, and the versions of packages that its pins and its locks tell."""
+    statements = (*bounds.stated(values), *bounds.locked(locked))
+    more = {name: told for name, told in bounds.judged(statements).items() if name not in values}
+    values = {**values, **{name: version for name, (version, _) in more.items()}}
     found: tuple[Finding, ...] = ()
     for rule, names in _applicable(tuple(values)):
         found += _judged(rule, tuple([values.get(name, "") for name in names]))
-    return found
+    found = tuple(replace(each, about=more[each.about][1]) if each.about in more else each for each in found)
+    return (*found, *bounds.findings(values, statements))
 
 
 def read() -> frozenset[str]:
     """Return the names of all values that any rule reads."""
-    return frozenset(name for rule in RULES for names in _reads(rule) for name in names)
+    return bounds.read() | {name for rule in RULES for names in _reads(rule) for name in names}
 
 
 def _allowed(finding: Finding, reason: str) -> Finding:

@@ -48,17 +48,6 @@ def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: 
         yield broken("tensorflow_package", what, "the first is 2.14.0; take CUDA from the base")
 
 
-def tensorflow_pins(tensorflow: str, python: str = "", pins: str = "", protobuf: str = "") -> Iterator[Finding]:
-    """Old releases do not declare what they cannot be imported without: a row pins it, in `pins` or by its version."""
-    if _is(python, "<3.7"):  # the newest protobuf there is old enough
-        return
-    pinned = {_NAME.split(pin)[0] for pin in pins.split()} | ({"protobuf"} if protobuf else set())
-    for versions, pin in catalogue.tensorflow_undeclared().items():
-        if _is(tensorflow, versions) and _NAME.split(pin)[0] not in pinned:
-            what = f"tensorflow {tensorflow} cannot be imported without {pin}, and does not declare it"
-            yield broken("tensorflow", what, f"add {pin} to the pins of the row")
-
-
 def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
     """Its wheels need a glibc, which the distribution decides."""
     release = _release(tensorflow)

@@ -9,7 +9,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
@@ -17,10 +17,12 @@ import jinja2
 from jinja2 import meta, nodes
 
 from imagematrix import compat
+from imagematrix.compat import Bound, bounds
 from imagematrix.errors import Collector, InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
 from imagematrix.planning import dockerfile, requirements
 from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
+from imagematrix.text.versions import exact
 
 _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
@@ -35,6 +37,7 @@ _ENTRYPOINT: Final = re.compile(r"^ENTRYPOINT ", re.MULTILINE)
 """What stands after an image's name is given to this program, and takes no command's place."""
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
 _REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
+_COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--no-binary[ =]([\w.-]+)""")
 _RENDER_ERRORS: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Its own errors, and those of the Python that an expression comes down to."""
 
@@ -101,7 +104,10 @@ class Renderer:
             return Chain(python="", platform="", layers=())
         file = layers[0].file
         return Chain(
-            python=_locked_for("python", row, file=file), platform=self._uv_platform(row, file=file), layers=layers
+            python=_locked_for("python", row, file=file),
+            platform=self._uv_platform(row, file=file),
+            layers=layers,
+            bounds=_bounds(row, layers),
         )
 
     def locked(self, row: Row) -> tuple[Locked, ...]:
@@ -128,7 +134,8 @@ class Renderer:
     def _requirements(self, layer: str, row: Row) -> Requirements:
         source, file = self._sources.layers[layer], self._locking[layer]
         name = _file_template(source.template_path, file)
-        return Requirements(layer=layer, text=self._text(source, file, row), file=name)
+        text = self._text(source, file, row)
+        return Requirements(layer=layer, text=text, file=name, compiled=_compiled(source.template))
 
     def _text(self, source: LayerSource, file: File, row: Row, **extra: object) -> str:
         """Return a layer's file as text, rendered if it is a template."""
@@ -358,6 +365,20 @@ def _names_lock(source: LayerSource) -> bool:
     by_macro = rf"""\bsite\.\w+\(\s*["']{re.escape(source.name)}["']"""
     named = f"{source.name}/{requirements.LOCK}"
     return named in source.template or re.search(by_macro, source.template) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(template: str) -> frozenset[str]:
+    """Return the packages that a layer's template compiles, by the macro of `site.j2` or by itself."""
+    return frozenset(name for names in _COMPILED.findall(template) for name in names if name)
+
+
+def _bounds(row: Row, layers: Iterable[Requirements]) -> tuple[Bound, ...]:
+    """Return the bounds that a row is resolved with."""
+    asked = tuple(statement for layer in layers for statement in bounds.required(layer.text))
+    exactly = {each.package: version for each in asked if (version := exact(each.condition))}
+    statements = (*bounds.stated(row.values), *asked)
+    return bounds.constraining({**exactly, **row.values}, statements, allowed=bool(compat.reasons(row)))
 
 
 def _locked_for(name: str, row: Row, *, file: str) -> str:

@@ -48,6 +48,8 @@ class Download:
 
     url: str
     size: int | None
+    is_source: bool = False
+    """There is no wheel for the Python and platform: it must be built."""
 
 
 def installed(package: str, download: int) -> int:
@@ -134,7 +136,7 @@ def _download(package: Mapping[str, Any], *, python: str, platform: str) -> Down
     files = {_url(file).rpartition("/")[2]: file for file in package.get("wheels", ())}
     best = wheels.best(files, python=python, platform=platform)
     file = files[best] if best else package.get("sdist") or package.get("archive") or {}
-    return Download(url=_url(file), size=file.get("size"))
+    return Download(url=_url(file), size=file.get("size"), is_source=not best and "sdist" in package)
 
 
 def _url(file: Mapping[str, Any]) -> str:

@@ -48,6 +48,50 @@ def comparison(condition: str) -> Comparison | None:
     return meets
 
 
+@lru_cache(maxsize=4096)
+def requirement(text: str) -> tuple[str, str] | None:
+    """Return the package and the condition of a line such as `NumPy[x] <2`, as (`numpy`, `<2`).
+
+    Nothing when it is no such line, or one that installs from an address.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        found = Requirement(text.partition(" #")[0])
+    except InvalidRequirement:
+        return None
+    return None if found.url else (canonicalize_name(found.name), str(found.specifier))
+
+
+def exact(condition: str) -> str:
+    """Return the one version that meets a condition (`==2.2.6`); nothing when there may be more."""
+    found = condition.removeprefix("==")
+    return found if found != condition and version(found) else ""
+
+
+@lru_cache(maxsize=4096)
+def contradict(one: str, other: str) -> bool:
+    """Whether no version meets both of two conditions; not, where that cannot be told."""
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        return SpecifierSet(one).is_disjoint(SpecifierSet(other))
+    except ValueError:  # InvalidSpecifier is one, too
+        return False
+
+
+@lru_cache(maxsize=4096)
+def implies(one: str, other: str) -> bool:
+    """Whether all versions that meet a condition meet another; not, where that cannot be told."""
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        return SpecifierSet(one).is_subset(SpecifierSet(other))
+    except ValueError:
+        return False
+
+
 def normal(text: str) -> Hashable:
     """Return what all spellings of a version have in common: `2.3`, `2.3.0`, `2.3.0+cu121`; else the text."""
     return version(text) or text
