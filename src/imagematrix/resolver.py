@@ -3,7 +3,7 @@
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from imagematrix.shell import Shell
 
 _ASKED_FOR: Final = "requirements.in"
 _NO_SOLUTION: Final = "No solution found"
+_NO_COMPILER: Final = {"PATH": "/nonexistent"}
+"""A build step has none either; those of this machine must not be found."""
 _UNREACHABLE: Final = re.compile(r"Failed to fetch|Request failed after|error sending request")
 
 
@@ -46,33 +48,32 @@ class Uv:
     def resolve(self, question: Question) -> Answer:
         """Resolve upon the locks below or, where that has no solution, anew together with all that is below.
 
+        A package that has no wheel, and does not build without a compiler, is resolved again among its wheels.
         Raises NoIndexError when the index does not answer.
         """
-        resolved, said = self._compile(question, anew=False)
-        anew = not resolved and bool(question.constraints) and _NO_SOLUTION in said
-        if anew:
-            resolved, said = self._compile(question, anew=True)
-        if resolved:
-            return Answer(text=requirements.lock_text(question, resolved, anew=anew))
-        _refuse_silence(said)
-        return Answer(why=said + self._remedy(said))
+        barred: dict[str, str] = {}
+        while True:
+            text, said = self._resolved(question, barred)
+            if not text:
+                _refuse_silence(said)
+                told = ["\n".join(barred.values()), said + self._remedy(said), _bounds(question)]
+                return Answer(why="\n".join(filter(None, told)))
+            files, said = self._files(question, text)
+            unbuildable = self._unbuildable(question, text, files)
+            if not unbuildable.keys() - barred:
+                return Answer(text=_measured(question, text, files) if files else text)
+            barred |= unbuildable
 
     def measure(self, question: Question, locked: Locked) -> Answer:
         """Return a lock with the sizes of the files that it adds to those below, or why they are not known.
 
         Raises NoIndexError when the index does not answer.
         """
-        with self._folder({requirements.lock_file(question): locked.installed}) as folder:
-            argv = requirements.sizes_argv(question, uv=(self._program, sys.executable), folder=str(folder))
-            code, said = self._shell.capture(argv, env=self._environment)
-            if code:
-                _refuse_silence(said)
-                return Answer(why=_failure(code, said))
-            told = (folder / requirements.PYLOCK).read_text(encoding="utf-8")
-        files = sizes.downloads(told, python=question.python, platform=question.platform)
-        wanted = sizes.unmeasured(locked.text, (below.text for below in question.constraints))
-        found = {name: _size(files[name]) if name in files else None for name in wanted}
-        return Answer(text=sizes.measured(locked.text, found))
+        files, said = self._files(question, locked.installed)
+        if not files:
+            _refuse_silence(said)
+            return Answer(why=said)
+        return Answer(text=_measured(question, locked.text, files))
 
     def silence(self) -> str:
         """Ask the index for a package that every index has; return why it gives none, empty when it does."""
@@ -92,10 +93,41 @@ class Uv:
         is_nowhere = "there is no version of" in said and not self._has_wheelhouse
         return "\nno wheelhouse is configured here: if a wheel is to come from one, see `[site]`" if is_nowhere else ""
 
-    def _compile(self, question: Question, *, anew: bool) -> tuple[str, str]:
+    def _resolved(self, question: Question, wheels: Collection[str]) -> tuple[str, str]:
+        """Return the lock of a question, and what uv said; no lock means that it failed."""
+        resolved, said = self._compile(question, anew=False, wheels=wheels)
+        anew = not resolved and bool(question.constraints) and _NO_SOLUTION in said
+        if anew:
+            resolved, said = self._compile(question, anew=True, wheels=wheels)
+        return requirements.lock_text(question, resolved, anew=anew) if resolved else "", said
+
+    def _files(self, question: Question, text: str) -> tuple[Mapping[str, Download], str]:
+        """Return the files of a lock by package, and what uv said; none means that it failed."""
+        with self._folder({requirements.lock_file(question): requirements.with_options(question, text)}) as folder:
+            argv = requirements.sizes_argv(question, uv=(self._program, sys.executable), folder=str(folder))
+            code, said = self._shell.capture(argv, env=self._environment)
+            if code:
+                return {}, _failure(code, said)
+            told = (folder / requirements.PYLOCK).read_text(encoding="utf-8")
+        return sizes.downloads(told, python=question.python, platform=question.platform), said
+
+    def _unbuildable(self, question: Question, text: str, files: Mapping[str, Download]) -> Mapping[str, str]:
+        """Return the packages of a lock that cannot be installed, and why: those of the locks below were judged."""
+        found, uv = {}, (self._program, sys.executable)
+        for package in requirements.sources(question, text, files):
+            with self._folder({requirements.SOURCE: requirements.with_options(question, package)}) as folder:
+                argv = requirements.building_argv(question, package, uv=uv, folder=str(folder))
+                code, said = self._shell.capture(argv, env={**self._environment, **_NO_COMPILER})
+            if code:
+                _refuse_silence(said)
+                found[package.partition("==")[0]] = requirements.unbuildable(question, package, _failure(code, said))
+        return found
+
+    def _compile(self, question: Question, *, anew: bool, wheels: Collection[str]) -> tuple[str, str]:
         """Return what uv resolved and what it said; nothing resolved means that it failed."""
+        uv = (self._program, sys.executable)
         with self._folder(requirements.files(question, anew=anew)) as folder:
-            argv = requirements.argv(question, uv=(self._program, sys.executable), folder=str(folder), anew=anew)
+            argv = requirements.argv(question, uv=uv, folder=str(folder), anew=anew, wheels=wheels)
             code, said = self._shell.capture(argv, env=self._environment)
             if code:
                 return "", _failure(code, said)
@@ -113,6 +145,17 @@ class Uv:
             # It may hold credentials: the folder is nobody else's, and gone afterwards.
             (folder / requirements.CONFIGURATION).write_text(self._configuration, encoding="utf-8")
             yield folder
+
+
+def _measured(question: Question, text: str, files: Mapping[str, Download]) -> str:
+    """Return a lock with the sizes of the files that it adds to those below."""
+    wanted = sizes.unmeasured(text, (below.text for below in question.constraints))
+    return sizes.measured(text, {name: _size(files[name]) if name in files else None for name in wanted})
+
+
+def _bounds(question: Question) -> str:
+    reasons = requirements.reasons(question)
+    return "\n".join(["bounds of the catalogue:", *(f"    {reason}" for reason in reasons)]) if reasons else ""
 
 
 def _refuse_silence(said: str) -> None:
