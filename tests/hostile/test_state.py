@@ -106,7 +106,7 @@ def replaced(value: Any, at: tuple[Any, ...], new: Any) -> Any:
 
 
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=20_000,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -129,7 +129,7 @@ def test_a_value_of_another_kind(root: Path, tmp_path: Path, data: st.DataObject
         path.write_text(whole[name])
 
 
-@settings(max_examples=100, deadline=20_000, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=20_000, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     name=st.sampled_from(("built.jsonl", "verified.jsonl", "night.json", RUN)),
     content=st.one_of(
