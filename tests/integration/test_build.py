@@ -113,6 +113,19 @@ def test_a_broken_row_costs_only_itself(monorepo: Monorepo) -> None:
     assert "Traceback" not in done.out + done.err
 
 
+def test_a_reason_is_the_cause_with_the_exit_code_and_the_step(monorepo: Monorepo) -> None:
+    """In English above a layer whose image speaks another language, and of that nothing is in the image."""
+    template = monorepo.root / "common/layers/boot/Dockerfile.j2"
+    template.write_text("ENV LANG=zh_CN.UTF-8\nRUN env | grep ^LC_ \\\n    && ls /nosuch; echo done; false\n")
+    done, report = monorepo.build("--retries", "0")
+    assert done.code == 1
+    boot = next(node for node in report["nodes"] if node["outcome"] == "failed")
+    assert boot["why"].startswith("ls: cannot access '/nosuch': No such file or directory; exit code 1 of Dockerfile:")
+    assert "RUN env | grep ^LC_ && ls /nosuch; echo done; false" in boot["why"]
+    assert "LC_ALL=C.UTF-8" in boot["tail"]
+    assert boot["why"] in done.out
+
+
 def test_a_passing_failure_is_tried_again(monorepo: Monorepo) -> None:
     flaky = (
         f"RUN --mount=type=cache,id={monorepo.family},target=/seen test -e /seen/once"

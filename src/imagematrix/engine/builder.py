@@ -3,16 +3,15 @@
 import functools
 import re
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from imagematrix import site
 from imagematrix.engine import KEY_LABEL, Engine, buildx, buildx_command, docker_command, node_ref
-from imagematrix.engine.progress import Reader
+from imagematrix.engine.log import BuildLog
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
 from imagematrix.planning import publication, transient
@@ -20,9 +19,6 @@ from imagematrix.planning.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell
 from imagematrix.workspace import Workspace
 
-_TAIL_LINES: Final = 20
-_JUDGED_LINES: Final = 60
-"""How many last lines decide whether a failure may pass."""
 _OLDEST_BUILDX: Final = (0, 13)
 """The first with --progress rawjson."""
 
@@ -55,11 +51,11 @@ class Builder:
         node = step.node
         path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
         with path.open("a", encoding="utf-8", buffering=1) as stream:  # a person may be following it
-            log = _Log(stream, functools.partial(self.said, node.key))
+            log = BuildLog(stream, functools.partial(self.said, node.key))
             attempt = self._attempt(step, log)
         return replace(attempt, tail=() if attempt.ok else log.tail(), log=self._shown(path))
 
-    def _attempt(self, step: Step, log: "_Log") -> Attempt:
+    def _attempt(self, step: Step, log: BuildLog) -> Attempt:
         node = step.node
         try:
             code = self._make(step, log)
@@ -71,12 +67,12 @@ class Builder:
             return Attempt(ok=False, why=f"took longer than {self.time_limit / 60:g} minutes (--time-limit)")
         except NoEngineError as error:
             return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=str(error))
-        said = log.judged()
+        cause, said = log.judged()
         # The exit codes of the bootstrap script are apt's and its own, not buildx's.
         flake = transient.flake(code if node.layer != BASE_LAYER else 1, said)
         if flake and not self.answers():  # what breaks with the engine may look like any broken connection
             flake = Flake(kind=FlakeKind.ENGINE)
-        return Attempt(ok=False, flake=flake, why=log.why(code) + transient.remedy(said))
+        return Attempt(ok=False, flake=flake, why=log.why(cause, code) + transient.remedy(said))
 
     def answers(self) -> bool:
         """Whether the engine is there."""
@@ -86,12 +82,12 @@ class Builder:
         """Stop all builds; the engine drops what their clients asked for within moments."""
         self.shell.cancel()
 
-    def _make(self, step: Step, log: "_Log") -> int:
+    def _make(self, step: Step, log: BuildLog) -> int:
         if step.verdict is Verdict.PULL:
             return self._pull(step.node, log)
         return self._bootstrap(step.node, log) if step.node.layer == BASE_LAYER else self._solve(step.node, log)
 
-    def _solve(self, node: Node, log: "_Log") -> int:
+    def _solve(self, node: Node, log: BuildLog) -> int:
         argv = buildx.argv(
             node,
             program=self.buildx,
@@ -104,7 +100,7 @@ class Builder:
         environment = {**buildx.ENVIRONMENT, **self.engine.environment}
         return self._run(argv, environment, log, stdin=buildx.context(node))
 
-    def _bootstrap(self, node: Node, log: "_Log") -> int:
+    def _bootstrap(self, node: Node, log: BuildLog) -> int:
         """Make a base with the very script that its leaves carry."""
         with tempfile.TemporaryDirectory(prefix="imagematrix-") as folder:
             script = Path(folder, "bootstrap.sh")
@@ -112,13 +108,13 @@ class Builder:
             argv = buildx.bootstrap_argv(node, script=str(script))
             return self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, log)
 
-    def _run(self, argv: Sequence[str], environment: Mapping[str, str], log: "_Log", stdin: bytes = b"") -> int:
+    def _run(self, argv: Sequence[str], environment: Mapping[str, str], log: BuildLog, stdin: bytes = b"") -> int:
         try:
             return self.shell.run(argv, env=environment, stdin=stdin, sink=log.feed, seconds=self.time_limit)
         finally:
             log.close()
 
-    def _pull(self, node: Node, log: "_Log") -> int:
+    def _pull(self, node: Node, log: BuildLog) -> int:
         name = f"{self.repository}:{node.key}"
         try:
             self.engine.pull(name)
@@ -219,45 +215,3 @@ def _revision(shell: Shell, root: Path) -> str:
     """Return the commit the project is at, `-dirty` if it has changes; empty outside a repository."""
     code, text = shell.capture(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--match=-"])
     return "" if code else text.strip()
-
-
-class _Log:
-    """The full output of a node in a file, its last lines in memory."""
-
-    def __init__(self, stream: TextIO, said: Callable[[str], None]) -> None:
-        self._tell = said
-        self._stream = stream
-        self._reader = Reader()
-        self._last: deque[str] = deque(maxlen=_JUDGED_LINES)
-        self._said: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._error = ""
-
-    def feed(self, chunk: bytes) -> None:
-        for line in self._reader.feed(chunk):
-            self._take(line)
-
-    def close(self) -> None:
-        for line in self._reader.close():
-            self._take(line)
-
-    def judged(self) -> str:
-        return "\n".join(self._last)
-
-    def tail(self) -> tuple[str, ...]:
-        """Return what the failing step said last: its own output, else all there is."""
-        return tuple(self._said) or tuple(self._last)[-_TAIL_LINES:]
-
-    def why(self, code: int) -> str:
-        said = next((line.strip() for line in reversed(self._said) if line.strip() and line[0] != "#"), "")
-        return (said or self._error or f"ended with exit code {code}")[:300]
-
-    def _take(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._tell(line)
-        self._last.append(line)
-        if self._error:
-            return  # what follows repeats the Dockerfile and the error
-        if line.startswith("ERROR: "):
-            self._error = line.removeprefix("ERROR: ")
-        else:
-            self._said.append(line)

@@ -9,17 +9,33 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+from imagematrix.text.visible import visible
 
 _HIDDEN: Final = ("[internal]", "[context ", "copy /context", "load remote build context")
 """What the engine does for every build; nobody asks about it."""
 _MOUNTS: Final = re.compile(r"--mount=\S+\s+")
 
 
+class Watcher(Protocol):
+    """Hears of the steps of a build, before the lines that tell of it. A step is named by its digest."""
+
+    def began(self, step: str, name: str) -> None:
+        """Hear that a step began, perhaps once more; the name is BuildKit's, with its mounts."""
+
+    def said(self, step: str, line: str) -> None:
+        """Hear a line that a step printed; without a step, one of the program's own."""
+
+    def ended(self, step: str, error: str) -> None:
+        """Hear that a step ended; why it failed, if it did."""
+
+
 class Reader:
     """Turns chunks of progress output into lines, each as soon as it is whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        self._watcher = watcher
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._parse = json.JSONDecoder().raw_decode
         self._pending = ""
@@ -36,13 +52,14 @@ class Reader:
             if not length:
                 return
             self._pending = self._pending[length:]
-            yield from self._told(value) if isinstance(value, dict) else [str(value)]
+            yield from self._told(value) if isinstance(value, dict) else self._said("", visible(str(value)))
 
     def close(self) -> Iterator[str]:
         """Yield what is left when the program has ended."""
         for vertex in tuple(self._partial):
             yield from self._rest(vertex)
-        yield from self._pending.splitlines()
+        for line in self._pending.splitlines():
+            yield from self._said("", visible(line))
         self._pending = ""
 
     def _next(self) -> tuple[object, int]:
@@ -66,28 +83,46 @@ class Reader:
             yield from self._end(vertex)
 
     def _start(self, vertex: Mapping[str, Any]) -> Iterator[str]:
-        name = vertex.get("name", "")
-        if vertex.get("started") and vertex["digest"] not in self._announced and not name.startswith(_HIDDEN):
+        name = visible(vertex.get("name", ""))
+        if not vertex.get("started") or name.startswith(_HIDDEN):
+            return
+        if self._watcher and not vertex.get("completed"):
+            self._watcher.began(vertex["digest"], name)
+        if vertex["digest"] not in self._announced:
             self._announced.add(vertex["digest"])
-            yield f"# {_MOUNTS.sub('', name)}"
+            yield f"# {without_mounts(name)}"
 
     def _end(self, vertex: Mapping[str, Any]) -> Iterator[str]:
         if vertex.get("completed"):
             yield from self._rest(vertex["digest"])
-        if vertex.get("error"):
-            yield f"ERROR: {vertex['error']}"
+        error = visible(vertex.get("error", ""))
+        if self._watcher and (vertex.get("completed") or error):
+            self._watcher.ended(vertex["digest"], error)
+        if error:
+            yield f"ERROR: {error}"
 
     def _log(self, vertex: str, data: bytes) -> Iterator[str]:
         """Put chunks together to lines; a chunk may end within a character."""
         *whole, self._partial[vertex] = (self._partial.get(vertex, b"") + data).split(b"\n")
-        yield from map(_line, whole)
+        for line in whole:
+            yield from self._said(vertex, _line(line))
 
     def _rest(self, vertex: str) -> Iterator[str]:
         rest = self._partial.pop(vertex, b"")
         if rest:
-            yield _line(rest)
+            yield from self._said(vertex, _line(rest))
+
+    def _said(self, step: str, line: str) -> Iterator[str]:
+        if self._watcher:
+            self._watcher.said(step, line)
+        yield line
+
+
+def without_mounts(name: str) -> str:
+    """Return a step's name without what it mounts."""
+    return _MOUNTS.sub("", name)
 
 
 def _line(data: bytes) -> str:
-    """Return a line as text; of one redrawn with carriage returns the last state counts."""
-    return data.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
+    """Return a line as text that can be seen; of one redrawn with carriage returns the last state counts."""
+    return visible(data.decode(errors="replace").rstrip("\r").rpartition("\r")[2])

@@ -19,22 +19,35 @@ _INTERNAL_ERROR: Final = 100
 _GAVE_UP: Final = r"Retrying \(Retry\(total=0,"
 """After its last retry pip goes on with an empty index: what it then says of missing packages is not true."""
 
+_NOT_FETCHED: Final = r"W: (?:Failed to fetch|Some index files failed)"
+"""After that apt goes on with the lists that it has, and what it says of missing packages is not true either."""
+
+_MISSING: Final = re.compile(
+    r"No matching distribution found|Could not find a version that satisfies"
+    r"|Unable to locate package|has no installation candidate|Version '.*' for '.*' was not found"
+)
+
 _DISK_FULL: Final = r"[Nn]o space left on device"
 
 _PERMANENT: Final = (
     r"No solution found when resolving",
-    r"No matching distribution found",
-    r"Unable to locate package",
-    r"Hash mismatch|hash mismatch|do not match the hashes",
-    r"404 +Not Found",
+    # someone may have tampered with a package: another try would hide it
+    r"Hash mismatch|hash mismatch|(?i:do not match the hashes)|did NOT match|ChecksumMismatch",
+    r"(?:NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG) ",
+    r"(?i:certificate verify failed)|CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem",
+    r"[Cc]ertificate verification failed|cannot verify [^\n]*certificate",
+    r"40[134] +(?:Unauthorized|Forbidden|Not Found)|(?:returned error: |ERROR |HTTP error )40[134]\b",
     _DISK_FULL,
     r"dockerfile parse error",
 )
 
 _TRANSIENT: Final = (
     # names, connections, servers, as apt, curl, uv, pip and the engine put it
-    (FlakeKind.LIMIT, r"429 +Too Many Requests|toomanyrequests|HTTP status client error \(429|(?:error:? |code )429\b"),
-    (FlakeKind.SERVER, r"(?:HTTP[^\n]{0,40}|error:? |status code )50[0234]\b"),
+    (
+        FlakeKind.LIMIT,
+        r"429 +Too Many Requests|toomanyrequests|HTTP status client error \(429|(?:(?i:error):? |code )429\b",
+    ),
+    (FlakeKind.SERVER, r"(?:HTTP[^\n]{0,40}|(?i:error):? |status code )50[0234]\b"),
     (FlakeKind.SERVER, r"50[0234] +(?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)"),
     (FlakeKind.SERVER, r"Hash Sum mismatch|Mirror sync in progress"),
     # before the network: its connection is refused too
@@ -46,7 +59,12 @@ _TRANSIENT: Final = (
         FlakeKind.NETWORK,
         r"[Rr]ead timed out|[Oo]peration timed out|TLS handshake timeout|i/o timeout|request timed out",
     ),
-    (FlakeKind.NETWORK, r"error sending request|error decoding response body|IncompleteRead"),
+    (FlakeKind.NETWORK, r"error sending request|error decoding response body|IncompleteRead|RemoteDisconnected"),
+    (FlakeKind.NETWORK, r"unable to resolve host|Name or service not known|dns error|No route to host|is unreachable"),
+    (FlakeKind.NETWORK, r"(?:Could not|Unable to|Failed to) connect to|Couldn't connect|CONNECTION FAILED"),
+    (FlakeKind.NETWORK, r"Empty reply from server|transfer closed with|Recv failure|No data received|Read error "),
+    (FlakeKind.NETWORK, r"connection closed before|hung up unexpectedly|unexpected disconnect|early EOF|RPC failed"),
+    (FlakeKind.NETWORK, r"GnuTLS recv error|unexpected eof while reading|non-properly terminated"),
     (FlakeKind.NETWORK, _GAVE_UP),
     # the engine's own races (moby/buildkit#3959, docker/buildx#3486), and its end
     (FlakeKind.ENGINE, r"failed to get dead record"),
@@ -63,6 +81,7 @@ _TRANSIENT: Final = (
 """What each says of the failure; the first that is found counts."""
 
 _PERMANENT_RE: Final = re.compile("|".join(_PERMANENT))
+_COULD_NOT_LOOK: Final = re.compile(f"{_GAVE_UP}|{_NOT_FETCHED}")
 
 _HOST: Final = re.compile(
     r"""https?://(?:[^/\s'"`@]*@)?([A-Za-z0-9.-]+)"""
@@ -81,7 +100,7 @@ _SECONDS: Final = {"µs": 1e-6, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h"
 
 def flake(code: int, output: str) -> Flake | None:
     """Return why a build that ended with this exit code and these last lines is worth another try, if it is."""
-    if _PERMANENT_RE.search(output) and not re.search(_GAVE_UP, output):
+    if _PERMANENT_RE.search(output) or (_MISSING.search(output) and not _COULD_NOT_LOOK.search(output)):
         return None
     for kind, pattern in _TRANSIENT:
         found = list(re.finditer(pattern, output))
