@@ -351,6 +351,8 @@ class Attempt:
     """Last lines of the step's output."""
     log: str = ""
     """Path of the node's full log, relative to the project's root."""
+    waited: float = 0.0
+    """Seconds in which it waited for a cache that another build used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,6 +390,9 @@ class Outcome:
     key: Key
     status: Status
     seconds: float = 0.0
+    """What its tries took, without their waits."""
+    waited: float = 0.0
+    """Seconds in which they waited for a cache that another build used."""
     attempts: int = 0
     retries: tuple[Retry, ...] = ()
     started: float | None = None

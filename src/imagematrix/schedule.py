@@ -67,6 +67,10 @@ def anything(_step: Step, _running: Collection[Key]) -> str:
     return ""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 def run(  # noqa: PLR0913  (each is its caller's choice)
     plan: Plan,
     executor: Executor,
@@ -80,6 +84,7 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     refuses: Callable[[Step, Collection[Key]], str] = anything,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
+    tick: Callable[[], None] = nothing,
 ) -> tuple[Outcome, ...]:
     """Build what the plan says; return one outcome for each step, in plan order.
 
@@ -94,12 +99,15 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     - `seconds` says how long builds take, by default what their layers typically do. `refuses` is asked before each
       start, with what runs. While it gives a reason nothing starts; when nothing runs either, all that is left is
       skipped for it.
-    - `sleep` is how a retry waits; by default it ends at once when `stop` is set.
+    - `sleep` is how a retry waits; by default it ends at once when `stop` is set. `tick` is called several times a
+      second while builds run, from the coordinating thread as the listener is.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     worker = _Worker(executor=executor, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
-    coordinator = _Coordinator(plan, listener, worker, jobs=jobs, fail_fast=fail_fast, seconds=seconds, refuses=refuses)
+    coordinator = _Coordinator(
+        plan, listener, worker, jobs=jobs, fail_fast=fail_fast, seconds=seconds, refuses=refuses, tick=tick
+    )
     try:
         coordinator.work()
     except KeyboardInterrupt:
@@ -146,6 +154,7 @@ class _Coordinator:
         fail_fast: bool,
         seconds: Mapping[Key, float] | None,
         refuses: Callable[[Step, Collection[Key]], str],
+        tick: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._listener = listener
@@ -154,6 +163,7 @@ class _Coordinator:
         """A heap of those that are free."""
         self._fail_fast = fail_fast
         self._refuses = refuses
+        self._tick = tick
         self._frontier = Frontier(plan.steps, seconds or estimates.seconds(plan.steps))
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
@@ -170,6 +180,7 @@ class _Coordinator:
             self._start_ready()
             if not self._threads:
                 return
+            self._tick()
             try:
                 self._take_in(self._news.get(timeout=_POLL_SECONDS))
             except queue.Empty:
@@ -284,7 +295,7 @@ class _Worker:
 
     def work(self, begun: _Begun, put: Callable[[_News], None]) -> None:
         """Build a step, with retries, and put its outcome: always exactly one."""
-        step, spent, retries = begun.step, list[float](), list[Retry]()
+        step, spent, waited, retries = begun.step, list[float](), list[float](), list[Retry]()
 
         def attempt() -> Attempt:
             if self.stop.is_set():
@@ -292,10 +303,10 @@ class _Worker:
             if retries and retries[-1].flake.kind is FlakeKind.ENGINE:
                 self._await_engine()
             before = self.clock()
-            try:
-                return _guarded(self.executor, step)
-            finally:
-                spent.append(self.clock() - before)
+            made = _guarded(self.executor, step)
+            spent.append(self.clock() - before - made.waited)
+            waited.append(made.waited)
+            return made
 
         def tell(retry: Retry) -> None:
             retries.append(retry)
@@ -307,6 +318,7 @@ class _Worker:
             key=step.node.key,
             status=status,
             seconds=sum(spent),
+            waited=sum(waited),
             attempts=len(spent),
             retries=tuple(retries),
             started=begun.started,

@@ -184,6 +184,7 @@ def _act(
             names=_names(plan),
             time_limit=options.time_limit,
             said=progress.output,
+            waiting=progress.waiting,
         ) as executor,
         publishing.beside(
             _publisher(decided, engine, where, repository, stop), jobs=options.push_jobs, stop=stop
@@ -212,6 +213,7 @@ def _act(
             seconds=seconds,
             refuses=_guard(project, engine, needs, stop),
             stop=stop,
+            tick=progress.tick,
         )
         return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
 
@@ -355,5 +357,6 @@ class _Keeping:
         return self._pushing.outcomes()
 
     def _tell(self) -> None:
+        self._next.tick()
         for pushed in self._pushing.news() if self._pushing else ():
             self._next.pushed(self._steps[pushed.key], pushed)

@@ -11,6 +11,7 @@ from typing import Final
 
 from imagematrix import site
 from imagematrix.engine import KEY_LABEL, Engine, buildx, buildx_command, docker_command, node_ref
+from imagematrix.engine.locks import Locks, Told
 from imagematrix.engine.log import BuildLog
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
@@ -45,15 +46,18 @@ class Builder:
     """Seconds that a try may take."""
     said: Callable[[Key, str], None]
     """Told each line a build prints, from the thread that builds."""
+    locks: Locks
 
     def build(self, step: Step) -> Attempt:
         """Try once to build a step's node. Raises nothing that a build can cause."""
         node = step.node
         path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
         with path.open("a", encoding="utf-8", buffering=1) as stream:  # a person may be following it
-            log = BuildLog(stream, functools.partial(self.said, node.key))
+            locks = self.locks.of(node.key)
+            log = BuildLog(stream, functools.partial(self.said, node.key), locks)
             attempt = self._attempt(step, log)
-        return replace(attempt, tail=() if attempt.ok else log.tail(), log=self._shown(path))
+            waited = locks.left()
+        return replace(attempt, waited=waited, tail=() if attempt.ok else log.tail(), log=self._shown(path))
 
     def _attempt(self, step: Step, log: BuildLog) -> Attempt:
         node = step.node
@@ -158,6 +162,7 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
     names: Mapping[Key, Sequence[str]],
     time_limit: float,
     said: Callable[[Key, str], None],
+    waiting: Told,
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
 
@@ -181,6 +186,7 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             names=names,
             time_limit=time_limit,
             said=said,
+            locks=Locks(waiting),
         )
 
 

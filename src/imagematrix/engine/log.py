@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TextIO
 
+from imagematrix.engine.locks import BuildLocks
 from imagematrix.engine.progress import Reader, without_mounts
 from imagematrix.planning import failure
 from imagematrix.planning.failure import Cause
@@ -19,7 +20,8 @@ _PLACE: Final = re.compile(r"Dockerfile:\d+")
 class BuildLog:
     """The full output of a node in a file, and what each of its steps printed last in memory."""
 
-    def __init__(self, stream: TextIO, said: Callable[[str], None]) -> None:
+    def __init__(self, stream: TextIO, said: Callable[[str], None], locks: BuildLocks | None = None) -> None:
+        self._locks = locks
         self._tell = said
         self._stream = stream
         self._reader = Reader(self)
@@ -37,17 +39,23 @@ class BuildLog:
         self._write(self._reader.close())
 
     def began(self, step: str, name: str) -> None:
-        """Note the name of a step."""
+        """Note that a step began, and its name."""
         self._names[step] = without_mounts(name)
+        if self._locks:
+            self._locks.began(step, name)
 
     def said(self, step: str, line: str) -> None:
         """Keep a line of a step."""
         self._lines.setdefault(step, deque(maxlen=_KEPT_LINES)).append(line)
+        if self._locks:
+            self._locks.spoke(step)
 
     def ended(self, step: str, error: str) -> None:
-        """Note the first step that failed."""
+        """Note that a step ended; the first one that failed is the one that counts."""
         if error and not self._failed:
             self._failed = (step, error)
+        if self._locks:
+            self._locks.ended(step)
 
     def judged(self) -> tuple[Cause | None, str]:
         """Return the cause of the failure, and what decides whether it may pass by itself."""

@@ -20,6 +20,12 @@ _FORESEEN_EVERY_SECONDS = 5.0
 """A forecast of 5,000 nodes takes some 20 ms."""
 _FORETOLD_EVERY_SECONDS = 60.0
 """How often a log says how long it will take."""
+_SILENT_SECONDS = 30.0
+"""How long a log may say nothing: some systems end a job that is silent for longer."""
+_WAITS_SECONDS = 2.0
+"""A wait that is shorter is not worth a line."""
+_NAMED = 3
+"""How many of the builds that run a log names when it has nothing else to say."""
 
 _STYLES: Mapping[Status, str] = {
     Status.BUILT: "green",
@@ -48,6 +54,15 @@ class Progress(AbstractContextManager["Progress"], Protocol):
     def output(self, key: Key, line: str) -> None:
         """Hear a line that a running build printed; may be called from any thread."""
 
+    def waiting(self, key: Key, cache: str) -> None:
+        """Hear that a build waits for a cache that another one uses, or with an empty name that it no longer does.
+
+        May be called from any thread.
+        """
+
+    def tick(self) -> None:
+        """Hear that time passes: several times a second, from the thread that all but output and waits come from."""
+
 
 def listener(stream: TextIO, plan: Plan, forecast: Forecast, *, clock: Clock = time.monotonic) -> Progress:
     """Choose how to show a run: a board where a terminal can draw one, else plain lines."""
@@ -68,7 +83,11 @@ class PlainLog:
         self._lines = _Lines(plan, clock)
         self._end = _End(forecast, clock)
         self._clock = clock
-        self._foretold = clock()
+        self._foretold = self._printed = clock()
+        self._running: dict[Key, tuple[Step, float]] = {}
+        self._waits: dict[Key, tuple[str, float]] = {}
+        """Written by the threads that build: each entry is replaced or removed as a whole."""
+        self._told_waits: set[Key] = set()
 
     def __enter__(self) -> Self:
         self._print(f"{self._lines.opening()}; takes {about(self._end.left())}")
@@ -80,6 +99,7 @@ class PlainLog:
     def started(self, step: Step) -> None:
         """Print that a build begins."""
         self._end.started(step.node.key)
+        self._running[step.node.key] = (step, self._clock())
         self._print(self._lines.event("start", step))
         self._foretell()
 
@@ -90,6 +110,7 @@ class PlainLog:
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Print an outcome, unless there is no news in it."""
         self._end.finished(step.node.key)
+        self._running.pop(step.node.key, None)
         if _is_news(outcome):
             self._print(self._lines.outcome(step, outcome))
             self._foretell()
@@ -101,12 +122,39 @@ class PlainLog:
     def output(self, key: Key, line: str) -> None:
         """Print nothing: the full output is in the node's log."""
 
+    def waiting(self, key: Key, cache: str) -> None:
+        """Note it: it is printed when it lasts."""
+        if cache:
+            self._waits[key] = (cache, self._clock())
+        else:
+            self._waits.pop(key, None)
+
+    def tick(self) -> None:
+        """Print what waits, and what runs when nothing was printed for long."""
+        now = self._clock()
+        for key, (cache, since) in tuple(self._waits.items()):
+            if key in self._running and key not in self._told_waits and now - since >= _WAITS_SECONDS:
+                self._told_waits.add(key)
+                self._print(self._lines.event("wait", self._running[key][0], f"  (for the cache {cache})"))
+        self._told_waits &= self._waits.keys()
+        if self._running and now - self._printed >= _SILENT_SECONDS:
+            self._print(self._lines.note(f"{'; '.join(self._still(now))}; {about(self._end.left())} left"))
+
+    def _still(self, now: float) -> Iterator[str]:
+        waits = dict(self._waits)
+        for key, (step, begun) in tuple(self._running.items())[:_NAMED]:
+            verb, since = ("waits", waits[key][1]) if key in waits else ("builds", begun)
+            yield f"{label(step)} {verb} ({duration(now - since)})"
+        if len(self._running) > _NAMED:
+            yield f"{len(self._running) - _NAMED} more"
+
     def _foretell(self) -> None:
         if self._clock() - self._foretold >= _FORETOLD_EVERY_SECONDS:
             self._foretold = self._clock()
             self._print(self._lines.note(f"{about(self._end.left())} left"))
 
     def _print(self, line: str) -> None:
+        self._printed = self._clock()
         self._stream.write(line + "\n")
         self._stream.flush()
 
@@ -127,6 +175,7 @@ class Board:
         # replaced, never changed in place: the thread that redraws reads it at any moment
         self._running: Mapping[Key, tuple[str, float]] = {}
         self._last_lines: dict[Key, str] = {}
+        self._waits: dict[Key, str] = {}
         self._live = Live(console=console, get_renderable=self.draw, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -165,6 +214,16 @@ class Board:
         """Show the last line that a build printed."""
         self._last_lines[key] = line
 
+    def waiting(self, key: Key, cache: str) -> None:
+        """Show that a build waits, and not what it printed last."""
+        if cache:
+            self._waits[key] = cache
+        else:
+            self._waits.pop(key, None)
+
+    def tick(self) -> None:
+        """Do nothing: the board is redrawn by itself."""
+
     def draw(self) -> "RenderableType":
         """Draw the board as it is now: at most half a screen of builds, under the counts."""
         from rich.console import Group
@@ -184,14 +243,18 @@ class Board:
         table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
         for key, (name, begun) in tuple(self._running.items())[:rows]:
-            table.add_row(Text(name), duration(self._clock() - begun), Text.from_ansi(self._last_lines.get(key, "")))
+            wait = self._waits.get(key)
+            said = f"waits for the cache {wait}" if wait else self._last_lines.get(key, "")
+            table.add_row(Text(name), duration(self._clock() - begun), Text(said))
         return table
 
     def _tally(self) -> str:
         counts = " · ".join(f"{self._counts[status]} {status}" for status in Status if self._counts[status])
+        waits = sum(key in self._waits for key in self._running)
         settled = f"{sum(self._counts.values())} of {count(self._total, 'node')}"
         spent = duration(self._clock() - self._begun)
-        return f"{settled}{f' ({counts})' if counts else ''}  {spent}, {about(self._end.left())} left"
+        waiting = f", {waits} waiting" if waits else ""
+        return f"{settled}{f' ({counts})' if counts else ''}{waiting}  {spent}, {about(self._end.left())} left"
 
     def _say(self, line: str, style: str = "") -> None:
         from rich.text import Text
@@ -278,7 +341,9 @@ def _details(outcome: Outcome) -> Iterator[str]:
     if outcome.status is Status.SKIPPED:
         yield f"  ({outcome.why.removeprefix('skipped: ')})"
         return
-    yield f"  ({duration(outcome.seconds)}{f', {outcome.attempts} attempts' if outcome.attempts > 1 else ''})"
+    tries = f", {outcome.attempts} attempts" if outcome.attempts > 1 else ""
+    waited = f", waited {duration(outcome.waited)}" if outcome.waited >= _WAITS_SECONDS else ""
+    yield f"  ({duration(outcome.seconds)}{tries}{waited})"
     if outcome.status is Status.FAILED:
         yield f": {outcome.why}"
         yield f"; log: {outcome.log}" if outcome.log else ""

@@ -37,7 +37,7 @@ def figures(overview: Overview) -> Mapping[str, Figure]:
 def timeline(overview: Overview) -> Figure:
     """Draw when each node was built in which lane; the critical path has an edge."""
     nodes = [node for node in overview.run.nodes if node.ran and node.lane is not None]
-    last = max(((node.started or 0) + node.seconds for node in nodes), default=0)
+    last = max((_began(node) + node.seconds for node in nodes), default=0)
     unit, seconds = ("seconds", 1) if last < _SHORT_SECONDS else ("minutes", 60)
     traces = [
         _bars(f"{outcome}, critical path" if critical else outcome.value, chosen, outcome, seconds, critical=critical)
@@ -57,12 +57,17 @@ def timeline(overview: Overview) -> Figure:
     return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _LANE_PIXELS * max(lanes, 3)}}
 
 
+def _began(node: PastNode) -> float:
+    """Return since when a node was really built: waits come first, and leave a gap."""
+    return (node.started or 0) + node.waited
+
+
 def _bars(name: str, nodes: Sequence[PastNode], outcome: Status, unit: int, *, critical: bool) -> Figure:
     return {
         "type": "bar",
         "orientation": "h",
         "name": name,
-        "base": [round((node.started or 0) / unit, 3) for node in nodes],
+        "base": [round(_began(node) / unit, 3) for node in nodes],
         "x": [round(node.seconds / unit, 3) for node in nodes],
         "y": [node.lane for node in nodes],
         "width": 0.75,
@@ -174,7 +179,8 @@ def _worst(nodes: Sequence[PastNode]) -> Status:
 def _words(node: PastNode) -> str:
     """Say what there is to know of a node, in plotly's own few tags."""
     took = f"{node.outcome}, {duration(node.seconds)}" if node.ran else node.outcome.value
-    lines = [node.label, took, node.why.removeprefix("skipped: "), *_tries(node), _shared(node)]
+    waited = f"waited {duration(node.waited)} for a cache" if node.waited >= 1 else ""
+    lines = [node.label, took, waited, node.why.removeprefix("skipped: "), *_tries(node), _shared(node)]
     return "<br>".join(_plain(line) for line in lines if line)
 
 

@@ -36,6 +36,9 @@ class NodeReport:
     label: str
     outcome: Status
     seconds: float
+    """What its tries took, without their waits."""
+    waited: float
+    """Seconds in which they waited for a cache that another build used."""
     log: str
     attempts: int
     retries: tuple[Retry, ...]
@@ -151,6 +154,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeRepo
         label=label(step),
         outcome=Status.FAILED if interrupted else outcome.status,
         seconds=outcome.seconds,
+        waited=outcome.waited,
         log=outcome.log,
         attempts=outcome.attempts,
         retries=outcome.retries,
@@ -204,6 +208,7 @@ def _node_document(node: NodeReport) -> Mapping[str, object]:
         "label": node.label,
         "outcome": node.outcome.value,
         "seconds": round(node.seconds, 3),
+        **({"waited": round(node.waited, 3)} if node.waited else {}),
         "log": node.log,
         "attempts": node.attempts,
         "retries": retry_documents(node.retries),

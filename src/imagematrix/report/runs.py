@@ -42,6 +42,8 @@ class PastNode:
     label: str
     outcome: Status
     seconds: Seconds
+    waited: Seconds = 0.0
+    """Seconds in which it waited for a cache that another build used: not among those that it took."""
     started: Seconds | None = None
     """Seconds since the run began; None: it was not begun."""
     lane: Count | None = None
