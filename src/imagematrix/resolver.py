@@ -15,7 +15,7 @@ from uv import find_uv_bin
 from imagematrix import site
 from imagematrix.errors import NoIndexError
 from imagematrix.model import Site
-from imagematrix.planning import requirements, sizes
+from imagematrix.planning import failure, requirements, sizes
 from imagematrix.planning.requirements import Locked, Question
 from imagematrix.planning.sizes import Download
 from imagematrix.shell import Shell
@@ -90,6 +90,8 @@ class Uv:
         self._shell.cancel()
 
     def _remedy(self, said: str) -> str:
+        if failure.is_not_in_index(said):
+            return f"\n{failure.NO_SUCH_PACKAGE}: see `[site]` for where packages are looked for"
         is_nowhere = "there is no version of" in said and not self._has_wheelhouse
         return "\nno wheelhouse is configured here: if a wheel is to come from one, see `[site]`" if is_nowhere else ""
 

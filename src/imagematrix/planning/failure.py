@@ -35,6 +35,11 @@ def reason(cause: Cause | None, *, code: str, step: str) -> str:
     return f"{cause.text if cause else 'it printed no error'}; exit code {code}{killed} of {_abbreviated(step)}"
 
 
+def is_not_in_index(said: str) -> bool:
+    """Whether uv found no solution since an index answered that it has no such package."""
+    return _MISSING_PACKAGE.search(" ".join(said.split())) is not None
+
+
 def judged(output: Sequence[str], cause: Cause | None) -> str:
     """Return what decides whether a failure may pass by itself: its cause, what led to it, and what followed."""
     start = max(0, cause.line - _LED_TO) if cause else -_LED_TO
@@ -132,7 +137,7 @@ def _tree(lines: Sequence[str], at: int) -> str:
     causes = [*_uv_causes(lines, at)]
     denied = next((line.partition("hint: ")[2] for line in lines[at:] if _DENIED.search(line)), "")
     if missing := _MISSING_PACKAGE.search(" ".join(causes)):
-        return denied or f"{missing[0]}: {_NO_SUCH_PACKAGE}"
+        return denied or f"{missing[0]}: {NO_SUCH_PACKAGE}"
     if top.endswith(_NO_SOLUTION):
         return f"{top}: {' '.join(causes)}"
     if expected := _HASHES.search(" ".join(lines[at : at + 14])):
@@ -159,7 +164,7 @@ def _no_version(lines: Sequence[str], at: int) -> str:
     if "(from versions: none)" not in text:
         return text
     others = next((line for line in reversed(lines[:at]) if "require a different python version" in line), "")
-    return f"{text}: {_said(others) if others else _NO_SUCH_PACKAGE}"
+    return f"{text}: {_said(others) if others else NO_SUCH_PACKAGE}"
 
 
 def _unsigned(lines: Sequence[str], at: int) -> str:
@@ -170,7 +175,8 @@ def _unsigned(lines: Sequence[str], at: int) -> str:
 
 
 _NO_SOLUTION: Final = "No solution found when resolving dependencies"
-_NO_SUCH_PACKAGE: Final = "the index has no such package, or its URL is wrong"
+NO_SUCH_PACKAGE: Final = "the index has no such package, or its URL is wrong"
+"""What an answer of 404 means."""
 _HASH: Final = len("sha256:") + 12
 """As much of a hash as tells two apart."""
 _TAMPERED: Final = "someone may have tampered with it"
