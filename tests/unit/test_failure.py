@@ -52,6 +52,34 @@ def test_what_was_survived_is_no_reason(name: str) -> None:
     assert quiet is None or not quiet.text.startswith(EXPECTED[name]["reason"][:20])
 
 
+def test_an_earlier_failure_of_the_same_tool_is_no_reason() -> None:
+    """Errors belong together when they stand together; a compiler goes on, so its first one counts wherever it is."""
+    between = [f"line {number}" for number in range(20)]
+    first, second = "curl: (6) Could not resolve host: a.example", "curl: (22) The requested URL returned error: 404"
+    assert failure.find([first, *between, second]) == failure.Cause(text=second, line=21)
+    assert failure.find([first, "Warning: Problem : timeout.", second]) == failure.Cause(text=first, line=0)
+    first, second = "a.c:1:1: error: unknown type name 'x'", "b.c:9:9: error: expected ';' before '}' token"
+    assert failure.find([first, *between, second, "make: *** [a] Error 1"]) == failure.Cause(text=first, line=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("wget-nv-503", "127.0.0.1"),
+        ("apt-no-such-host", "deb.invalid"),
+        ("conda-http", "repo.anaconda.com"),
+        ("pip-timeout", "download.pytorch.org"),
+        ("uv-old-timeout", "files.example.com"),
+    ],
+)
+def test_whose_fault_it_was(name: str, source: str) -> None:
+    """The host that was asked, which some tools print above their error."""
+    lines = output(name)
+    flake = transient.flake(1, failure.judged(lines, failure.find(lines)))
+    assert flake
+    assert flake.source == source
+
+
 def test_a_reason_has_the_exit_code_and_the_step() -> None:
     cause = failure.Cause(text="E: Unable to locate package nosuch", line=3)
     step = "Dockerfile:12 [system 2/3] RUN apt-get update && apt-get install -y nosuch " + "and-more " * 20

@@ -127,6 +127,9 @@ def _exception(lines: Sequence[str], at: int) -> str:
     original = next((found[1] for line in lines[at : at + 40] if (found := _ORIGINAL.search(line))), "")
     if text.endswith(":"):
         text = f"{text} {original or ' '.join([*_indented(lines, at)] or _below(lines, at)[:1])}"
+    elif ": " not in text:
+        frame = next((found for line in reversed(lines[:at]) if (found := _FRAME.search(line))), None)
+        text = f"{text} in {frame[1]}, line {frame[2]}" if frame else text
     first = _first_of_chain(lines, at)
     return f"{text} (caused by {first})" if first and first not in text else text
 
@@ -158,6 +161,11 @@ def _hash_alarm(lines: Sequence[str], at: int) -> str:
     return f"THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE: {package}{hashes}; {_TAMPERED}"
 
 
+def _without_hash(lines: Sequence[str], at: int) -> str:
+    """Return pip's complaint of requirements without hashes: its first sentence, and the first such requirement."""
+    return f"{_said(lines[at]).partition('. ')[0]}: {''.join(_below(lines, at)[:1]).partition(' --hash')[0]}"
+
+
 def _no_version(lines: Sequence[str], at: int) -> str:
     """Return what pip could not find: without all versions there are, and why where it knows none."""
     text = re.sub(r"(\(from versions: [^,)]+, )[^)]{40,}, ", r"\1…, ", _said(lines[at]))
@@ -184,6 +192,7 @@ _MISSING_PACKAGE: Final = re.compile(r"\S+ was not found in the (?:package regis
 _DENIED: Final = re.compile(r"hint: An index URL .* could not be queried")
 _HASHES: Final = re.compile(r"Expected:\W*(sha\d+:\w+)\W*Computed:\W*(sha\d+:\w+)")
 _KEY: Final = re.compile(r"(?:NO_PUBKEY|EXPKEYSIG|REVKEYSIG|BADSIG) [0-9A-F]+")
+_FRAME: Final = re.compile(r'File "([^"]+)", line (\d+)')
 _ORIGINAL: Final = re.compile(r"Original error was: (.+)")
 
 
@@ -236,7 +245,11 @@ def _uv_causes(lines: Sequence[str], at: int) -> Iterator[str]:
     cause = ""
     for line in lines[at + 1 :]:
         text = re.sub(r"^[\s│├└╰─▶]+", "", line)
-        if text.startswith("hint:") or _BLOCK.search(line) or (line and not line[0].isspace() and line[0] not in "│├╰"):
+        if (
+            text.startswith(("hint:", "help:"))
+            or _BLOCK.search(line)
+            or (line and not line[0].isspace() and line[0] not in "│├╰")
+        ):
             break
         begins = text.startswith(("cause: ", "Caused by: ")) or re.match(r"\s*[├╰└]─", line)
         if begins and cause:
@@ -290,10 +303,10 @@ _SHAPES: Final = (
     _Shape("", r"ERROR: Ignored the following (?:yanked )?versions", _NOISE),
     _Shape("", r"(?i:warning|note|hint|notice|info|debug)\b(?!.*: FAILED)", _NOISE),
     _Shape("", r"curl: .*(?:show this help|for more information)", _NOISE),
-    _Shape("", r"E: (?:Ign|Hint)", _NOISE),
+    _Shape("", r"debconf: |dpkg-preconfigure: |invoke-rc\.d: |update-rc\.d: |perl: ", _NOISE),
     # pip
     _Shape("pip", r"ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", read=_hash_alarm),
-    _Shape("pip", r"ERROR: (?:Hashes are required|Can't verify hashes|In --require-hashes mode)", read=_with_next),
+    _Shape("pip", r"ERROR: (?:Hashes are required|Can't verify hashes|In --require-hashes mode)", read=_without_hash),
     _Shape("pip", r"ERROR: Could not find a version that satisfies", read=_no_version),
     _Shape("pip", r"ERROR: Cannot install .* conflicting dependencies", read=_conflict),
     _Shape("pip build", r"error: externally-managed-environment", _ECHO),
@@ -342,7 +355,7 @@ _SHAPES: Final = (
     _Shape("git", r"(?:fatal|error): (?:fetch-pack|index-pack|pathspec|could not read|the remote end|protocol error)"),
     _Shape("git", r"fatal: "),
     # what is fed by a download, and got none
-    _Shape("a pipe", r"(?:gzip|bzip2|xz|zstd|unzip|tar|gpg|cpio): ", _ECHO, reach=10),
+    _Shape("a pipe", r"(?:gzip|bzip2|xz|zstd|unzip|tar|gpg|cpio)(?: \(child\))?: ", _ECHO, reach=10),
     _Shape("a pipe", r"End-of-central-directory signature not found", _ECHO, reach=10),
     _Shape("a checksum", r"\S+: FAILED(?: open or read)?$", read=_checksum),
     _Shape("a checksum", r"\S*sum: WARNING: .*did NOT match", _ECHO, reach=10),
@@ -368,6 +381,7 @@ _SHAPES: Final = (
     _Shape("ninja", r"ninja: (?:error|fatal): "),
     _Shape("configure", r"configure: error: "),
     _Shape("setuptools", r"error: [Cc]ommand .* failed(?: with exit (?:status|code)|:)", _ECHO),
+    _Shape("setuptools", r"error: (?:Cannot compile|Could not build|Failed to build) ", _ECHO),
     _Shape("setuptools", r"(?:distutils|setuptools)\.errors\.\w+: [Cc]ommand ", _ECHO),
     # other languages' package managers, distributions
     _Shape("npm", r"npm (?:ERR!|error) (?:code|errno|syscall|path|command) ", _NOISE),
@@ -388,7 +402,10 @@ _SHAPES: Final = (
     _Shape("sh", r"(?:\S*/)?[\w.+-]+: (?:cannot|can't|could not|failed to|unable to|invalid|unrecogni[sz]ed|missing) "),
     _Shape("sh", r"(?:\S*/)?[\w.+-]+: .*: (?:No such file or directory|Permission denied|Read-only file system)"),
     _Shape("sh", r"(?:\S*/)?(?:useradd|groupadd|usermod|adduser|chown|chmod|chgrp): "),
-    _Shape("sh", r"(?:Killed|Segmentation fault|Illegal instruction|Bus error|Aborted)(?: \(core dumped\))?$"),
+    _Shape("sh", r"(?:Killed|Segmentation fault|Illegal instruction|Bus error)(?: \(core dumped\))?$"),
+    _Shape("sh", r"Aborted(?: \(core dumped\))?$", _ECHO, reach=5),
+    _Shape("sh", r"terminate called after throwing", read=_with_next),
+    _Shape("sh", r"Could not execute "),
     _Shape("bootstrap", r"bootstrap: (?:failed: |mmdebstrap could not make|cannot read )", _ECHO, reach=60),
     # whatever else calls itself an error
     _Shape("", r"(?:\S+: )?(?:fatal |internal )?error: "),
@@ -420,7 +437,6 @@ _GOING_ON: Final = (
 _GOING_ON_RE: Final = re.compile("|".join(_GOING_ON))
 
 _PREFIX: Final = re.compile(r"^[\s│├└╰─▶>]*(?:cause: )?(?=\S)")
-_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _COMPILED: Final = tuple((re.compile(rf"(?:{shape.pattern})"), shape) for shape in _SHAPES)
 _UNIT: Final = frozenset({_COMPILER, _LINKER, "cmake"})
 """Tools that go on after an error: their first may be far above their last."""
@@ -430,7 +446,7 @@ _UNIT: Final = frozenset({_COMPILER, _LINKER, "cmake"})
 
 
 def _bare(line: str) -> str:
-    return _ESCAPES.sub("", line).rstrip().rpartition("\r")[2]
+    return line.rstrip().rpartition("\r")[2]
 
 
 def _said(line: str) -> str:
@@ -438,9 +454,13 @@ def _said(line: str) -> str:
     return re.sub(r"^(?:ERROR: (?!\d)|\u00d7 )", "", _PREFIX.sub("", line).strip())
 
 
+_LOGIN: Final = re.compile(r"(?<=:)//[^/\s@]+@")
+"""What logs in to an address: a reason is read by many."""
+
+
 def abbreviated(text: str) -> str:
     """Return a text as one line that a report has room for."""
-    words = " ".join(text.split())
+    words = _LOGIN.sub("//", " ".join(text.split()))
     return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
 
