@@ -72,6 +72,7 @@ def test_a_row_is_added_rendered_and_told(add: Add, root: Path) -> None:
         '      22 base = "debian"\n'
         '      23 python = "3.11"\n'
         '      24 torch = "2.5.0"\n'
+        "note: CUDA 12.4 needs a host driver of 525.60.13 or newer (550.54.15 for all of it)\n"
         "5 nodes: 3 shared, 5 to build\n"
         "    base    build  shared with plain:3.11-debian, pytorch:2.3.0-python3.10-debian and 3 more\n"
         "    system  build  shared with plain:3.11-debian, pytorch:2.3.0-python3.10-debian and 3 more\n"

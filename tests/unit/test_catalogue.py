@@ -56,8 +56,8 @@ def test_what_changed_last_is_what_moved_when_the_digest_did() -> None:
     ("values", "cuda", "driver"),
     [
         ({"cuda": "12.4.1"}, "12.4.1", "525.60.13"),
-        ({"torch_build": "cu118"}, "11.8", "450.80.02"),
-        ({"torch_build": "cpu"}, "", ""),
+        ({"torch": "2.3.0", "torch_build": "cu118", "cuda": "12.1.1"}, "11.8", "450.80.02"),
+        ({"torch": "2.3.0", "torch_build": "cpu"}, "", ""),
         ({"tensorflow_package": "tensorflow[and-cuda]", "tensorflow": "2.15.1"}, "12.2", "525.60.13"),
         ({"tensorflow_package": "tensorflow[and-cuda]", "tensorflow": "99"}, "", ""),
     ],
@@ -67,7 +67,7 @@ def test_cuda_and_the_oldest_driver_for_it(values: dict[str, str], cuda: str, dr
     entry = catalogue.make([replace(rows()[0], values=values)], published(1))[0]
 
     assert (entry.cuda, entry.driver) == (cuda, driver)
-    assert ("--gpus all" in entry.run) is compat.has_cuda(values)
+    assert ("--gpus all" in entry.run) is (compat.cuda_of(values) is not None)
 
 
 def test_the_page_is_one_file_with_all_that_can_be_copied() -> None:

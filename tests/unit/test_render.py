@@ -296,6 +296,7 @@ os = "ubuntu22.04"
 cuda = "12.1.0"
 
 [bases.plain]
+torch_build = "cpu"
 image = "ubuntu:22.04"
 os = "ubuntu22.04"
 

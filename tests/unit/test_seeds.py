@@ -118,17 +118,18 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
                 "note: nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04 is superseded by CUDA 12.1.1:"
                 " NVIDIA deletes such tags after six months: take nvidia/cuda:12.1.1-cudnn8-devel-ubuntu22.04"
             ),
-            "note: CUDA 12.1.0 needs a host driver of 525.60.13 or newer (530.30.02 for all of it)",
+            "note: CUDA 12.1 needs a host driver of 525.60.13 or newer (530.30.02 for all of it)",
+            (
+                "note: torch 2.3.0+cu121 brings CUDA 12.1: the base's CUDA 12.1 is not used;"
+                " one without CUDA is about 8 GB smaller, and enough unless CUDA code is compiled in the image"
+            ),
         ],
     ),
     "the same without a CUDA image": (
         {"torch": "2.3.0", "torchvision": "0.18.0", "torch_build": "cu121", "python": "3.8", "os": "ubuntu22.04"},
         [
             OLD["3.8"],
-            (
-                "note: torch 2.3.0+cu121 brings CUDA 12.1:"
-                " it uses its own, and needs a host driver of 525.60.13 or newer"
-            ),
+            "note: CUDA 12.1 needs a host driver of 525.60.13 or newer (530.30.02 for all of it)",
         ],
     ),
     "TF-gpu 1.15 on CUDA 9, Python 3.6": (

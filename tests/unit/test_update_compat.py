@@ -97,7 +97,6 @@ def test_rules_are_silent_on_what_an_index_does_not_know() -> None:
             *paddle.paddle_on_cuda("9.0", "14.0"),
             *paddle.paddle_on_python("9.0", "", "3.13", "14.0"),
             *paddle.paddle_gpu_on_pypi("9.0", "14.0"),
-            *torch.torch_brings_cuda("9.0", "cu140", "14.0"),
             *tensorflow.tensorflow_on_os("9.0", "debian12"),
         ] == []
     finally:

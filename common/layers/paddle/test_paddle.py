@@ -5,7 +5,10 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
+from imagematrix import compat
+from imagematrix.compat import BroughtBy
 from imagematrix.verify import cuda
+from imagematrix.verify.plugin import Image
 
 TRAINING = """\
 import paddle
@@ -52,11 +55,17 @@ def test_it_trains_at_the_rows_exact_version(build: list[str], row: Mapping[str,
 
 @pytest.mark.slow
 def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str]) -> None:
-    """A CPU build in a row with CUDA is as wrong as the other way round."""
-    assert bool(build[1:]) == ("cuda" in row)
-    if "cuda" in row:
-        assert row["cuda"].split(".")[:2] == build[1].split(".")[:2]
+    """A build for CPUs in a row with CUDA is as wrong as the other way round."""
+    use = compat.cuda_used_by("paddle", row)
+    made_for = build[1] if build[1:] else ""
+    assert cuda.promised(use, made_for), f"it is built for CUDA {made_for or 'none'}"
+    if use and use.brought_by is BroughtBy.BASE:
         assert row.get("cudnn", build[2]).split(".")[0] == build[2].split(".")[0]
+
+
+def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image, row: Mapping[str, str]) -> None:
+    """By the CUDA of the check above; a base that has CUDA asks for itself."""
+    assert cuda.driver_settings(row).items() <= image.environment.items()
 
 
 @pytest.mark.slow

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
+from imagematrix import compat
+from imagematrix.compat import BroughtBy
 from imagematrix.verify import cuda
+from imagematrix.verify.plugin import Image
 
 TRAINING = """\
 import json
@@ -73,12 +76,28 @@ def test_it_trains_at_the_rows_exact_version(build: Mapping[str, str], row: Mapp
 
 @pytest.mark.slow
 def test_its_build_fits_the_rows_cuda(build: Mapping[str, str], row: Mapping[str, str]) -> None:
-    """A CPU build in a row with CUDA is as wrong as the other way round; which minor versions run is for `check`."""
-    assert (build.get("is_cuda_build") == "True") == ("cuda" in row)
-    if "cuda" in row:
-        found, cudnn = build.get("cuda_version", row["cuda"]), build.get("cudnn_version", "")
-        assert row["cuda"].split(".")[0] == found.split(".")[0]
-        assert row.get("cudnn", cudnn).split(".")[0] == (cudnn or row.get("cudnn", "")).split(".")[0]
+    """Of a base's CUDA, the major version must be the one it was built for; which minor versions run is for `check`.
+
+    Without any CUDA, a build for GPUs is right where the row names it.
+    """
+    use = compat.cuda_used_by("tensorflow", row)
+    is_for_gpus = build.get("is_cuda_build") == "True"
+    if use is None:
+        assert not is_for_gpus or "tensorflow_package" in row
+        return
+    assert is_for_gpus
+    found = build.get("cuda_version", use.version)
+    if use.brought_by is BroughtBy.WHEELS:
+        assert cuda.promised(use, found), f"it is built for CUDA {found}"
+        return
+    cudnn = build.get("cudnn_version", "")
+    assert use.version.split(".")[0] == found.split(".")[0]
+    assert row.get("cudnn", cudnn).split(".")[0] == (cudnn or row.get("cudnn", "")).split(".")[0]
+
+
+def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image, row: Mapping[str, str]) -> None:
+    """By the CUDA of the check above; a base that has CUDA asks for itself."""
+    assert cuda.driver_settings(row).items() <= image.environment.items()
 
 
 @pytest.mark.slow

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
+from imagematrix import compat
 from imagematrix.verify import cuda
+from imagematrix.verify.plugin import Image
 
 TRAINING = """\
 import torch
@@ -48,14 +50,14 @@ def test_it_trains_at_the_rows_exact_version(build: list[str], row: Mapping[str,
 
 @pytest.mark.slow
 def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str]) -> None:
-    """A CPU build in a row with CUDA is as wrong as the other way round; the minor version is its own choice."""
-    found = build[1].split(".") if build[1:] else []
-    made_for = f"cu{''.join(found[:2])}" if found else "cpu"
-    is_for_gpus = "cuda" in row or row.get("torch_build", "cpu") != "cpu"
-    assert (made_for != "cpu") == is_for_gpus, f"the build is {made_for}"
-    assert made_for == row.get("torch_build", made_for)
-    if found and "torch_build" not in row:
-        assert found[0] == row["cuda"].split(".")[0]
+    """It brings CUDA along: what the base has does not matter, and is a note of `check`."""
+    made_for = build[1] if build[1:] else ""
+    assert cuda.promised(compat.cuda_used_by("torch", row), made_for), f"it is built for CUDA {made_for or 'none'}"
+
+
+def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image, row: Mapping[str, str]) -> None:
+    """By the CUDA of the check above; a base that has CUDA asks for itself."""
+    assert cuda.driver_settings(row).items() <= image.environment.items()
 
 
 @pytest.mark.slow

@@ -8,21 +8,24 @@ the table of all, `causes` groups what they find.
 
 from imagematrix.compat.catalogue import Bound
 from imagematrix.compat.causes import Cause, causes, idle, problems, shown
-from imagematrix.compat.cuda import has_cuda, least_driver
-from imagematrix.compat.cuda import version as cuda_version
+from imagematrix.compat.cuda import least_driver
 from imagematrix.compat.finding import Finding, Level, Severity
+from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_of, cuda_used_by, driver_requirement
 from imagematrix.compat.rules import findings, read, reasons
 
 __all__ = [
     "Bound",
+    "BroughtBy",
     "Cause",
+    "CudaUse",
     "Finding",
     "Level",
     "Severity",
     "causes",
-    "cuda_version",
+    "cuda_of",
+    "cuda_used_by",
+    "driver_requirement",
     "findings",
-    "has_cuda",
     "idle",
     "least_driver",
     "problems",

@@ -359,6 +359,12 @@ def is_closed(cuda: str) -> bool:
 
 
 @cache
+def cuda_image_gigabytes() -> Mapping[str, float]:
+    """Return about how big nvidia/cuda is on disk, by flavour (`cudnn-devel`)."""
+    return dict(_read("cuda")["gigabytes"])
+
+
+@cache
 def tensorrt_wheels() -> Wheels:
     """Return TensorRT's releases; those that are only an installer have no Pythons of their own."""
     return _wheels("tensorrt", {each["release"]: each.get("python", ()) for each in _read("tensorrt")["releases"]})

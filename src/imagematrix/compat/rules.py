@@ -12,7 +12,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from imagematrix.compat import bounds, catalogue, cuda, horovod, nvidia, others, paddle, tensorflow, torch
+from imagematrix.compat import bounds, catalogue, gpu, horovod, nvidia, others, paddle, tensorflow, torch
 from imagematrix.compat.catalogue import Allowance
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
@@ -24,12 +24,11 @@ RULES: Final[tuple[Rule, ...]] = (
     others.miniconda_of_python,
     nvidia.base_tag,
     nvidia.base_facts,
-    cuda.driver,
+    gpu.cuda_used,
     torch.torch_on_python,
     torch.torch_build,
     torch.torch_index,
     torch.torch_on_os,
-    torch.torch_brings_cuda,
     torch.torchvision,
     torch.torchaudio,
     tensorflow.tensorflow_on_python,

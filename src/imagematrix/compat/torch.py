@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.cuda import least_driver
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.wheels import glibc_too_old, is_newer
 from imagematrix.text.versions import comparison, minor, span, version
@@ -60,27 +59,6 @@ def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
     needed = catalogue.torch()[release].glibc if release else ""
     last = [name for name, each in catalogue.torch().items() if not each.glibc]
     yield from glibc_too_old("torch", torch, needed, os, catalogue.glibc(), last[-1] if last else "")
-
-
-def torch_brings_cuda(torch: str, torch_build: str = "", cuda: str = "") -> Iterator[Finding]:
-    """Each CUDA build brings CUDA and cuDNN of its own: the base's are for what is compiled there."""
-    release = catalogue.torch_wheels().release(torch)
-    named = torch_build or _local(torch)
-    build = named or (catalogue.torch()[release].default if release and cuda else "")
-    if not release or build not in catalogue.torch()[release].builds:
-        return
-    name = f"torch {release}+{build}" if named else f"PyPI's torch {release}"
-    if build == "cpu":
-        if minor(cuda):
-            yield note("torch", f"{name} is a CPU build", f"the base's CUDA {minor(cuda)} is not used")
-        return
-    brought = cuda_of(build)
-    if minor(cuda) == brought:
-        return
-    what = f"{name} brings CUDA {brought}" + (f", the base has {minor(cuda)}" if minor(cuda) else "")
-    least = least_driver(brought)
-    driver = f"a host driver of {least} or newer" if least else "a host driver for it"
-    yield note("torch", what, f"it uses its own, and needs {driver}")
 
 
 def torchvision(

@@ -236,7 +236,7 @@ class Renderer:
             "base_image": leaf.base_image,
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,
-            "gpu": compat.has_cuda(leaf.row.values),
+            "cuda_use": compat.cuda_of(leaf.row.values),
             "entrypoint": any(_ENTRYPOINT.search(stage.text) for stage in leaf.stages),
             "sections": tuple(self._sections(leaf.row)),
         }
@@ -286,7 +286,13 @@ class Renderer:
 
     def _render(self, template: _Template, row: Row, **extra: object) -> str:
         """Render with a row's values; renderings are shared by all rows that agree on the names used."""
-        values: dict[str, object] = {**row.values, "family": row.family.name, "tag": row.tag, **extra}
+        values: dict[str, object] = {
+            **row.values,
+            "family": row.family.name,
+            "tag": row.tag,
+            "driver_requirement": compat.driver_requirement(row.values),
+            **extra,
+        }
         seen = tuple(values.get(name) for name in template.names)
         text = self._texts.get((template.name, seen))  # type: ignore[arg-type]
         if text is None:

@@ -28,7 +28,7 @@ class Entry:
     """Uncompressed; None: not known."""
     versions: Mapping[str, str]
     cuda: str
-    """Empty: it has none."""
+    """What it uses, of its base or its wheels; empty: none, or not known."""
     driver: str
     """The oldest host driver that its CUDA runs on; empty: not known, or it has no CUDA."""
     since: datetime
@@ -45,7 +45,7 @@ class Entry:
     @property
     def run(self) -> str:
         """The command that starts it."""
-        gpus = " --gpus all" if compat.has_cuda(self.row.values) else ""
+        gpus = " --gpus all" if compat.cuda_of(self.row.values) else ""
         if _MACHINE in self.row.family.layers:
             how = f"--detach --ipc host{gpus} --env ROOT_PASSWORD --publish 2222:22"
         else:
@@ -67,15 +67,15 @@ def _entry(row: Row, past: Sequence[PastRun]) -> Entry | None:
     same = next((at for at in range(len(told) - 1, 0, -1) if _digest(told[at - 1][1], row) != _digest(now, row)), 0)
     changes = overview.moved(told[same - 1][1], told[same][1]) if same else ()
     names = sorted(now.names, key=lambda name: not name.endswith(f":{row.tag}"))
-    cuda = compat.cuda_version(row.values)
+    use = compat.cuda_of(row.values)
     return Entry(
         row=row,
         names=tuple(names),
         digest=_digest(now, row),
         bytes=_last(leaf.bytes for _, leaf in told),
         versions=now.versions,
-        cuda=cuda,
-        driver=compat.least_driver(cuda) if cuda else "",
+        cuda=use.version if use else "",
+        driver=use.driver if use else "",
         since=told[same][0].started,
         changes=tuple(changes),
     )

@@ -101,7 +101,7 @@ def subjects(
         dag.rows,
         tips,
         files=project.workspace.checks(),
-        plugin="".join(map(_text, ("plugin.py", "inside.py", "cuda.py"))),
+        plugin="".join(map(_text, ("plugin.py", "inside.py", "cuda.py", "../compat/gpu.py"))),
         platforms=lambda row: {one.name: one for one in (row.platform, also) if one}.values(),
         auditor="".join(map(_text, _AUDITOR)),
         history=project.workspace.settled,

@@ -9,6 +9,10 @@ from typing import Final
 
 from testinfra.host import Host
 
+from imagematrix import compat
+from imagematrix.compat import CudaUse
+from imagematrix.text.versions import minor
+
 _NAMES: Final = (
     ((12, 0), "cudart.12 cublas.12 cublasLt.12 cufft.11 cusolver.11 cusparse.12"),
     ((11, 1), "cudart.11.0 cublas.11 cublasLt.11 cufft.10 cusolver.11 cusparse.11"),
@@ -76,6 +80,25 @@ for library in copies.values():
         if not {for_gpus} or (len(library) > 1 and whole not in taken):
             print(whole)
 """
+
+
+def promised(use: CudaUse | None, built_for: str) -> bool:
+    """Whether a framework was built for the CUDA that `check` takes its row to use; empty, and None: for CPUs."""
+    if use is None or not use.version:
+        return (use is not None) == bool(built_for)
+    return minor(use.version) == minor(built_for)
+
+
+def driver_settings(row: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what an image sets whose wheels bring CUDA, so that an older driver than it needs is refused."""
+    requirement = compat.driver_requirement(row)
+    if not requirement:
+        return {}
+    return {
+        "NVIDIA_VISIBLE_DEVICES": "all",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_REQUIRE_CUDA": requirement,
+    }
 
 
 def libraries(cuda: str, cudnn: str) -> tuple[str, ...]:

@@ -41,6 +41,11 @@ class Image:
     locked: Mapping[str, str]
     """The Python packages that its locks name, with their exact versions."""
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it sets for every process."""
+        return dict(text.split("=", 1) for text in self.config.get("Env") or ())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
