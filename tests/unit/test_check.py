@@ -134,7 +134,7 @@ def test_notes_are_counted_and_shown_on_request(tmp_path: Path, capsys: pytest.C
     write(tmp_path, MATRIX, {})
     quiet = run(capsys, "check", "--file", str(tmp_path / "matrix.toml")).out
     assert quiet.count("\n") == 1
-    assert "1 note (--notes shows them)" in quiet
+    assert "2 notes (--notes shows them)" in quiet
     loud = run(capsys, "check", "--file", str(tmp_path / "matrix.toml"), "--notes").out
     assert "matrix.toml:13: note: " in loud
     assert "--notes" not in loud
@@ -174,6 +174,7 @@ def test_workflow_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert [(match[1], match[2]) for match in found] == [
         ("error", "file=matrix.toml,line=14,title=torch_on_python"),
         ("notice", "file=matrix.toml,line=13,title=python_end"),
+        ("notice", "file=matrix.toml,line=14,title=cuda_used"),
     ]
     assert found[0][3].endswith("%0Apytorch:2.3.0-python3.13")
 

@@ -110,7 +110,9 @@ def test_check_tells_every_cause_once(tmp_path: Path, capfd: pytest.CaptureFixtu
     }
     assert brief(document)[1:] == [
         ("broken", "tensorflow_on_cuda", 29),
-        ("note", "driver", 6),
+        ("note", "cuda_used", 6),
+        ("note", "cuda_used", 19),
+        ("note", "cuda_used", 20),
         ("note", "python_end", 28),
     ]
 

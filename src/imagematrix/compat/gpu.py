@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Final
 
 from imagematrix.compat import catalogue, nvidia
@@ -118,7 +117,7 @@ _FRAMEWORKS: Final[Mapping[str, Callable[[Mapping[str, str]], CudaUse | None]]] 
 _READ: Final = ("cuda", "torch", "torch_build", "tensorflow", "tensorflow_package", "paddle", "paddle_package")
 
 
-@cache  # each template of a row asks
+@catalogue.cache  # each template of a row asks
 def _cuda_of(*read: str) -> CudaUse | None:
     values = dict(zip(_READ, read, strict=True))
     frameworks = [name for name in _FRAMEWORKS if values[name]]
