@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# Made of settings.sh.j2 and read by lib.sh: each setting, what its value must be, its default.
+setting TZ zone Asia/Shanghai
+setting LANG language zh_CN.UTF-8
+setting SERVICES services auto
+setting SSH_PORT port 22
+setting JUPYTER_PORT port 8888
+setting JUPYTER_BASE_URL path /jupyter
+setting TENSORBOARD_PORT port 6006
+setting TENSORBOARD_PATH path /monitor
+setting TENSORBOARD_LOGDIR folder /root/tensorboard-logs
