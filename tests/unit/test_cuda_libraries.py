@@ -1,5 +1,8 @@
 """Which libraries of CUDA a framework loads, and which of them the loader does not find."""
 
+import os
+from pathlib import Path
+
 import pytest
 import testinfra
 
@@ -29,3 +32,29 @@ def test_what_the_loader_does_not_find_is_named() -> None:
     said = cuda.missing(testinfra.get_host("local://"), ("libc.so.6", "libcudnn.so.8"))
     assert said.startswith("libcudnn.so.8: cannot open shared object file")
     assert "libc.so" not in said
+
+
+@pytest.mark.parametrize(("others", "told"), [("", False), ("libgfortran.so.5", True)])
+def test_what_a_library_is_linked_with_matters_if_something_loads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: str, told: bool
+) -> None:
+    """PyPI's torch 2.15.0 holds a libgfortran.so.5 that nothing loads, and no libquadmath.so.0 for it."""
+    library = tmp_path / "framework/lib/libgfortran.so.5"
+    files = {
+        "framework/__init__.py": "",
+        "framework/lib/libgfortran.so.5": "libnosuch.so.0",
+        "framework/lib/libtorch.so": f"libcuda.so.1 {others}",
+        "bin/ldd": f"#!/bin/sh\necho {library}:\nprintf '\\t%s => not found\\n' libnosuch.so.0 libcuda.so.1\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "bin/ldd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    said = cuda.unlinked(testinfra.get_host("local://"), "framework")
+
+    assert said.startswith("libnosuch.so.0: cannot open shared object file") is told
+    assert "libcuda" not in said

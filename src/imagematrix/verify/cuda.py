@@ -45,11 +45,21 @@ import ctypes, glob, importlib, os, re, subprocess
 package = importlib.import_module({package!r})
 files = glob.glob(os.path.join(os.path.dirname(package.__file__), "lib", "*.so*"))
 ran = subprocess.run(["ldd"] + files, stdout=subprocess.PIPE, universal_newlines=True)
-for name in sorted(set(re.findall(r"(\\S+) => not found", ran.stdout)) - {driver!r}):
+lacking = {{}}
+for line in ran.stdout.splitlines():
+    if not line.startswith("\\t"):
+        library = line.rstrip(":")
+    elif line.endswith(" => not found") and line.split()[0] not in {driver!r}:
+        lacking.setdefault(line.split()[0], []).append(library)
+def is_loaded(library):  # by a library that is linked with it, or opens it late: either holds its name
+    name = os.path.basename(library).encode()
+    return any(name in open(other, "rb").read() for other in files if other != library)
+for name in sorted(lacking):
     try:
         ctypes.CDLL(name)  # the package may have loaded it from where it knows it to be
     except OSError as error:
-        print(error)
+        if any(is_loaded(library) for library in lacking[name]):
+            print(error)
 """
 
 _DRIVER: Final = {"libcuda.so.1", "libnvidia-ml.so.1"}
