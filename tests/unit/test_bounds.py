@@ -307,6 +307,41 @@ def test_a_row_with_a_reason_is_resolved_as_it_asks(tmp_path: Path) -> None:
     assert [question.bounds for question in resolver.asked] == [(), (), ()]
 
 
+CORRECTED = """
+[[bounds]]
+package = "torch"
+versions = "==2.4.1"
+bound = "numpy<2.2"
+why = "is slow with newer ones"
+source = "our own benchmark"
+
+[[bounds]]
+package = "torch"
+versions = "<2.3"
+bound = "numpy<2"
+severity = "note"
+source = "we patch torch"
+"""
+
+
+def test_a_monorepo_adds_and_lifts_bounds(tmp_path: Path) -> None:
+    projects.project(tmp_path, matrix=MATRIX, files={**FILES, "compat/bounds.toml": CORRECTED})
+    resolver = Index()
+    lock(tmp_path, resolver)
+    assert asked(resolver, "torch==2.2.2")["torch"] == set()
+    assert asked(resolver, "torch==2.4.1")["torch"] == {"numpy<2.2"}
+    text = leaves(tmp_path)[ROW.replace("2.2.2", "2.4.1")]["torch/requirements.lock"]
+    assert "# numpy<2.2: torch ==2.4.1 is slow with newer ones (our own benchmark)\n" in text
+
+
+def test_what_a_monorepo_allows_is_resolved_as_the_row_asks(tmp_path: Path) -> None:
+    allow = '[[allow]]\ntorch = "<2.3"\nreason = "never converts"\nsource = "our own tests"\n'
+    projects.project(tmp_path, matrix=MATRIX + PINNED, files={**FILES, "compat/allow.toml": allow})
+    resolver = Index()
+    lock(tmp_path, resolver, ROW)
+    assert [question.bounds for question in resolver.asked] == [(), (), ()]
+
+
 def test_findings_are_values() -> None:
     """Equal ones of many rows are one cause."""
     one, other = (compat.findings(row(torch="2.2.2", pins="numpy>=2")) for _ in range(2))

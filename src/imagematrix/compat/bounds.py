@@ -164,7 +164,11 @@ def _meets(value: str, condition: str) -> bool:
 
 def _finding(bound: Bound, version: str, statement: Statement) -> Finding:
     needs = "can only be installed with" if bound.severity is Severity.IMPOSSIBLE else "needs"
-    mend = "leave it out, and `invoke lock` takes one that fits" if statement.about else "run `invoke lock --upgrade`"
+    mend = (
+        "leave it out, and `invoke lock` takes one that fits"
+        if statement.about
+        else f"run `invoke lock --upgrade`, or require {bound.requirement} in the layer that installs it"
+    )
     return Finding(
         severity=bound.severity,
         about=statement.about or bound.package,
