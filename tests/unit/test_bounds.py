@@ -342,6 +342,22 @@ def test_what_a_monorepo_allows_is_resolved_as_the_row_asks(tmp_path: Path) -> N
     assert [question.bounds for question in resolver.asked] == [(), (), ()]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        '{% import "site.j2" as site %}\nRUN {{ site.compile(python, "native", "A=1") }}\n',
+        "RUN pip install --no-binary native -r /requirements.lock\n",
+        "RUN pip install --no-binary=native -r /requirements.lock\n",
+    ],
+)
+def test_what_a_layer_compiles_is_read_from_its_template(tmp_path: Path, command: str) -> None:
+    files = {**FILES, "common/layers/torch/Dockerfile.j2": f"{command}COPY torch/requirements.lock /\n"}
+    projects.project(tmp_path, matrix=MATRIX, files=files)
+    resolver = Index()
+    lock(tmp_path, resolver, ROW)
+    assert [question.asker.compiled for question in resolver.asked] == [set(), {"native"}, set()]
+
+
 def test_findings_are_values() -> None:
     """Equal ones of many rows are one cause."""
     one, other = (compat.findings(row(torch="2.2.2", pins="numpy>=2")) for _ in range(2))
