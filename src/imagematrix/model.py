@@ -64,6 +64,8 @@ class Platform:
     """Globs of absolute paths: files of a base that must stay, beside those below /usr, /bin, /lib and their like."""
     required: tuple[str, ...] = ()
     """Globs of absolute paths: files that its own tools need, one of each at least."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs it has, by architecture (`sm_90`); none: nothing is said."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,7 +90,10 @@ class Row:
     axes: Mapping[str, str]
     """Axis -> value, sorted by axis; always with the `base`."""
     values: Mapping[str, str]
-    """What templates may use: the axes, and all facts that follow from them and from the platform."""
+    """What templates may use: the axes, and all facts that follow from them and from the platform.
+
+    `gpus` are the GPUs that it must run on, as its row, its family or its platform says: `sm_80 sm_90`.
+    """
     image: str
     """The name it is built under: `[registry/]family:tag`, in the first of its registries."""
     repositories: tuple[str, ...] = ()

@@ -53,6 +53,7 @@ rules = ["max-size", "official-base"]
 official_bases = ["swr.*"]
 protected = ["/etc/ld.so.conf"]
 required = ["/root/.bashrc"]
+gpus = ["sm_80"]
 region = "ap-1"
 
 [families.pytorch]
@@ -60,12 +61,13 @@ layers = ["system"]
 tag = "{torch}-{base}"
 groups = ["gpu"]
 platform = "art"
+gpus = ["sm_80", "sm_90"]
 axes.base = ["cuda", "deb"]
 axes.torch = ["2.3.0", "2.4.1"]
 exclude = [{torch = "<2.4", base = "deb", reason = "x"}]
 allow = [{torch = "2.4.1", reason = "y"}]
 row = [
-    {base = "cuda", torch = "2.0.0", allow = "z"},
+    {base = "cuda", torch = "2.0.0", allow = "z", gpus = ["sm_120"]},
     {base = "cuda", torch = "1.0.0", impossible = "gone"},
 ]
 
@@ -124,7 +126,7 @@ def test_the_keys_are_those_of_the_parser() -> None:
         (declaration.BASE_KEYS, _named("bases"), {**written["bases"]["cuda"], **written["bases"]["deb"]}),
         (declaration.PLATFORM_KEYS, _named("platforms"), written["platforms"]["art"]),
         (family.KEYS, _named("families"), of_family),
-        (family.REASONS, _named("families")["properties"]["row"]["items"], {"allow", "impossible"}),
+        (family.ROW_KEYS, _named("families")["properties"]["row"]["items"], {"allow", "impossible", "gpus"}),
         ((family.REASON,), _named("families")["properties"]["allow"]["items"], {"reason"}),
         ((family.REASON,), _named("families")["properties"]["exclude"]["items"], {"reason"}),
     ):

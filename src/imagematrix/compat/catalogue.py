@@ -257,6 +257,16 @@ def partners(package: str) -> Mapping[str, Partner]:
 
 
 @cache
+def architectures(package: str, release: str, build: str = "") -> tuple[str, ...]:
+    """Return what the kernels of a build of `torch`, `tensorflow` or `paddle` are compiled to; nothing: not known."""
+    for each in _read(package)["architectures"]:
+        meets = comparison(each["releases"])
+        if release and each.get("build", "") == build and meets and meets(release):
+            return tuple(each["code"])
+    return ()
+
+
+@cache
 def tensorflow_wheels(package: str) -> Wheels:
     """Return the Pythons of `tensorflow`, `tensorflow-cpu` or `tensorflow-gpu`."""
     return _wheels(

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from imagematrix import audit
 from imagematrix.errors import did_you_mean
-from imagematrix.matrix import family, pattern
+from imagematrix.matrix import family, gpus, pattern
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Platform, Site
@@ -20,7 +20,7 @@ SCHEMA: Final = 1
 KEYS: Final = ("schema", "registry", "nodes", "platform", "site", "sites", "bases", "platforms", "families", "facts")
 SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
-PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected", "required")
+PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected", "required", gpus.KEY)
 """What each table may say; all else in a base or a platform is a fact."""
 
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
@@ -209,6 +209,7 @@ def _platform(platform: Table, name: str) -> Platform:
         official_bases=tuple(platform.texts("official_bases")),
         protected=tuple(platform.texts("protected")),
         required=tuple(platform.texts("required")),
+        gpus=gpus.read(platform),
         facts=_own_facts(platform, PLATFORM_KEYS),
     )
 
@@ -227,8 +228,10 @@ def _rules(platform: Table) -> tuple[str, ...]:
 
 def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
     """Return what a table says beside the keys that are known, sorted by name."""
-    facts = {name: table.text(name) for name in sorted(table) if name not in known}
+    facts = {name: table.text(name) for name in sorted(table) if name not in (*known, gpus.KEY)}
     check_variables(table, facts)
+    if gpus.KEY not in known:
+        gpus.refuse(table)
     return facts
 
 
@@ -250,8 +253,9 @@ def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:
         by_value = facts.table(axis)
         for key in by_value:
             for value, table in _by_value(by_value.table(key), key):
-                said = tuple(name for name in table if not isinstance(table.raw(name), dict))
+                said = tuple(name for name in table if not isinstance(table.raw(name), dict) and name != gpus.KEY)
                 check_variables(table, said)
+                gpus.refuse(table)
                 found[axis, value] = tuple(
                     Fact(name=name, value=table.text(name), at=(*table.at, name)) for name in said
                 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagematrix.errors import did_you_mean
+from imagematrix.matrix import gpus
 from imagematrix.matrix.exclusion import Exclude
 from imagematrix.matrix.grid import Declared, HandRow
 from imagematrix.model import BASE_LAYER, WHEELHOUSE, Base, Family, Platform
@@ -14,7 +15,7 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 _TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
 """Stages and folders of every leaf."""
 
-KEYS: Final = ("layers", "tag", "groups", "platform", "base", "axes", "exclude", "allow", "row")
+KEYS: Final = ("layers", "tag", "groups", "platform", gpus.KEY, "base", "axes", "exclude", "allow", "row")
 """What a family may say."""
 
 REASON: Final = "reason"
@@ -26,9 +27,13 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The keys by which a row says why it is treated otherwise than others; hints for one that is empty, or an axis."""
 
+ROW_KEYS: Final = (*REASONS, gpus.KEY)
+"""What a row may say beside its axes."""
+
 NO_AXES: Final[Mapping[str, str]] = {
     REASON: "excludes give their reason by this key",
     **{key: taken for key, (_, taken) in REASONS.items()},
+    gpus.KEY: "rows, families and platforms name their GPUs by this key",
 }
 
 _LAYER_RULE: Final = (
@@ -74,6 +79,7 @@ class _Reader:
             groups=tuple(sorted(table.texts("groups"))),
             platform=self._platform(platforms),
         )
+        gpus_of_family = gpus.read(table)
         before = len(self._mistakes)
         table.allow(*KEYS)
         axes = self._axes()
@@ -92,6 +98,7 @@ class _Reader:
             allows=allows,
             doubted=frozenset(self._doubted),
             whole=self._whole,
+            gpus=gpus_of_family,
         )
 
     def _layers(self, layers: Mapping[str, bool]) -> tuple[str, ...]:
@@ -129,11 +136,11 @@ class _Reader:
         table = self._table.table("axes")
         axes = {axis: self._axis(table, axis) for axis in table}
         if "axes" not in self._table:
-            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis not in REASONS}
+            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis not in ROW_KEYS}
         for named in (table, *self._table.tables("row")):
             check_variables(named, axes)
             for key, hint in NO_AXES.items():
-                if key in named and (named is table or key not in REASONS):
+                if key in named and (named is table or key not in ROW_KEYS):
                     named.wrong(key, f"an axis cannot be named {key!r}", hint)
         axes = {axis: values for axis, values in axes.items() if axis not in NO_AXES}
         self._add_base(axes)
@@ -171,8 +178,9 @@ class _Reader:
         rows = []
         for table in self._table.tables("row"):
             before = len(self._mistakes)
-            values = {axis: table.text(axis) for axis in table if axis not in REASONS}
+            values = {axis: table.text(axis) for axis in table if axis not in ROW_KEYS}
             reasons = self._reasons(table)
+            named = gpus.read(table)
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
@@ -184,7 +192,7 @@ class _Reader:
             if "base" in table:
                 self._is_base(values["base"], (*table.at, "base"))
             if len(self._mistakes) == before and values.get("base", "") in ("", *self._bases):
-                rows.append(HandRow(at=table.at, values=values, **reasons))
+                rows.append(HandRow(at=table.at, values=values, gpus=named, **reasons))
         return tuple(rows)
 
     def _reasons(self, row: Table) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 
+from imagematrix.matrix import gpus
 from imagematrix.matrix.exclusion import Exclude, Exclusion, exclusions
 from imagematrix.matrix.facts import AGREE, Consequences, Facts, clash
 from imagematrix.model import Family
@@ -24,6 +25,7 @@ class HandRow:
     """Why it is built though it is broken."""
     impossible: str = ""
     """Why it cannot be had."""
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Declared:
     doubted: frozenset[str]
     whole: bool
     """Nothing was left out."""
+    gpus: tuple[str, ...] = ()
     drafted: bool = False
     """All rows but one were left out, and that one says all that it has."""
 
@@ -114,7 +117,7 @@ class Grid:
             if _hits(rules, parts, values, has_clashes=bool(clashes)):
                 continue
             self._note_clashes(clashes)
-            yield Cell(combination=combination, values=values)
+            yield Cell(combination=combination, values=self._with_gpus(values))
 
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[Combination, KeyPath] = {}
@@ -128,7 +131,11 @@ class Grid:
             if not hits and not self._is_repeated(row, seen.get(combination)):
                 self._note_clashes(clashes)
                 yield Cell(
-                    combination=combination, values=values, row=row, allow=row.allow, allowed_at=(*row.at, "allow")
+                    combination=combination,
+                    values=self._with_gpus(values, row),
+                    row=row,
+                    allow=row.allow,
+                    allowed_at=(*row.at, "allow"),
                 )
             seen.setdefault(combination, row.at)
 
@@ -140,7 +147,23 @@ class Grid:
             places = {part.axis: self.declared.axes[part.axis][part.value] for part in cell.combination}
         if cell.row and cell.row.impossible:
             places["impossible"] = (*cell.row.at, "impossible")
+        if named := self._gpus(cell.row):
+            places[gpus.KEY] = named[1]
         return {**places, "allow": cell.allowed_at} if cell.allow else places
+
+    def _gpus(self, row: HandRow | None) -> tuple[tuple[str, ...], KeyPath] | None:
+        """Return the GPUs of a row, and where they are named: by itself, else its family, else its platform."""
+        family, platform = self.declared, self.declared.family.platform
+        said = (
+            (row.gpus if row else (), row.at if row else ()),
+            (family.gpus, family.at),
+            (platform.gpus if platform else (), ("platforms", platform.name) if platform else ()),
+        )
+        return next(((named, (*at, gpus.KEY)) for named, at in said if named), None)
+
+    def _with_gpus(self, values: Mapping[str, str], row: HandRow | None = None) -> Mapping[str, str]:
+        named = self._gpus(row)
+        return {**values, gpus.KEY: " ".join(named[0])} if named else values
 
     def origins(self, cell: Cell) -> tuple[Mapping[str, KeyPath], ...]:
         """Return where the facts of a row are written, by each value they follow from."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagematrix import audit
-from imagematrix.matrix import declaration, family
+from imagematrix.matrix import declaration, family, gpus
 from imagematrix.text import names
 
 Schema = Mapping[str, object]
@@ -87,6 +87,7 @@ def _platform() -> Schema:
             of="A glob of absolute paths.",
         ),
         "required": _texts("Files that its own tools need.", of="A glob of absolute paths: one such file at least."),
+        gpus.KEY: _gpus("The GPUs it has, for the images of its families."),
     }
     return {
         "description": "A platform: its registry and limits; and facts of it.",
@@ -138,6 +139,7 @@ def _family() -> Schema:
         "tag": _text("The tag of each row: text with {name} of an axis or fact, like {torch}-python{python}.", least=1),
         "groups": _texts("What --group chooses its rows by.", of="A group."),
         "platform": _text("Where its images are used: one of [platforms]."),
+        gpus.KEY: _gpus("The GPUs its images must run on, in place of its platform's."),
         "base": _text("The base of all its rows: one of [bases]. Else base is an axis."),
         "axes": _axes(),
         "exclude": _rules("Rows of the axes that are not wanted.", "why such rows are not wanted"),
@@ -161,17 +163,23 @@ def _rows() -> Schema:
     described = {
         "allow": _text("Why the row is built though upstream broke it.", least=1),
         "impossible": _text("Why the row cannot be had: it is listed and left out of all else.", least=1),
+        gpus.KEY: _gpus("The GPUs it must run on, in place of its family's."),
     }
     row = {
         "description": "A row beside those of the axes: a value for each axis.",
         **_table(
-            tuple(family.REASONS),
+            family.ROW_KEYS,
             described,
             others=_fact("Any other key is an axis, with the value that this row has."),
         ),
-        "not": {"required": list(described)},
+        "not": {"required": list(family.REASONS)},
     }
     return {"description": "Rows beside or instead of axes.", "type": "array", "items": row}
+
+
+def _gpus(description: str) -> Schema:
+    item = _text("An architecture: sm_90 for compute capability 9.0.", pattern=gpus.ARCHITECTURE.pattern)
+    return {"description": description, "type": "array", "items": item, "minItems": 1, "uniqueItems": True}
 
 
 def _rules(description: str, why: str) -> Schema:

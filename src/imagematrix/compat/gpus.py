@@ -1,0 +1,104 @@
+"""The rules of GPU architectures: whether a framework's build has code for the GPUs that a row is for.
+
+`sm_86` is a GPU of compute capability 8.6, or code for it. Code runs on GPUs of its own major version, and of its minor
+version or a newer one; PTX (`compute_80`), which the driver compiles, runs on all that are as new. (CUDA Programming
+Guide, sections "Cubin Compatibility" and "PTX Compatibility"; integrated GPUs like Jetson's are an exception.)
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from imagematrix.compat import catalogue
+from imagematrix.compat import torch as torch_builds
+from imagematrix.compat.finding import Finding, broken, note
+from imagematrix.text.versions import minor
+
+_CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
+_RELEASE: Final = re.compile(r"\+| for ")
+"""Parts the release from the build in what is said of one."""
+
+Code = tuple[str, ...]
+"""What kernels are compiled to: `sm_80`, `compute_90`."""
+
+
+def torch_on_gpus(torch: str, gpus: str, torch_build: str = "") -> Iterator[Finding]:
+    """Report builds of torch without code for a GPU of the row."""
+    release = catalogue.torch_wheels().release(torch)
+    build = torch_builds.build_of(torch, torch_build)
+    code = catalogue.architectures("torch", release, build)
+    every = {
+        f"torch {name}+{each}": catalogue.architectures("torch", name, each)
+        for name, known in catalogue.torch().items()
+        for each in known.builds
+    }
+    yield from _judged(f"torch {release}+{build}", code, gpus, every)
+
+
+def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "") -> Iterator[Finding]:
+    """Report releases of TensorFlow without code for a GPU of the row."""
+    release = catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
+    if not release or (tensorflow_package or "tensorflow") in catalogue.tensorflow()[release].cpu:
+        return
+    every = {f"tensorflow {name}": catalogue.architectures("tensorflow", name) for name in catalogue.tensorflow()}
+    yield from _judged(f"tensorflow {release}", catalogue.architectures("tensorflow", release), gpus, every)
+
+
+def paddle_on_gpus(paddle: str, gpus: str, cuda: str, paddle_package: str = "") -> Iterator[Finding]:
+    """Report builds of Paddle without code for a GPU of the row."""
+    release = catalogue.paddle_wheels().release(paddle.partition(".post")[0])
+    if paddle_package == "paddlepaddle":
+        return
+    build = f"cu{minor(cuda).replace('.', '')}"
+    every = {
+        f"paddlepaddle-gpu {name} for CUDA {torch_builds.cuda_of(each)}": catalogue.architectures("paddle", name, each)
+        for name, known in catalogue.paddle().items()
+        for each in known.builds
+    }
+    name = f"paddlepaddle-gpu {release} for CUDA {minor(cuda)}"
+    yield from _judged(name, catalogue.architectures("paddle", release, build), gpus, every)
+
+
+def runs(code: Iterable[str], gpu: str) -> bool:
+    """Whether a GPU runs any of the code, or of the PTX, that a build has."""
+    return any(_runs(each, gpu) for each in code)
+
+
+def _judged(name: str, code: Code, gpus: str, every: Mapping[str, Code]) -> Iterator[Finding]:
+    wanted = gpus.split()
+    if not code:  # of a build for CPUs there is none, and of some it is not known
+        return
+    if missing := [gpu for gpu in wanted if not runs(code, gpu)]:
+        what = f"{name} has no code for {', '.join(missing)}"
+        yield broken("gpus", what, f"it has {', '.join(code)}; {_instead(name, wanted, every)}")
+    if compiled := [gpu for gpu in wanted if runs(code, gpu) and not runs(_native(code), gpu)]:
+        what = f"{name} has only PTX for {', '.join(compiled)}"
+        yield note("gpus", what, "the driver compiles it when it is first used, which takes minutes")
+
+
+def _instead(name: str, wanted: Iterable[str], every: Mapping[str, Code]) -> str:
+    """Return in words a build that serves all GPUs: of the same release, else the first after it, or the last."""
+    names = list(every)
+    serving = [each for each in names if every[each] and all(runs(every[each], gpu) for gpu in wanted)]
+    same = [each for each in serving if _RELEASE.split(each)[0] == _RELEASE.split(name)[0]]
+    later = [each for each in serving if name in names and names.index(each) > names.index(name)]
+    if same or later:
+        return f"{same[-1]} has it" if same else f"the first that has it is {later[0]}"
+    return f"the last that has it is {serving[-1]}" if serving else "no build that is known serves all of them"
+
+
+def _native(code: Iterable[str]) -> Code:
+    return tuple(each for each in code if each.startswith("sm_"))
+
+
+def _runs(code: str, gpu: str) -> bool:
+    ours, theirs = _CODE.fullmatch(code), _CODE.fullmatch(gpu)
+    if not ours or not theirs:
+        return False
+    if ours["kind"] == "compute":
+        return _capability(ours) <= _capability(theirs)
+    return ours["major"] == theirs["major"] and ours["minor"] <= theirs["minor"]
+
+
+def _capability(code: re.Match[str]) -> tuple[int, int]:
+    return int(code["major"]), int(code["minor"])
