@@ -45,6 +45,18 @@ class Base:
     """As declared it may be a pattern over a row's values; that of a row is filled in."""
     bootstrap: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    mirrors: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Mirror -> the registry that it mirrors, of all sites."""
+
+    @property
+    def upstream(self) -> str:
+        """The image by its name in the registry that it comes from, where `image` names a mirror's copy."""
+        copies = (
+            f"{registry}/{self.image.removeprefix(mirror + '/')}"
+            for mirror, registry in self.mirrors.items()
+            if self.image.startswith(f"{mirror}/")
+        )
+        return next(copies, self.image)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagematrix import compat
+from imagematrix import compat, matrix
 from imagematrix.compat import Finding, Severity, catalogue
 from imagematrix.model import Base, Family, Row
 
@@ -167,6 +167,26 @@ def test_the_same_image_by_another_name(prefix: str, suffix: str) -> None:
 )
 def test_other_images_are_not_judged(image: str) -> None:
     assert found(image) == []
+
+
+def test_a_sites_mirror_has_the_same_images() -> None:
+    text = """\
+schema = 1
+[sites.lab]
+mirrors = {"docker.io" = "mirror.example.com/hub", "nvcr.io" = "mirror.example.com/nv"}
+[bases]
+hub = {image = "mirror.example.com/hub/nvidia/cuda:12.4.0-{flavour}-ubuntu22.04"}
+nv = {image = "mirror.example.com/nv/nvidia/cuda:12.4.0-{flavour}-ubuntu22.04"}
+other = {image = "mirror.example.com/hubbub/nvidia/cuda:12.4.0-{flavour}-ubuntu22.04"}
+[families.f]
+layers = ["system"]
+tag = "{base}-{flavour}"
+axes = {base = ["hub", "nv", "other"], flavour = ["cudnn8-devel", "devel"]}
+"""
+    rows = matrix.parse(text, layers={"system": True}).rows
+    said = {row.tag for row in rows if any(each.severity is Severity.BROKEN for each in compat.findings(row))}
+    assert said == {"hub-cudnn8-devel", "nv-cudnn8-devel"}
+    assert {row.base.image.partition("/")[0] for row in rows} == {"mirror.example.com"}  # what is pulled
 
 
 class TestCudnn:

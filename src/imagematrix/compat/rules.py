@@ -95,7 +95,7 @@ def _values(row: Row) -> dict[str, str]:
     """Return what rules read of a row itself."""
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
-        values["base_image"] = row.base.image
+        values["base_image"] = row.base.upstream
     values["layers"] = " ".join(row.family.layers)
     return values
 

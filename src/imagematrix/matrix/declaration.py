@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from imagematrix import audit
@@ -78,13 +78,15 @@ def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> 
         family.read(declared.table(name), layers=layers, bases=bases, platforms=platforms, mistakes=mistakes)
         for name in sorted(declared)
     ]
+    site, sites = _site(document.table("site"), ""), _named(document.table("sites"), "a site", _site)
+    mirrors = {mirror: registry for each in (site, *sites.values()) for registry, mirror in each.mirrors.items()}
     return Declaration(
         registries=_registries(document),
         nodes=_nodes(document),
         platform=_docker_platform(document),
-        site=_site(document.table("site"), ""),
-        sites=_named(document.table("sites"), "a site", _site),
-        bases=bases,
+        site=site,
+        sites=sites,
+        bases={name: replace(base, mirrors=mirrors) for name, base in bases.items()},
         platforms=platforms,
         facts=_facts(document.table("facts")),
         families=tuple(each for each in found if each is not None),
