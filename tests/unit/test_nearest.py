@@ -28,6 +28,8 @@ def offers(asked: Mapping[str, str], known: Mapping[str, tuple[str, ...]] | None
         ({"torch": "2.3", "python": "3.13"}, [{"python": "3.12"}, {"torch": "2.5.0"}]),
         ({"tensorflow": "2.16.1", "python": "3.8"}, [{"python": "3.9"}, {"tensorflow": "2.13.1"}]),
         ({"tensorflow": "1.15.5", "python": "3.11"}, [{"tensorflow": "2.12.0"}, {"python": "3.7"}]),
+        ({"torch": "2.3.0", "torchvision": "0.17.0"}, [{"torch": "2.2.0"}, {"torchvision": "0.18.0"}]),
+        ({"torch": "2.15.0", "torchaudio": "2.11.0"}, [{"torch": "2.14.1"}, {"torchaudio": "2.11.1"}]),
         ({"horovod": "0.28.1", "python": "2.7"}, [{"python": "3.6"}, {"horovod": "0.19.5"}]),
     ],
 )

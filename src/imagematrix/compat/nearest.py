@@ -98,6 +98,8 @@ def catalogued(axis: str) -> tuple[str, ...]:
             return tuple(sorted(pythons, key=lambda python: tuple(map(int, python.split(".")))))
         case "torch":
             return tuple(catalogue.torch_wheels().pythons)
+        case "torchvision" | "torchaudio":
+            return tuple(catalogue.partners(axis))
         case "tensorflow":
             return tuple(catalogue.tensorflow_wheels("tensorflow").pythons)
         case "paddle":

@@ -149,8 +149,10 @@ def _partner_on_python(package: str, torch: str, value: str, python: str) -> Ite
 
 
 def _take(package: str, torch: str, build: str, python: str) -> str:
-    """Return in words which partner goes with a torch, as `add` takes it."""
+    """Return in words which partner goes with a torch, as `add` takes it: PyPI's, else the same build of one."""
     wanted = partner(package, torch, build, minor(python)) or partner(package, torch, build)
+    if not wanted and build and (other := partner(package, torch.partition("+")[0])):
+        wanted = f"{other}+{build}"
     return f"take {package}={wanted}" if wanted else f"none is known to go with torch {torch}"
 
 
