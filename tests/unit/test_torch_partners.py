@@ -126,6 +126,16 @@ def test_a_release_that_was_withdrawn() -> None:
     assert found("torchvision", torch="2.0.0", torchvision="0.15.0") == [(Severity.NOTE, "take torchvision=0.15.1")]
 
 
+def test_a_release_that_was_withdrawn_is_not_offered() -> None:
+    packaged = catalogue.packaged("torch")
+    newest = [{**each, "yanked": each["release"] == "0.29.2"} for each in packaged["torchvision"]]
+    catalogue.use({"torch": {**packaged, "torchvision": newest}})
+    try:
+        assert nearest.fact("torch", "2.15.0", "torchvision") == "0.29.1"
+    finally:
+        catalogue.use({})
+
+
 def test_each_torch_has_its_partners() -> None:
     """And they are made for PyPI's build of it, where it has one."""
     for release, known in catalogue.torch().items():

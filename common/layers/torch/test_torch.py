@@ -6,6 +6,7 @@ import pytest
 from testinfra.host import Host
 
 from imagematrix import compat
+from imagematrix.compat.gpus import runs
 from imagematrix.verify import cuda
 from imagematrix.verify.plugin import Image
 
@@ -24,7 +25,10 @@ for _ in range(30):
     optimizer.step()
     losses.append(float(loss))
 assert losses[-1] < losses[0] / 100, losses
-print(torch.__version__, *filter(None, [torch.version.cuda, torch.backends.cudnn.version()]))
+found = [torch.__version__, *filter(None, [torch.version.cuda, torch.backends.cudnn.version()])]
+# What torch.cuda.get_arch_list() returns, which is empty on a machine without a GPU.
+found += (torch._C._cuda_getArchFlags() or "").split() if torch.version.cuda else []
+print(*found)
 """
 
 
@@ -37,7 +41,7 @@ assert float((x @ x).sum()) == 256.0**3
 
 @pytest.fixture(scope="module")
 def build(host: Host) -> list[str]:
-    """Train, which takes what one import takes; return PyTorch's version, and CUDA and cuDNN of a build for GPUs."""
+    """Train, which takes what one import takes; return PyTorch's version, and CUDA, cuDNN, GPUs of a build for them."""
     found = host.run(f"python - <<'END'\n{TRAINING}END")
     assert found.succeeded, found.stderr[-3000:]
     return str(found.stdout).splitlines()[-1].split()
@@ -67,6 +71,15 @@ def test_what_it_loads_on_a_gpu_is_found(host: Host, build: list[str]) -> None:
     if build[2:]:  # 8902 is 8.9.2, 90100 is 9.1.0
         major = build[2][:-4] if len(build[2]) > 4 else build[2][:-3]
         assert cuda.missing(host, cuda.cudnn_libraries(major)) == ""
+
+
+@pytest.mark.slow
+def test_it_has_code_for_the_rows_gpus(build: list[str], row: Mapping[str, str]) -> None:
+    """Asked of PyTorch itself, what `check` knows from the catalogue."""
+    if "gpus" not in row or not build[1:]:
+        pytest.skip("the row names no GPUs" if build[1:] else "a build for CPUs")
+    code = [each for each in build if each.startswith(("sm_", "compute_"))]
+    assert [gpu for gpu in row["gpus"].split() if not runs(code, gpu)] == [], f"it has {' '.join(code)}"
 
 
 @pytest.mark.slow
