@@ -89,6 +89,13 @@ def test_what_never_existed_is_refused_with_the_nearest_that_does(tag: str, inst
         assert Severity.BROKEN not in severities(image)
 
 
+@pytest.mark.parametrize("flavour", ["cudnn-base", "cudnn", "develop", "tensorrt-devel"])
+def test_a_flavour_that_no_release_had(flavour: str) -> None:
+    said = found(f"nvidia/cuda:12.4.1-{flavour}-ubuntu22.04")
+    assert [each.severity for each in said] == [Severity.BROKEN]
+    assert said[0].remedy.endswith(" comes as base, cudnn-devel, cudnn-runtime, devel, runtime")
+
+
 @pytest.mark.parametrize("image", ["nvidia/cuda", "nvidia/cuda:latest", "docker.io/nvidia/cuda"])
 def test_there_is_no_latest(image: str) -> None:
     assert severities(image) == [Severity.BROKEN]
@@ -104,7 +111,8 @@ def test_there_is_no_latest(image: str) -> None:
         "12.8.2-cudnn-devel-ubuntu24.04",
         "13.0.1-tensorrt-devel-ubuntu24.04",
         "13.2.0-devel-ubuntu26.04",
-        "12.4.1-mystery-ubuntu22.04",
+        "13.3.1-mystery-ubuntu22.04",
+        "12.4.1-devel-ubuntu22.04-extra",
         "12.7.0-devel-ubi9",
     ],
 )

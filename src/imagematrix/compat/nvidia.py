@@ -23,6 +23,7 @@ _CUDNN: Final = re.compile(r"cudnn\d*")
 _CUDNN_WHEEL: Final = "nvidia-cudnn"
 """Begins the names of the wheels that bring cuDNN."""
 _UBUNTU: Final = "ubuntu"
+_FORM: Final = "name a tag like 12.4.1-base-ubuntu22.04"
 
 NO_CUDNN: Final = "none"
 """The cuDNN of an image without one."""
@@ -58,8 +59,10 @@ def base_tag(base_image: str) -> Iterator[Finding]:
     tag = parse(base_image)
     if tag:
         yield from _judged(tag, base_image)
-    elif image and not image["digest"] and image["tag"] in (None, "latest"):
-        yield broken("base", f"there is no {image['repository']}:latest", "name a tag, like 12.4.1-base-ubuntu22.04")
+    elif image and image["tag"] not in (None, "latest"):
+        yield unknown("base", f"{base_image} is not in the catalogue", _FORM)
+    elif image and not image["digest"]:
+        yield broken("base", f"there is no {image['repository']}:latest", _FORM)
 
 
 def base_facts(base_image: str, cuda: str = "", cudnn: str = "", os: str = "") -> Iterator[Finding]:
@@ -128,8 +131,6 @@ def _judged(tag: Tag, base_image: str) -> Iterator[Finding]:
     image = _image(tag)
     if tag.os and not tag.os.startswith(_UBUNTU):
         yield from _elsewhere(tag, base_image)
-    elif not _FLAVOUR.fullmatch(tag.flavour) and tag.flavour:
-        yield unknown("base", f"{base_image} is not in the catalogue", _nearest(tag))
     elif image and not image.live:
         yield broken("base", f"{base_image} was deleted from Docker Hub", _nearest(tag))
     elif image and tag.flavour in image.flavours:
@@ -191,6 +192,8 @@ def _nearest(tag: Tag) -> str:
     offers = [str(each) for each in (*same[-1:], *near[-1:])]
     if offers:
         return f"take {' or '.join(offers)}"
+    if (image := _image(tag)) and image.live:
+        return f"CUDA {tag.cuda} on {tag.os} comes as {', '.join(sorted(image.flavours))}"
     newest = tuple(catalogue.toolkits())[-1]
     if _is_above(tag.cuda, newest):
         return f"the newest known CUDA is {newest}"
@@ -211,15 +214,16 @@ def _alike(tag: Tag, *, any_os: bool = False) -> list[Tag]:
     ]
 
 
-def _every() -> list[Tag]:
+@catalogue.cache
+def _every() -> tuple[Tag, ...]:
     """Return all tags that exist, by their CUDA, oldest first."""
-    return [
+    return tuple(
         Tag(repository="nvidia/cuda", cuda=cuda, flavour=flavour, os=os)
         for cuda, toolkit in catalogue.toolkits().items()
         for os, image in toolkit.images.items()
         if image.live
         for flavour in sorted(image.flavours)
-    ]
+    )
 
 
 def _image(tag: Tag) -> catalogue.CudaImage | None:

@@ -36,7 +36,7 @@ def torch_build(torch: str, torch_build: str = "") -> Iterator[Finding]:
     if _was_never_made(build, release):
         yield impossible(about, f"torch {release} has no {build} build", f"there are {', '.join(builds)}")
     else:
-        yield unknown(about, f"whether torch {release} has a {build} build is not known", f"known: {', '.join(builds)}")
+        yield unknown(about, f"torch {release}+{build} is not in the catalogue", f"it knows {', '.join(builds)}")
 
 
 def torch_index(torch: str, torch_build: str, torch_index: str = "") -> Iterator[Finding]:
