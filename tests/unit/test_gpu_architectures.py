@@ -120,7 +120,7 @@ def test_each_cuda_build_of_torch_since_1_6_is_known() -> None:
         f"{name}+{build}"
         for name, known in catalogue.torch().items()
         for build in known.builds
-        if build != "cpu" and not catalogue.architectures("torch", name, build)
+        if build != "cpu" and not gpus.compiled("torch", name, build)
     }
     assert {each.partition("+")[2] for each in unknown} <= {"cu92", "cu100", "cu101", "cu102"}
     assert all(name.startswith(("1.4", "1.5", "1.6", "1.7", "1.8")) for name in unknown)

@@ -299,6 +299,7 @@ def _recorded(value: Any, read: Callable[[str], None], at: str) -> Any:
 
 
 _ARGUMENTS = {
+    "architectures": ("torch", "tensorflow", "paddle"),
     "partners": ("torchvision", "torchaudio"),
     "partner_wheels": ("torchvision", "torchaudio"),
     "tensorflow_wheels": ("tensorflow",),

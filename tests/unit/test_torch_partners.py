@@ -4,6 +4,7 @@ import pytest
 
 from imagematrix import compat
 from imagematrix.compat import Severity, catalogue, nearest, torch
+from imagematrix.compat.catalogue import Corrections
 from imagematrix.model import Base, Family, Row
 
 INDEX = "https://download.pytorch.org/whl/cu118"
@@ -129,11 +130,11 @@ def test_a_release_that_was_withdrawn() -> None:
 def test_a_release_that_was_withdrawn_is_not_offered() -> None:
     packaged = catalogue.packaged("torch")
     newest = [{**each, "yanked": each["release"] == "0.29.2"} for each in packaged["torchvision"]]
-    catalogue.use({"torch": {**packaged, "torchvision": newest}})
+    catalogue.use(Corrections(documents={"torch": {**packaged, "torchvision": newest}}))
     try:
         assert nearest.fact("torch", "2.15.0", "torchvision") == "0.29.1"
     finally:
-        catalogue.use({})
+        catalogue.use(Corrections())
 
 
 def test_each_torch_has_its_partners() -> None:

@@ -118,6 +118,18 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What the kernels of some releases of a framework are compiled to."""
+
+    build: str
+    """The CUDA build, of those that have several."""
+    releases: str
+    """A condition on the release."""
+    code: tuple[str, ...]
+    """Code for GPUs (`sm_80`) and PTX (`compute_90`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tensorflow:
     """One release of TensorFlow."""
 
@@ -257,13 +269,12 @@ def partners(package: str) -> Mapping[str, Partner]:
 
 
 @cache
-def architectures(package: str, release: str, build: str = "") -> tuple[str, ...]:
-    """Return what the kernels of a build of `torch`, `tensorflow` or `paddle` are compiled to; nothing: not known."""
-    for each in _read(package)["architectures"]:
-        meets = comparison(each["releases"])
-        if release and each.get("build", "") == build and meets and meets(release):
-            return tuple(each["code"])
-    return ()
+def architectures(package: str) -> tuple[Compiled, ...]:
+    """Return what the kernels of `torch`, `tensorflow` or `paddle` are compiled to."""
+    return tuple(
+        Compiled(build=each.get("build", ""), releases=each["releases"], code=tuple(each["code"]))
+        for each in _read(package)["architectures"]
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.compat import torch as torch_builds
 from imagematrix.compat.finding import Finding, broken, note
-from imagematrix.text.versions import minor
+from imagematrix.text.versions import comparison, minor
 
 _CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
 _RELEASE: Final = re.compile(r"\+| for ")
@@ -26,9 +26,9 @@ def torch_on_gpus(torch: str, gpus: str, torch_build: str = "") -> Iterator[Find
     """Report builds of torch without code for a GPU of the row."""
     release = catalogue.torch_wheels().release(torch)
     build = torch_builds.build_of(torch, torch_build)
-    code = catalogue.architectures("torch", release, build)
+    code = compiled("torch", release, build)
     every = {
-        f"torch {name}+{each}": catalogue.architectures("torch", name, each)
+        f"torch {name}+{each}": compiled("torch", name, each)
         for name, known in catalogue.torch().items()
         for each in known.builds
     }
@@ -40,8 +40,8 @@ def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "")
     release = catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
     if not release or (tensorflow_package or "tensorflow") in catalogue.tensorflow()[release].cpu:
         return
-    every = {f"tensorflow {name}": catalogue.architectures("tensorflow", name) for name in catalogue.tensorflow()}
-    yield from _judged(f"tensorflow {release}", catalogue.architectures("tensorflow", release), gpus, every)
+    every = {f"tensorflow {name}": compiled("tensorflow", name) for name in catalogue.tensorflow()}
+    yield from _judged(f"tensorflow {release}", compiled("tensorflow", release), gpus, every)
 
 
 def paddle_on_gpus(paddle: str, gpus: str, cuda: str, paddle_package: str = "") -> Iterator[Finding]:
@@ -51,12 +51,19 @@ def paddle_on_gpus(paddle: str, gpus: str, cuda: str, paddle_package: str = "") 
         return
     build = f"cu{minor(cuda).replace('.', '')}"
     every = {
-        f"paddlepaddle-gpu {name} for CUDA {torch_builds.cuda_of(each)}": catalogue.architectures("paddle", name, each)
+        f"paddlepaddle-gpu {name} for CUDA {torch_builds.cuda_of(each)}": compiled("paddle", name, each)
         for name, known in catalogue.paddle().items()
         for each in known.builds
     }
     name = f"paddlepaddle-gpu {release} for CUDA {minor(cuda)}"
-    yield from _judged(name, catalogue.architectures("paddle", release, build), gpus, every)
+    yield from _judged(name, compiled("paddle", release, build), gpus, every)
+
+
+@catalogue.cache
+def compiled(package: str, release: str, build: str = "") -> Code:
+    """Return what a build of `torch`, `tensorflow` or `paddle` is compiled to; nothing where that is not known."""
+    known = [each for each in catalogue.architectures(package) if each.build == build] if release else []
+    return next((each.code for each in known if _is(release, each.releases)), ())
 
 
 def runs(code: Iterable[str], gpu: str) -> bool:
@@ -98,6 +105,11 @@ def _runs(code: str, gpu: str) -> bool:
     if ours["kind"] == "compute":
         return _capability(ours) <= _capability(theirs)
     return ours["major"] == theirs["major"] and ours["minor"] <= theirs["minor"]
+
+
+def _is(release: str, condition: str) -> bool:
+    meets = comparison(condition)
+    return bool(meets and meets(release))
 
 
 def _capability(code: re.Match[str]) -> tuple[int, int]:
