@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from imagematrix import compat, matrix
-from imagematrix.compat import Severity, catalogue, gpus
+from imagematrix.compat import Severity, architectures, catalogue
 from imagematrix.errors import InputError
 from imagematrix.model import Base, Family, Row
 
@@ -42,7 +42,7 @@ def found(**values: str) -> list[tuple[Severity, str]]:
 )
 def test_what_code_a_gpu_runs(code: str, gpu: str, does: bool) -> None:
     """Code of its own major version that is not newer; PTX that is not newer."""
-    assert gpus.runs([code], gpu) is does
+    assert architectures.runs([code], gpu) is does
 
 
 class TestTorch:
@@ -99,11 +99,14 @@ class TestTorch:
 
 
 def test_tensorflow() -> None:
-    assert found(tensorflow="2.18.1", gpus="sm_60 sm_89") == []
-    assert [severity for severity, _ in found(tensorflow="2.18.1", gpus="sm_90 sm_120")] == [Severity.NOTE]
-    [(severity, text)] = found(tensorflow="2.18.1", gpus="sm_52")
+    row = {"tensorflow": "2.18.1", "cuda": "12.5.1"}
+    assert found(**row, gpus="sm_60 sm_89") == []
+    assert [severity for severity, _ in found(**row, gpus="sm_90 sm_120")] == [Severity.NOTE]
+    [(severity, text)] = found(**row, gpus="sm_52")
     assert (severity, text.endswith("the last that has it is tensorflow 2.16.2")) == (Severity.BROKEN, True)
-    assert found(tensorflow="2.18.1", tensorflow_package="tensorflow-cpu", gpus="sm_52") == []
+    assert found(tensorflow="2.18.1", gpus="sm_52") == []  # a build for CPUs, as is the next one
+    assert found(**row, tensorflow_package="tensorflow-cpu", gpus="sm_52") == []
+    assert found(tensorflow="2.18.1", tensorflow_package="tensorflow[and-cuda]", gpus="sm_52") != []
 
 
 def test_paddle() -> None:
@@ -120,7 +123,7 @@ def test_each_cuda_build_of_torch_since_1_6_is_known() -> None:
         f"{name}+{build}"
         for name, known in catalogue.torch().items()
         for build in known.builds
-        if build != "cpu" and not gpus.compiled("torch", name, build)
+        if build != "cpu" and not architectures.compiled("torch", name, build)
     }
     assert {each.partition("+")[2] for each in unknown} <= {"cu92", "cu100", "cu101", "cu102"}
     assert all(name.startswith(("1.4", "1.5", "1.6", "1.7", "1.8")) for name in unknown)

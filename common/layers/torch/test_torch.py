@@ -6,7 +6,7 @@ import pytest
 from testinfra.host import Host
 
 from imagematrix import compat
-from imagematrix.compat.gpus import runs
+from imagematrix.compat.architectures import runs
 from imagematrix.verify import cuda
 from imagematrix.verify.plugin import Image
 

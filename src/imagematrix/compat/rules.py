@@ -12,7 +12,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from imagematrix.compat import bounds, catalogue, gpu, gpus, horovod, nvidia, others, paddle, tensorflow, torch
+from imagematrix.compat import architectures, bounds, catalogue, gpu, horovod, nvidia, others, paddle, tensorflow, torch
 from imagematrix.compat.catalogue import Allowance
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
@@ -39,9 +39,9 @@ RULES: Final[tuple[Rule, ...]] = (
     paddle.paddle_on_pypi,
     paddle.paddle_gpu_on_pypi,
     paddle.paddle_on_cuda,
-    gpus.torch_on_gpus,
-    gpus.tensorflow_on_gpus,
-    gpus.paddle_on_gpus,
+    architectures.torch_on_gpus,
+    architectures.tensorflow_on_gpus,
+    architectures.paddle_on_gpus,
     others.numpy_on_python,
     others.numpy_of_pins,
     others.tensorrt_on_python,

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat import torch as torch_builds
 from imagematrix.compat.finding import Finding, broken, note
+from imagematrix.compat.gpu import cuda_used_by
+from imagematrix.compat.torch import build_of, cuda_of
 from imagematrix.text.versions import comparison, minor
 
 _CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
@@ -25,7 +26,7 @@ Code = tuple[str, ...]
 def torch_on_gpus(torch: str, gpus: str, torch_build: str = "") -> Iterator[Finding]:
     """Report builds of torch without code for a GPU of the row."""
     release = catalogue.torch_wheels().release(torch)
-    build = torch_builds.build_of(torch, torch_build)
+    build = build_of(torch, torch_build)
     code = compiled("torch", release, build)
     every = {
         f"torch {name}+{each}": compiled("torch", name, each)
@@ -35,28 +36,30 @@ def torch_on_gpus(torch: str, gpus: str, torch_build: str = "") -> Iterator[Find
     yield from _judged(f"torch {release}+{build}", code, gpus, every)
 
 
-def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "") -> Iterator[Finding]:
+def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "", cuda: str = "") -> Iterator[Finding]:
     """Report releases of TensorFlow without code for a GPU of the row."""
     release = catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
-    if not release or (tensorflow_package or "tensorflow") in catalogue.tensorflow()[release].cpu:
+    values = {"tensorflow": tensorflow, "tensorflow_package": tensorflow_package, "cuda": cuda}
+    if cuda_used_by("tensorflow", values) is None:
         return
     every = {f"tensorflow {name}": compiled("tensorflow", name) for name in catalogue.tensorflow()}
     yield from _judged(f"tensorflow {release}", compiled("tensorflow", release), gpus, every)
 
 
-def paddle_on_gpus(paddle: str, gpus: str, cuda: str, paddle_package: str = "") -> Iterator[Finding]:
+def paddle_on_gpus(paddle: str, gpus: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
     """Report builds of Paddle without code for a GPU of the row."""
     release = catalogue.paddle_wheels().release(paddle.partition(".post")[0])
-    if paddle_package == "paddlepaddle":
+    use = cuda_used_by("paddle", {"paddle": paddle, "paddle_package": paddle_package, "cuda": cuda})
+    if use is None:
         return
-    build = f"cu{minor(cuda).replace('.', '')}"
+    version = minor(use.version)
     every = {
-        f"paddlepaddle-gpu {name} for CUDA {torch_builds.cuda_of(each)}": compiled("paddle", name, each)
+        f"paddlepaddle-gpu {name} for CUDA {cuda_of(each)}": compiled("paddle", name, each)
         for name, known in catalogue.paddle().items()
         for each in known.builds
     }
-    name = f"paddlepaddle-gpu {release} for CUDA {minor(cuda)}"
-    yield from _judged(name, compiled("paddle", release, build), gpus, every)
+    code = compiled("paddle", release, f"cu{version.replace('.', '')}")
+    yield from _judged(f"paddlepaddle-gpu {release} for CUDA {version}", code, gpus, every)
 
 
 @catalogue.cache
