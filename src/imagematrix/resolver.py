@@ -2,7 +2,6 @@
 
 import re
 import sys
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
 
-from imagematrix import site
+from imagematrix import scratch, site
 from imagematrix.errors import NoIndexError
 from imagematrix.model import Site
 from imagematrix.planning import failure, requirements, sizes
@@ -139,8 +138,7 @@ class Uv:
     @contextmanager
     def _folder(self, files: Mapping[str, str]) -> Iterator[Path]:
         """Give a folder with files for uv and its configuration."""
-        with tempfile.TemporaryDirectory(prefix="imagematrix-lock-") as name:
-            folder = Path(name)
+        with scratch.folder("lock") as folder:
             for path, text in files.items():
                 (folder / path).parent.mkdir(exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")

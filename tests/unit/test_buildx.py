@@ -112,7 +112,7 @@ def test_everything_that_a_site_adds(tmp_path: Path) -> None:
         *("--label", "org.opencontainers.image.revision=abc"),
         *("--build-arg", "EPOCH=2026-11-22T00:00:00Z"),
         *("--secret", "id=ca,src=/etc/ca.pem", "--secret", "id=uv,src=/run/uv.toml"),
-        *("--build-arg", "https_proxy=http://proxy.example.com:3128"),
+        *("--build-arg", "https_proxy"),
         *("--build-context", "wheelhouse=/srv/wheels", "--network", "host"),
     )
 

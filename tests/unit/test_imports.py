@@ -22,7 +22,7 @@ LEVELS: Final = (
     "matrix",
     "compat",
     "planning",
-    "patience shell site tree web",
+    "patience scratch shell site tree web",
     "workspace",
     "schedule",
     "engine",
@@ -43,7 +43,7 @@ ACTING: Final = frozenset({"os", "shutil", "socket", "subprocess", "sys", "tempf
 
 HOMES: Final[Mapping[str, str]] = {
     "docker": "engine",
-    "filelock": "workspace",
+    "filelock": "scratch workspace",
     "hashlib": "planning.keys",
     "invoke": "freewords tasks cli",
     "itables": "report",

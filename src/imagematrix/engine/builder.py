@@ -2,14 +2,13 @@
 
 import functools
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from imagematrix import site
+from imagematrix import scratch, site
 from imagematrix.engine import KEY_LABEL, Engine, buildx, buildx_command, docker_command, node_ref
 from imagematrix.engine.locks import Locks, Told
 from imagematrix.engine.log import BuildLog
@@ -101,13 +100,13 @@ class Builder:
             epoch=self.lock.epoch_of(node.layer),
             labels=self._labels(node),
         )
-        environment = {**buildx.ENVIRONMENT, **self.engine.environment}
+        environment = {**buildx.ENVIRONMENT, **self.site.proxies, **self.engine.environment}
         return self._run(argv, environment, log, stdin=buildx.context(node))
 
     def _bootstrap(self, node: Node, log: BuildLog) -> int:
         """Make a base with the very script that its leaves carry."""
-        with tempfile.TemporaryDirectory(prefix="imagematrix-") as folder:
-            script = Path(folder, "bootstrap.sh")
+        with scratch.folder("bootstrap") as folder:
+            script = folder / "bootstrap.sh"
             script.write_bytes(node.stage.inputs[0].content)
             argv = buildx.bootstrap_argv(node, script=str(script))
             return self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, log)
@@ -170,7 +169,7 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
     """
     program = buildx_command(engine)
     buildx_version(shell, program)
-    with tempfile.TemporaryDirectory(prefix="imagematrix-site-") as folder:
+    with scratch.folder("site") as folder:
         yield Builder(
             engine=engine,
             shell=shell,
@@ -181,7 +180,7 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             repository=matrix.nodes,
             buildx=program,
             docker=docker_command(engine),
-            secrets=_secrets(where, Path(folder)),
+            secrets=_secrets(where, folder),
             revision=_revision(shell, workspace.root),
             names=names,
             time_limit=time_limit,

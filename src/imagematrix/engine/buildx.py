@@ -102,7 +102,8 @@ def _all_labels(node: Node, labels: Mapping[str, str]) -> Mapping[str, str]:
 
 def _site(site: Site, secrets: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     yield from (("--secret", f"id={name},src={path}") for name, path in secrets.items())
-    yield from (("--build-arg", f"{name}={value}") for name, value in site.proxies.items())
+    # Without their values, which may hold a password: buildx takes them from its environment.
+    yield from (("--build-arg", name) for name in site.proxies)
     if site.wheelhouse:
         yield ("--build-context", f"{WHEELHOUSE}={site.wheelhouse}")
     if site.network:
