@@ -115,6 +115,14 @@ class Shell:
             process.stdout.close()
 
 
+class EndedError(Exception):
+    """A program ended that was asked something: its exit code, and its last words."""
+
+    def __init__(self, why: str, words: bytes) -> None:
+        super().__init__(why)
+        self.words = words
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What came of a command: its exit code and what it wrote to each stream."""
@@ -186,6 +194,38 @@ def _until(told: re.Pattern[bytes], *streams: IO[bytes]) -> list[bytes]:
                 if not chunk or told.search(said[key.data]):
                     reading.unregister(key.data)
     return list(said.values())
+
+
+class OpenProgram:
+    """A program that answers each line with a line, until it ends."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def ask(self, line: bytes) -> bytes:
+        """Return the answer. Raises EndedError when the program ends instead."""
+        try:
+            answer = self._answer(line)
+        except BaseException:  # What was asked must not be answered later.
+            self.close()
+            raise
+        if not answer:
+            _, words = self._process.communicate()
+            raise EndedError(f"exit code {self._process.returncode}", words)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _answer(self, line: bytes) -> bytes:
+        with suppress(BrokenPipeError):
+            if self._process.stdin:
+                self._process.stdin.write(line + b"\n")
+                self._process.stdin.flush()
+        return self._process.stdout.readline() if self._process.stdout else b""
 
 
 class _Limit:

@@ -1,4 +1,4 @@
-"""Paddle: the row's version and build, and that it learns."""
+"""Paddle: the row's version and build, that it learns, and what people do with it."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,8 @@ from testinfra.host import Host
 
 from imagematrix import compat
 from imagematrix.compat import BroughtBy
-from imagematrix.verify import cuda
+from imagematrix.verify import companions, cuda
+from imagematrix.verify.interpreter import Interpreter
 from imagematrix.verify.plugin import Image
 
 TRAINING = """\
@@ -25,11 +26,65 @@ for _ in range(30):
     optimizer.clear_grad()
     losses.append(float(loss))
 assert losses[-1] < losses[0] / 100, losses
+result = [paddle.__version__]
 if paddle.is_compiled_with_cuda():
-    print(paddle.__version__, paddle.version.cuda(), paddle.version.cudnn())
-else:
-    print(paddle.__version__)
+    result += [paddle.version.cuda(), paddle.version.cudnn()]
 """
+
+ARRAYS = """\
+import numpy, paddle
+array = numpy.arange(6.0).reshape(2, 3)
+assert numpy.array_equal(paddle.to_tensor(array).numpy(), array)
+"""
+
+SAVED = """\
+import os, paddle, tempfile
+model, again = paddle.nn.Linear(4, 1), paddle.nn.Linear(4, 1)
+with tempfile.TemporaryDirectory() as folder:
+    paddle.save(model.state_dict(), os.path.join(folder, "model.pdparams"))
+    again.set_state_dict(paddle.load(os.path.join(folder, "model.pdparams")))
+assert bool((again.weight == model.weight).all())
+"""
+
+VISION = """\
+import paddle
+from paddle.vision.models import resnet18
+from paddle.vision.transforms import Resize
+model = resnet18()
+model.eval()
+image = Resize([64, 64])(paddle.zeros([3, 32, 32]))
+assert model(image.unsqueeze(0)).shape == [1, 1000]
+"""
+
+COLLECTIVE = """\
+import paddle
+from paddle.distributed import fleet
+fleet.init(is_collective=True)
+assert (fleet.worker_index(), fleet.worker_num()) == (0, 1)
+model = paddle.nn.Linear(4, 1)
+optimizer = fleet.distributed_optimizer(paddle.optimizer.SGD(0.1, parameters=model.parameters()))
+x = paddle.ones([2, 4])
+loss = model(x).mean()
+loss.backward()
+optimizer.step()
+assert float(model(x).mean()) < float(loss)
+"""
+
+SERVER = """\
+import os, paddle
+from paddle.distributed import fleet
+os.environ.update(
+    TRAINING_ROLE="PSERVER", PADDLE_PSERVERS_IP_PORT_LIST="127.0.0.1:39011", PADDLE_TRAINERS_NUM="1",
+    POD_IP="127.0.0.1", PADDLE_PORT="39011",
+)
+paddle.enable_static()  # parameter servers know static graphs only
+fleet.init(is_collective=False)
+assert (fleet.is_server(), fleet.server_endpoints()) == (True, ["127.0.0.1:39011"])
+strategy = fleet.DistributedStrategy()
+strategy.a_sync = True
+assert strategy.a_sync
+"""
+"""The last: it leaves the process a server with static graphs."""
 
 
 KERNEL = """\
@@ -41,16 +96,48 @@ assert float(paddle.matmul(x, x).sum()) == 256.0**3
 
 
 @pytest.fixture(scope="module")
-def build(host: Host) -> list[str]:
-    """Train, which takes what one import takes; return Paddle's version, and the CUDA and cuDNN of a build for GPUs."""
-    found = host.run(f"python - <<'END'\n{TRAINING}END")
-    assert found.succeeded, found.stderr[-3000:]
-    return str(found.stdout).splitlines()[-1].split()
+def build(python: Interpreter) -> list[str]:
+    """Train; return Paddle's version, and the CUDA and cuDNN of a build for GPUs."""
+    found: list[str] = python.run("training", TRAINING)
+    return found
 
 
 @pytest.mark.slow
 def test_it_trains_at_the_rows_exact_version(build: list[str], row: Mapping[str, str]) -> None:
     assert build[0] == row["paddle"]
+
+
+@pytest.mark.slow
+def test_tensors_become_arrays_and_arrays_tensors(python: Interpreter) -> None:
+    python.run("arrays", ARRAYS)
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_loaded(python: Interpreter) -> None:
+    python.run("saved", SAVED)
+
+
+@pytest.mark.slow
+def test_a_model_of_paddle_vision_runs(python: Interpreter) -> None:
+    python.run("vision", VISION)
+
+
+@pytest.mark.slow
+def test_companions_are_imported_at_the_rows_versions(
+    python: Interpreter, row: Mapping[str, str], image: Image
+) -> None:
+    wanted = companions.named(row, image.locked)
+    assert companions.imported(python, wanted) == wanted
+
+
+@pytest.mark.slow
+def test_fleet_trains_collectively(python: Interpreter) -> None:
+    python.run("collective", COLLECTIVE)
+
+
+@pytest.mark.slow
+def test_fleet_becomes_a_parameter_server(python: Interpreter) -> None:
+    python.run("server", SERVER)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
-"""TensorFlow: the row's version and build, and that it learns."""
+"""TensorFlow: the row's version and build, that it learns, and what people do with it."""
 
-import json
 from collections.abc import Mapping
 
 import pytest
@@ -8,11 +7,11 @@ from testinfra.host import Host
 
 from imagematrix import compat
 from imagematrix.compat import BroughtBy
-from imagematrix.verify import cuda
+from imagematrix.verify import companions, cuda
+from imagematrix.verify.interpreter import Interpreter
 from imagematrix.verify.plugin import Image
 
 TRAINING = """\
-import json
 import tensorflow as tf
 tf.random.set_seed(0)
 x = tf.random.normal([256, 4])
@@ -27,11 +26,10 @@ for _ in range(30):
     losses.append(float(loss))
 assert losses[-1] < losses[0] / 100, losses
 info = tf.sysconfig.get_build_info()
-print(json.dumps({"version": tf.__version__, **{name: str(value) for name, value in info.items()}}))
+result = dict({name: str(value) for name, value in info.items()}, version=tf.__version__)
 """
 
 TRAINING_OF_1 = """\
-import json
 import tensorflow as tf
 v1 = getattr(tf.compat, "v1", tf)
 graph = tf.Graph()
@@ -44,7 +42,7 @@ with graph.as_default(), v1.Session(graph=graph) as session:
     session.run(v1.global_variables_initializer())
     losses = [float(session.run([loss, step])[0]) for _ in range(30)]
 assert losses[-1] < losses[0] / 100, losses
-print(json.dumps({"version": tf.__version__, "is_cuda_build": str(tf.test.is_built_with_cuda())}))
+result = {"version": tf.__version__, "is_cuda_build": str(tf.test.is_built_with_cuda())}
 """
 
 KERNEL = """\
@@ -59,19 +57,96 @@ with graph.as_default(), v1.Session(graph=graph) as session:
 """
 
 
+ARRAYS = """\
+import numpy, tensorflow as tf
+array = numpy.arange(6.0).reshape(2, 3)
+assert numpy.array_equal(tf.constant(array).numpy(), array)
+assert numpy.array_equal(numpy.asarray(tf.ones([2])), [1.0, 1.0])
+"""
+
+ARRAYS_OF_1 = """\
+import numpy, tensorflow as tf
+v1 = getattr(tf.compat, "v1", tf)
+array = numpy.arange(6.0).reshape(2, 3)
+with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+    x = v1.placeholder(tf.float64, [None, 3])
+    assert numpy.array_equal(session.run(x + 1, {x: array}), array + 1)
+"""
+
+KERAS = """\
+import numpy, os, tempfile, tensorflow as tf
+x = numpy.random.RandomState(0).rand(256, 4).astype("float32")
+y = x @ numpy.array([[1.0], [-2.0], [3.0], [0.5]], "float32")
+model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(4,))])
+model.compile(tf.keras.optimizers.SGD(0.1), "mse")
+losses = model.fit(x, y, epochs=5, verbose=0).history["loss"]
+assert losses[-1] < losses[0] / 2, losses
+found = model.predict(x, verbose=0)
+formats = ["model.h5", "model.keras" if tf.keras.__version__ >= "3" else "model"]
+for name in formats[:1] if tf.__version__.startswith("1.") else formats:
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(os.path.join(folder, name))
+        again = tf.keras.models.load_model(os.path.join(folder, name), compile=False)
+        assert numpy.allclose(again.predict(x, verbose=0), found), name
+"""
+"""With the two formats that people save in: HDF5, and Keras' own; 1.x has the first alone."""
+
+DATA = """\
+import numpy, tensorflow as tf
+batches = tf.data.Dataset.from_tensor_slices(numpy.arange(64)).map(lambda x: x * 2, num_parallel_calls=2)
+batches = batches.shuffle(64).batch(16).prefetch(1)
+assert sorted(int(x) for batch in batches for x in batch) == list(range(0, 128, 2))
+"""
+
+DATA_OF_1 = """\
+import numpy, tensorflow as tf
+v1 = getattr(tf.compat, "v1", tf)
+with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+    batches = v1.data.Dataset.from_tensor_slices(numpy.arange(64)).map(lambda x: x * 2, num_parallel_calls=2)
+    following = batches.shuffle(64).batch(16).prefetch(1).make_one_shot_iterator().get_next()
+    assert sorted(int(x) for _ in range(4) for x in session.run(following)) == list(range(0, 128, 2))
+"""
+
+COMPANIONS = ("keras", "tensorflow-estimator", "tensorflow-text")
+
+
 @pytest.fixture(scope="module")
-def build(host: Host, row: Mapping[str, str]) -> Mapping[str, str]:
-    """Train, which takes what one import takes; return what TensorFlow then says of itself."""
-    training = TRAINING_OF_1 if row["tensorflow"].startswith("1.") else TRAINING
-    found = host.run(f"python - <<'END'\n{training}END")
-    assert found.succeeded, found.stderr[-3000:]
-    said: Mapping[str, str] = json.loads(found.stdout.splitlines()[-1])
+def build(python: Interpreter, row: Mapping[str, str]) -> Mapping[str, str]:
+    """Train; return what TensorFlow then says of itself."""
+    said: Mapping[str, str] = python.run("training", TRAINING_OF_1 if _is_1(row) else TRAINING)
     return said
+
+
+def _is_1(row: Mapping[str, str]) -> bool:
+    return row["tensorflow"].startswith("1.")
 
 
 @pytest.mark.slow
 def test_it_trains_at_the_rows_exact_version(build: Mapping[str, str], row: Mapping[str, str]) -> None:
     assert build["version"] == row["tensorflow"]
+
+
+@pytest.mark.slow
+def test_tensors_become_arrays_and_arrays_tensors(python: Interpreter, row: Mapping[str, str]) -> None:
+    python.run("arrays", ARRAYS_OF_1 if _is_1(row) else ARRAYS)
+
+
+@pytest.mark.slow
+def test_a_keras_model_learns_and_is_saved_and_loaded(python: Interpreter) -> None:
+    python.run("keras", KERAS)
+
+
+@pytest.mark.slow
+def test_a_data_set_is_read(python: Interpreter, row: Mapping[str, str]) -> None:
+    python.run("data", DATA_OF_1 if _is_1(row) else DATA)
+
+
+@pytest.mark.slow
+def test_companions_are_imported_at_the_rows_versions(
+    python: Interpreter, row: Mapping[str, str], image: Image
+) -> None:
+    wanted = companions.named(row, image.locked, COMPANIONS)
+    assert companions.imported(python, wanted) == wanted
 
 
 @pytest.mark.slow

@@ -6,11 +6,12 @@ import pytest
 from testinfra.host import Host
 
 from imagematrix.verify import cuda
+from imagematrix.verify.interpreter import Interpreter
 
 VERSION = 'import ctypes; print(ctypes.CDLL("libnvinfer.so.8").getInferLibVersion())'
 BUILT_FOR = """\
 from tensorflow.compiler.tf2tensorrt._pywrap_py_utils import get_linked_tensorrt_version
-print(*get_linked_tensorrt_version(), sep=".")
+result = get_linked_tensorrt_version()
 """
 
 
@@ -21,7 +22,7 @@ def test_its_version_is_the_rows(host: Host, row: Mapping[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_tensorflow_finds_the_version_that_it_was_built_for(host: Host) -> None:
+def test_tensorflow_finds_the_version_that_it_was_built_for(host: Host, python: Interpreter) -> None:
     """It asks for the files by their whole names: libnvinfer.so.8.6.1."""
-    version = host.check_output(f"python - 2> /dev/null <<'END'\n{BUILT_FOR}END")
+    version = ".".join(map(str, python.run("built for", BUILT_FOR)))
     assert cuda.missing(host, tuple(f"lib{name}.so.{version}" for name in ("nvinfer", "nvinfer_plugin"))) == ""

@@ -32,6 +32,7 @@ LABEL: Final = "imagematrix.verify"
 _CHECK_SECONDS: Final = 300
 """A check that takes longer hangs."""
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+_PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "cuda.py", "../compat/gpu.py")
 _AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rules.py")
 _TAIL_LINES: Final = 20
 _POLL_SECONDS: Final = 0.5
@@ -101,7 +102,7 @@ def subjects(
         dag.rows,
         tips,
         files=project.workspace.checks(),
-        plugin="".join(map(_text, ("plugin.py", "inside.py", "cuda.py", "../compat/gpu.py"))),
+        plugin="".join(map(_text, _PLUGIN)),
         platforms=lambda row: {one.name: one for one in (row.platform, also) if one}.values(),
         auditor="".join(map(_text, _AUDITOR)),
         history=project.workspace.settled,

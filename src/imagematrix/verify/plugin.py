@@ -18,6 +18,7 @@ from testinfra.host import Host
 from imagematrix import engine
 from imagematrix.engine import Container, Engine
 from imagematrix.verify.inside import Inside
+from imagematrix.verify.interpreter import Interpreter
 
 _OPTION: Final = "--image-request"
 _TAIL_LINES: Final = 15
@@ -123,6 +124,14 @@ def image(_request: Mapping[str, Any], _rooms: "_Rooms") -> Image:
 def host(_rooms: "_Rooms") -> Host:
     """Give a shell in a container that runs nothing else: one for all checks of the image."""
     return _rooms.shell(_rooms.start("infinity", entrypoint="sleep"))
+
+
+@pytest.fixture(scope="session")
+def python(host: Host, _rooms: "_Rooms") -> Iterator[Interpreter]:
+    """Give one Python in the container of `host`, for what is too slow to be imported by each check."""
+    made = Interpreter(("docker", "exec", "--interactive", host.backend.hostname, "python"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
