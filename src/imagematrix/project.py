@@ -14,6 +14,7 @@ from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
 from imagematrix.planning import estimates, graph, lock, plan, requirements
+from imagematrix.planning.checks import is_checked
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
 from imagematrix.planning.render import Renderer
@@ -270,9 +271,12 @@ class RowState:
     `stale`: it is of another key; `missing`: there is none;
     `impossible`: it cannot be had."""
     reason: str = ""
-    """Why it is impossible."""
+    """Why it is impossible; of an image that is there, that it is unchecked."""
     nearest: str = ""
     """Then, the name of the nearest row of its family that works; empty: there is none."""
+
+
+UNCHECKED: Final = "unchecked: none of its layers has a check"
 
 
 def states(
@@ -287,7 +291,7 @@ def states(
     """
     impossible = {row.name: reason for row in rows if (reason := _impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
-    tips = dag.tips
+    tips, checked = dag.tips, project.workspace.checks()
     named = {name for image in images for name in image.names}
     present = nodes(images)
     remote = kept(dag, present)
@@ -302,7 +306,9 @@ def states(
             return RowState(row=row, key=Key(""), state="impossible", reason=reason, nearest=name)
         key = tips[row.name]
         missing = "stale" if row.image in named else "missing"
-        return RowState(row=row, key=key, state="built" if key in present else "remote" if key in remote else missing)
+        found = "built" if key in present else "remote" if key in remote else missing
+        reason = "" if found == missing or is_checked(row, checked) else UNCHECKED
+        return RowState(row=row, key=key, state=found, reason=reason)
 
     return tuple(state(row) for row in rows)
 

@@ -1,13 +1,14 @@
 """Images that are broken on purpose fail exactly the check that is there for it; they stand on a quickstart image."""
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from imagematrix.workspace import Workspace
 
 BASE = "python:3.11-debian12"
 TENSORFLOW = "tensorflow-cpu:2.20.0-python3.11-debian12"
+PADDLE = "paddle:3.3.1-python3.11-debian12"
+TORCH_BASE = "python:3.13-debian13"
+"""Of this Debian, since its PyTorch has torch.compile."""
 
 MATRIX = """\
 schema = 1
@@ -32,9 +36,13 @@ max_size = "9.5 GB"
 image = "python:3.11-debian12"
 os = "debian12"
 
-[bases.quickstart-gpu]
-image = "python:3.11-debian12"
-os = "debian12"
+[bases.torch]
+image = "python:3.13-debian13"
+os = "debian13"
+
+[bases.torch-gpu]
+image = "python:3.13-debian13"
+os = "debian13"
 cuda = "11.7.1"
 
 [families.{family}]
@@ -67,14 +75,19 @@ layers = ["torch"]
 tag = "{{fault}}"
 
 [[families.{family}-torch.row]]
-base = "quickstart-gpu"
-torch = "1.13.0a0"
+base = "torch-gpu"
+torch = "2.6.0"
 fault = "build"
 
 [[families.{family}-torch.row]]
-base = "quickstart"
-torch = "1.13.0a0"
+base = "torch"
+torch = "2.6.0"
 fault = "linked"
+
+[[families.{family}-torch.row]]
+base = "torch"
+torch = "2.6.0"
+fault = "torch"
 
 [bases.tensorflow]
 image = "tensorflow-cpu:2.20.0-python3.11-debian12"
@@ -90,16 +103,59 @@ base = "tensorflow"
 tensorflow = "2.20.0"
 fault = "cpu"
 
+[bases.tensorflow-cpu]
+image = "tensorflow-cpu:2.20.0-python3.11-debian12"
+
+[families.{family}-tensorflow]
+layers = ["tensorflow"]
+tag = "{{fault}}"
+
+[[families.{family}-tensorflow.row]]
+base = "tensorflow-cpu"
+tensorflow = "2.20.0"
+fault = "tensorflow"
+
+[bases.paddle]
+image = "paddle:3.3.1-python3.11-debian12"
+
+[families.{family}-paddle]
+layers = ["paddle"]
+tag = "{{fault}}"
+
+[[families.{family}-paddle.row]]
+base = "paddle"
+paddle = "3.3.1"
+fault = "paddle"
+
 [facts.fault]
+torch.torchvision = "0.21.0"
+torch.torchaudio = "2.6.0"
+tensorflow.keras = "3.10.0"
 """
 
 TORCH = """\
 {% import "site.j2" as site %}
 RUN {{ site.apt(os) }} \\
-    apt-get update && apt-get install -y --no-install-recommends patchelf python3-torch
+    apt-get update \\
+    && apt-get install -y --no-install-recommends patchelf python3-torch python3-torchaudio python3-torchvision
 ENV PYTHONPATH=/usr/lib/python3/dist-packages
 """
-"""Debian's own PyTorch, which is for CPUs: a real one that needs no wheelhouse."""
+"""Debian's own PyTorch with its companions, which are for CPUs: real ones that need no wheelhouse."""
+
+
+def defect(name: str, place: str) -> str:
+    """Return a line of Python that has something fail with its name, when it is called."""
+    return f"{place} = lambda *_, **__: exec('raise RuntimeError(\"broken: {name}\")')"
+
+
+def appended(*lines: tuple[str, str]) -> str:
+    """Return the step that puts lines of Python to the end of modules."""
+    return "RUN " + " && ".join(f"echo {shlex.quote(line)} >> {module}" for module, line in lines)
+
+
+PACKAGES = "/opt/python/lib/python3.11/site-packages"
+FLEET = f"{PACKAGES}/paddle/distributed/fleet"
+DEBIANS = "/usr/lib/python3/dist-packages"
 
 FAULTS = {
     "none": "RUN true",
@@ -119,9 +175,64 @@ FAULTS = {
     "linked": "RUN cd /usr/lib/python3/dist-packages/torch/lib && cp libtorch_global_deps.so libtorch_cuda_linalg.so"
     " && patchelf --add-needed libcusolver.so.11 libtorch_cuda_linalg.so",
     "copy": "RUN mkdir /opt/cuda && touch /opt/cuda/libcudart.so.12",
+    # Below, several defects in one image: each is found by its own check.
+    "torch": appended(
+        (f"{DEBIANS}/torch/__init__.py", defect("arrays", "Tensor.numpy")),
+        (f"{DEBIANS}/torch/serialization.py", defect("load", "load")),
+        (f"{DEBIANS}/torch/utils/data/_utils/worker.py", defect("workers", "_worker_loop")),
+        (f"{DEBIANS}/torch/_functorch/aot_autograd.py", defect("capture", "aot_module_simplified")),
+        (f"{DEBIANS}/torchaudio/functional/functional.py", defect("resample", "_apply_sinc_resample_kernel")),
+        (f"{DEBIANS}/torchaudio/__init__.py", defect("audio file", "load")),
+    )
+    + f" && rm {DEBIANS}/torchvision/_C*.so"
+    " && mkdir -p /usr/include/python3.13 && touch /usr/include/python3.13/Python.h"
+    " && printf '#!/bin/sh\\nexit 1\\n' > /usr/local/bin/g++ && chmod 755 /usr/local/bin/g++",
+    "tensorflow": appended(
+        (f"{PACKAGES}/tensorflow/python/framework/ops.py", defect("arrays", "_EagerTensorBase.__array__")),
+        (f"{PACKAGES}/tensorflow/python/data/ops/prefetch_op.py", defect("data", "_prefetch")),
+        (f"{PACKAGES}/keras/__init__.py", "raise ImportError('broken: keras')"),
+    ),
+    "paddle": appended(
+        (f"{FLEET}/base/role_maker.py", defect("collective", "PaddleCloudRoleMaker._collective_env")),
+        (f"{FLEET}/base/role_maker.py", defect("server", "PaddleCloudRoleMaker._ps_env")),
+        (f"{PACKAGES}/paddle/vision/models/resnet.py", defect("vision", "resnet18")),
+        (f"{PACKAGES}/paddle/framework/io.py", defect("load", "load")),
+        (f"{PACKAGES}/paddle/__init__.py", defect("arrays", "Tensor.numpy")),
+    ),
 }
 
-EXPECTED = {
+PYTHONS = {"version": "3.10", "build": "3.13", "linked": "3.13", "torch": "3.13"}
+
+CAUSES: Mapping[str, Mapping[str, str]] = {
+    "torch": {
+        "test_tensors_become_arrays_and_arrays_tensors": "broken: arrays",
+        "test_a_saved_model_is_loaded": "broken: load",
+        "test_workers_load_data": "DataLoader worker",
+        "test_torch_compile_captures_a_function": "broken: capture",
+        "test_torch_compile_compiles_a_function": "broken: capture",
+        "test_companions_are_imported_at_the_rows_versions": "operator torchvision::nms does not exist",
+        "test_an_operator_of_torchvision_runs": "torchvision",
+        "test_a_model_of_torchvision_runs": "torchvision",
+        "test_torchaudio_loads_a_file": "broken: audio file",
+        "test_torchaudio_resamples": "broken: resample",
+    },
+    "tensorflow": {
+        "test_tensors_become_arrays_and_arrays_tensors": "broken: arrays",
+        "test_a_keras_model_learns_and_is_saved_and_loaded": "Keras cannot be imported",
+        "test_a_data_set_is_read": "broken: data",
+        "test_companions_are_imported_at_the_rows_versions": "broken: keras",
+    },
+    "paddle": {
+        "test_tensors_become_arrays_and_arrays_tensors": "broken: arrays",
+        "test_a_saved_model_is_loaded": "broken: load",
+        "test_a_model_of_paddle_vision_runs": "broken: vision",
+        "test_fleet_trains_collectively": "broken: collective",
+        "test_fleet_becomes_a_parameter_server": "broken: server",
+    },
+}
+"""Images with several defects: what each check says."""
+
+EXPECTED: Mapping[str, Collection[str]] = {
     "none": set(),
     "locale": {"test_it_speaks_chinese_without_garbling"},
     "password": {"test_nobody_has_a_password"},
@@ -137,6 +248,7 @@ EXPECTED = {
     "build": {"test_its_build_fits_the_rows_cuda"},
     "linked": {"test_what_it_loads_on_a_gpu_is_found"},
     "copy": {"test_no_copy_of_cuda_lies_idle"},
+    **{fault: set(causes) for fault, causes in CAUSES.items()},
 }
 
 
@@ -144,7 +256,7 @@ EXPECTED = {
 def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Monorepo]:
     root, salt = tmp_path_factory.mktemp("broken"), uuid.uuid4().hex[:12]
     made = Monorepo(root=root, family=f"it{salt}", engine=engine)
-    facts = "".join(f'{fault}.python = "{"3.10" if fault == "version" else "3.11"}"\n' for fault in FAULTS)
+    facts = "".join(f'{fault}.python = "{PYTHONS.get(fault, "3.11")}"\n' for fault in FAULTS)
     (root / "matrix.toml").write_text(MATRIX.format(family=made.family) + facts)
     faults = "".join(f'{{% if fault == "{fault}" %}}\n{step}\n{{% endif %}}\n' for fault, step in FAULTS.items())
     for layer, template in {
@@ -152,13 +264,14 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
         "python": f"ENV SALT={salt}\nENV LAYER=python\n",
         "boot": f"ENV SALT={salt}\n{faults}",
         "tensorflow": f"ENV SALT={salt}\n{faults}",
+        "paddle": f"ENV SALT={salt}\n{faults}",
         "torch": f"{TORCH}ENV SALT={salt}\n{faults}",  # what is not on trial is done once: the salt comes after it
     }.items():
         folder = root / "common/layers" / layer
         folder.mkdir(parents=True)
         (folder / "Dockerfile.j2").write_text(template)
         shutil.copy(REPOSITORY / f"common/layers/{layer}/test_{layer}.py", folder)
-    for image in (BASE, TENSORFLOW):
+    for image in (BASE, TENSORFLOW, PADDLE, TORCH_BASE):
         if not engine.image_id(image):
             build = [sys.executable, "-m", "imagematrix", "build", "--only", image]
             subprocess.run(build, cwd=REPOSITORY, check=True)
@@ -186,6 +299,20 @@ def test_a_broken_image_fails_exactly_the_check_that_is_there_for_it(verified: A
         for leaf in verified["leaves"]
     }
     assert failed == EXPECTED
+
+
+def test_each_defect_is_what_its_check_says(verified: Any) -> None:
+    said = {
+        leaf["tag"]: {check["name"]: check["why"] for check in leaf["checks"] if check["outcome"] == "failed"}
+        for leaf in verified["leaves"]
+    }
+    missed = {
+        (fault, check): said[fault].get(check)
+        for fault, causes in CAUSES.items()
+        for check, cause in causes.items()
+        if cause not in said[fault].get(check, "")
+    }
+    assert missed == {}
 
 
 def test_platform_rules_name_the_files(verified: Any) -> None:

@@ -16,13 +16,16 @@ def rows(**values: str) -> list[Row]:
     return [replace(row, values=values, axes={"python": "3.9"}) for row in GRID.rows.values()]
 
 
+CHECKED = frozenset(rows()[0].family.layers)
+
+
 def published(count: int, *, refused: frozenset[str] = frozenset()) -> tuple[runs.PastRun, ...]:
     return tuple(runs.read(nights.with_published(text, refused=refused)) for text in nights.nights(GRID, count))
 
 
 def test_an_image_is_had_by_its_own_tag_and_its_digest() -> None:
     """The other names are told as well."""
-    first, *_ = catalogue.make(rows(), published(1))
+    first, *_ = catalogue.make(rows(), published(1), CHECKED)
 
     name = f"registry.example.com/team/{first.row.name}"
     assert first.names == (name, f"{name}-20261101-0123456789ab")
@@ -34,7 +37,7 @@ def test_a_tag_that_was_refused_is_none_to_pull() -> None:
     """The immutable one is there all the same."""
     row = rows()[0]
 
-    (entry,) = catalogue.make([row], published(1, refused=frozenset({row.name})))
+    (entry,) = catalogue.make([row], published(1, refused=frozenset({row.name})), CHECKED)
 
     assert entry.names == (f"registry.example.com/team/{row.name}-20261101-0123456789ab",)
 
@@ -45,7 +48,7 @@ def test_what_changed_last_is_what_moved_when_the_digest_did() -> None:
     unpublished = runs.read(list(nights.nights(GRID, 4))[3])
     strange = replace(rows()[0], tag="never-published")
 
-    first, *others = catalogue.make([*rows(), strange], (*past, unpublished))
+    first, *others = catalogue.make([*rows(), strange], (*past, unpublished), CHECKED)
 
     assert len(others) == len(GRID.tips) - 1
     assert first.since == past[2].started
@@ -64,7 +67,7 @@ def test_what_changed_last_is_what_moved_when_the_digest_did() -> None:
 )
 def test_cuda_and_the_oldest_driver_for_it(values: dict[str, str], cuda: str, driver: str) -> None:
     """Of a base, or of the wheel that brings it."""
-    entry = catalogue.make([replace(rows()[0], values=values)], published(1))[0]
+    entry = catalogue.make([replace(rows()[0], values=values)], published(1), CHECKED)[0]
 
     assert (entry.cuda, entry.driver) == (cuda, driver)
     assert ("--gpus all" in entry.run) is (compat.cuda_of(values) is not None)
@@ -73,7 +76,7 @@ def test_cuda_and_the_oldest_driver_for_it(values: dict[str, str], cuda: str, dr
 def test_the_page_is_one_file_with_all_that_can_be_copied() -> None:
     """Names, digests, commands, packages."""
     past = published(2)
-    entries = catalogue.make(rows(cuda="12.4.1"), past)
+    entries = catalogue.make(rows(cuda="12.4.1"), past, CHECKED)
 
     text = html.catalogue(entries, past[-1].started)
 

@@ -103,7 +103,7 @@ class World:
             engine=self.engine,
             client=self.client,
             nodes=self.nodes,
-            verified={self.row.name} if verified else (),
+            unverified={self.row.name: ""} if verified else {},
             stop=threading.Event(),
         )
 

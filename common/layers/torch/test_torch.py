@@ -32,11 +32,10 @@ result += (torch._C._cuda_getArchFlags() or "").split() if torch.version.cuda el
 """
 
 ARRAYS = """\
-try:
-    import numpy
-except ImportError:
+import importlib.util
+if not importlib.util.find_spec("numpy"):
     raise Skipped("the image has no NumPy")
-import torch
+import numpy, torch
 array = numpy.arange(6.0).reshape(2, 3)
 assert numpy.array_equal(torch.from_numpy(array).numpy(), array)
 assert numpy.array_equal(torch.tensor([1.0, 2.0]).numpy(), [1.0, 2.0])

@@ -123,8 +123,8 @@ class _Decided:
     pushes: tuple[Key, ...]
     homes: Mapping[Key, Row]
     """Last nodes of rows that are published."""
-    verified: Collection[str]
-    """Of those, the rows whose images had passed all checks before."""
+    unverified: Mapping[str, str]
+    """Of those, why the image of each row was not verified before; empty where it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def _decide(
         kept=kept,
         pushes=to_push(plan, present=present, kept=kept) if options.push and store else (),
         homes=homes,
-        verified=publishing.verified(project, dag) if homes else (),
+        unverified=publishing.unverified(project, dag) if homes else {},
     )
 
 
@@ -220,7 +220,7 @@ def _act(
 
 def _publisher(decided: _Decided, engine: Engine, where: Site, repository: str, stop: threading.Event) -> Publisher:
     return Publisher(
-        engine=engine, client=Client(where, tries=1), nodes=repository, verified=decided.verified, stop=stop
+        engine=engine, client=Client(where, tries=1), nodes=repository, unverified=decided.unverified, stop=stop
     )
 
 

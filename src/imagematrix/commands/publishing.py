@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from imagematrix.engine import node_ref
 from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Flake, Key, Retry, Row
 from imagematrix.planning import publication, transient
+from imagematrix.planning.checks import Subject
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
 from imagematrix.project import Project, Selection
@@ -93,7 +94,7 @@ def run(
             engine=engine(),
             client=client,
             nodes=project.matrix.nodes,
-            verified=verified(project, dag),
+            unverified=unverified(project, dag),
             stop=stop,
         )
         with beside(publisher, jobs=jobs, stop=stop) as publishing:
@@ -112,9 +113,15 @@ def run(
     )
 
 
-def verified(project: Project, dag: Dag) -> frozenset[str]:
-    """Return the rows whose images have passed every check of their layers and platform."""
-    return frozenset(subject.row.name for subject in verify.subjects(project, dag, dag.tips) if not subject.open)
+def unverified(project: Project, dag: Dag) -> Mapping[str, str]:
+    """Return why the image of each row is not verified; empty where every check of its layers and platform passed."""
+
+    def why(subject: Subject) -> str:
+        if subject.open:
+            return publication.UNVERIFIED
+        return "" if subject.verified else publication.UNCHECKED
+
+    return {subject.row.name: why(subject) for subject in verify.subjects(project, dag, dag.tips)}
 
 
 class Publishing:
@@ -168,13 +175,13 @@ class Publisher:
         engine: Engine,
         client: Client,
         nodes: str,
-        verified: Collection[str],
+        unverified: Mapping[str, str],
         stop: threading.Event,
     ) -> None:
         self._engine = engine
         self._client = client
         self._nodes = nodes
-        self._verified = verified
+        self._unverified = unverified
         self._stop = stop
         self._silent: dict[str, tuple[float, str]] = {}
         """Registry -> when it was found silent, and what was said."""
@@ -193,10 +200,8 @@ class Publisher:
         if not all(tag.good for tag in pushed):
             return Publication(row=row, tags=(*pushed, *publication.held_back(targets, pushed)))
         sources = {tag.target.repository: tag for tag in pushed}
-        is_verified = row.name in self._verified
-        moved = tuple(
-            self._tried(self._moving, target, image, sources[target.repository], is_verified) for target in targets
-        )
+        why = self._unverified.get(row.name, publication.UNVERIFIED)
+        moved = tuple(self._tried(self._moving, target, image, sources[target.repository], why) for target in targets)
         return Publication(row=row, tags=(*pushed, *moved))
 
     def cancel(self) -> None:
@@ -265,11 +270,15 @@ class Publisher:
         self._send(image, target)
         return replace(decided, digest=self._client.digest(target.repository, target.tag))
 
-    def _moving(self, target: Target, image: _Image, source: Published, is_verified: bool) -> Published:
+    def _moving(self, target: Target, image: _Image, source: Published, unverified: str) -> Published:
         found = self._manifest(target)
         new = Held(digest=source.digest, config=image.id, versions=image.versions)
         decided = publication.decide_moving(
-            target, self._held(found, unless=new.digest) if found else None, new, verified=is_verified
+            target,
+            self._held(found, unless=new.digest) if found else None,
+            new,
+            verified=not unverified,
+            why=unverified,
         )
         if decided.outcome is PublishOutcome.MOVED:
             self._client.tag(self._client.manifest(target.repository, source.digest), target.tag)

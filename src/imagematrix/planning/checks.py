@@ -5,14 +5,19 @@ plugin that runs it are the same.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from imagematrix.model import Key, Platform, Row
 from imagematrix.planning.keys import key_of
 from imagematrix.text import documents
 from imagematrix.text.documents import Seconds
+
+UNCHECKED: Final = "none of whose layers has a check that could run"
+_PLATFORM: Final = "platform "
+"""What the owner of a platform's rules begins with; the name of a layer has no space."""
 
 
 class CheckOutcome(StrEnum):
@@ -21,6 +26,17 @@ class CheckOutcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+class ImageOutcome(StrEnum):
+    """What is known of an image once its checks ran."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNCHECKED = "unchecked"
+    """None of its layers has a check, or all of them were skipped: nothing is wrong, and nothing is proven."""
+    MISSING = "missing"
+    """It is not built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +54,11 @@ class Check:
     """What else there is to read when it failed, last lines last."""
     known: bool = False
     """It was settled in an earlier run."""
+
+    @property
+    def proves(self) -> bool:
+        """It is a check of a layer, and it was not skipped."""
+        return not self.owner.startswith(_PLATFORM) and self.outcome is not CheckOutcome.SKIPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +100,11 @@ class Subject:
         """What must run."""
         return tuple(suite for suite in self.suites if not suite.whole)
 
+    @property
+    def verified(self) -> bool:
+        """All of it is settled, and a check of a layer has passed."""
+        return not self.open and any(check.proves for suite in self.suites for check in suite.known)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
@@ -96,9 +122,23 @@ class Verified:
         return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
 
     @property
+    def outcome(self) -> ImageOutcome:
+        """What all of them together say."""
+        if not self.built:
+            return ImageOutcome.MISSING
+        if self.failed:
+            return ImageOutcome.FAILED
+        return ImageOutcome.PASSED if any(check.proves for check in self.checks) else ImageOutcome.UNCHECKED
+
+    @property
     def good(self) -> bool:
-        """There is an image, and nothing is wrong with it."""
-        return self.built and not self.failed
+        """There is an image, and checks have proven it."""
+        return self.outcome is ImageOutcome.PASSED
+
+
+def is_checked(row: Row, layers: Container[str]) -> bool:
+    """Return whether one of a row's layers is among those that have checks."""
+    return any(layer in layers for layer in row.family.layers)
 
 
 def decide(
@@ -136,7 +176,7 @@ def decide(
         for platform in platforms(row):
             if platform.rules:
                 said = {"platform": repr(platform), "auditor": auditor, "base": row.base.image}
-                yield suite(row, f"platform {platform.name}", said, platform)
+                yield suite(row, f"{_PLATFORM}{platform.name}", said, platform)
 
     return tuple(
         Subject(

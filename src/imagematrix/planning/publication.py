@@ -38,6 +38,7 @@ class PublishOutcome(StrEnum):
 
 GOOD: Final = frozenset({PublishOutcome.PUSHED, PublishOutcome.MOVED, PublishOutcome.KEPT})
 UNVERIFIED: Final = "not all checks of its layers and its platform have passed"
+UNCHECKED: Final = "unchecked: none of its layers has a check that could pass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +130,16 @@ def decide_immutable(target: Target, held: Held | None, image: str) -> Published
     return Published(target=target, outcome=PublishOutcome.REFUSED, digest=held.digest, why=why)
 
 
-def decide_moving(target: Target, held: Held | None, new: Held, *, verified: bool) -> Published:
-    """Return whether a moving tag may stand for a new image."""
+def decide_moving(target: Target, held: Held | None, new: Held, *, verified: bool, why: str = UNVERIFIED) -> Published:
+    """Return whether a moving tag may stand for a new image; `why` is the reason where it is not verified."""
     if held and held.digest == new.digest:
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
     now = held.digest if held else ""
-    why = _clash(held.versions if held else new.versions, new.versions)
-    if why:
-        return Published(target=target, outcome=PublishOutcome.REFUSED, digest=now, why=why)
+    clash = _clash(held.versions if held else new.versions, new.versions)
+    if clash:
+        return Published(target=target, outcome=PublishOutcome.REFUSED, digest=now, why=clash)
     if not verified:
-        return Published(target=target, outcome=PublishOutcome.WAITING, digest=now, why=UNVERIFIED)
+        return Published(target=target, outcome=PublishOutcome.WAITING, digest=now, why=why)
     return Published(target=target, outcome=PublishOutcome.MOVED, digest=new.digest)
 
 

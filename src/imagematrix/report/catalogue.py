@@ -1,12 +1,13 @@
 """The published images for those who use them: what is in each, what it needs, how it is had, what changed last."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from imagematrix import compat
 from imagematrix.model import Row
+from imagematrix.planning.checks import is_checked
 from imagematrix.report import overview
 from imagematrix.report.overview import VersionChange
 from imagematrix.report.runs import PastLeaf, PastRun
@@ -35,6 +36,8 @@ class Entry:
     """When the run began that published what it is now."""
     changes: tuple[VersionChange, ...]
     """What moved then."""
+    unchecked: bool
+    """None of its layers has a check."""
 
     @property
     def pull(self) -> str:
@@ -53,13 +56,16 @@ class Entry:
         return f"docker run {how} {self.names[0]}"
 
 
-def make(rows: Iterable[Row], past: Sequence[PastRun]) -> tuple[Entry, ...]:
-    """Return the rows that are published, by name; of each what the last run that published it says."""
-    entries = (_entry(row, past) for row in sorted(rows, key=lambda row: row.name))
+def make(rows: Iterable[Row], past: Sequence[PastRun], checked: Container[str]) -> tuple[Entry, ...]:
+    """Return the rows that are published, by name; of each what the last run that published it says.
+
+    `checked` are the layers that have checks.
+    """
+    entries = (_entry(row, past, checked) for row in sorted(rows, key=lambda row: row.name))
     return tuple(entry for entry in entries if entry)
 
 
-def _entry(row: Row, past: Sequence[PastRun]) -> Entry | None:
+def _entry(row: Row, past: Sequence[PastRun], checked: Container[str]) -> Entry | None:
     told = [(run, leaf) for run in past if (leaf := run.by_name.get(row.name)) and leaf.names]
     if not told:
         return None
@@ -78,6 +84,7 @@ def _entry(row: Row, past: Sequence[PastRun]) -> Entry | None:
         driver=use.driver if use else "",
         since=told[same][0].started,
         changes=tuple(changes),
+        unchecked=not is_checked(row, checked),
     )
 
 

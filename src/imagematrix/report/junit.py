@@ -1,20 +1,22 @@
 """A run in, JUnit XML for CI systems out: its nodes are one test suite, the checks of each image another."""
 
+from collections.abc import Iterator
+from typing import Final
 from xml.etree import ElementTree as ET
 
 from imagematrix.model import Status
-from imagematrix.planning.checks import Check, CheckOutcome
-from imagematrix.report.runs import PastLeaf, PastNode, PastRun
+from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
+from imagematrix.report.runs import PastNode, PastRun
 
 
 def text(run: PastRun) -> str:
-    """Write the XML; an image that was to be checked and is not built is a failure of its own."""
+    """Write the XML; an image that was to be checked and is not built, or has no checks, is a failure of its own."""
     root = ET.Element("testsuites")
     if run.nodes:
         _suite(root, "nodes", [_node(node) for node in run.nodes])
     for leaf in run.leaves:
-        if leaf.is_verified:
-            _suite(root, leaf.name, [*(_check(check) for check in leaf.checks), *_missing(leaf)])
+        if leaf.verification:
+            _suite(root, leaf.name, [*(_check(check) for check in leaf.checks), *_unproven(leaf.verification)])
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -48,12 +50,18 @@ def _check(check: Check) -> ET.Element:
     return case
 
 
-def _missing(leaf: PastLeaf) -> list[ET.Element]:
-    if leaf.is_built:
-        return []
-    case = _case("build", "the image exists", 0.0)
-    ET.SubElement(case, "failure", message="not built")
-    return [case]
+_UNPROVEN: Final = {
+    ImageOutcome.MISSING: ("build", "the image exists", "not built"),
+    ImageOutcome.UNCHECKED: ("verify", "the image is checked", f"unchecked: an image {UNCHECKED}"),
+}
+
+
+def _unproven(outcome: ImageOutcome) -> Iterator[ET.Element]:
+    if outcome in _UNPROVEN:
+        owner, name, why = _UNPROVEN[outcome]
+        case = _case(owner, name, 0.0)
+        ET.SubElement(case, "failure", message=why)
+        yield case
 
 
 def _case(owner: str, name: str, seconds: float) -> ET.Element:

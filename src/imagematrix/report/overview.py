@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from imagematrix.model import Key, Status
-from imagematrix.planning.checks import Check, CheckOutcome
+from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
 from imagematrix.report.record import INTERRUPTED
 from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastNode, PastRetry, PastRun
 
@@ -52,7 +52,7 @@ class BrokenCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untried:
-    """Rows that were not built though nothing of theirs failed, and why."""
+    """Rows that were not built or not checked though nothing of theirs failed, and why."""
 
     why: str
     leaves: tuple[str, ...]
@@ -245,6 +245,8 @@ def _untried(run: PastRun) -> Iterator[Untried]:
             reasons.setdefault(leaf.why.removeprefix("skipped: "), []).append(leaf.name)
         elif leaf.outcome is None and not leaf.is_built:
             reasons.setdefault("not built, so not checked", []).append(leaf.name)
+        if leaf.verification is ImageOutcome.UNCHECKED:
+            reasons.setdefault(f"unchecked: images {UNCHECKED}", []).append(leaf.name)
     for why, names in reasons.items():
         yield Untried(why=why, leaves=tuple(names))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from imagematrix.planning.publication import UNVERIFIED, Publication, Published, PublishOutcome
+from imagematrix.planning.publication import UNCHECKED, UNVERIFIED, Publication, Published, PublishOutcome
 from imagematrix.report import verification
 from imagematrix.report.record import retry_documents
 from imagematrix.text.words import count, duration, some
@@ -58,6 +58,8 @@ def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
         yield f"  {some([tag.target.name for _, tag in tags], _NAMES_SHOWN)}"
         if why == UNVERIFIED:
             yield f"  verify:  invoke verify --only '{tags[0][0]}'"
+        elif why == UNCHECKED:
+            yield "  write:   a check for one of its layers, common/layers/LAYER/test_LAYER.py (CONTRIBUTING.md)"
         elif outcome is PublishOutcome.FAILED:
             yield f"  repeat:  invoke push --only '{tags[0][0]}'"
         yield ""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from imagematrix.model import Key, Status
-from imagematrix.planning.checks import Check, CheckOutcome
+from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome
 from imagematrix.text import documents
 from imagematrix.text.documents import Aware, Bytes, Count, DamagedError, Moment, Seconds
 
@@ -94,8 +94,8 @@ class PastLeaf:
     """Package -> version, of all its locks."""
     is_built: bool
     """There is an image of it, as far as this run knows."""
-    is_verified: bool
-    """It was looked at by `verify`."""
+    verification: ImageOutcome | None
+    """What `verify` found; None: it did not look."""
     checks: tuple[Check, ...]
     published: tuple[PastName, ...]
 
@@ -164,6 +164,7 @@ class _Leaf:
     base: str = ""
     locks: tuple[str, ...] = ()
     is_built: bool | None = None
+    verification: ImageOutcome | None = None
     checks: tuple[Check, ...] | None = None
     published: tuple[PastName, ...] = ()
 
@@ -241,10 +242,20 @@ def _leaf(leaf: _Leaf, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
         base=leaf.base,
         versions=dict(_merged(leaf.locks, locks)),
         is_built=bool(leaf.digest) if leaf.is_built is None else leaf.is_built,
-        is_verified=leaf.checks is not None,
+        verification=leaf.verification or _verification(leaf),
         checks=leaf.checks or (),
         published=leaf.published,
     )
+
+
+def _verification(leaf: _Leaf) -> ImageOutcome | None:
+    """Return what `verify` found by a report from before it said so itself, which knew no unchecked image."""
+    if leaf.checks is None:
+        return None
+    if leaf.is_built is False:
+        return ImageOutcome.MISSING
+    failed = any(check.outcome is CheckOutcome.FAILED for check in leaf.checks)
+    return ImageOutcome.FAILED if failed else ImageOutcome.PASSED
 
 
 def _merged(paths: Sequence[str], locks: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from imagematrix.model import Row
-from imagematrix.planning.checks import Check, CheckOutcome, Verified
+from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome, Verified
 from imagematrix.text.words import count, duration, some
 
 _NAMES_SHOWN: Final = 12
@@ -15,7 +15,7 @@ _NAMES_SHOWN: Final = 12
 
 def event(image: Verified, *, seconds: float) -> str:
     """Say how an image did the moment it is known, `seconds` after the run began."""
-    return f"[{seconds:6.1f}s] {_verb(image):<7} {image.row.name}  ({_tally(image)}, {duration(image.seconds)})"
+    return f"[{seconds:6.1f}s] {image.outcome:<7} {image.row.name}  ({_tally(image)}, {duration(image.seconds)})"
 
 
 def text(images: Sequence[Verified], *, seconds: float) -> str:
@@ -23,15 +23,16 @@ def text(images: Sequence[Verified], *, seconds: float) -> str:
     if images and all(image.good and _is_known(image) for image in images):
         verb = "is" if len(images) == 1 else "are"
         return f"{count(len(images), 'image')} {verb} verified: nothing has changed since the checks passed\n"
-    return "\n".join([*_lines(images), "", *_failures(images), *_missing(images), _last(images, seconds)]) + "\n"
+    return (
+        "\n".join(
+            [*_lines(images), "", *_failures(images), *_unchecked(images), *_missing(images), _last(images, seconds)]
+        )
+        + "\n"
+    )
 
 
 def _is_known(image: Verified) -> bool:
     return all(check.known for check in image.checks)
-
-
-def _verb(image: Verified) -> str:
-    return "passed" if image.good else "failed" if image.built else "missing"
 
 
 def _tally(image: Verified) -> str:
@@ -43,9 +44,10 @@ def _tally(image: Verified) -> str:
 
 def _lines(images: Sequence[Verified]) -> Iterator[str]:
     width = max((len(image.row.image) for image in images), default=0)
+    wide = max((len(image.outcome) for image in images), default=0)
     for image in images:
         told = _tally(image) if image.built else "not built"
-        yield f"{image.row.image:<{width}}   {_verb(image):<7}   {told}"
+        yield f"{image.row.image:<{width}}   {image.outcome:<{wide}}   {told}"
 
 
 def _failures(images: Sequence[Verified]) -> Iterator[str]:
@@ -58,6 +60,15 @@ def _failures(images: Sequence[Verified]) -> Iterator[str]:
             yield ""
 
 
+def _unchecked(images: Sequence[Verified]) -> Iterator[str]:
+    names = [image.row.name for image in images if image.outcome is ImageOutcome.UNCHECKED]
+    if names:
+        layer = next(image.row.family.layers[-1] for image in images if image.row.name == names[0])
+        yield f"unchecked: {count(len(names), 'image')} {UNCHECKED}: {some(names, _NAMES_SHOWN)}"
+        yield f"  write:   checks, for instance common/layers/{layer}/test_{layer}.py (CONTRIBUTING.md)"
+        yield ""
+
+
 def _missing(images: Sequence[Verified]) -> Iterator[str]:
     names = [image.row.name for image in images if not image.built]
     if names:
@@ -67,8 +78,8 @@ def _missing(images: Sequence[Verified]) -> Iterator[str]:
 
 
 def _last(images: Sequence[Verified], seconds: float) -> str:
-    counts = Counter(_verb(image) for image in images)
-    told = ", ".join(f"{counts[verb]} {verb}" for verb in ("passed", "failed", "missing") if counts[verb])
+    counts = Counter(image.outcome for image in images)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ImageOutcome if counts[outcome])
     ran = sum(not check.known for image in images for check in image.checks)
     return f"{count(len(images), 'image')}: {told}; {count(ran, 'check')} ran in {duration(seconds)}"
 
@@ -81,7 +92,11 @@ def merged(report: str, images: Sequence[Verified], *, started: datetime, second
     made = document(report, [image.row for image in images], started=started, seconds=seconds)
     leaves = {leaf["name"]: leaf for leaf in made["leaves"]}
     for image in images:
-        leaves[image.row.name] |= {"is_built": image.built, "checks": [_check(check) for check in image.checks]}
+        leaves[image.row.name] |= {
+            "is_built": image.built,
+            "verification": image.outcome.value,
+            "checks": [_check(check) for check in image.checks],
+        }
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -28,7 +28,9 @@ def run(name, source):
     except BaseException as error:
         line = [one.line for one in traceback.extract_tb(error.__traceback__) if one.filename == name][-1:]
         told = "".join(traceback.format_exception_only(type(error), error)).strip()
-        return {"failed": told, "line": line, "traceback": traceback.format_exc()}
+        below = error.__traceback__ and error.__traceback__.tb_next  # without this function
+        shown = traceback.format_exception(type(error), error, below)
+        return {"failed": told, "line": line, "traceback": "".join(shown)}
 
 requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
