@@ -310,20 +310,19 @@ def verify(
     """Check built images by running them: what passed is not repeated while image and check are the same."""
     from imagematrix import verify as verifying
     from imagematrix.commands import reporting
-    from imagematrix.report import verification
+    from imagematrix.report import checking, verification
 
     _require_rows("verify", matrix, only, group)
     at_once = _jobs(jobs, more=2)  # half of what an image's checks do is to wait
     project = _open(file)
     _chosen(project, _selection(only, group))  # wrong input is told before an engine is asked for
-    begun = time.monotonic()
     result = verifying.run(
         project,
         _selection(only, group),
         engine=_engine(),
         jobs=at_once,
         platform=platform,
-        listen=lambda image: _say(verification.event(image, seconds=time.monotonic() - begun)),
+        listen=lambda images: checking.listener(sys.stdout, images),
     )
     print(verification.text(result.images, seconds=result.seconds), end="")
     reporting.verified(project, result, _folder(report), say=_say)

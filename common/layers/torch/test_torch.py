@@ -133,9 +133,10 @@ assert float((x @ x).sum()) == 256.0**3
 
 
 @pytest.fixture(scope="module")
-from imagematrix.compat.architectures import runs
-from imagematrix.verify import companions, cuda
-from imagematrix.verify.interpreter import Interpreter
+def build(python: Interpreter) -> list[str]:
+    """Train; return PyTorch's version, and CUDA, cuDNN and GPU architectures of a build for GPUs."""
+    found: list[str] = python.run("training", TRAINING)
+    return found
 
 
 @pytest.mark.slow

@@ -107,6 +107,18 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """An image whose checks run."""
+
+    row: Row
+    check: str = ""
+    """Which one now; empty: none yet."""
+    done: int = 0
+    total: int = 0
+    """How many checks there are to run; 0: not known yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
     """What came of an image's checks, in the order of its layers."""
 

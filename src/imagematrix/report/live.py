@@ -2,19 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Status, Step, Verdict
 from imagematrix.planning.forecast import Forecast
+from imagematrix.report.board import Clock, RunningBoard, console
 from imagematrix.text.words import about, count, duration, label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
-
-Clock = Callable[[], float]
 
 _FORESEEN_EVERY_SECONDS = 5.0
 """A forecast of 5,000 nodes takes some 20 ms."""
@@ -66,13 +64,8 @@ class Progress(AbstractContextManager["Progress"], Protocol):
 
 def listener(stream: TextIO, plan: Plan, forecast: Forecast, *, clock: Clock = time.monotonic) -> Progress:
     """Choose how to show a run: a board where a terminal can draw one, else plain lines."""
-    if stream.isatty():
-        from rich.console import Console
-
-        console = Console(file=stream, highlight=False)
-        if not console.is_dumb_terminal:
-            return Board(console, plan, forecast, clock=clock)
-    return PlainLog(stream, plan, forecast, clock=clock)
+    drawing = console(stream)
+    return Board(drawing, plan, forecast, clock=clock) if drawing else PlainLog(stream, plan, forecast, clock=clock)
 
 
 class PlainLog:
@@ -163,52 +156,46 @@ class Board:
     """What runs, with its time and last line, under the lines of what is done; redrawn in place."""
 
     def __init__(self, console: "Console", plan: Plan, forecast: Forecast, *, clock: Clock = time.monotonic) -> None:
-        from rich.live import Live
-
-        self._console = console
         self._clock = clock
         self._begun = clock()
         self._lines = _Lines(plan, clock)
         self._end = _End(forecast, clock)
         self._total = len(plan.steps)
         self._counts: Counter[Status] = Counter()
-        # replaced, never changed in place: the thread that redraws reads it at any moment
-        self._running: Mapping[Key, tuple[str, float]] = {}
         self._last_lines: dict[Key, str] = {}
         self._waits: dict[Key, str] = {}
-        self._live = Live(console=console, get_renderable=self.draw, refresh_per_second=4, transient=True)
+        self._board = RunningBoard[Key](console, remark=self._remark, tally=self._tally, clock=clock)
 
     def __enter__(self) -> Self:
-        self._say(self._lines.opening())
-        self._live.start()
+        self._board.say(self._lines.opening())
+        self._board.__enter__()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._live.stop()
+        self._board.__exit__(*_error)
 
     def started(self, step: Step) -> None:
         """Give a build its line."""
         self._end.started(step.node.key)
-        self._running = {**self._running, step.node.key: (label(step), self._clock())}
+        self._board.start(step.node.key, label(step))
 
     def retried(self, step: Step, retry: Retry) -> None:
         """Say above the board why a build is tried again; on it, that it waits."""
         self._last_lines[step.node.key] = f"attempt {retry.number + 1} begins within {retry.wait_seconds:.0f}s"
-        self._say(self._lines.retry(step, retry), "yellow")
+        self._board.say(self._lines.retry(step, retry), "yellow")
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Count an outcome; say it above the board when there is news in it."""
         self._end.finished(step.node.key)
-        self._running = {key: shown for key, shown in self._running.items() if key != step.node.key}
-        self._last_lines.pop(step.node.key, None)
         self._counts[outcome.status] += 1
-        self._live.refresh()  # else the board is drawn once more as it was, under the line that follows
+        self._last_lines.pop(step.node.key, None)
+        self._board.end(step.node.key)
         if _is_news(outcome):
-            self._say(self._lines.outcome(step, outcome), _STYLES[outcome.status])
+            self._board.say(self._lines.outcome(step, outcome), _STYLES[outcome.status])
 
     def pushed(self, step: Step, pushed: Pushed) -> None:
         """Say it above the board."""
-        self._say(self._lines.push(step, pushed), "" if pushed.status is PushStatus.PUSHED else "bold red")
+        self._board.say(self._lines.push(step, pushed), "" if pushed.status is PushStatus.PUSHED else "bold red")
 
     def output(self, key: Key, line: str) -> None:
         """Show the last line that a build printed."""
@@ -226,40 +213,19 @@ class Board:
 
     def draw(self) -> "RenderableType":
         """Draw the board as it is now: at most half a screen of builds, under the counts."""
-        from rich.console import Group
-        from rich.text import Text
+        return self._board.draw()
 
-        rows = max(1, self._console.height // 2)
-        more = len(self._running) - rows
-        note = [Text(f"  and {more} more", "dim")] if more > 0 else []
-        return Group(self._running_table(rows), *note, Text(self._tally(), "bold", no_wrap=True, overflow="ellipsis"))
-
-    def _running_table(self, rows: int) -> "Table":
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table.grid(padding=(0, 2), expand=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=60)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
-        for key, (name, begun) in tuple(self._running.items())[:rows]:
-            wait = self._waits.get(key)
-            said = f"waits for the cache {wait}" if wait else self._last_lines.get(key, "")
-            table.add_row(Text(name), duration(self._clock() - begun), Text(said))
-        return table
+    def _remark(self, key: Key) -> str:
+        wait = self._waits.get(key)
+        return f"waits for the cache {wait}" if wait else self._last_lines.get(key, "")
 
     def _tally(self) -> str:
         counts = " · ".join(f"{self._counts[status]} {status}" for status in Status if self._counts[status])
-        waits = sum(key in self._waits for key in self._running)
+        waits = sum(key in self._waits for key in self._board.running)
         settled = f"{sum(self._counts.values())} of {count(self._total, 'node')}"
         spent = duration(self._clock() - self._begun)
         waiting = f", {waits} waiting" if waits else ""
         return f"{settled}{f' ({counts})' if counts else ''}{waiting}  {spent}, {about(self._end.left())} left"
-
-    def _say(self, line: str, style: str = "") -> None:
-        from rich.text import Text
-
-        self._console.print(Text(line, style), soft_wrap=True)
 
 
 class _End:

@@ -11,17 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os import environ, pathsep
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol, Self
 
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
 from imagematrix.errors import FlagError, did_you_mean
-from imagematrix.model import Key, Leaf, Platform
+from imagematrix.model import Key, Leaf, Platform, Row
 from imagematrix.planning import checks
-from imagematrix.planning.checks import Check, CheckOutcome, Subject, Suite, Verified
+from imagematrix.planning.checks import Check, CheckOutcome, Running, Subject, Suite, Verified
 from imagematrix.planning.graph import Dag
 from imagematrix.project import Project, Selection
 from imagematrix.shell import Shell, stoppable
@@ -36,6 +36,20 @@ _PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "
 _AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rules.py")
 _TAIL_LINES: Final = 20
 _POLL_SECONDS: Final = 0.5
+
+
+class Listener(Protocol):
+    """Hears how a run goes on, always from the thread that began it; to be used in a `with`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_error: object) -> None: ...
+
+    def running(self, images: Sequence[Running]) -> None:
+        """Hear, twice a second, what runs."""
+
+    def finished(self, image: Verified) -> None:
+        """Hear what came of an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +74,9 @@ def run(
     engine: Engine,
     jobs: int,
     platform: str = "",
-    listen: Callable[[Verified], None],
+    listen: Callable[[int], Listener],
 ) -> Result:
-    """Check the selected rows' images on an engine; `listen` hears of each that had something to check.
+    """Check the selected rows' images on an engine; `listen` gives who hears of those that have something to check.
 
     An image obeys the rules of its family's platform, and of the one that is named. Raises FlagError when there is
     none of that name.
@@ -131,7 +145,7 @@ def _act(
     *,
     engine: Engine,
     jobs: int,
-    listen: Callable[[Verified], None],
+    listen: Callable[[int], Listener],
     stop: threading.Event,
 ) -> list[Verified]:
     """Run the open suites of subjects, `jobs` images at once; what is not begun when it is stopped is left out."""
@@ -141,6 +155,7 @@ def _act(
     with (
         project.workspace.run_folder(killed=lambda name: engine.remove_containers(_label(name))) as folder,
         ThreadPoolExecutor(jobs) as pool,
+        listen(len(subjects)) as listener,
     ):
         runner = _Runner(project, engine, folder=folder)
         waiting: set[Future[Verified]] = {
@@ -149,9 +164,10 @@ def _act(
         try:
             while waiting and not stop.is_set():
                 finished, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                listener.running(runner.running())
                 for future in finished:
                     done.append(future.result())
-                    listen(done[-1])
+                    listener.finished(done[-1])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             runner.close()
@@ -173,19 +189,29 @@ class _Runner:
         self._label = _label(folder.name)
         self._shell = Shell()
         self._closed = threading.Event()
+        self._running: dict[str, _Progress] = {}
+        """What each image's checks have told so far, by row."""
+
+    def running(self) -> tuple[Running, ...]:
+        """Return what runs now."""
+        return tuple(progress.now() for progress in tuple(self._running.values()))
 
     def verify(self, subject: Subject, leaf: Leaf) -> Verified:
         """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
         begun = time.monotonic()
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        progress = self._running[subject.row.name] = _Progress(subject.row, folder / "results.jsonl")
         ran: list[Check] = []
         ended = not _layers(subject)
         try:
             if not ended:
-                ended = self._pytest(subject, leaf, ran)
+                ended = self._pytest(subject, leaf, folder, ran)
             for suite in subject.open:
                 if suite.platform:
+                    progress.turn_to(suite.owner)
                     ran += self._audited(subject, leaf, suite.platform, owner=suite.owner)
         finally:
+            del self._running[subject.row.name]
             for settled in checks.settle(subject, ran, ended=ended):
                 self._project.workspace.remember_settled(settled)
         return Verified(row=subject.row, checks=checks.joined(subject, ran), seconds=time.monotonic() - begun)
@@ -200,16 +226,15 @@ class _Runner:
         stop = self._closed.is_set
         return filesystem.audited(self._engine, subject.key, leaf.base_image, platform, owner=owner, stop=stop)
 
-    def _pytest(self, subject: Subject, leaf: Leaf, ran: list[Check]) -> bool:
+    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> bool:
         """Run the checks of layers, adding to those that ran; return whether pytest came to its end."""
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
         results = folder / "results.jsonl"
-        results.touch()
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
         said: list[bytes] = []
         code = self._shell.run(self._argv(subject, folder), env=self._environment(), sink=said.append)
-        ran += [_check(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        told = map(json.loads, results.read_text(encoding="utf-8").splitlines())
+        ran += [_check(each) for each in told if "outcome" in each]
         ended = code in (0, 1)
         if not ended and not any(check.outcome is CheckOutcome.FAILED for check in ran):
             tail = b"".join(said).decode(errors="replace").splitlines()[-_TAIL_LINES:]
@@ -271,8 +296,41 @@ def _locked(leaf: Leaf) -> Mapping[str, str]:
     return {name: version for text in texts for name, version in _LOCKED.findall(text)}
 
 
-def _check(text: str) -> Check:
-    values = json.loads(text)
+class _Progress:
+    """How far an image's checks are, by what pytest has told so far."""
+
+    def __init__(self, row: Row, results: Path) -> None:
+        results.touch()
+        self._results = results
+        self._read = 0
+        self._now = Running(row=row)
+        self._rules = ""
+        """What is checked once pytest has ended."""
+
+    def now(self) -> Running:
+        """Return it as it is now; for one thread."""
+        with self._results.open("rb") as stream:
+            stream.seek(self._read)
+            for line in stream:
+                if line.endswith(b"\n"):
+                    self._read += len(line)
+                    self._now = _moved_on(self._now, json.loads(line))
+        return replace(self._now, check=self._rules or self._now.check)
+
+    def turn_to(self, rules: str) -> None:
+        """Say what is checked once pytest has ended; from any thread."""
+        self._rules = rules
+
+
+def _moved_on(running: Running, told: Mapping[str, Any]) -> Running:
+    if "total" in told:
+        return replace(running, total=told["total"])
+    if "check" in told:
+        return replace(running, check=told["check"])
+    return replace(running, done=running.done + 1)
+
+
+def _check(values: Mapping[str, Any]) -> Check:
     return Check(
         owner=values["owner"],
         name=values["name"],

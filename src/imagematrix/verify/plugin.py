@@ -315,7 +315,7 @@ def _cost(item: pytest.Item) -> int:
 
 
 class _Listener:
-    """Writes each check's result down the moment it is known."""
+    """Writes down how many checks there are, which one begins, and each one's result the moment it is known."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self._path = Path(request["results"])
@@ -339,6 +339,13 @@ class _Listener:
             seconds = report.duration + (self._setup_seconds if report.when == "call" else 0.0)
             self._write(layer, report.nodeid.partition("::")[2], report, seconds=seconds)
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._tell({"total": len(session.items)})
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        file, _, name = nodeid.partition("::")
+        self._tell({"check": f"{_layer(Path(file))}: {name}"})
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._write(_layer(Path(report.nodeid)), "the file itself", report, seconds=0.0)
@@ -348,6 +355,9 @@ class _Listener:
     ) -> None:
         why, tail = _told(report)
         line = {"owner": layer, "name": name, "outcome": report.outcome, "seconds": seconds, "why": why, "tail": tail}
+        self._tell(line)
+
+    def _tell(self, line: Mapping[str, object]) -> None:
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
