@@ -163,3 +163,10 @@ def test_the_command_line_starts_light(module: str) -> None:
     loaded = subprocess.run(python, env=environment, check=True, capture_output=True, text=True).stdout
 
     assert {name.partition(".")[0] for name in loaded.split()} & heavy == set()
+
+
+def test_a_process_that_runs_checks_imports_no_planner() -> None:
+    """One starts for each image: what it needs not costs a verification as often."""
+    code = "import sys, imagematrix.verify.plugin; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"imagematrix.project", "jinja2", "networkx"}.isdisjoint(done.stdout.split())

@@ -15,17 +15,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os import environ, pathsep
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Leaf, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Check, CheckOutcome, Running, Subject, Suite, Verified
-from imagematrix.planning.graph import Dag
-from imagematrix.project import Project, Selection
 from imagematrix.shell import Shell, stoppable
-from imagematrix.verify import filesystem
+
+if TYPE_CHECKING:  # not for each process that runs checks: it imports the planner
+    from imagematrix.planning.graph import Dag
+    from imagematrix.project import Project, Selection
 
 LABEL: Final = "imagematrix.verify"
 """What the containers of checks carry; its value is the run's."""
@@ -68,8 +69,8 @@ class Result:
 
 
 def run(
-    project: Project,
-    selection: Selection,
+    project: "Project",
+    selection: "Selection",
     *,
     engine: Engine,
     jobs: int,
@@ -109,7 +110,7 @@ def run(
 
 
 def subjects(
-    project: Project, dag: Dag, tips: Mapping[str, Key], *, also: Platform | None = None
+    project: "Project", dag: "Dag", tips: Mapping[str, Key], *, also: Platform | None = None
 ) -> tuple[Subject, ...]:
     """Return what is to be checked of some rows' images, and what of it is settled; by another platform's rules too."""
     return checks.decide(
@@ -123,7 +124,7 @@ def subjects(
     )
 
 
-def _platform(project: Project, name: str) -> Platform | None:
+def _platform(project: "Project", name: str) -> Platform | None:
     if name and name not in project.matrix.platforms:
         hint = did_you_mean(name, project.matrix.platforms)
         raise FlagError(f"--platform {name}: no platform of that name\n    {hint}")
@@ -139,7 +140,7 @@ def _known(subject: Subject) -> Verified:
 
 
 def _act(
-    project: Project,
+    project: "Project",
     subjects: Sequence[Subject],
     leaves: Mapping[str, Leaf],
     *,
@@ -182,7 +183,7 @@ def _label(run: str) -> str:
 class _Runner:
     """Starts a pytest for an image and reads what it found."""
 
-    def __init__(self, project: Project, engine: Engine, *, folder: Path) -> None:
+    def __init__(self, project: "Project", engine: Engine, *, folder: Path) -> None:
         self._project = project
         self._engine = engine
         self._folder = folder
@@ -223,6 +224,8 @@ class _Runner:
         self._engine.remove_containers(self._label)
 
     def _audited(self, subject: Subject, leaf: Leaf, platform: Platform, *, owner: str) -> list[Check]:
+        from imagematrix.verify import filesystem
+
         stop = self._closed.is_set
         return filesystem.audited(self._engine, subject.key, leaf.base_image, platform, owner=owner, stop=stop)
 
