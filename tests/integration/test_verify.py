@@ -148,6 +148,12 @@ def defect(name: str, place: str) -> str:
     return f"{place} = lambda *_, **__: exec('raise RuntimeError(\"broken: {name}\")')"
 
 
+def defect_with_arrays(name: str) -> str:
+    """Return a line of Python that has a function fail when it is called with an array."""
+    call = f"exec('raise RuntimeError(\"broken: arrays\")') if type(x).__name__ == 'ndarray' else _{name}(x, *_, **__)"
+    return f"_{name} = {name}; {name} = lambda x, *_, **__: {call}"
+
+
 def appended(*lines: tuple[str, str]) -> str:
     """Return the step that puts lines of Python to the end of modules."""
     return "RUN " + " && ".join(f"echo {shlex.quote(line)} >> {module}" for module, line in lines)
@@ -188,7 +194,7 @@ FAULTS = {
     " && mkdir -p /usr/include/python3.13 && touch /usr/include/python3.13/Python.h"
     " && printf '#!/bin/sh\\nexit 1\\n' > /usr/local/bin/g++ && chmod 755 /usr/local/bin/g++",
     "tensorflow": appended(
-        (f"{PACKAGES}/tensorflow/python/framework/ops.py", defect("arrays", "_EagerTensorBase.__array__")),
+        (f"{PACKAGES}/tensorflow/__init__.py", defect_with_arrays("constant")),
         (f"{PACKAGES}/tensorflow/python/data/ops/prefetch_op.py", defect("data", "_prefetch")),
         (f"{PACKAGES}/keras/__init__.py", "raise ImportError('broken: keras')"),
     ),
@@ -197,7 +203,7 @@ FAULTS = {
         (f"{FLEET}/base/role_maker.py", defect("server", "PaddleCloudRoleMaker._ps_env")),
         (f"{PACKAGES}/paddle/vision/models/resnet.py", defect("vision", "resnet18")),
         (f"{PACKAGES}/paddle/framework/io.py", defect("load", "load")),
-        (f"{PACKAGES}/paddle/__init__.py", defect("arrays", "Tensor.numpy")),
+        (f"{PACKAGES}/paddle/__init__.py", defect_with_arrays("to_tensor")),
     ),
 }
 
