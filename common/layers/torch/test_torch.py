@@ -27,7 +27,7 @@ for _ in range(30):
     losses.append(float(loss))
 assert losses[-1] < losses[0] / 100, losses
 result = [str(each) for each in (torch.__version__, torch.version.cuda, torch.backends.cudnn.version()) if each]
-# What torch.cuda.get_arch_list() returns, which is empty on a machine without a GPU.
+# What torch.cuda.get_arch_list() returns; without a GPU, that of older releases returns nothing.
 result += (torch._C._cuda_getArchFlags() or "").split() if torch.version.cuda else []
 """
 
