@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
-from imagematrix import compat
 from imagematrix.compat import BroughtBy
 from imagematrix.verify import companions, cuda
 from imagematrix.verify.interpreter import Interpreter
@@ -141,18 +140,18 @@ def test_fleet_becomes_a_parameter_server(python: Interpreter) -> None:
 
 
 @pytest.mark.slow
-def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str]) -> None:
+def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str], image: Image) -> None:
     """A build for CPUs in a row with CUDA is as wrong as the other way round."""
-    use = compat.cuda_used_by("paddle", row)
+    use = image.cuda["paddle"]
     made_for = build[1] if build[1:] else ""
     assert cuda.promised(use, made_for), f"it is built for CUDA {made_for or 'none'}"
     if use and use.brought_by is BroughtBy.BASE:
         assert row.get("cudnn", build[2]).split(".")[0] == build[2].split(".")[0]
 
 
-def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image, row: Mapping[str, str]) -> None:
+def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image) -> None:
     """By the CUDA of the check above; a base that has CUDA asks for itself."""
-    assert cuda.driver_settings(row).items() <= image.environment.items()
+    assert cuda.driver_settings(image.driver_requirement).items() <= image.environment.items()
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
-from imagematrix import compat
 from imagematrix.compat import BroughtBy
 from imagematrix.verify import companions, cuda
 from imagematrix.verify.interpreter import Interpreter
@@ -150,12 +149,12 @@ def test_companions_are_imported_at_the_rows_versions(
 
 
 @pytest.mark.slow
-def test_its_build_fits_the_rows_cuda(build: Mapping[str, str], row: Mapping[str, str]) -> None:
+def test_its_build_fits_the_rows_cuda(build: Mapping[str, str], row: Mapping[str, str], image: Image) -> None:
     """Of a base's CUDA, the major version must be the one it was built for; which minor versions run is for `check`.
 
     Without any CUDA, a build for GPUs is right where the row names it.
     """
-    use = compat.cuda_used_by("tensorflow", row)
+    use = image.cuda["tensorflow"]
     is_for_gpus = build.get("is_cuda_build") == "True"
     if use is None:
         assert not is_for_gpus or "tensorflow_package" in row
@@ -170,9 +169,9 @@ def test_its_build_fits_the_rows_cuda(build: Mapping[str, str], row: Mapping[str
     assert row.get("cudnn", cudnn).split(".")[0] == (cudnn or row.get("cudnn", "")).split(".")[0]
 
 
-def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image, row: Mapping[str, str]) -> None:
+def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image) -> None:
     """By the CUDA of the check above; a base that has CUDA asks for itself."""
-    assert cuda.driver_settings(row).items() <= image.environment.items()
+    assert cuda.driver_settings(image.driver_requirement).items() <= image.environment.items()
 
 
 @pytest.mark.slow

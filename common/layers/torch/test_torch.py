@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
-from imagematrix import compat
 from imagematrix.compat.architectures import runs
 from imagematrix.verify import companions, cuda
 from imagematrix.verify.interpreter import Interpreter
@@ -208,15 +207,15 @@ def _needs(companion: str, row: Mapping[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_its_build_fits_the_rows_cuda(build: list[str], row: Mapping[str, str]) -> None:
+def test_its_build_fits_the_rows_cuda(build: list[str], image: Image) -> None:
     """It brings CUDA along: what the base has does not matter, and is a note of `check`."""
     made_for = build[1] if build[1:] else ""
-    assert cuda.promised(compat.cuda_used_by("torch", row), made_for), f"it is built for CUDA {made_for or 'none'}"
+    assert cuda.promised(image.cuda["torch"], made_for), f"it is built for CUDA {made_for or 'none'}"
 
 
-def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image, row: Mapping[str, str]) -> None:
+def test_the_image_asks_for_the_driver_of_the_cuda_that_it_brings(image: Image) -> None:
     """By the CUDA of the check above; a base that has CUDA asks for itself."""
-    assert cuda.driver_settings(row).items() <= image.environment.items()
+    assert cuda.driver_settings(image.driver_requirement).items() <= image.environment.items()
 
 
 @pytest.mark.slow

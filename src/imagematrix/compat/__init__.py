@@ -10,7 +10,7 @@ from imagematrix.compat.catalogue import Bound
 from imagematrix.compat.causes import Cause, causes, idle, problems, shown
 from imagematrix.compat.cuda import least_driver
 from imagematrix.compat.finding import Finding, Level, Severity
-from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_of, cuda_used_by, driver_requirement
+from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_by_framework, cuda_of, driver_requirement
 from imagematrix.compat.rules import findings, read, reasons
 
 __all__ = [
@@ -22,8 +22,8 @@ __all__ = [
     "Level",
     "Severity",
     "causes",
+    "cuda_by_framework",
     "cuda_of",
-    "cuda_used_by",
     "driver_requirement",
     "findings",
     "idle",

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from imagematrix.compat import catalogue
+from imagematrix.compat import catalogue, gpu
 from imagematrix.compat.finding import Finding, broken, note
-from imagematrix.compat.gpu import cuda_used_by
 from imagematrix.compat.torch import build_of, cuda_of
 from imagematrix.text.versions import comparison, minor
 
@@ -40,7 +39,7 @@ def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "",
     """Report releases of TensorFlow without code for a GPU of the row."""
     release = catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
     values = {"tensorflow": tensorflow, "tensorflow_package": tensorflow_package, "cuda": cuda}
-    if cuda_used_by("tensorflow", values) is None:
+    if gpu.cuda_of(values) is None:
         return
     every = {f"tensorflow {name}": compiled("tensorflow", name) for name in catalogue.tensorflow()}
     yield from _judged(f"tensorflow {release}", compiled("tensorflow", release), gpus, every)
@@ -49,7 +48,7 @@ def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "",
 def paddle_on_gpus(paddle: str, gpus: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
     """Report builds of Paddle without code for a GPU of the row."""
     release = catalogue.paddle_wheels().release(paddle.partition(".post")[0])
-    use = cuda_used_by("paddle", {"paddle": paddle, "paddle_package": paddle_package, "cuda": cuda})
+    use = gpu.cuda_of({"paddle": paddle, "paddle_package": paddle_package, "cuda": cuda})
     if use is None:
         return
     version = minor(use.version)

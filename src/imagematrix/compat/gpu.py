@@ -49,9 +49,9 @@ def cuda_of(values: Mapping[str, str]) -> CudaUse | None:
     return _cuda_of(*(values.get(name, "") for name in _READ))
 
 
-def cuda_used_by(framework: str, values: Mapping[str, str]) -> CudaUse | None:
-    """Return the CUDA that `torch`, `tensorflow` or `paddle` uses in a row; None: it is a build for CPUs."""
-    return _FRAMEWORKS[framework](values)
+def cuda_by_framework(values: Mapping[str, str]) -> Mapping[str, CudaUse | None]:
+    """Return the CUDA that each framework of a row uses; None: it is a build for CPUs."""
+    return {name: use(values) for name, use in _FRAMEWORKS.items() if values.get(name)}
 
 
 def driver_requirement(values: Mapping[str, str]) -> str:
@@ -120,11 +120,14 @@ _READ: Final = ("cuda", "torch", "torch_build", "tensorflow", "tensorflow_packag
 @catalogue.cache  # each template of a row asks
 def _cuda_of(*read: str) -> CudaUse | None:
     values = dict(zip(_READ, read, strict=True))
-    frameworks = [name for name in _FRAMEWORKS if values[name]]
-    if not frameworks:
+    uses = cuda_by_framework(values)
+    if not uses:
         return _of_base(values)
-    uses = [use for name in frameworks if (use := cuda_used_by(name, values))]
-    return max(uses, key=lambda use: tuple(map(int, use.version.split(".") if use.version else ())), default=None)
+    return max(filter(None, uses.values()), key=_numbers, default=None)
+
+
+def _numbers(use: CudaUse) -> tuple[int, ...]:
+    return tuple(map(int, use.version.split("."))) if use.version else ()
 
 
 # --- what `check` says of it --------------------------------------------------------------------
@@ -162,8 +165,7 @@ def _idle_base(values: Mapping[str, str], gigabytes: float) -> Iterator[Finding]
     """Note what does not load the base's CUDA; CPU builds of TensorFlow and Paddle have rules of their own."""
     slim = f"; one without CUDA is about {gigabytes:g} GB smaller, and enough unless CUDA code is compiled in the image"
     remedy = f"the base's CUDA {minor(values['cuda'])} is not used{slim if gigabytes else ''}"
-    for framework in filter(values.get, _FRAMEWORKS):
-        use = cuda_used_by(framework, values)
+    for framework, use in cuda_by_framework(values).items():
         if use and use.brought_by is BroughtBy.WHEELS:
             brought = f"CUDA {use.version}" if use.version else "its own CUDA"
             yield note(framework, f"{_name(framework, values)} brings {brought}", remedy)

@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from os import environ, pathsep
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from imagematrix import compat
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Leaf, Platform, Row
@@ -33,7 +34,7 @@ LABEL: Final = "imagematrix.verify"
 _CHECK_SECONDS: Final = 300
 """A check that takes longer hangs."""
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
-_PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "cuda.py", "../compat/gpu.py")
+_PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "cuda.py")
 _AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rules.py")
 _TAIL_LINES: Final = 20
 _POLL_SECONDS: Final = 0.5
@@ -253,6 +254,9 @@ class _Runner:
             "layers": subject.row.family.layers,
             "values": dict(subject.row.values),
             "locked": _locked(leaf),
+            # Decided here, where the project's corrections of the catalogue are known.
+            "cuda": {name: use and asdict(use) for name, use in compat.cuda_by_framework(subject.row.values).items()},
+            "driver": compat.driver_requirement(subject.row.values),
             "known": {suite.owner: [check.name for check in suite.known] for suite in _layers(subject)},
             "label": self._label,
             "results": str(results),

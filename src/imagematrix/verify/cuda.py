@@ -9,7 +9,6 @@ from typing import Final
 
 from testinfra.host import Host
 
-from imagematrix import compat
 from imagematrix.compat import CudaUse
 from imagematrix.text.versions import minor
 
@@ -99,9 +98,8 @@ def promised(use: CudaUse | None, built_for: str) -> bool:
     return minor(use.version) == minor(built_for)
 
 
-def driver_settings(row: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what an image sets whose wheels bring CUDA, so that an older driver than it needs is refused."""
-    requirement = compat.driver_requirement(row)
+def driver_settings(requirement: str) -> Mapping[str, str]:
+    """Return what an image sets whose wheels bring CUDA, so that a driver that is too old is refused."""
     if not requirement:
         return {}
     return {

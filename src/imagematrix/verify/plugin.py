@@ -16,6 +16,7 @@ import pytest
 from testinfra.host import Host
 
 from imagematrix import engine
+from imagematrix.compat import BroughtBy, CudaUse
 from imagematrix.engine import Container, Engine
 from imagematrix.verify.inside import Inside
 from imagematrix.verify.interpreter import Interpreter
@@ -41,6 +42,10 @@ class Image:
     """What it says of itself, as `docker inspect` shows it under Config."""
     locked: Mapping[str, str]
     """The Python packages that its locks name, with their exact versions."""
+    cuda: Mapping[str, CudaUse | None]
+    """The CUDA that `check` takes each framework of its row to use; None: a build for CPUs."""
+    driver_requirement: str
+    """What it must ask of the host's driver; empty: its wheels bring no CUDA, or one that is not known."""
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -117,7 +122,13 @@ def image(_request: Mapping[str, Any], _rooms: "_Rooms") -> Image:
         layers=tuple(_request["layers"]),
         config=_rooms.engine.config(_rooms.image),
         locked=dict(_request["locked"]),
+        cuda={name: use and _cuda_use(**use) for name, use in _request["cuda"].items()},
+        driver_requirement=_request["driver"],
     )
+
+
+def _cuda_use(version: str, brought_by: str) -> CudaUse:
+    return CudaUse(version=version, brought_by=BroughtBy(brought_by))
 
 
 @pytest.fixture(scope="session")
