@@ -90,6 +90,9 @@ class Family:
     tag: str
     groups: tuple[str, ...] = ()
     platform: Platform | None = None
+    promises: tuple[str, ...] | None = None
+    """Axes and facts whose minor version its moving tags never leave; None: its axes that are versions, and what
+    follows from them of CUDA, Python and the frameworks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ tag = "{torch}-{base}"
 groups = ["gpu"]
 platform = "art"
 gpus = ["sm_80", "sm_90"]
+promises = ["torch"]
 axes.base = ["cuda", "deb"]
 axes.torch = ["2.3.0", "2.4.1"]
 exclude = [{torch = "<2.4", base = "deb", reason = "x"}]

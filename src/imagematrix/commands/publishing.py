@@ -201,7 +201,10 @@ class Publisher:
             return Publication(row=row, tags=(*pushed, *publication.held_back(targets, pushed)))
         sources = {tag.target.repository: tag for tag in pushed}
         why = self._unverified.get(row.name, publication.UNVERIFIED)
-        moved = tuple(self._tried(self._moving, target, image, sources[target.repository], why) for target in targets)
+        moved = tuple(
+            self._tried(self._moving, target, image, sources[target.repository], why, row.family.promises)
+            for target in targets
+        )
         return Publication(row=row, tags=(*pushed, *moved))
 
     def cancel(self) -> None:
@@ -270,7 +273,9 @@ class Publisher:
         self._send(image, target)
         return replace(decided, digest=self._client.digest(target.repository, target.tag))
 
-    def _moving(self, target: Target, image: _Image, source: Published, unverified: str) -> Published:
+    def _moving(
+        self, target: Target, image: _Image, source: Published, unverified: str, promises: Collection[str] | None
+    ) -> Published:
         found = self._manifest(target)
         new = Held(digest=source.digest, config=image.id, versions=image.versions)
         decided = publication.decide_moving(
@@ -279,6 +284,7 @@ class Publisher:
             new,
             verified=not unverified,
             why=unverified,
+            promises=promises,
         )
         if decided.outcome is PublishOutcome.MOVED:
             self._client.tag(self._client.manifest(target.repository, source.digest), target.tag)

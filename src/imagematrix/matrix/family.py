@@ -15,7 +15,7 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 _TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
 """Stages and folders of every leaf."""
 
-KEYS: Final = ("layers", "tag", "groups", "platform", gpus.KEY, "base", "axes", "exclude", "allow", "row")
+KEYS: Final = ("layers", "tag", "groups", "platform", gpus.KEY, "promises", "base", "axes", "exclude", "allow", "row")
 """What a family may say."""
 
 REASON: Final = "reason"
@@ -78,6 +78,7 @@ class _Reader:
             tag=self._tag(),
             groups=tuple(sorted(table.texts("groups"))),
             platform=self._platform(platforms),
+            promises=tuple(table.texts("promises")) if "promises" in table else None,
         )
         gpus_of_family = gpus.read(table)
         before = len(self._mistakes)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, product
 
+from imagematrix.errors import did_you_mean
 from imagematrix.matrix import gpus
 from imagematrix.matrix.exclusion import Exclude, Exclusion, exclusions
 from imagematrix.matrix.facts import AGREE, Consequences, Facts, clash
@@ -80,7 +81,8 @@ class Grid:
         """Every axis and fact of the family, each with all its values."""
 
     def cells(self) -> tuple[Cell, ...]:
-        """Return the rows; rules that do nothing and rows that cannot be are noted."""
+        """Return the rows; rules that do nothing, promises of nothing and rows that cannot be are noted."""
+        self._note_idle_promises()
         rules = exclusions(self.declared.excludes, self.known, self._mistakes, is_possible=self.may_be)
         allows = exclusions(self.declared.allows, self.known, self._mistakes, is_possible=self.may_be)
         cells = (*self._of_axes(rules), *self._of_rows(rules))
@@ -101,6 +103,13 @@ class Grid:
     def may_be(self, name: str) -> bool:
         """Whether a name that no row has may be one of what was left out of the declaration."""
         return not self.declared.whole and self._facts.is_named(name)
+
+    def _note_idle_promises(self) -> None:
+        declared = self.declared
+        for index, name in enumerate(declared.family.promises or ()):
+            if name not in self.known and not declared.drafted and not self.may_be(name):
+                at = (*declared.at, "promises", index)
+                self._mistakes.add(at, f"no row has an axis or fact {name!r}", did_you_mean(name, self.known))
 
     def _in_doubt(self, rule: Exclusion) -> bool:
         """Whether a value that was left out may be the one the rule is for: of a doubted axis, or a fact of it."""

@@ -140,6 +140,11 @@ def _family() -> Schema:
         "groups": _texts("What --group chooses its rows by.", of="A group."),
         "platform": _text("Where its images are used: one of [platforms]."),
         gpus.KEY: _gpus("The GPUs its images must run on, in place of its platform's."),
+        "promises": _texts(
+            "What its moving tags never leave, by minor version. Default: its axes that are versions, cuda, python and"
+            " the frameworks.",
+            of="An axis or fact.",
+        ),
         "base": _text("The base of all its rows: one of [bases]. Else base is an axis."),
         "axes": _axes(),
         "exclude": _rules("Rows of the axes that are not wanted.", "why such rows are not wanted"),

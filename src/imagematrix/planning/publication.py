@@ -1,10 +1,10 @@
 """Under which names an image is published, and which tags may stand for it: decides, sends nothing.
 
 An immutable tag names one image for ever. Moving tags follow the newest image that was verified, but never to another
-Python, CUDA or framework: who pulls them again must be able to go on.
+minor version of what their family promises: who pulls them again must be able to go on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,8 +14,8 @@ from imagematrix.text import versions
 
 VERSIONS_LABEL: Final = "imagematrix.versions"
 """The label by which an image says what moving tags must stay with, like `cuda=12.1 python=3.10 torch=2.4`."""
-_KEPT: Final = ("cuda", "paddle", "python", "tensorflow", "torch")
-"""The axes and facts whose minor version a moving tag never leaves."""
+_ALWAYS: Final = ("cuda", "paddle", "python", "tensorflow", "torch")
+"""Promised also where they are facts, as those of a base: every image's label has always named the ones it has."""
 _KEY_DIGITS: Final = 12
 
 
@@ -130,12 +130,23 @@ def decide_immutable(target: Target, held: Held | None, image: str) -> Published
     return Published(target=target, outcome=PublishOutcome.REFUSED, digest=held.digest, why=why)
 
 
-def decide_moving(target: Target, held: Held | None, new: Held, *, verified: bool, why: str = UNVERIFIED) -> Published:
-    """Return whether a moving tag may stand for a new image; `why` is the reason where it is not verified."""
+def decide_moving(  # three of them by name
+    target: Target,
+    held: Held | None,
+    new: Held,
+    *,
+    verified: bool,
+    why: str = UNVERIFIED,
+    promises: Collection[str] | None = None,
+) -> Published:
+    """Return whether a moving tag may stand for a new image; `why` is the reason where it is not verified.
+
+    `promises` are what the image's family says that its tags promise; None: all that the images' labels name.
+    """
     if held and held.digest == new.digest:
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
     now = held.digest if held else ""
-    clash = _clash(held.versions if held else new.versions, new.versions)
+    clash = _clash(held.versions if held else new.versions, new.versions, promises)
     if clash:
         return Published(target=target, outcome=PublishOutcome.REFUSED, digest=now, why=clash)
     if not verified:
@@ -150,8 +161,13 @@ def held_back(targets: Iterable[Target], immutable: Iterable[Published]) -> tupl
     return tuple(Published(target=target, outcome=PublishOutcome.FAILED, why=why) for target in targets)
 
 
-def _clash(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> str:
-    """Say which promise of a tag a move would break."""
+def _clash(
+    old: Mapping[str, str] | None, new: Mapping[str, str] | None, promises: Collection[str] | None = None
+) -> str:
+    """Say which promise of a tag a move would break.
+
+    What the old image's label does not name was no promise when it was made, unless labels have always named it.
+    """
     if new is None:
         return f"this image does not say its versions (no label {VERSIONS_LABEL}): build it anew"
     if old is None:
@@ -161,8 +177,8 @@ def _clash(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> str:
         )
     changes = [
         f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
+        for name in sorted({*old, *new} if promises is None else promises)
+        if old.get(name) != new.get(name) and (name in old or name in _ALWAYS)
     ]
     if not changes:
         return ""
@@ -173,9 +189,12 @@ def _clash(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> str:
 
 
 def label(row: Row) -> str:
-    """Return what a row's image says of its versions, as far as the row does."""
-    found = {name: _minor(row.values[name]) for name in _KEPT if name in row.values}
-    return " ".join(f"{name}={version}" for name, version in found.items() if version)
+    """Return what a row's image says of what its moving tags promise, as far as the row does."""
+    promises = row.family.promises
+    found = {name: _minor(row.values[name]) for name in (*row.axes, *_ALWAYS) if name in row.values and name != "base"}
+    if promises is not None:
+        found = {name: _minor(row.values[name]) or _word(row.values[name]) for name in promises if name in row.values}
+    return " ".join(f"{name}={found[name]}" for name in sorted(found) if found[name])
 
 
 def labelled(labels: Mapping[str, str]) -> Mapping[str, str] | None:
@@ -189,3 +208,8 @@ def _minor(text: str) -> str:
     """Return the version that must stay; of what is none, nothing: `system` may be any."""
     found = versions.version(text)
     return versions.minor(text) or str(found or "")
+
+
+def _word(text: str) -> str:
+    """Return a text as a label holds it: words are parted by spaces there."""
+    return "_".join(text.split())
