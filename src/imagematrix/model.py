@@ -113,6 +113,8 @@ class Row:
     """The name it is built under: `[registry/]family:tag`, in the first of its registries."""
     repositories: tuple[str, ...] = ()
     """Where it is published, `registry/family` of each of its registries; nowhere when it has none."""
+    architecture: str = "amd64"
+    """The processor that it is built for, in Docker's words."""
     allow: str = ""
     """Why it is built though upstream broke it."""
     impossible: str = ""

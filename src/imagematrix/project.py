@@ -55,7 +55,7 @@ class Project:
 
     def causes(self, rows: Iterable[Row]) -> tuple[Cause, ...]:
         """Return what is known of the versions of rows that go together or do not: the worst first."""
-        return compat.causes(rows, self.workspace.matrix_text())
+        return compat.causes(rows, self.workspace.matrix_text(), demands=self.renderer.demands)
 
     def proof(self) -> tuple[Cause, ...]:
         """Return the causes of all rows, and the facts that nothing reads: no template, no pattern and no rule."""
@@ -63,7 +63,7 @@ class Project:
         try:
             templates = frozenset().union(*map(self.renderer.reads, {row.family.layers for row in self.matrix.rows}))
         except InputError:  # a template that is none: whoever renders it tells
-            return compat.causes(self.matrix.rows, text)
+            return compat.causes(self.matrix.rows, text, demands=self.renderer.demands)
         # What stands in a pattern ("{torch}"), and what other facts follow from.
         named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
         read = compat.read() | templates | named
@@ -71,8 +71,8 @@ class Project:
         def unread(row: Row) -> tuple[Finding, ...]:
             return tuple(_unread(name, read) for name in row.values if name not in row.axes and name not in read)
 
-        found = compat.causes(self.matrix.rows, text, also=unread, locked=self.packages)
-        return (*found, *compat.idle(self.obtainable, locked=self.packages))
+        told = {"locked": self.packages, "demands": self.renderer.demands}
+        return (*compat.causes(self.matrix.rows, text, also=unread, **told), *compat.idle(self.obtainable, **told))
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """Return the rows without those that the matrix says cannot be had.
@@ -82,10 +82,15 @@ class Project:
         obtainable = tuple(row for row in rows if not row.impossible)
         if rows and not obtainable:
             raise self._refusal(rows, Severity.NOTE)
-        refused = [row for row in obtainable if _impossible(row)]
+        refused = [row for row in obtainable if self.impossible(row)]
         if refused:
             raise self._refusal(refused, Severity.IMPOSSIBLE)
         return obtainable
+
+    def impossible(self, row: Row) -> str:
+        """Return why a row cannot be had, by its own word or by the rules; empty: it can."""
+        found = (str(each) for each in self.renderer.findings(row) if each.severity is Severity.IMPOSSIBLE)
+        return row.impossible or "; ".join(found)
 
     def _refusal(self, rows: Iterable[Row], severity: Severity) -> InputError:
         file = self.workspace.matrix_file.name
@@ -289,7 +294,7 @@ def states(
 
     `kept` tells which nodes of a DAG the registry has, beside those that the engine does.
     """
-    impossible = {row.name: reason for row in rows if (reason := _impossible(row))}
+    impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
     tips, checked = dag.tips, project.workspace.checks()
     named = {name for image in images for name in image.names}
@@ -311,11 +316,6 @@ def states(
         return RowState(row=row, key=key, state=found, reason=reason)
 
     return tuple(state(row) for row in rows)
-
-
-def _impossible(row: Row) -> str:
-    found = (str(finding) for finding in compat.findings(row) if finding.severity is Severity.IMPOSSIBLE)
-    return row.impossible or "; ".join(found)
 
 
 @contextmanager

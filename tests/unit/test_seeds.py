@@ -150,7 +150,7 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
             "note: CUDA 9.0 needs a host driver of 384.81 or newer",
             (
                 "broken: tensorflow-gpu 1.15.0 does not find its GPU libraries on CUDA 9.0: take a base with CUDA 10.0"
-                " (nvidia/cuda has none any more), or tensorflow 1.12.3, the last for CUDA 9.0"
+                " (nvidia/cuda has none any more), or tensorflow=1.12.3, the last for CUDA 9.0"
             ),
         ],
     ),
@@ -245,8 +245,9 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
             ),
             "note: CUDA 11.2.1 needs a host driver of 450.80.02 or newer (460.32.03 for all of it)",
             (
-                "note: paddlepaddle-gpu 2.1.2.post112 for CUDA 11.2 is not on PyPI:"
-                " Paddle's own index has it; PyPI has 2.1.2 for CUDA 10.2"
+                "broken: paddlepaddle-gpu 2.1.2 on PyPI is for CUDA 10.2, and does not find its libraries on 11.2:"
+                " PaddlePaddle/Paddle#60906: take paddle=2.1.2.post112, which is for 11.2 (Paddle's own index has it),"
+                " or a base with CUDA 10.2"
             ),
         ],
     ),

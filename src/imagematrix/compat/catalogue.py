@@ -89,6 +89,9 @@ def idle() -> tuple[Problem, ...]:
     return _current[0].idle
 
 
+_ON_ARM64: Final = ("torch", "tensorflow", "paddle")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Torch:
     """One release of torch."""
@@ -217,6 +220,67 @@ class Bound:
     """The Pythons that it is about; empty: all."""
     severity: Severity = Severity.BROKEN
     """A note does not constrain what is locked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """A release of a distribution."""
+
+    name: str
+    also: tuple[str, ...]
+    """Its other names."""
+    python: str
+    """That of its own `python3`; empty: it has none, or it is not known."""
+    packages: str
+    """Its package manager: `apt`, `dnf`, `yum`, `apk`."""
+    libc: str
+    """`glibc` or `musl`."""
+    eol: str
+    """The day of its last free security fix; empty: not known."""
+    mirror: str
+    """`gone` or `leaving` where its packages are not, or not all, on the mirrors that its images name."""
+
+    @property
+    def kind(self) -> str:
+        """Its name without its version."""
+        return self.name.rstrip("0123456789.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlibcBound:
+    """What some versions need of a distribution."""
+
+    versions: str
+    glibc: str
+    machine: str
+    """The processor they are for; empty: any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmWheel:
+    """A release's wheels for aarch64, on PyPI."""
+
+    glibc: str
+    """The lowest glibc that they install on; empty: any that matters."""
+    cuda: bool
+    """They bring CUDA."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakage:
+    """A combination that is known to be broken."""
+
+    package: str
+    versions: str
+    with_: Mapping[str, tuple[str, ...]]
+    """Name -> values or comparisons, of which one is met."""
+    unless: Mapping[str, str]
+    """Name -> a word of its value by which a row is not meant."""
+    what: str
+    instead: Mapping[str, str]
+    """Name -> a value that works instead."""
+    source: str
+    """Where that is told: issues and pull requests."""
 
 
 @cache
@@ -405,8 +469,17 @@ def tensorrt_of_tensorflow() -> Mapping[str, str]:
 
 @cache
 def miniconda() -> Mapping[str, tuple[str, ...]]:
-    """Return Miniconda by release, oldest first -> the Pythons that there is an installer for."""
+    """Return Miniconda by release, oldest first -> the Pythons of the installers that were seen."""
     return {each["release"]: tuple(each["python"]) for each in _read("miniconda")["releases"]}
+
+
+@cache
+def miniconda_glibc() -> tuple[GlibcBound, ...]:
+    """Return the lowest glibc that Miniconda's installers start on."""
+    return tuple(
+        GlibcBound(versions=each["versions"], glibc=each["glibc"], machine=each.get("machine", ""))
+        for each in _read("miniconda")["glibc"]
+    )
 
 
 @cache
@@ -416,9 +489,67 @@ def python_ends() -> Mapping[str, str]:
 
 
 @cache
+def distributions() -> Mapping[str, Distribution]:
+    """Return distributions by all of their names."""
+    found = [
+        Distribution(
+            name=each["os"],
+            also=tuple(each.get("also", ())),
+            python=each.get("python", ""),
+            packages=each["packages"],
+            libc=each["libc"],
+            eol=each.get("eol", ""),
+            mirror=each.get("mirror", ""),
+        )
+        for each in _read("distributions")["distributions"]
+    ]
+    return {name: each for each in found for name in (each.name, *each.also)}
+
+
+@cache
 def glibc() -> Mapping[str, str]:
-    """Return distribution -> its glibc."""
+    """Return distribution, by all of its names -> its glibc."""
     return dict(_read("python")["glibc"])
+
+
+@cache
+def arm64() -> Mapping[str, Mapping[str, ArmWheel]]:
+    """Return the wheels for aarch64 of `torch`, `tensorflow` and `paddle`, by release."""
+    return {
+        product: {
+            each["release"]: ArmWheel(glibc=each.get("glibc", ""), cuda=each.get("cuda", False))
+            for each in _read("arm64")[product]
+        }
+        for product in _ON_ARM64
+    }
+
+
+@cache
+def arm64_wheels() -> Mapping[str, Wheels]:
+    """Return the Pythons of these wheels."""
+    return {
+        product: _wheels(product, {each["release"]: each["python"] for each in _read("arm64")[product]})
+        for product in _ON_ARM64
+    }
+
+
+@cache
+def breakages() -> tuple[Breakage, ...]:
+    """Return the combinations that issues tell of."""
+    return tuple(
+        Breakage(
+            package=each["package"],
+            versions=each["versions"],
+            with_={
+                name: tuple(wanted) if isinstance(wanted, list) else (wanted,) for name, wanted in each["with"].items()
+            },
+            unless=each.get("unless", {}),
+            what=each["what"],
+            instead=each["instead"],
+            source=each["source"],
+        )
+        for each in _read("breakage")["known"]
+    )
 
 
 @cache
@@ -442,6 +573,12 @@ def bounds() -> tuple[Bound, ...]:
         )
         for each in _read("bounds")["bounds"]
     )
+
+
+@cache
+def breakage_names() -> tuple[str, ...]:
+    """Return the names of all values that these combinations are about, sorted."""
+    return tuple(sorted({name for each in breakages() for name in (each.package, *each.with_, *each.unless)}))
 
 
 def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:

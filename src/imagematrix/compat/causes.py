@@ -1,11 +1,11 @@
 """Findings of many rows, each cause once, with the line of matrix.toml to blame."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from imagematrix.compat import catalogue, rules
 from imagematrix.compat.finding import Finding, Severity, unknown
-from imagematrix.compat.rules import findings
+from imagematrix.compat.rules import Told, findings, nothing
 from imagematrix.errors import Problem
 from imagematrix.model import Place, Row
 from imagematrix.text.locate import locate
@@ -31,15 +31,16 @@ def causes(
     text: str,
     *,
     also: Callable[[Row], Iterable[Finding]] = lambda _: (),
-    locked: Callable[[Row], Mapping[str, str]] = lambda _: {},
+    locked: Told = nothing,
+    demands: Told = nothing,
 ) -> tuple[Cause, ...]:
     """Return what is found in rows of a matrix text, by rules and by `also`: the worst first, then by line.
 
-    `locked` tells what the locks of a row hold: package -> version.
+    `locked` tells what the locks of a row hold (package -> version), `demands` what its layers take from its base.
     """
     found: dict[tuple[Finding, Place], list[str]] = {}
     for row in rows:
-        for finding in (*findings(row, locked(row)), *also(row)):
+        for finding in (*findings(row, locked(row), demands=demands(row)), *also(row)):
             found.setdefault((finding, row.place(finding.about)), []).append(row.name)
     places = locate(text) if found else {}
     made = [
@@ -49,11 +50,13 @@ def causes(
     return tuple(sorted(made, key=lambda cause: (_ORDER.index(cause.finding.severity), cause.line, str(cause.finding))))
 
 
-def idle(rows: Iterable[Row], *, locked: Callable[[Row], Mapping[str, str]] = lambda _: {}) -> tuple[Cause, ...]:
+def idle(rows: Iterable[Row], *, locked: Told = nothing, demands: Told = nothing) -> tuple[Cause, ...]:
     """Return the corrections of the catalogue that change nothing of these rows, each at its line."""
     entries = [(each.file, each.line, each.what, each.hint) for each in catalogue.idle()]
     unneeded = "no row that this allow is for is broken"
-    allowances = [(each.file, each.line, unneeded, "correct it or remove it") for each in rules.unneeded(rows, locked)]
+    allowances = [
+        (each.file, each.line, unneeded, "correct it or remove it") for each in rules.unneeded(rows, locked, demands)
+    ]
     return tuple(
         Cause(finding=replace(unknown("", what, remedy), code="unused_correction"), line=line, rows=(), file=file)
         for file, line, what, remedy in (*entries, *allowances)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from imagematrix.compat import catalogue
+from imagematrix.compat import breakage, catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.nvidia import devel
 from imagematrix.text.versions import comparison, minor, span, version
@@ -73,7 +73,7 @@ def _tested(package: str, value: str, horovod: str) -> Iterator[Finding]:
     if not found or not given or package not in found.tested:
         return
     low, high = found.tested[package]
-    if _within(value, low, high):
+    if _within(value, low, high) or breakage.is_known({"horovod": horovod, package: value}):
         return
     having = [
         name

@@ -6,7 +6,8 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
-from imagematrix.compat.wheels import no_wheel
+from imagematrix.compat.glibc import lacks
+from imagematrix.compat.wheels import is_newer, no_wheel
 from imagematrix.text.versions import comparison, exact, minor, requirement, span
 
 
@@ -18,31 +19,96 @@ def python_end(python: str) -> Iterator[Finding]:
         yield note("python", f"Python {minor(python)} gets no fixes since {end}", f"{span(living)} do")
 
 
+_KNOWN: Final = ("amd64", "arm64")
+_MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def architecture_is_known(architecture: str) -> Iterator[Finding]:
+    """Tell that the catalogue has no facts for a processor."""
+    if architecture not in _KNOWN:
+        yield unknown("platform", f"the catalogue knows no wheels for {architecture}", f"it knows {', '.join(_KNOWN)}")
+
+
 _INSTALLER: Final = re.compile(
-    r"Miniconda3-(?:py(?P<major>\d)(?P<minor>\d+)_)?(?P<release>[0-9.]+(?:-\d+)?)-Linux-x86_64\.sh"
+    r"Miniconda3-(?:py(?P<major>\d)(?P<minor>\d+)_)?(?P<release>[0-9.]+(?:-\d+)?)-Linux-(?P<machine>x86_64|aarch64)\.sh"
 )
+_ENOUGH: Final = 2
+"""So many releases in a row without a Python mean that there are none for it any more, or none yet."""
 
 
-def miniconda_of_python(miniconda: str, python: str = "") -> Iterator[Finding]:
-    """Installers bring one Python each; not every release of Miniconda was made for every Python."""
+def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os: str = "") -> Iterator[Finding]:
+    """Installers bring one Python each, for one processor, and need a glibc. One that was not seen may be there."""
     match = _INSTALLER.fullmatch(miniconda)
-    pythons = catalogue.miniconda().get(match["release"], ()) if match else ()
+    release = match["release"] if match else ""
+    pythons = catalogue.miniconda().get(release, ())
     named = bool(match and match["major"])
-    if not match or not pythons or named != _names_python(match["release"]):
-        what = f"{miniconda} is not in the catalogue"
-        last = tuple(catalogue.miniconda())[-1]
-        yield unknown("miniconda", what, f"it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to {last}")
+    brought = f"{match['major']}.{match['minor']}" if match and named else "".join(pythons[:1])
+    if not match or named != _names_python(release) or not brought:
+        yield _unseen(miniconda)
         return
-    brought = f"{match['major']}.{match['minor']}" if named else pythons[0]
-    having = [name for name, each in catalogue.miniconda().items() if brought in each]
-    if brought not in pythons:
-        nearest = f"; the last with {brought} is {having[-1]}" if having else f"; none has {brought}"
-        what = f"there is no {miniconda}"
-        yield impossible("miniconda", what, f"{match['release']} comes with {span(pythons)}{nearest}")
-    elif minor(python) and minor(python) != brought:
-        wanted = [name for name, each in catalogue.miniconda().items() if minor(python) in each]
-        nearest = f"{_installer(wanted[-1], minor(python))} does" if wanted else f"none brings {minor(python)}"
-        yield impossible("miniconda", f"{miniconda} brings Python {brought}, not {minor(python)}", nearest)
+    machine = _MACHINES.get(architecture, "")
+    if machine and match["machine"] != machine:
+        right = _installer(release, brought, machine)
+        yield impossible("miniconda", f"{miniconda} is not for {architecture}", f"miniconda={right}")
+    if minor(python) and minor(python) != brought:
+        yield impossible("miniconda", f"{miniconda} brings Python {brought}, not {minor(python)}", _bringing(python))
+    elif brought not in pythons:
+        yield _not_listed(miniconda, release, brought)
+    yield from _miniconda_on_glibc(miniconda, release, brought, match["machine"], os)
+
+
+def _unseen(miniconda: str) -> Finding:
+    last = tuple(catalogue.miniconda())[-1]
+    remedy = f"it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to {last}"
+    return unknown("miniconda", f"{miniconda} is not in the catalogue", remedy)
+
+
+def _not_listed(miniconda: str, release: str, python: str) -> Finding:
+    """Return that an installer was not seen; that is more than a gap where no release around it has its Python."""
+    has = {
+        name: python in pythons for name, pythons in catalogue.miniconda().items() if pythons and _names_python(name)
+    }
+    before = [has[name] for name in has if not is_newer(name, release)]
+    after = [has[name] for name in has if not is_newer(release, name)]
+    has_ended = any(before) and not any([*after, *before[-_ENOUGH:]])
+    has_not_begun = len(after) >= _ENOUGH and not any([*before, *after[:_ENOUGH]])
+    if not (has_ended or has_not_begun):
+        return _unseen(miniconda)
+    having = [name for name, pythons in catalogue.miniconda().items() if python in pythons]
+    remedy = f"none for {python} was seen"
+    if having:
+        is_over = is_newer(release, having[-1])
+        edge, word = (having[-1], "last") if is_over else (having[0], "first")
+        remedy = f"miniconda={_installer(edge, python)} is the {word} with {python}"
+    return broken("miniconda", f"no {miniconda} was seen, nor another one of its time for Python {python}", remedy)
+
+
+def _miniconda_on_glibc(miniconda: str, release: str, python: str, machine: str, os: str) -> Iterator[Finding]:
+    needed = _glibc_of(release, machine)
+    if not lacks(os, needed):
+        return
+    older = [
+        name
+        for name, pythons in catalogue.miniconda().items()
+        if python in pythons and not lacks(os, _glibc_of(name, machine))
+    ]
+    remedy = f"miniconda={_installer(older[-1], python, machine)} does not" if older else "take a newer base"
+    yield impossible("miniconda", f"{miniconda} needs glibc {needed}, {os} has {catalogue.glibc()[os]}", remedy)
+
+
+def _glibc_of(release: str, machine: str) -> str:
+    """Return the lowest glibc that a release's installer starts on; empty: any that matters."""
+    for bound in catalogue.miniconda_glibc():
+        versions = comparison(bound.versions)
+        if versions and versions(release) and bound.machine in ("", machine):
+            return bound.glibc
+    return ""
+
+
+def _bringing(python: str) -> str:
+    """Return in words the newest installer that brings a Python."""
+    wanted = [name for name, each in catalogue.miniconda().items() if minor(python) in each]
+    return f"miniconda={_installer(wanted[-1], minor(python))} does" if wanted else f"none brings {minor(python)}"
 
 
 def _names_python(release: str) -> bool:
@@ -51,9 +117,9 @@ def _names_python(release: str) -> bool:
     return bool(meets and meets(release))
 
 
-def _installer(release: str, python: str) -> str:
+def _installer(release: str, python: str, machine: str = "x86_64") -> str:
     tag = f"py{python.replace('.', '')}_" if _names_python(release) else ""
-    return f"Miniconda3-{tag}{release}-Linux-x86_64.sh"
+    return f"Miniconda3-{tag}{release}-Linux-{machine}.sh"
 
 
 def numpy_on_python(numpy: str, python: str) -> Iterator[Finding]:
@@ -80,10 +146,12 @@ def _numpys(python: str) -> str:
     return f"numpy {having[0]} to {having[-1]} have one" if having else f"no numpy has wheels for {minor(python)}"
 
 
-def tensorrt_on_python(tensorrt: str, python: str = "") -> Iterator[Finding]:
-    """Old TensorRT has wheels on PyPI; newer ones are only installers there."""
+def tensorrt_on_python(tensorrt: str, python: str = "", tensorrt_deb: str = "") -> Iterator[Finding]:
+    """Old TensorRT has wheels on PyPI; newer ones are only installers there. Debian's packages need neither."""
     wheels = catalogue.tensorrt_wheels()
     release = wheels.release(tensorrt)
+    if release and tensorrt_deb:
+        return
     if not release:
         yield wheels.unseen("tensorrt", tensorrt)
     elif not wheels.pythons[release]:
@@ -102,12 +170,15 @@ def tensorrt_on_cuda(tensorrt: str, cuda: str) -> Iterator[Finding]:
     series = next((name for name in support if f"{tensorrt}.".startswith(f"{name}.")), "")
     if series and minor(cuda) and minor(cuda) not in support[series]:
         what = f"NVIDIA does not list TensorRT {tensorrt} for CUDA {minor(cuda)}"
-        yield unknown("tensorrt", what, f"it lists {span(support[series])}")
+        has_its_libraries = any(name.partition(".")[0] == cuda.partition(".")[0] for name in support[series])
+        make = note if has_its_libraries else unknown
+        yield make("tensorrt", what, f"it lists {span(support[series])}")
 
 
 def tensorrt_of_tensorflow(tensorrt: str, tensorflow: str) -> Iterator[Finding]:
     """TensorFlow loads one TensorRT, by exact name."""
     loaded = catalogue.tensorrt_of_tensorflow().get(minor(tensorflow), "")
-    if loaded and not f"{tensorrt}.".startswith(f"{loaded}."):
+    is_near = loaded.partition(".")[0] == tensorrt.partition(".")[0]  # else a table knows the issue: `breakage`
+    if loaded and is_near and not f"{tensorrt}.".startswith(f"{loaded}."):
         what = f"tensorflow {tensorflow} loads TensorRT {loaded} only, not {tensorrt}"
         yield note("tensorrt", what, "it runs without, and warns of it")

@@ -11,11 +11,16 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, note, unknown
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
-from imagematrix.compat.wheels import no_wheel
+from imagematrix.compat.wheels import is_newer, no_wheel
 from imagematrix.text.versions import minor, span, version
 
 _GPU: Final = "paddlepaddle-gpu"
 _SUFFIX: Final = re.compile(r"\.post\d+$")
+_OWN_IMAGE: Final = "paddlepaddle/paddle:"
+"""Paddle's own images, which hold the build for their CUDA."""
+_NO_LIBRARIES: Final = "PaddlePaddle/Paddle#60906"
+_COMPATIBLE: Final = "11"
+"""From this major version of CUDA on, the names of its libraries are the same in all of its minor ones."""
 _ELSEWHERE: Final = {
     "index": "Paddle's own index has it",
     "url": "Paddle's docs list a direct download of it",
@@ -32,7 +37,8 @@ def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cu
         yield from wheels.on_python("paddle", release or paddle, python)
     elif minor(python) and minor(python) not in build.pythons:
         package = f"{_GPU} ({_build(cuda)})"
-        yield no_wheel(package, "paddle", paddle, python, build.pythons, wheels.nearest(release, python))
+        finding = no_wheel(package, "paddle", paddle, python, build.pythons, wheels.nearest(release, python))
+        yield unknown("paddle", finding.what, finding.remedy) if _is_self_contained(release) else finding
 
 
 def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
@@ -46,12 +52,19 @@ def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Ite
     yield broken("paddle", f"paddlepaddle {paddle} was deleted from PyPI by its owners", "; ".join(ways))
 
 
-def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "") -> Iterator[Finding]:
+def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "", base_image: str = "") -> Iterator[Finding]:
     """PyPI has one GPU build of a release at most, under the release's bare name."""
     release = _release(paddle)
     builds = catalogue.paddle()[release].builds if release and _is_gpu(paddle_package, cuda) else {}
     build = builds.get(_build(cuda))
     if build is None or build.by == "pypi":
+        return
+    default = next((_cuda(name) for name, each in builds.items() if each.by == "pypi" and not each.suffix), "")
+    is_installed = _OWN_IMAGE not in base_image and not _SUFFIX.search(paddle)
+    if default and is_installed and not _share_libraries(default, minor(cuda)):
+        what = f"{_GPU} {release} on PyPI is for CUDA {default}, and does not find its libraries on {minor(cuda)}"
+        its = f"paddle={release}{build.suffix}, which is for {minor(cuda)} ({_ELSEWHERE[build.by]})"
+        yield broken("paddle", f"{what}: {_NO_LIBRARIES}", f"take {its}, or a base with CUDA {default}")
         return
     there = [f"{release}{each.suffix} for CUDA {_cuda(name)}" for name, each in builds.items() if each.by == "pypi"]
     what = f"{_GPU} {release}{build.suffix} for CUDA {minor(cuda)} is not on PyPI"
@@ -69,9 +82,9 @@ def paddle_on_cuda(
         return
     if not _is_gpu(paddle_package, cuda):
         what = f"paddlepaddle {paddle} is the CPU build: the base's CUDA {minor(cuda)} is not used"
-        yield note("paddle", what, f"{_GPU} uses it")
+        yield note("paddle", what, f"paddle_package={_GPU} uses it")
         return
-    is_self_contained = (found := version(release)) is not None and found.major >= 3  # noqa: PLR2004
+    is_self_contained = _is_self_contained(release)
     if build := builds.get(_build(cuda)):
         if paddle != release and not paddle.endswith(build.suffix or release):
             yield broken("paddle", *_other_build(paddle, builds, cuda, release))
@@ -90,7 +103,7 @@ def _other_build(paddle: str, builds: Mapping[str, catalogue.PaddleBuild], cuda:
     """Return in words that a build is for another CUDA than the base's, and which is for it."""
     suffix = paddle.removeprefix(release)
     its = next((_cuda(name) for name, build in builds.items() if build.suffix == suffix), "another CUDA")
-    right = f"{release}{builds[_build(cuda)].suffix}"
+    right = f"paddle={release}{builds[_build(cuda)].suffix}"
     return f"{_GPU} {paddle} is for CUDA {its}, the base has {minor(cuda)}", f"{right} is for {minor(cuda)}"
 
 
@@ -112,8 +125,20 @@ def _release(paddle: str) -> str:
     return catalogue.paddle_wheels().release(_SUFFIX.sub("", paddle))
 
 
+def _is_self_contained(release: str) -> bool:
+    """Whether a release's wheels bring CUDA; of such releases, third parties tell which builds there are."""
+    found = version(release)
+    return found is not None and found.major >= 3  # noqa: PLR2004
+
+
 def _is_gpu(paddle_package: str, cuda: str) -> bool:
     return paddle_package == _GPU if paddle_package else bool(cuda)
+
+
+def _share_libraries(one: str, other: str) -> bool:
+    """Whether what was built with one CUDA loads the libraries of another."""
+    (major, _, _), (its, _, _) = one.partition("."), other.partition(".")
+    return one == other or (major == its and not is_newer(_COMPATIBLE, major))
 
 
 def _build(cuda: str) -> str:

@@ -1,8 +1,9 @@
 """The table of all rules, and the row that they judge.
 
-A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls, `layers`
-those of its family, first to last, parted by spaces); one without a default must be there, else the rule says nothing.
-To add a rule, write the function and name it here.
+A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls, `bootstrap`
+the suite it is made from, `layers` those of its family, first to last, parted by spaces, `architecture` the processor);
+one without a default must be there, else the rule says nothing. To add a rule, write the function and name it here.
+Combinations that issues tell of are data, judged by one function more: `breakage`.
 """
 
 import inspect
@@ -12,16 +13,40 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from imagematrix.compat import architectures, bounds, catalogue, gpu, horovod, nvidia, others, paddle, tensorflow, torch
+from imagematrix.compat import (
+    architectures,
+    arm64,
+    bases,
+    bounds,
+    breakage,
+    catalogue,
+    gpu,
+    horovod,
+    nvidia,
+    others,
+    paddle,
+    tensorflow,
+    torch,
+)
 from imagematrix.compat.catalogue import Allowance
 from imagematrix.compat.finding import Finding, Severity, note
 from imagematrix.model import Row
+from imagematrix.text.distributions import of_image, of_suite
 
 Rule = Callable[..., Iterable[Finding]]
+Told = Callable[[Row], Mapping[str, str]]
+"""What is known of a row beside itself: what its locks hold, what its layers take from its base."""
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 RULES: Final[tuple[Rule, ...]] = (
+    others.architecture_is_known,
     others.python_end,
     others.miniconda_of_python,
+    bases.base_os,
+    bases.package_manager,
+    bases.mirror,
+    bases.base_python,
+    bases.musl,
     nvidia.base_tag,
     nvidia.base_facts,
     gpu.cuda_used,
@@ -53,21 +78,53 @@ RULES: Final[tuple[Rule, ...]] = (
     horovod.horovod_with_torch,
     horovod.horovod_is_compiled,
     horovod.horovod_after_framework,
+    arm64.torch_on_arm64,
+    arm64.tensorflow_on_arm64,
+    arm64.paddle_on_arm64,
 )
 
+ONLY: Final[Mapping[Rule, str]] = {
+    **dict.fromkeys(
+        (
+            torch.torch_on_python,
+            torch.torch_build,
+            torch.torch_index,
+            torch.torch_on_os,
+            gpu.cuda_used,
+            architectures.torch_on_gpus,
+            architectures.tensorflow_on_gpus,
+            architectures.paddle_on_gpus,
+            tensorflow.tensorflow_on_python,
+            tensorflow.tensorflow_on_os,
+            tensorflow.tensorflow_on_cuda,
+            tensorflow.tensorflow_on_cudnn,
+            paddle.paddle_on_python,
+            paddle.paddle_on_pypi,
+            paddle.paddle_gpu_on_pypi,
+            paddle.paddle_on_cuda,
+            others.numpy_on_python,
+            others.numpy_of_pins,
+            others.tensorrt_on_python,
+            others.tensorrt_on_cuda,
+        ),
+        "amd64",
+    ),
+    **dict.fromkeys((arm64.torch_on_arm64, arm64.tensorflow_on_arm64, arm64.paddle_on_arm64), "arm64"),
+}
+"""Rules whose facts are those of wheels and images for one processor: they judge no row for another one."""
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
+def findings(
+    row: Row, locked: Mapping[str, str] = _NOTHING, *, demands: Mapping[str, str] = _NOTHING
+) -> tuple[Finding, ...]:
+    """Return what is known of a row, of what its locks hold, and of what its layers take from its base.
 
-def findings(row: Row, locked: Mapping[str, str] = _NOTHING) -> tuple[Finding, ...]:
-    """Return what is known of a row, and of what its locks hold (package -> version).
-
-    What it allows to be broken is a note that shows its reason. Of an `impossible` row, return only its reason.
+    `locked` is package -> version, `demands` such as `apt_layers` -> names of layers. What the row allows to be broken
+    is a note that shows its reason. Of an `impossible` row, return only its reason.
     """
     if row.impossible:
         return (replace(note("impossible", f"this row cannot be had: {row.impossible}"), code="impossible"),)
-    values = _values(row)
-    found, reason = _found(values, locked), reasons(row)
+    found, reason = _found(_values(row, demands), locked), reasons(row)
     allowed = tuple(_allowed(finding, reason) for finding in found) if reason else found
     if row.allow and allowed == found:
         idle = note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}")
@@ -82,22 +139,30 @@ def reasons(row: Row) -> str:
     return "; ".join(filter(None, [row.allow, *allowances]))
 
 
-def unneeded(rows: Iterable[Row], locked: Callable[[Row], Mapping[str, str]]) -> tuple[Allowance, ...]:
+def nothing(_: Row) -> Mapping[str, str]:
+    """Return that nothing is known of a row."""
+    return _NOTHING
+
+
+def unneeded(rows: Iterable[Row], locked: Told, demands: Told) -> tuple[Allowance, ...]:
     """Return what the project allows to be broken though no row that is meant is."""
     if not catalogue.allowances():
         return ()
-    judged = ((values, _found(values, locked(row))) for row in rows for values in [_values(row)])
+    judged = ((values, _found(values, locked(row))) for row in rows for values in [_values(row, demands(row))])
     broken = [values for values, found in judged if any(each.severity is Severity.BROKEN for each in found)]
     return tuple(each for each in catalogue.allowances() if not any(map(each.covers, broken)))
 
 
-def _values(row: Row) -> dict[str, str]:
+def _values(row: Row, demands: Mapping[str, str] = _NOTHING) -> dict[str, str]:
     """Return what rules read of a row itself."""
     values = {name: value for name, value in row.values.items() if value}
     if row.base.image:
         values["base_image"] = row.base.upstream
-    values["layers"] = " ".join(row.family.layers)
-    return values
+    if row.base.bootstrap:
+        values["bootstrap"] = row.base.bootstrap
+    if system := values.get("os") or of_image(row.base.upstream) or of_suite(row.base.bootstrap):
+        values["os"] = system
+    return {**values, "layers": " ".join(row.family.layers), "architecture": row.architecture, **demands}
 
 
 def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Finding, ...]:
@@ -106,15 +171,17 @@ def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Findin
     more = {name: told for name, told in bounds.judged(statements).items() if name not in values}
     values = {**values, **{name: version for name, (version, _) in more.items()}}
     found: tuple[Finding, ...] = ()
-    for rule, names in _applicable(tuple(values)):
+    for rule, names in _applicable(tuple(values), values["architecture"]):
         found += _judged(rule, tuple([values.get(name, "") for name in names]))
+    found += _judged(breakage.known_breakage, tuple([values.get(name, "") for name in catalogue.breakage_names()]))
     found = tuple(replace(each, about=more[each.about][1]) if each.about in more else each for each in found)
     return (*found, *bounds.findings(values, statements))
 
 
 def read() -> frozenset[str]:
     """Return the names of all values that any rule reads."""
-    return bounds.read() | {name for rule in RULES for names in _reads(rule) for name in names}
+    of_rules = {name for rule in RULES for names in _reads(rule) for name in names}
+    return bounds.read() | of_rules | {*catalogue.breakage_names()}
 
 
 def _allowed(finding: Finding, reason: str) -> Finding:
@@ -124,9 +191,9 @@ def _allowed(finding: Finding, reason: str) -> Finding:
 
 
 @cache  # the rows of a family have the same names
-def _applicable(names: tuple[str, ...]) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
-    """Return the rules that have all the values they need, each with all that it reads."""
-    reads = ((rule, *_reads(rule)) for rule in RULES)
+def _applicable(names: tuple[str, ...], architecture: str) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
+    """Return the rules for a processor that have all the values they need, each with all that it reads."""
+    reads = ((rule, *_reads(rule)) for rule in RULES if ONLY.get(rule, architecture) == architecture)
     return tuple((rule, (*needed, *optional)) for rule, needed, optional in reads if set(needed) <= set(names))
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.glibc import too_old
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
-from imagematrix.compat.wheels import glibc_too_old
 from imagematrix.text.versions import comparison, minor, version
 
 _PACKAGES: Final = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu")
@@ -40,12 +40,12 @@ def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: 
         instead = (builds.cpu if package == "tensorflow-cpu" else builds.gpu)[0]
         kind = package.rpartition("-")[2].upper()
         what = f"there is no {package} {tensorflow}"
-        yield impossible("tensorflow_package", what, f"{instead} {release} is its {kind} build")
+        yield impossible("tensorflow_package", what, f"tensorflow_package={instead} is its {kind} build")
     else:
         yield from catalogue.tensorflow_wheels(package).on_python("tensorflow", tensorflow, python)
     if release and tensorflow_package == _AND_CUDA and not _is(release, _BRINGS_CUDA):
         what = f"tensorflow {tensorflow} has no extra and-cuda"
-        yield broken("tensorflow_package", what, "the first is 2.14.0; take CUDA from the base")
+        yield broken("tensorflow_package", what, "tensorflow=2.14.0 is the first; or take CUDA from the base")
 
 
 def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
     release = _release(tensorflow)
     needed = catalogue.tensorflow()[release].glibc if release else ""
     last = [name for name, each in catalogue.tensorflow().items() if not each.glibc]
-    yield from glibc_too_old("tensorflow", tensorflow, needed, os, catalogue.glibc(), last[-1] if last else "")
+    yield from too_old("tensorflow", tensorflow, needed, os, last[-1] if last else "")
 
 
 def tensorflow_on_cuda(
@@ -68,7 +68,8 @@ def tensorflow_on_cuda(
     name = f"{package} {tensorflow}"
     if package in catalogue.tensorflow()[release].cpu:
         gpu = catalogue.tensorflow()[release].gpu[-1]
-        yield note("tensorflow", f"{name} is a CPU build: the base's CUDA {minor(cuda)} is not used", f"{gpu} uses it")
+        what = f"{name} is a CPU build: the base's CUDA {minor(cuda)} is not used"
+        yield note("tensorflow", what, f"tensorflow_package={gpu} uses it")
     elif built == minor(cuda):
         return
     elif _runs(release, cuda):
@@ -83,11 +84,11 @@ def _remedy(release: str, built: str, cuda: str, base_image: str) -> str:
     """Return in words another base, another TensorFlow, or what mends this pair."""
     ways = [f"take a base with CUDA {built} ({live(built, base_image)}{_others(release)})"]
     if last := catalogue.tensorflow_of_cuda().get(minor(cuda)):
-        ways.append(f"tensorflow {last}, the last for CUDA {minor(cuda)}")
+        ways.append(f"tensorflow={last}, the last for CUDA {minor(cuda)}")
     if _is(release, "==2.4.*") and _is(cuda, ">=11.1,<12"):
         ways.append("link libcusolver.so.10 to libcusolver.so.11 and say so in allow")
     if _is(release, _BRINGS_CUDA):
-        ways.append(f"install {_AND_CUDA} on a base without CUDA")
+        ways.append(f"tensorflow_package={_AND_CUDA} on a base without CUDA")
     return ", or ".join(ways)
 
 
@@ -117,11 +118,11 @@ def tensorflow_on_cudnn(
     if not found:
         return
     major, least = map(int, needed.split("."))
-    too_old = len(found.release) > 1 and found.minor < least
-    if found.major != major or too_old:
+    is_older = len(found.release) > 1 and found.minor < least
+    if found.major != major or is_older:
         remedy = f"take a base with cuDNN {major}, {needed} or newer"
         if _is(release, _BRINGS_CUDA):
-            remedy += f", or install {_AND_CUDA} on a base without CUDA"
+            remedy += f", or tensorflow_package={_AND_CUDA} on a base without CUDA"
         yield broken("tensorflow", f"{package} {tensorflow} needs cuDNN {needed}, the base has {here}", remedy)
 
 

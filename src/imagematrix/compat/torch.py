@@ -10,7 +10,8 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
-from imagematrix.compat.wheels import glibc_too_old, is_newer
+from imagematrix.compat.glibc import too_old
+from imagematrix.compat.wheels import is_newer
 from imagematrix.text.versions import comparison, minor, span, version
 
 PARTNERS: Final = ("torchvision", "torchaudio")
@@ -58,7 +59,7 @@ def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
     release = catalogue.torch_wheels().release(torch)
     needed = catalogue.torch()[release].glibc if release else ""
     last = [name for name, each in catalogue.torch().items() if not each.glibc]
-    yield from glibc_too_old("torch", torch, needed, os, catalogue.glibc(), last[-1] if last else "")
+    yield from too_old("torch", torch, needed, os, last[-1] if last else "")
 
 
 def torchvision(

@@ -78,15 +78,3 @@ def no_wheel(package: str, about: str, value: str, python: str, pythons: Iterabl
     """Return the finding that a release has wheels, but not for this Python."""
     what = f"{package} {value} has no wheel for Python {minor(python)}"
     return impossible(about, what, f"wheels exist for {span(pythons)}; {nearest}")
-
-
-def glibc_too_old(
-    package: str, value: str, needed: str, os: str, glibcs: Mapping[str, str], last: str
-) -> Iterator[Finding]:
-    """Yield that a release's wheels do not install on a distribution (distribution -> glibc), as `last` still does."""
-    here = glibcs.get(os, "")
-    if needed and here and is_newer(needed, here):
-        new_enough = [name for name, glibc in glibcs.items() if not is_newer(needed, glibc)]
-        what = f"{package} {value} needs glibc {needed}, {os} has {here}"
-        remedy = f"the last {package} for it is {last}; new enough are {', '.join(new_enough)}"
-        yield impossible(package, what, remedy)

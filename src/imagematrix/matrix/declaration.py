@@ -12,6 +12,7 @@ from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Platform, Site
 from imagematrix.text import names, providers
+from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
@@ -79,6 +80,7 @@ def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> 
         for name in sorted(declared)
     ]
     site, sites = _site(document.table("site"), ""), _named(document.table("sites"), "a site", _site)
+    says_os = _says_os(document)
     mirrors = {mirror: registry for each in (site, *sites.values()) for registry, mirror in each.mirrors.items()}
     return Declaration(
         registries=_registries(document),
@@ -86,7 +88,7 @@ def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> 
         platform=_docker_platform(document),
         site=site,
         sites=sites,
-        bases={name: replace(base, mirrors=mirrors) for name, base in bases.items()},
+        bases={name: _completed(replace(base, mirrors=mirrors), says_os=says_os) for name, base in bases.items()},
         platforms=platforms,
         facts=_facts(document.table("facts")),
         families=tuple(each for each in found if each is not None),
@@ -200,6 +202,24 @@ def _base(base: Table, name: str) -> Base:
     if bootstrap and not SUITE.fullmatch(bootstrap):
         base.wrong("bootstrap", f"{bootstrap!r} is no suite", 'expected a name in lower case, like "bookworm"')
     return Base(name=name, image=image, bootstrap=bootstrap, facts=_own_facts(base, BASE_KEYS))
+
+
+def _says_os(document: Table) -> bool:
+    """Whether anything but bases says what `os` is: then theirs is not derived, it might contradict that."""
+    families = [document.table("families").table(name) for name in document.table("families")]
+    tables = [table for family in families for table in (family.table("axes"), *family.tables("row"))]
+    tables += [document.table("platforms").table(name) for name in document.table("platforms")]
+    facts = document.table("facts")
+    tables += [facts.table(axis).table(value) for axis in facts for value in facts.table(axis)]
+    return "os" in facts or any("os" in table for table in tables)
+
+
+def _completed(base: Base, *, says_os: bool) -> Base:
+    """Return a base with the distribution that its image is known to be, where nothing says it."""
+    system = of_image(base.upstream)
+    if not system or says_os or "os" in base.facts:
+        return base
+    return replace(base, facts=dict(sorted({**base.facts, "os": system}.items())))
 
 
 def _platform(platform: Table, name: str) -> Platform:

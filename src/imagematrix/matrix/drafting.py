@@ -72,6 +72,7 @@ class Drafts:
                 grid.cells(),
                 bases=self._document.bases,
                 registries=self._document.registries,
+                platform=self._document.platform,
                 mistakes=mistakes,
             )
         )

@@ -49,7 +49,14 @@ def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:
         cells = grid.cells()
         used |= grid.used(cells)
         is_whole = is_whole and bool(cells)
-        found += tagging.rows(grid, cells, bases=declared.bases, registries=declared.registries, mistakes=mistakes)
+        found += tagging.rows(
+            grid,
+            cells,
+            bases=declared.bases,
+            registries=declared.registries,
+            platform=declared.platform,
+            mistakes=mistakes,
+        )
     if is_whole and declared.families:
         facts.note_unused(used)
     return found

@@ -23,6 +23,7 @@ def rows(
     *,
     bases: Mapping[str, Base],
     registries: tuple[str, ...],
+    platform: str,
     mistakes: Mistakes,
 ) -> Iterator[Row]:
     """Yield the rows of one family; what is wrong with their names is noted."""
@@ -32,6 +33,7 @@ def rows(
     places = _Registries(grid, registries, mistakes)
     images = _Images(grid, bases, mistakes)
     family = grid.declared.family
+    architecture = platform.partition("/")[2].partition("/")[0]
     for cell, tag in tags.fill(cells):
         repositories = places.repositories(cell)
         yield Row(
@@ -42,6 +44,7 @@ def rows(
             values=cell.values,
             image=f"{repositories[0] if repositories else family.name}:{tag}",
             repositories=repositories,
+            architecture=architecture,
             allow=cell.allow,
             impossible=cell.row.impossible if cell.row else "",
             places=grid.places(cell),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagematrix import compat, matrix
+from imagematrix import matrix
 from imagematrix.compat import Finding, Severity, nearest
 from imagematrix.errors import FlagError, InputError, did_you_mean
 from imagematrix.matrix import Drafts
@@ -96,7 +96,7 @@ def decide(
     drafts = Drafts(informed, wish.family, layers=layers, file=file)
     alternatives = _Alternatives(wish, siblings, drafts, renderer)
     row = _drafted(wish, drafts, siblings, alternatives)
-    found = compat.findings(row)
+    found = renderer.findings(row)
     if any(finding.severity.is_error for finding in found):
         raise FlagError(_refusal(wish, found, alternatives))
     new, made = _edited(row, wish, (text, informed), old, drafts, layers=layers, file=file)

@@ -17,10 +17,10 @@ import jinja2
 from jinja2 import meta, nodes
 
 from imagematrix import compat
-from imagematrix.compat import Bound, bounds
+from imagematrix.compat import Bound, Finding, bounds
 from imagematrix.errors import Collector, InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
-from imagematrix.planning import dockerfile, requirements
+from imagematrix.planning import demands, dockerfile, requirements
 from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
 from imagematrix.text.versions import exact
 
@@ -70,6 +70,7 @@ class Renderer:
         self._stages: dict[tuple[object, ...], Stage] = {}
         self._layer_files: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[File, ...]] = {}
         self._memo: dict[tuple[object, ...], Stage] = {}
+        self._demands_of: dict[str, tuple[str, ...]] = {}
 
     def leaf(self, row: Row) -> Leaf:
         """Render the stages of a row. Raises InputError naming template, line and row."""
@@ -120,8 +121,39 @@ class Renderer:
         templates = [name for source in sources for name, _ in _templates_of(source)]
         return frozenset(each for name in (*templates, *self._leaf_templates) for each in self._template(name).names)
 
+    def findings(self, row: Row) -> tuple[Finding, ...]:
+        """Return what is known of a row, and of what its layers take from its base."""
+        return compat.findings(row, demands=self.demands(row))
+
+    def demands(self, row: Row) -> Mapping[str, str]:
+        """Return what the stages of a row take from its base, by what rules call it: the names of the layers."""
+        layers = row.family.layers
+        takers: dict[str, list[str]] = {}
+        has_python = False
+        for layer, parent in zip(layers, ("${BASE_IMAGE}", *layers), strict=False):
+            source = self._sources.layers[layer]
+            if not demands.may_demand(source.template):
+                continue
+            try:
+                text = self._render(self._template(source.template_path), row, layer=layer, parent=parent)
+            except InputError:  # whoever renders it tells
+                continue
+            for demand in self._demanded(text):
+                if demand != demands.BASE_PYTHON or not has_python:
+                    takers.setdefault(demand, []).append(layer)
+            has_python = has_python or demands.sets_path(text)
+        return {demand: " ".join(names) for demand, names in takers.items()}
+
+    def _demanded(self, text: str) -> tuple[str, ...]:
+        known = self._demands_of.get(text)
+        if known is None:
+            known = self._demands_of[text] = tuple(demands.taken(text))
+        return known
+
     def suits(self, row: Row) -> bool:
-        """Whether a row has all that the templates of its layers want, and can be locked."""
+        """Whether a row has all that the templates of its layers want, and can be locked and built."""
+        if any(finding.severity.is_error for finding in self.findings(row)):
+            return False
         try:
             self.chain(row)
             for layer in row.family.layers:

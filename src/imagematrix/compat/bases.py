@@ -1,0 +1,137 @@
+"""The rules of bases: which distribution they are, its Python, its package manager, its mirrors.
+
+What the stages of a row take from the base comes with the row: `apt_layers`, `dnf_layers` and `apk_layers` install with
+that package manager, `base_python_layers` make the image's Python from the base's `python3`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from imagematrix.compat import catalogue
+from imagematrix.compat.catalogue import Distribution
+from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.text.distributions import of_image, of_suite, own_python
+from imagematrix.text.versions import minor
+
+_GONE: Final = "gone"
+_RED_HAT: Final = ("dnf", "yum")
+
+
+def base_os(base_image: str, os: str) -> Iterator[Finding]:
+    """Compare the fact `os` with what a well-known image is."""
+    is_so = of_image(base_image)
+    said = catalogue.distributions().get(os)
+    is_judged = "nvidia/cuda:" in base_image  # by `nvidia.base_facts`
+    if is_so and not is_judged and (said.name if said else os) != is_so and not is_so.startswith(os):
+        yield broken("os", f"{base_image} is {is_so}, not {os}", f"correct the fact of the base: os={is_so}")
+
+
+def package_manager(os: str, apt_layers: str = "", dnf_layers: str = "", apk_layers: str = "") -> Iterator[Finding]:
+    """Judge the layers that install with a package manager by the one that the base has."""
+    base = catalogue.distributions().get(os)
+    for manager, layers in (("apt", apt_layers), ("dnf", dnf_layers), ("apk", apk_layers)):
+        if base and layers and manager != _kind(base.packages):
+            what = f"{_layers(layers)} with {manager}, and {os} has {base.packages}"
+            yield impossible("os", what, f"take a base that has {manager}, or layers that install with {base.packages}")
+
+
+def mirror(
+    os: str,
+    apt_layers: str = "",
+    dnf_layers: str = "",
+    apk_layers: str = "",
+    base_image: str = "",
+    bootstrap: str = "",
+    apt_mirror: str = "",
+    yum_mirror: str = "",
+) -> Iterator[Finding]:
+    """Tell that the packages of an old distribution are not on the mirrors that its images name."""
+    base = catalogue.distributions().get(os)
+    if not base or not base.mirror or apt_mirror or yum_mirror:
+        return
+    if not (apt_layers or dnf_layers or apk_layers or bootstrap):
+        return
+    if base.mirror != _GONE:
+        what = f"{os} gets no fixes since {base.eol}, and some of its packages have left the mirrors"
+        yield note("os", what, f"newer: {_newer(base)}")
+        return
+    what = f"{os} gets no fixes since {base.eol}, and its packages have left the mirrors that its images name"
+    remedy = f"take a newer base ({_newer(base)}), or one that is set up for the archive, and say so in allow"
+    is_sure = bool(bootstrap or of_image(base_image))
+    yield broken("os", what, remedy) if is_sure else unknown("os", what, remedy)
+
+
+def base_python(
+    python: str,
+    base_python_layers: str,
+    os: str = "",
+    base_image: str = "",
+    bootstrap: str = "",
+    apt_layers: str = "",
+    dnf_layers: str = "",
+) -> Iterator[Finding]:
+    """Compare the row's Python with the base's own, where a layer takes that.
+
+    A layer below may have put another Python in front, which a row says in `allow`. Of a private image that calls
+    itself ubuntu20.04, the Python is only known where the layer installs it.
+    """
+    named = of_image(base_image) or of_suite(bootstrap)
+    base = catalogue.distributions().get(named or os)
+    own = own_python(base_image)
+    has = own or (base.python if base else "")
+    if not has or not minor(python) or minor(python) == has:
+        return
+    is_sure = bool(own or named)
+    installing = {*apt_layers.split(), *dnf_layers.split()}
+    if not is_sure and not installing.issuperset(base_python_layers.split()):
+        return
+    whose = base_image if own or not base else base.name
+    what = f"{_layers(base_python_layers, 'take')} the Python of {whose}, which is {has}, not {minor(python)}"
+    ways = [f"python={has}", *_having(minor(python)), "a layer that brings a Python, as Miniconda does"]
+    remedy = "take " + ", or ".join(ways)
+    yield broken("python", what, remedy)
+
+
+def musl(
+    os: str, torch: str = "", tensorflow: str = "", paddle: str = "", tensorrt: str = "", miniconda: str = ""
+) -> Iterator[Finding]:
+    """No framework has wheels for musl, and Miniconda is not made for it."""
+    base = catalogue.distributions().get(os)
+    if not base or base.libc != "musl":
+        return
+    given = {"torch": torch, "tensorflow": tensorflow, "paddle": paddle, "tensorrt": tensorrt, "miniconda": miniconda}
+    for name, value in given.items():
+        if value:
+            what = f"{name} {value} is made for glibc, and {os} has musl"
+            yield impossible(name, what, "take a base of Debian, Ubuntu or Red Hat's family")
+
+
+def _all() -> Iterable[Distribution]:
+    return dict.fromkeys(catalogue.distributions().values())
+
+
+def _kind(packages: str) -> str:
+    return "dnf" if packages in _RED_HAT else packages
+
+
+def _layers(names: str, verb: str = "install") -> str:
+    words = names.split()
+    return f"layer {names} {verb}s" if len(words) == 1 else f"layers {', '.join(words)} {verb}"
+
+
+def _newer(old: Distribution) -> str:
+    """Return in words the distributions with the same package manager whose packages are on the mirrors."""
+    today = catalogue.collected()
+    living = [
+        each
+        for each in _all()
+        if _kind(each.packages) == _kind(old.packages) and not each.mirror and (each.eol or today) >= today
+    ]
+    same = [each.name for each in living if each.kind == old.kind]
+    return ", ".join(same or [each.name for each in living])
+
+
+def _having(python: str) -> Iterator[str]:
+    names = [each.name for each in _all() if each.python == python and not each.mirror and each.packages == "apt"]
+    if names:
+        yield f"a base of {' or '.join(names)}, which has {python}"

@@ -1,0 +1,47 @@
+"""The rule of combinations that are known to be broken: a table with the issue that tells of each."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from imagematrix.compat import catalogue
+from imagematrix.compat.catalogue import Breakage
+from imagematrix.compat.finding import Finding, broken
+from imagematrix.text.versions import comparison
+
+_TITLES: Final = {"cuda": "CUDA ", "python": "Python ", "os": "", "tensorflow_package": ""}
+
+
+def known_breakage(*values: str) -> Iterator[Finding]:
+    """Judge a row by the table: the values are those that it reads, `catalogue.breakage_names`."""
+    given = dict(zip(catalogue.breakage_names(), values, strict=True))
+    base = catalogue.distributions().get(given.get("os", ""))
+    if base:
+        given["os"] = base.name
+    for each in catalogue.breakages():
+        if _is_meant(each, given):
+            yield _finding(each, given)
+
+
+def is_known(values: Mapping[str, str]) -> bool:
+    """Whether the table tells of a combination."""
+    given = {**dict.fromkeys(catalogue.breakage_names(), ""), **values}
+    return any(_is_meant(each, given) for each in catalogue.breakages())
+
+
+def _is_meant(breakage: Breakage, values: Mapping[str, str]) -> bool:
+    excused = any(word in values[name].split() for name, word in breakage.unless.items())
+    wanted = {breakage.package: (breakage.versions,), **breakage.with_}
+    return not excused and all(any(_meets(values[name], one) for one in any_of) for name, any_of in wanted.items())
+
+
+def _meets(value: str, wanted: str) -> bool:
+    """Whether a value is what is wanted: a comparison of versions, else the value itself."""
+    test = comparison(wanted)
+    return bool(value) and (bool(test(value)) if test else value == wanted)
+
+
+def _finding(breakage: Breakage, values: Mapping[str, str]) -> Finding:
+    others = " and ".join(f"{_TITLES.get(name, f'{name} ')}{values[name]}" for name in breakage.with_)
+    what = f"{breakage.package} {values[breakage.package]} with {others} {breakage.what}: {breakage.source}"
+    ways = ", or ".join(f"{name}={value}" for name, value in breakage.instead.items())
+    return broken(breakage.package, what, f"take {ways}")

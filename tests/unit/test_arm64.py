@@ -1,0 +1,106 @@
+"""Rows for linux/arm64 are judged by what there is for aarch64, never by x86_64's wheels."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from tests.unit.test_compat import row
+from tests.unit.test_matrix import LAYERS
+
+from imagematrix import compat, matrix
+from imagematrix.compat import Severity
+
+MATRIX = """\
+schema = 1
+platform = "{platform}"
+
+[bases.ubuntu]
+image = "ubuntu:22.04"
+
+[families.f]
+layers = ["system"]
+tag = "t"
+
+[[families.f.row]]
+base = "ubuntu"
+"""
+
+
+def told(values: Mapping[str, str], architecture: str = "arm64") -> set[tuple[str, str]]:
+    """Return severity and subject of what is found, without notes."""
+    found = compat.findings(replace(row(**values), architecture=architecture))
+    return {(str(each.severity), each.about) for each in found if each.severity is not Severity.NOTE}
+
+
+def test_a_row_knows_its_processor() -> None:
+    """It follows from the platform of the matrix."""
+    for platform, architecture in (("linux/arm64", "arm64"), ("linux/arm64/v8", "arm64"), ("linux/amd64", "amd64")):
+        made = matrix.parse(MATRIX.format(platform=platform), layers=LAYERS)
+        assert [each.architecture for each in made.rows] == [architecture]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"torch": "2.7.1", "python": "3.12", "os": "ubuntu22.04"},
+        {"torch": "2.7.1", "python": "3.12", "cuda": "12.8.1", "torch_build": "cpu"},
+        {"torch": "2.7.1", "torch_build": "cu128", "torch_index": "https://index.example/cu128", "cuda": "12.8.1"},
+        {"torch": "2.11.0", "python": "3.12", "cuda": "13.0.1"},
+        {"tensorflow": "2.16.1", "python": "3.12"},
+        {"tensorflow": "2.15.1", "python": "3.10", "tensorflow_package": "tensorflow"},
+        {"paddle": "3.0.0", "python": "3.12"},
+        {"paddle": "2.6.2", "python": "3.10", "paddle_package": "paddlepaddle"},
+    ],
+)
+def test_what_there_is(values: Mapping[str, str]) -> None:
+    """Nothing is told of it."""
+    assert told(values) == set()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"torch": "2.7.1", "cuda": "12.8.1"}, ("broken", "torch")),
+        ({"torch": "2.7.1", "torch_build": "cu128"}, ("broken", "torch_build")),
+        ({"torch": "2.7.1+cu128"}, ("broken", "torch")),
+        ({"torch": "2.5.1", "python": "3.13"}, ("impossible", "torch")),
+        ({"torch": "1.7.1", "python": "3.8"}, ("broken", "torch")),
+        ({"torch": "2.7.1", "python": "3.10", "os": "ubuntu18.04"}, ("impossible", "torch")),
+        ({"torch": "2.99.0", "python": "3.13"}, ("unknown", "torch")),
+        ({"tensorflow": "2.16.1", "tensorflow_package": "tensorflow-cpu"}, ("impossible", "tensorflow_package")),
+        ({"tensorflow": "2.18.1", "tensorflow_package": "tensorflow[and-cuda]"}, ("broken", "tensorflow_package")),
+        ({"tensorflow": "2.18.1", "cuda": "12.5.1"}, ("broken", "tensorflow")),
+        ({"tensorflow": "2.9.1", "python": "3.10"}, ("broken", "tensorflow")),
+        ({"tensorflow": "2.18.1", "python": "3.13"}, ("impossible", "tensorflow")),
+        ({"paddle": "3.0.0", "cuda": "12.6.3"}, ("broken", "paddle")),
+        ({"paddle": "3.3.1"}, ("broken", "paddle")),
+        ({"paddle": "2.6.2", "python": "3.13"}, ("impossible", "paddle")),
+    ],
+)
+def test_what_there_is_not(values: Mapping[str, str], expected: tuple[str, str]) -> None:
+    """By PyPI's own lists of files."""
+    assert told(values) == {expected}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"torch": "2.0.1", "python": "3.8", "torch_build": "cpu", "os": "ubuntu20.04"},
+        {"numpy": "1.19.5", "python": "3.12"},
+        {"tensorrt": "8.6.0", "python": "3.12"},
+    ],
+)
+def test_facts_of_x86_64_judge_nothing_else(values: Mapping[str, str]) -> None:
+    """What is refused there by its wheels is not refused here."""
+    assert told(values) == set()
+
+
+def test_what_no_wheel_decides() -> None:
+    """Pairs, issues and the base are the same everywhere."""
+    assert ("broken", "torchvision") in told({"torch": "2.3.0", "torchvision": "0.17.0"})
+    assert ("broken", "horovod") in told({"horovod": "0.28.1", "torch": "2.3.0"})
+
+
+def test_a_processor_without_facts() -> None:
+    """One warning, and no verdict by another's wheels."""
+    assert told({"torch": "2.3.0", "python": "3.13"}, "ppc64le") == {("unknown", "platform")}
