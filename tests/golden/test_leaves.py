@@ -102,8 +102,8 @@ def test_run_examples_for_kubernetes() -> None:
     for path in sorted(IMAGES.glob("*/*/run-example/k8s-*.yaml")):
         family, tag = path.parts[-4:-2]
         text = path.read_text(encoding="utf-8")
-        assert f"/{family}:{tag}\n" in text or f" {family}:{tag}\n" in text, path
-        asked.setdefault(text.replace(f"{family}:{tag}\n", "IMAGE\n"), path)
+        assert f'/{family}:{tag}"\n' in text or f'"{family}:{tag}"\n' in text, path
+        asked.setdefault(text.replace(f'{family}:{tag}"\n', 'IMAGE"\n'), path)
     found = {str(path): problems for text, path in asked.items() if (problems := manifests.problems(text))}
     assert found == {}
 

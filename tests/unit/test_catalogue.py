@@ -30,7 +30,7 @@ def test_an_image_is_had_by_its_own_tag_and_its_digest() -> None:
     name = f"registry.example.com/team/{first.row.name}"
     assert first.names == (name, f"{name}-20261101-0123456789ab")
     assert first.pull == f"docker pull registry.example.com/team/{first.row.family.name}@sha256:2026-11-01T01:00:00Z"
-    assert first.run == f"docker run --rm --interactive --tty --ipc host {name}"
+    assert first.run == f"docker run --rm --interactive --tty --shm-size 8g {name}"
 
 
 def test_a_tag_that_was_refused_is_none_to_pull() -> None:

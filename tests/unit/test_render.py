@@ -390,8 +390,23 @@ def test_run_examples_name_the_services_that_the_image_has(
     assert next(iter(probe.values()))["port"] in services
     [service] = yaml.safe_load(texts["run-example/compose.yaml"])["services"].values()
     assert [int(port.rpartition(":")[2]) for port in service["ports"]] == [ports[name] for name in services]
+    assert all(port.startswith("${ADDRESS:-127.0.0.1}:") for port in service["ports"])
     script = texts["run-example/docker-run.sh"]
     assert [name for name, port in ports.items() if f':{port}" ' in script] == services
+    assert script.count('--publish "${ADDRESS:-127.0.0.1}:') == len(services)
+
+
+@pytest.mark.parametrize("family", ["yes", "null", "on", "1e3", "0x10", "2026-01-01"])
+def test_families_whose_names_mean_something_in_yaml(tmp_path: Path, family: str) -> None:
+    """They are names all the same."""
+    matrix = EXAMPLES.replace("[families.machine", f'[families."{family}"').replace('"machine', f'"{family}')
+    found = files(projects.project(tmp_path, matrix=matrix), f"{family}:2.3.0")
+    texts = {path: file.content.decode() for path, file in found.items()}
+
+    composed = yaml.safe_load(texts["run-example/compose.yaml"])
+    assert (composed["name"], list(composed["services"])) == (family, [family])
+    deployment = manifests.documents(texts["run-example/k8s-run-deployment.yaml"])["Deployment"]
+    assert deployment["metadata"]["name"] == family
 
 
 @pytest.mark.parametrize(("mode", "parts"), [("ps", ["ps", "worker"]), ("collective", ["worker"])])
@@ -464,7 +479,7 @@ def test_a_services_selectors_find_its_pods(tmp_path: Path) -> None:
     [
         ("replicas: 1", "replicas: one", "'one' is not of type 'integer'"),
         ("readOnly: true", "readOnli: true", "Additional properties are not allowed ('readOnli' was unexpected)"),
-        ("name: pytorch-v2", "name: pytorch.v2", "Deployment: 'pytorch.v2' is no DNS label"),
+        ('name: "pytorch-v2"', "name: pytorch.v2", "Deployment: 'pytorch.v2' is no DNS label"),
     ],
 )
 def test_what_the_api_would_refuse_is_seen(tmp_path: Path, right: str, wrong: str, problem: str) -> None:

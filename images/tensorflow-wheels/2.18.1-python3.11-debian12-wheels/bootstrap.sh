@@ -131,15 +131,41 @@ host_apt_options() {
 
 # --- what the image gets -------------------------------------------------------------------
 
-# Fetches $1's InRelease to $2. Return code 1: the mirror has no such suite; anything else that
-# goes wrong ends us, or a hiccup would make an image without security updates.
+# Fetches $1's InRelease to $2. Return code 1: the mirror's status is 404; anything else that goes
+# wrong ends us, or a hiccup would make an image without security updates. The address may hold
+# the number itself, so it is taken out before apt's words are judged.
 fetch_release() {
     if output=$(APT_CONFIG=$WORK/apt.conf /usr/lib/apt/apt-helper download-file "$1" "$2" 2>&1); then
         return 0
     fi
-    case $output in *404*) return 1 ;; esac
+    if printf '%s\n' "$output" | awk -v url="$1" '
+        { while (at = index($0, url)) $0 = substr($0, 1, at - 1) substr($0, at + length(url)) }
+        /(^| )404  Not Found( |$)/ { found = 1 }
+        END { exit !found }'; then
+        return 1
+    fi
     say "$output"
     die "cannot read $1"
+}
+
+# Whether a suite's support has ended (https://wiki.debian.org/LTS), so that mirrors may drop its
+# updates. Of a suite that is not listed nobody knows it.
+has_ended() {
+    case $SUITE in
+    jessie | stretch | buster) return 0 ;;
+    bullseye) ended=20260831 ;;
+    bookworm) ended=20280630 ;;
+    trixie) ended=20300630 ;;
+    *) return 1 ;;
+    esac
+    [ "$(date -u +%Y%m%d)" -gt "$ended" ]
+}
+
+# A supported suite without its updates is not built: a 404 may be a broken mirror, or somebody on
+# the way to one in the clear. $1: what is missing, $2: the variable that names another mirror.
+left_out() {
+    has_ended || die "$1, and $SUITE is supported: refusing to make a base without it. Name a mirror that has it in $2"
+    say "$1: left out, since the support of $SUITE has ended"
 }
 
 # Prints one source line for each suite the mirrors have: an old release loses its updates,
@@ -154,20 +180,20 @@ choose_sources() {
     fi
     [ -n "$mirror" ] || return 0 # mmdebstrap knows the usual ones
     if ! fetch_release "$mirror/dists/$SUITE/InRelease" "$WORK/InRelease"; then
-        die "$mirror has no $SUITE (any more): name a mirror that has it in DEBIAN_MIRROR"
+        die "$mirror has no $SUITE (any more): name a mirror that has it in DEBIAN_MIRROR; Debian keeps ended releases in its archive"
     fi
     echo "deb $mirror $SUITE main"
     if fetch_release "$mirror/dists/$SUITE-updates/InRelease" "$WORK/updates"; then
         echo "deb $mirror $SUITE-updates main"
     else
-        say "$mirror has no $SUITE-updates: left out"
+        left_out "$mirror has no $SUITE-updates" DEBIAN_MIRROR
     fi
     if [ -z "$security" ]; then
-        say "the host's apt sources name no mirror for security updates: left out (DEBIAN_SECURITY_MIRROR names one)"
+        left_out "the host's apt sources name no mirror of $SUITE-security" DEBIAN_SECURITY_MIRROR
     elif fetch_release "$security/dists/$SUITE-security/InRelease" "$WORK/security"; then
         echo "deb $security $SUITE-security main"
     else
-        say "$security has no $SUITE-security: left out"
+        left_out "$security has no $SUITE-security" DEBIAN_SECURITY_MIRROR
     fi
 }
 
@@ -313,7 +339,9 @@ main() {
         set -- "$@" --change "$change"
         shift
     done
-    "${DOCKER:-docker}" import "$@" "$WORK/root.tar" "$IMAGE"
+    # Which suites its packages are from, for whoever asks what the base got.
+    suites=$(awk '{ printf "%s%s", separator, $3; separator = " " }' "$WORK/sources")
+    "${DOCKER:-docker}" import "$@" --change "LABEL imagematrix.suites=\"${suites:-$SUITE}\"" "$WORK/root.tar" "$IMAGE"
 }
 
 enter_namespace "$@"

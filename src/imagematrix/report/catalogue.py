@@ -50,9 +50,9 @@ class Entry:
         """The command that starts it."""
         gpus = " --gpus all" if compat.cuda_of(self.row.values) else ""
         if _MACHINE in self.row.family.layers:
-            how = f"--detach --ipc host{gpus} --env ROOT_PASSWORD --publish 2222:22"
+            how = f"--detach --shm-size 8g{gpus} --env ROOT_PASSWORD --publish 127.0.0.1:2222:22"
         else:
-            how = f"--rm --interactive --tty --ipc host{gpus}"
+            how = f"--rm --interactive --tty --shm-size 8g{gpus}"
         return f"docker run {how} {self.names[0]}"
 
 

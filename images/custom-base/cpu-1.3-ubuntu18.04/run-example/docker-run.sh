@@ -9,6 +9,6 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     ${OPTIONS:-} \
     "${IMAGE:-swr.cn-north-1.myhuaweicloud.com/modelarts/custom-base:cpu-1.3-ubuntu18.04}" "$@"

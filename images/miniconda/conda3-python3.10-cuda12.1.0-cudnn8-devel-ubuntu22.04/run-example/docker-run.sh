@@ -7,6 +7,9 @@
 #   ROOT_PASSWORD=... sh docker-run.sh                                     log in with a password
 #
 #   ssh -p 2222 root@localhost
+#
+# Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
+#
 #   http://localhost:8888/jupyter   its token is in "docker logs NAME", unless JUPYTER_TOKEN is set
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
 set -eu
@@ -15,15 +18,15 @@ NAME=${NAME:-miniconda-test}
 
 # A variable that is only named here is passed on from this shell. Where it is not set there, it is
 # taken away from the container, so what the image sets itself is passed on only if it is set.
-docker run --detach --name "$NAME" --restart unless-stopped --ipc host \
+docker run --detach --name "$NAME" --restart unless-stopped --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     --env ROOT_PASSWORD \
     --env SSH_AUTHORIZED_KEYS \
     --env JUPYTER_TOKEN \
     ${TZ:+--env=TZ} \
-    --publish "${SSH_PORT:-2222}:22" \
-    --publish "${JUPYTER_PORT:-8888}:8888" \
-    --publish "${TENSORBOARD_PORT:-6006}:6006" \
+    --publish "${ADDRESS:-127.0.0.1}:${SSH_PORT:-2222}:22" \
+    --publish "${ADDRESS:-127.0.0.1}:${JUPYTER_PORT:-8888}:8888" \
+    --publish "${ADDRESS:-127.0.0.1}:${TENSORBOARD_PORT:-6006}:6006" \
     "${IMAGE:-miniconda:conda3-python3.10-cuda12.1.0-cudnn8-devel-ubuntu22.04}"
 
 echo "$NAME is starting: docker logs -f $NAME" >&2

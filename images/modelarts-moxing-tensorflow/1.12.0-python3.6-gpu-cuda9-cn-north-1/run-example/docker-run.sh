@@ -9,7 +9,7 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     ${OPTIONS:-} \
     "${IMAGE:-swr.cn-north-1.myhuaweicloud.com/modelarts/modelarts-moxing-tensorflow:1.12.0-python3.6-gpu-cuda9-cn-north-1}" "$@"

@@ -9,6 +9,6 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     ${OPTIONS:-} \
     "${IMAGE:-swr.cn-north-4.myhuaweicloud.com/modelarts/modelarts-tensorflow:1.15.0-python3.7-cpu-cn-north-4}" "$@"

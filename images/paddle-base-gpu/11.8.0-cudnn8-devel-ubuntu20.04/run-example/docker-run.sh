@@ -9,7 +9,7 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     ${OPTIONS:-} \
     "${IMAGE:-registry.baidubce.com/paddle-operator/paddle-base-gpu:11.8.0-cudnn8-devel-ubuntu20.04}" "$@"

@@ -9,7 +9,7 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     ${OPTIONS:-} \
     "${IMAGE:-registry.baidubce.com/paddle-operator/paddle-dev-env-gpu:2.0.0-gpu-cuda10.2-cudnn7}" "$@"

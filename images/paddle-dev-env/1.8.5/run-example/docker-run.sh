@@ -9,6 +9,6 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     ${OPTIONS:-} \
     "${IMAGE:-registry.baidubce.com/paddle-operator/paddle-dev-env:1.8.5}" "$@"

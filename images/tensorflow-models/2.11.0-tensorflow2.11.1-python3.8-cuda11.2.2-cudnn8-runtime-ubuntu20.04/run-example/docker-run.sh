@@ -9,7 +9,7 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     ${OPTIONS:-} \
     "${IMAGE:-tensorflow-models:2.11.0-tensorflow2.11.1-python3.8-cuda11.2.2-cudnn8-runtime-ubuntu20.04}" "$@"

@@ -9,6 +9,6 @@
 set -eu
 
 # shellcheck disable=SC2086  # OPTIONS are words
-exec docker run --rm --ipc host \
+exec docker run --rm --shm-size "${SHM_SIZE:-8g}" \
     ${OPTIONS:-} \
     "${IMAGE:-ccr.ccs.tencentyun.com/your_namespace/ti-cloud-tf2.4-cpu-devel:1.0.8}" "$@"
