@@ -300,6 +300,7 @@ def _recorded(value: Any, read: Callable[[str], None], at: str) -> Any:
 
 _ARGUMENTS = {
     "architectures": ("torch", "tensorflow", "paddle"),
+    "collected": catalogue.names(),
     "partners": ("torchvision", "torchaudio"),
     "partner_wheels": ("torchvision", "torchaudio"),
     "tensorflow_wheels": ("tensorflow",),

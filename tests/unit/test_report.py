@@ -299,6 +299,7 @@ def test_json_is_the_contract() -> None:
             },
         ],
         "locks": {"locks/python/1.txt": {"numpy": "1.26.4"}},
+        "facts": {},
         "pushes": [
             {
                 "node": "python",

@@ -87,7 +87,9 @@ def test_rules_are_silent_on_what_an_index_does_not_know() -> None:
         "paddle": {"gpu_builds": {}},
     }
     known = {"release": "9.0", "python": ["3.13"], "cpu_python": ["3.13"], "cpu_on_pypi": True}
-    documents: dict[str, catalogue.Document] = {name: {"releases": [{**known, **more}]} for name, more in bare.items()}
+    documents: dict[str, catalogue.Document] = {
+        name: {**catalogue.packaged(name), "releases": [{**known, **more}]} for name, more in bare.items()
+    }
     catalogue.use(Corrections(documents=documents))
     try:
         assert [

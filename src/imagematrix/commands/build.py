@@ -11,6 +11,7 @@ from typing import Final
 from imagematrix import report, schedule, site
 from imagematrix.commands import publishing
 from imagematrix.commands.publishing import Publisher, Publishing
+from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, EngineImage, builder, disk, node_ref, nodes
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Row, Site, Status, Step, Verdict
@@ -100,7 +101,11 @@ def run(
         started=started,
         seconds=time.monotonic() - clock,
         bytes_of=sizes,
-        origins=Origins(bases=project.lock.bases, locks={row.name: project.locked(row) for row in rows}),
+        origins=Origins(
+            bases=project.lock.bases,
+            locks={row.name: project.locked(row) for row in rows},
+            facts=catalogue.days(),
+        ),
     )
     return Result(report=made, published=done.published, interrupted=stop.is_set(), lost=lost)
 

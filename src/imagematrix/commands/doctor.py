@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import site
+from imagematrix.compat import catalogue
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
 from imagematrix.model import Row, Site
@@ -17,7 +19,7 @@ from imagematrix.registry import Client, host
 from imagematrix.report.health import Finding, State
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
-from imagematrix.text.words import count, size, some
+from imagematrix.text.words import ages, count, size, some
 
 SECONDS: Final = 8.0
 """How long all answers together are waited for: the whole command takes less than ten seconds."""
@@ -98,10 +100,20 @@ def _leaves(project: Project, rows: Sequence[Row]) -> Finding:
     return Finding(what="leaves", state=State.WEAK, said=said, remedy="`invoke render`, and commit the result")
 
 
+def _catalogue() -> Finding:
+    """Tell how old the facts are that versions are judged by."""
+    old = catalogue.outdated(catalogue.days(), datetime.now(UTC).date())
+    if not old:
+        return _good("catalogue", f"all facts were looked at in the last {catalogue.OLD_AFTER_DAYS} days")
+    remedy = "upgrade imagematrix; in its repository, scripts/update-compat refreshes what an index tells"
+    return Finding(what="catalogue", state=State.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
+
+
 def _machine(shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="engine", ask=_engine)
     yield _Probe(what="buildx", ask=lambda: _good("buildx", builder.buildx_version(shell, buildx_command(connect()))))
     yield _Probe(what="disk", ask=_disk)
+    yield _Probe(what="catalogue", ask=_catalogue)
     yield _Probe(what="git", ask=lambda: _git(shell), severity=State.WEAK)
 
 

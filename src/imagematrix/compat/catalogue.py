@@ -9,6 +9,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from imagematrix.compat.finding import Severity
@@ -57,6 +58,17 @@ class Corrections:
     idle: tuple[Problem, ...] = ()
     """Entries that change nothing."""
 
+
+OLD_AFTER_DAYS: Final = 30
+REFRESHED: Final = frozenset({"paddle", "tensorflow", "torch"})
+"""Data files that scripts/update-compat refreshes from a package index."""
+
+_FILES: Final = {
+    **dict.fromkeys(("tensorflow-cpu", "tensorflow-gpu"), "tensorflow"),
+    **dict.fromkeys(("torchvision", "torchaudio"), "torch"),
+    "paddlepaddle": "paddle",
+}
+"""Package -> its data file, where that has another name."""
 
 _current: Final = [Corrections()]
 """Those of the open project, alone in a list."""
@@ -284,9 +296,33 @@ class Breakage:
 
 
 @cache
-def collected() -> str:
-    """Return the day of the catalogue: what `now` means to rules."""
-    return str(_read("python")["_meta"]["collected"])
+def collected(name: str) -> str:
+    """Return the day on which the sources of a data file were last looked at."""
+    return str(_read(name)["_meta"]["collected"])
+
+
+@cache
+def now() -> str:
+    """Return the last day that the catalogue knows of: what "now" means to rules, which ask no clock."""
+    return max(map(collected, names()))
+
+
+def days() -> Mapping[str, date]:
+    """Return the days on which the sources of all data files were last looked at."""
+    return {name: date.fromisoformat(collected(name)) for name in names()}
+
+
+def outdated(days: Mapping[str, date], today: date) -> Mapping[str, int]:
+    """Return which data files are too old on a day, and how many days old they are, the oldest first."""
+    ages = {name: (today - day).days for name, day in days.items()}
+    return {name: age for name, age in sorted(ages.items(), key=lambda each: -each[1]) if age > OLD_AFTER_DAYS}
+
+
+def outlook(name: str) -> str:
+    """Return in words how old a data file is, and what to do about something that is too new for it."""
+    ways = ["run scripts/update-compat"] if name in REFRESHED else []
+    ways += ["upgrade imagematrix", f"add it to compat/{name}.toml"]
+    return f"the catalogue's facts of {name} are of {collected(name)}: {', or '.join(ways)}"
 
 
 @cache
@@ -582,7 +618,8 @@ def breakage_names() -> tuple[str, ...]:
 
 
 def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:
-    return Wheels.of(package, pythons, horizon=_read("python")["python"][-1]["python"])
+    horizon = _read("python")["python"][-1]["python"]
+    return Wheels.of(package, pythons, horizon=horizon, outlook=outlook(_FILES.get(package, package)))
 
 
 def _read(name: str) -> Document:

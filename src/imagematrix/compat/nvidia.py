@@ -138,7 +138,13 @@ def _judged(tag: Tag, base_image: str) -> Iterator[Finding]:
     elif _never_was(tag):
         yield broken("base", f"there is no {base_image}", _nearest(tag))
     else:
-        yield unknown("base", f"{base_image} is not in the catalogue", _nearest(tag))
+        yield _unseen(tag, base_image)
+
+
+def _unseen(tag: Tag, base_image: str) -> Finding:
+    if _is_above(tag.cuda, tuple(catalogue.toolkits())[-1]):
+        return unknown("base", f"{base_image} is newer than the catalogue", catalogue.outlook("cuda"))
+    return unknown("base", f"{base_image} is not in the catalogue", _nearest(tag))
 
 
 def _elsewhere(tag: Tag, base_image: str) -> Iterator[Finding]:
@@ -146,7 +152,7 @@ def _elsewhere(tag: Tag, base_image: str) -> Iterator[Finding]:
     if tag.cuda in catalogue.toolkits():
         yield note("base", f"whether {base_image} exists is not known", "the catalogue lists NVIDIA's tags on Ubuntu")
     else:
-        yield unknown("base", f"{base_image} is not in the catalogue", _nearest(tag))
+        yield _unseen(tag, base_image)
 
 
 def _superseded(tag: Tag, base_image: str) -> Iterator[Finding]:
@@ -194,9 +200,6 @@ def _nearest(tag: Tag) -> str:
         return f"take {' or '.join(offers)}"
     if (image := _image(tag)) and image.live:
         return f"CUDA {tag.cuda} on {tag.os} comes as {', '.join(sorted(image.flavours))}"
-    newest = tuple(catalogue.toolkits())[-1]
-    if _is_above(tag.cuda, newest):
-        return f"the newest known CUDA is {newest}"
     return f"no tag of CUDA {minor(tag.cuda)} is known to be left; NVIDIA's dist/end-of-life builds what was deleted"
 
 

@@ -13,9 +13,9 @@ from imagematrix.text.versions import comparison, exact, minor, requirement, spa
 
 def python_end(python: str) -> Iterator[Finding]:
     """Pythons get old."""
-    end = catalogue.python_ends().get(minor(python), "")
-    if end and end < catalogue.collected():
-        living = [name for name, until in catalogue.python_ends().items() if until >= catalogue.collected()]
+    end, now = catalogue.python_ends().get(minor(python), ""), catalogue.now()
+    if end and end < now:
+        living = [name for name, until in catalogue.python_ends().items() if until >= now]
         yield note("python", f"Python {minor(python)} gets no fixes since {end}", f"{span(living)} do")
 
 

@@ -15,14 +15,17 @@ class Wheels:
     pythons: Mapping[str, tuple[str, ...]]
     horizon: str
     """The newest Python that the catalogue can speak of."""
+    outlook: str
+    """In words, what to do about what is too new for the catalogue."""
     names: Mapping[Hashable, str] = field(repr=False)
     """In any spelling (`2.3` for `2.3.0`) -> as the catalogue writes it."""
 
     @classmethod
-    def of(cls, package: str, pythons: Mapping[str, Iterable[str]], *, horizon: str) -> "Wheels":
+    def of(cls, package: str, pythons: Mapping[str, Iterable[str]], *, horizon: str, outlook: str) -> "Wheels":
         """Take releases, oldest first."""
         return cls(
             horizon=horizon,
+            outlook=outlook,
             package=package,
             pythons={name: tuple(on) for name, on in pythons.items()},
             names={normal(name): name for name in pythons},
@@ -40,6 +43,8 @@ class Wheels:
 
     def unseen(self, about: str, value: str) -> Finding:
         """Return the warning for a release that is not in the catalogue."""
+        if is_newer(value, tuple(self.pythons)[-1]):
+            return unknown(about, f"{self.package} {value} is newer than the catalogue ({self.extent})", self.outlook)
         what = f"{self.package} {value} is not in the catalogue ({self.extent})"
         near = [name for name in self.pythons if minor(name) == minor(value)]
         return unknown(about, what, f"known of {minor(value)}: {', '.join(near)}" if near else "nothing is known of it")
@@ -52,7 +57,8 @@ class Wheels:
         elif not minor(python) or minor(python) in self.pythons[release]:
             return
         elif is_newer(python, self.horizon):
-            yield unknown(about, f"whether {self.package} {value} has a wheel for Python {minor(python)} is not known")
+            what = f"whether {self.package} {value} has a wheel for Python {minor(python)} is not known"
+            yield unknown(about, what, self.outlook)
         else:
             yield no_wheel(self.package, about, value, python, self.pythons[release], self.nearest(release, python))
 

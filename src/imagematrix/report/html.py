@@ -17,7 +17,7 @@ from imagematrix.report import plots
 from imagematrix.report.catalogue import Entry
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastLeaf, PastRun
-from imagematrix.text.words import count, duration, growth, size, some
+from imagematrix.text.words import ages, count, duration, growth, size, some
 
 _NAMES_SHOWN: Final = 6
 _GROWN_SHOWN: Final = 10
@@ -135,6 +135,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "ages": ages,
         "size": size,
         "growth": growth,
         "duration": duration,

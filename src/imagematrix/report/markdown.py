@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Final
 
 from imagematrix.report.overview import Broken, BrokenCheck, Overview
-from imagematrix.text.words import count, duration, growth, some
+from imagematrix.text.words import ages, count, duration, growth, some
 
 _LINES: Final = 20
 """How long a table may get."""
@@ -17,7 +17,7 @@ _TAIL_LINES: Final = 8
 def summary(overview: Overview) -> str:
     """Write Markdown as GitHub and GitLab show it."""
     parts = [_head(overview), *_broken(overview), *_untried(overview), *_ledger(overview), *_changes(overview)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_outdated(overview)]) + "\n"
 
 
 def headline(overview: Overview) -> str:
@@ -98,6 +98,11 @@ def _changes(overview: Overview) -> Iterator[str]:
     grown = sum(overview.growth.values())
     if grown:
         yield f"All images together: {growth(grown)} since last."
+
+
+def _outdated(overview: Overview) -> Iterator[str]:
+    if overview.outdated:
+        yield f"⚠️ Old facts in the catalogue of versions: {ages(overview.outdated)}. Upgrade imagematrix."
 
 
 def _table(heading: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from imagematrix.compat import catalogue
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
 from imagematrix.report.record import INTERRUPTED
@@ -143,6 +144,11 @@ class Overview:
     outcomes: Mapping[str, int]
     """How many rows ended how."""
     check_outcomes: Mapping[str, int]
+
+    @property
+    def outdated(self) -> Mapping[str, int]:
+        """Data files of the catalogue that were too old when the run began -> days, the oldest first."""
+        return catalogue.outdated(self.run.facts, self.run.started.date())
 
     @property
     def good(self) -> bool:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from imagematrix.model import Key, Outcome, Plan, Pushed, Retry, Status, Step
@@ -89,6 +89,8 @@ class Origins:
     """Image of a base -> its locked digest."""
     locks: Mapping[str, Sequence[Locked]] = field(default_factory=dict)
     """Row name -> its locks, lowest layer first."""
+    facts: Mapping[str, date] = field(default_factory=dict)
+    """Data file of the catalogue -> the day on which its sources were last looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class RunReport:
     """Lock -> package -> version, of all locks that leaves name."""
     pushes: tuple[Pushed, ...] = ()
     """What became of the pushes of nodes."""
+    facts: Mapping[str, date] = field(default_factory=dict)
+    """Data file of the catalogue -> the day on which its sources were last looked at."""
 
 
 def make(
@@ -126,7 +130,15 @@ def make(
     leaves = tuple(_leaf(name, plan, by_key, images.get(name), origins) for name in plan.tips)
     locks = {locked.path: locked for name in plan.tips for locked in origins.locks.get(name, ())}
     versions = {path: sizes.pins(locks[path].text) for path in sorted(locks)}
-    return RunReport(started=started, seconds=seconds, nodes=nodes, leaves=leaves, versions=versions, pushes=pushes)
+    return RunReport(
+        started=started,
+        seconds=seconds,
+        nodes=nodes,
+        leaves=leaves,
+        versions=versions,
+        pushes=pushes,
+        facts=origins.facts,
+    )
 
 
 def to_json(report: RunReport) -> str:
@@ -139,6 +151,7 @@ def to_json(report: RunReport) -> str:
         "leaves": [_leaf_document(leaf, labels) for leaf in report.leaves],
         "locks": report.versions,
         "pushes": [_push_document(pushed) for pushed in report.pushes],
+        "facts": {name: day.isoformat() for name, day in report.facts.items()},
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -5,7 +5,7 @@ The types say what is valid: a report may be damaged, or of an earlier version, 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from imagematrix.model import Key, Status
@@ -130,6 +130,8 @@ class PastRun:
     nodes: tuple[PastNode, ...]
     pushes: tuple[PastPush, ...]
     leaves: tuple[PastLeaf, ...]
+    facts: Mapping[str, date]
+    """Data file of the catalogue -> the day on which its sources were last looked at."""
     by_key: Mapping[Key, PastNode] = field(repr=False)
     by_name: Mapping[str, PastLeaf] = field(repr=False)
 
@@ -179,6 +181,7 @@ class _Document:
     leaves: tuple[_Leaf, ...]
     locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pushes: tuple[PastPush, ...] = ()
+    facts: Mapping[str, date] = field(default_factory=dict)
 
 
 def read(text: str) -> PastRun:
@@ -192,6 +195,7 @@ def read(text: str) -> PastRun:
         nodes=document.nodes,
         pushes=document.pushes,
         leaves=leaves,
+        facts=document.facts,
         by_key={node.key: node for node in document.nodes},
         by_name={leaf.name: leaf for leaf in leaves},
     )

@@ -1,6 +1,6 @@
 """Names and quantities as a person reads them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from imagematrix.model import Size, Step
@@ -34,6 +34,11 @@ def some(names: Sequence[str], limit: int) -> str:
     """Write at most `limit` names, and how many more there are."""
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def ages(days: Mapping[str, int]) -> str:
+    """Write names with their ages: `cuda (97 days), python (1 day)`."""
+    return ", ".join(f"{name} ({count(number, 'day')})" for name, number in days.items())
 
 
 def size(number: int) -> str:
