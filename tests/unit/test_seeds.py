@@ -25,7 +25,7 @@ HOROVOD: Final = {
     "cuda": "11.1.1",
     "cudnn": "8.0.5",
     "horovod": "0.21.3",
-    "pins": PINS,
+    "pins": "numpy<1.20 protobuf<3.21",
     "layers": "adopt tensorflow horovod",
     "image": f"{TI}/ti-cloud-gpu-image-py3.8-devel:1.0.8",
 }

@@ -60,7 +60,7 @@ class Corrections:
 
 
 OLD_AFTER_DAYS: Final = 30
-REFRESHED: Final = frozenset({"paddle", "tensorflow", "torch"})
+REFRESHED: Final = frozenset({"horovod", "numpy", "paddle", "tensorflow", "tensorrt", "torch"})
 """Data files that scripts/update-compat refreshes from a package index."""
 
 _FILES: Final = {
