@@ -228,6 +228,7 @@ class Opened:
 
     workspace: Workspace
     matrix: Matrix | None
+    """Not there where it, or what corrects the catalogue, cannot be read: rows are not judged then."""
     project: Project | None
     """There as soon as rows can be rendered: a lock that cannot be read counts as one that is not there."""
     problems: tuple[Problem, ...]
@@ -257,6 +258,8 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     locked = found.attempt(lambda: lock.parse(workspace.lock_text())) or Lock()
     locks = found.attempt(workspace.locks) or {}
     sources = found.attempt(workspace.sources)
+    if corrections is None:  # rows are not judged by facts that the project would correct
+        parsed = None
     project = None
     if parsed and sources:
         renderer = Renderer(sources, locks=locks, platform=parsed.platform)

@@ -321,8 +321,8 @@ def outdated(days: Mapping[str, date], today: date) -> Mapping[str, int]:
 def outlook(name: str) -> str:
     """Return in words how old a data file is, and what to do about something that is too new for it."""
     ways = ["run scripts/update-compat"] if name in REFRESHED else []
-    ways += ["upgrade imagematrix", f"add it to compat/{name}.toml"]
-    return f"the catalogue's facts of {name} are of {collected(name)}: {', or '.join(ways)}"
+    ways += ["upgrade imagematrix", f"or add it to compat/{name}.toml"]
+    return f"the catalogue's facts of {name} are of {collected(name)}: {', '.join(ways)}"
 
 
 @cache

@@ -20,7 +20,7 @@ _SIMILAR_SHOWN: Final = 2
 _VERSION: Final = re.compile(r"\d[\w.+-]*")
 """What differs in the words of one cause: versions, and names that begin with one."""
 
-_AREAS: Final = (("common/", "template"), ("matrix.lock", "lock"), ("locks/", "lock"))
+_AREAS: Final = (("common/", "template"), ("matrix.lock", "lock"), ("locks/", "lock"), ("compat/", "correction"))
 """Where a problem is that has no code of its own; others are of the matrix."""
 
 
