@@ -41,6 +41,9 @@ _CONNECTIONS: Final = 8
 _X86: Final = "x86_64"
 _ARM: Final = "aarch64"
 
+_ANY: Final = "3.12"
+"""Of requirements that are the same for all Pythons."""
+
 _NEVER_THERE: Final[Mapping[str, frozenset[str]]] = {
     "torch": frozenset({"1.8.2"}),
     "torchvision": frozenset({"0.9.2"}),
@@ -184,7 +187,6 @@ def asked(documents: Mapping[str, Mapping[str, Any]], index: Index) -> frozenset
     return frozenset(
         (package, release, machine)
         for name, part, package, machine in parts
-        if name in documents
         for release, there in index[package].items()
         if machine in there.wheels and Version(release) >= _first(documents[name][part])
     )
@@ -203,9 +205,8 @@ def refreshed(documents: Mapping[str, Mapping[str, Any]], source: Source, notes:
         "numpy": {"releases": _numpy(documents["numpy"]["releases"], source, notes)},
         "tensorrt": {"releases": _tensorrt(documents["tensorrt"]["releases"], source, notes)},
         "horovod": {"releases": _horovod(documents["horovod"]["releases"], source, notes)},
+        "arm64": {name: _arm64(name, documents["arm64"][name], source, notes) for name in _ARM_PACKAGES},
     }
-    if arm64 := documents.get("arm64"):
-        made["arm64"] = {name: _arm64(name, arm64[name], source, notes) for name in _ARM_PACKAGES}
     return {name: {**documents[name], **parts} for name, parts in made.items()}
 
 
@@ -360,7 +361,7 @@ _ARM_PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "tensorflow": ("tensorflow", "tensorflow-cpu-aws"),
     "paddle": ("paddlepaddle",),
 }
-"""Part of the data file of arm64 -> the packages that have its wheels; new releases come as the first one."""
+"""Part of the data file of arm64 -> packages that have its wheels: what a later one has outdoes those before it."""
 
 
 def _arm64(part: str, entries: Sequence[Mapping[str, Any]], source: Source, notes: Notes) -> list[Mapping[str, Any]]:
@@ -368,10 +369,8 @@ def _arm64(part: str, entries: Sequence[Mapping[str, Any]], source: Source, note
     there = {release: of for name in _ARM_PACKAGES[part] for release, of in _for(_ARM, source.index[name]).items()}
     newest = max(Version(each["release"]) for each in entries)
 
-    def told(release: str, of: Release, entry: Mapping[str, Any]) -> Told:
-        if entry.keys() > {"release"}:  # a known one: its wheels may be those of another package
-            return {}
-        build = cuda_build(source.metadata(package, release, _ARM).requires)
+    def told(release: str, of: Release, _: Mapping[str, Any]) -> Told:
+        build = cuda_build(source.metadata(package, release, _ARM).requires, _ARM)
         return {"python": of.on(_ARM), **({"cuda": True} if build else {})}
 
     def blank(release: str) -> Mapping[str, Any] | None:
@@ -427,11 +426,10 @@ def _for(machine: str, there: Mapping[str, Release]) -> Mapping[str, Release]:
 _RUNTIME: Final = re.compile(r"cuda-toolkit|nvidia-cuda-runtime(?:-cu\d+)?")
 
 
-def cuda_build(requires: Iterable[str]) -> str:
+def cuda_build(requires: Iterable[str], machine: str = _X86) -> str:
     """Return the CUDA build that a wheel is by the libraries it asks for (`cu121`); nothing where it asks for none."""
-    for text in requires:
-        asked_for = Requirement(text)
-        if _RUNTIME.fullmatch(canonicalize_name(asked_for.name)):
+    for asked_for in map(Requirement, requires):
+        if _RUNTIME.fullmatch(canonicalize_name(asked_for.name)) and _applies(asked_for, machine=machine):
             for each in asked_for.specifier:
                 return f"cu{''.join(each.version.split('.')[:2])}"
     return ""
@@ -440,7 +438,7 @@ def cuda_build(requires: Iterable[str]) -> str:
 _LOCAL: Final = re.compile(r"\+[\w.]+")
 
 
-def requirement(requires: Iterable[str], package: str, pythons: Iterable[str] = ("3.12",)) -> str:
+def requirement(requires: Iterable[str], package: str, pythons: Iterable[str] = (_ANY,)) -> str:
     """Return what a wheel asks for of a package on Linux; nothing where that differs between Pythons."""
     found = {
         _LOCAL.sub("", str(asked_for.specifier))
@@ -451,13 +449,13 @@ def requirement(requires: Iterable[str], package: str, pythons: Iterable[str] = 
     return found.pop() if len(found) == 1 else ""
 
 
-def _applies(asked_for: Requirement, python: str) -> bool:
+def _applies(asked_for: Requirement, python: str = _ANY, machine: str = _X86) -> bool:
     environment = {
         "python_version": python,
         "python_full_version": f"{python}.0",
         "platform_system": "Linux",
         "sys_platform": "linux",
-        "platform_machine": _X86,
+        "platform_machine": machine,
         "extra": "",
     }
     return asked_for.marker is None or asked_for.marker.evaluate(environment)

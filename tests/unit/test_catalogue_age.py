@@ -75,6 +75,14 @@ def test_what_no_index_tells_is_not_refreshed_by_a_script() -> None:
     assert "compat/cuda.toml" in catalogue.outlook("cuda")
 
 
+def test_an_installer_newer_than_the_catalogue() -> None:
+    """Of Miniconda too, whose releases are numbered otherwise."""
+    for name, is_newer in (("py313_99.1.0-1", True), ("py313_26.9.4-99", True), ("py310_22.11.1-9", False)):
+        findings = others.miniconda_of_python(f"Miniconda3-{name}-Linux-x86_64.sh", "amd64")
+        remedies = [finding.remedy for finding in findings if finding.severity is Severity.UNKNOWN]
+        assert (remedies == [catalogue.outlook("miniconda")]) is is_newer, name
+
+
 def test_a_python_newer_than_the_catalogue() -> None:
     """As for a release."""
     (finding,) = catalogue.torch_wheels().on_python("torch", "2.15.0", "3.99")

@@ -434,7 +434,7 @@ OTHERS = {
     ),
     "Horovod to come": (
         {"horovod": "0.99"},
-        "unknown horovod: horovod 0.99 is not in the catalogue (0.18.2-0.28.1): nothing is known of it",
+        f"unknown horovod: horovod 0.99 is newer than the catalogue (0.18.2-0.28.1): {_outlook('horovod')}",
     ),
 }
 

@@ -29,10 +29,9 @@ RELEASES = {
     "arm64": {
         "torch": ["2.14.1", "2.15.0"],
         "tensorflow": ["2.15.1", "2.20.0", "2.21.0"],
-        "paddle": ["2.6.2", "3.3.1"],
+        "paddle": ["2.6.2"],
     },
 }
-RELEASES = {name: parts for name, parts in RELEASES.items() if name in catalogue.names()}
 """Data file -> part -> those of its releases that were recorded."""
 
 Documents = dict[str, dict[str, Any]]
@@ -99,6 +98,8 @@ def test_without_news_nothing_changes() -> None:
         ("paddle", "releases", "3.3.1", {"gpu_builds"}),
         ("numpy", "releases", "2.5.5", set()),
         ("tensorrt", "releases", "11.4.0.106", set()),
+        ("arm64", "torch", "2.15.0", {"glibc"}),
+        ("arm64", "tensorflow", "2.21.0", {"glibc"}),
     ],
 )
 def test_a_new_release_comes_with_all_that_the_index_tells(
@@ -202,6 +203,8 @@ def test_all_known_packages_of_tensorflow_follow_from_what_exists() -> None:
         ("numpy-2.3.5-cp314", "numpy 2.3.5: python 3.14"),
         ("tensorrt-8.6.0-cp310", "tensorrt 8.6.0: python 3.10"),
         ("horovod", "horovod 0.28.1: "),
+        ("torch-2.15.0-cp312-cp312-manylinux_2_28_aarch64", "torch on aarch64 2.15.0: python 3.12"),
+        ("tensorflow_cpu_aws-2.15.1-cp311", "tensorflow on aarch64 2.15.1: python 3.11"),
     ],
 )
 def test_a_known_fact_does_not_vanish(without: str, lost: str) -> None:
@@ -267,6 +270,9 @@ def test_cuda_build() -> None:
     assert update_compat.cuda_build(["nvidia-cuda-runtime-cu12==12.1.105"]) == "cu121"
     assert update_compat.cuda_build(['cuda-toolkit[cublas]==13.2.2; platform_system == "Linux"']) == "cu132"
     assert update_compat.cuda_build(["nvidia-cudnn-cu11==8.5.0.96"]) == ""
+    on_x86 = ["nvidia-cuda-runtime-cu12==12.8.90; platform_machine == 'x86_64'"]
+    assert update_compat.cuda_build(on_x86) == "cu128"
+    assert update_compat.cuda_build(on_x86, "aarch64") == ""
 
 
 def test_requirement() -> None:

@@ -121,7 +121,7 @@ def _layers(names: str, verb: str = "install") -> str:
 
 def _newer(old: Distribution) -> str:
     """Return in words the distributions with the same package manager whose packages are on the mirrors."""
-    today = catalogue.collected()
+    today = catalogue.now()
     living = [
         each
         for each in _all()

@@ -60,7 +60,7 @@ class Corrections:
 
 
 OLD_AFTER_DAYS: Final = 30
-REFRESHED: Final = frozenset({"horovod", "numpy", "paddle", "tensorflow", "tensorrt", "torch"})
+REFRESHED: Final = frozenset({"arm64", "horovod", "numpy", "paddle", "tensorflow", "tensorrt", "torch"})
 """Data files that scripts/update-compat refreshes from a package index."""
 
 _FILES: Final = {
@@ -564,7 +564,7 @@ def arm64() -> Mapping[str, Mapping[str, ArmWheel]]:
 def arm64_wheels() -> Mapping[str, Wheels]:
     """Return the Pythons of these wheels."""
     return {
-        product: _wheels(product, {each["release"]: each["python"] for each in _read("arm64")[product]})
+        product: _wheels(product, {each["release"]: each["python"] for each in _read("arm64")[product]}, file="arm64")
         for product in _ON_ARM64
     }
 
@@ -617,9 +617,9 @@ def breakage_names() -> tuple[str, ...]:
     return tuple(sorted({name for each in breakages() for name in (each.package, *each.with_, *each.unless)}))
 
 
-def _wheels(package: str, pythons: Mapping[str, Iterable[str]]) -> Wheels:
+def _wheels(package: str, pythons: Mapping[str, Iterable[str]], *, file: str = "") -> Wheels:
     horizon = _read("python")["python"][-1]["python"]
-    return Wheels.of(package, pythons, horizon=horizon, outlook=outlook(_FILES.get(package, package)))
+    return Wheels.of(package, pythons, horizon=horizon, outlook=outlook(file or _FILES.get(package, package)))
 
 
 def _read(name: str) -> Document:

@@ -6,6 +6,7 @@ from typing import Final
 from imagematrix.compat import breakage, catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.nvidia import devel
+from imagematrix.compat.wheels import is_newer
 from imagematrix.text.versions import comparison, minor, span, version
 
 _FRAMEWORKS: Final = ("tensorflow", "torch")
@@ -17,8 +18,9 @@ def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
     found = catalogue.horovod().get(horovod)
     if found is None:
         names = tuple(catalogue.horovod())
-        what = f"horovod {horovod} is not in the catalogue ({names[0]}-{names[-1]})"
-        yield unknown("horovod", what, "nothing is known of it")
+        is_new = is_newer(horovod, names[-1])
+        what = f"horovod {horovod} is {'newer than' if is_new else 'not in'} the catalogue ({names[0]}-{names[-1]})"
+        yield unknown("horovod", what, catalogue.outlook("horovod") if is_new else "nothing is known of it")
         return
     meets = comparison(found.requires_python) if found.requires_python else None
     if meets and minor(python) and meets(minor(python)) is False:

@@ -44,7 +44,7 @@ def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os:
     named = bool(match and match["major"])
     brought = f"{match['major']}.{match['minor']}" if match and named else "".join(pythons[:1])
     if not match or named != _names_python(release) or not brought:
-        yield _unseen(miniconda)
+        yield _unseen(miniconda, release)
         return
     machine = _MACHINES.get(architecture, "")
     if machine and match["machine"] != machine:
@@ -57,8 +57,10 @@ def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os:
     yield from _miniconda_on_glibc(miniconda, release, brought, match["machine"], os)
 
 
-def _unseen(miniconda: str) -> Finding:
+def _unseen(miniconda: str, release: str = "") -> Finding:
     last = tuple(catalogue.miniconda())[-1]
+    if is_newer(release.replace("-", ".post"), last.replace("-", ".post")):
+        return unknown("miniconda", f"{miniconda} is newer than the catalogue", catalogue.outlook("miniconda"))
     remedy = f"it knows Miniconda3-pyXY_RELEASE-Linux-x86_64.sh to {last}"
     return unknown("miniconda", f"{miniconda} is not in the catalogue", remedy)
 
@@ -73,7 +75,7 @@ def _not_listed(miniconda: str, release: str, python: str) -> Finding:
     has_ended = any(before) and not any([*after, *before[-_ENOUGH:]])
     has_not_begun = len(after) >= _ENOUGH and not any([*before, *after[:_ENOUGH]])
     if not (has_ended or has_not_begun):
-        return _unseen(miniconda)
+        return _unseen(miniconda, release)
     having = [name for name, pythons in catalogue.miniconda().items() if python in pythons]
     remedy = f"none for {python} was seen"
     if having:
