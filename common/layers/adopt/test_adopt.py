@@ -67,9 +67,9 @@ def test_pip_installs_into_it(host: Host) -> None:
 
 
 def test_what_is_installed_fits_together(host: Host, image: Image) -> None:
-    """What a platform has installed beside it is not ours to judge."""
-    found = host.run("python -m pip check")
-    assert found.succeeded or "adopt" in image.layers, found.stdout
+    """What a platform has installed beside it is not ours to judge. uv, where it is, takes a tenth of what pip does."""
+    found = host.run("if command -v uv > /dev/null; then uv pip check; else python -m pip check; fi")
+    assert found.succeeded or "adopt" in image.layers, found.stdout + found.stderr
 
 
 def test_no_copy_of_cuda_lies_idle(host: Host, row: Mapping[str, str]) -> None:
