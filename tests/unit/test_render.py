@@ -209,19 +209,19 @@ def test_values_used_by_an_included_template(tmp_path: Path) -> None:
         ),
         pytest.param(
             {TORCH: "COPY torch/requirement.txt /x\n"},
-            f"{TORCH}: stage copies 'torch/requirement.txt', which is not in the leaf (row {PYTORCH})\n"
+            f"{TORCH}:1: stage copies 'torch/requirement.txt', which is not in the leaf (row {PYTORCH})\n"
             "    did you mean 'torch/requirements.txt'?",
             id="a copied file that is not there",
         ),
         pytest.param(
             {TORCH: "COPY python/profile.sh /x\n"},
-            f"{TORCH}: stage copies 'python/profile.sh', which is not in the leaf (row {PYTORCH})\n"
+            f"{TORCH}:1: stage copies 'python/profile.sh', which is not in the leaf (row {PYTORCH})\n"
             "    known: init/banner.txt, init/boot.sh, torch/requirements.txt",
             id="another layer's file",
         ),
         pytest.param(
             {TORCH: "COPY torch/*.txt /x\n"},
-            f"{TORCH}: source 'torch/*.txt' has a wildcard: name the file or its folder",
+            f"{TORCH}:1: source 'torch/*.txt' has a wildcard (row {PYTORCH})\n    name the file or its folder",
             id="a wildcard",
         ),
     ],
@@ -241,8 +241,8 @@ def test_each_fault_is_told_once(tmp_path: Path) -> None:
 
     assert [line.partition(" (row")[0] for line in message.splitlines() if not line.startswith(" ")] == [
         "common/layers/boot/Dockerfile.j2:1: 'boat' is undefined",
-        f"{TORCH}: stage copies 'torch/a.txt', which is not in the leaf",
-        f"{TORCH}: stage copies 'torch/b.txt', which is not in the leaf",
+        f"{TORCH}:1: stage copies 'torch/a.txt', which is not in the leaf",
+        f"{TORCH}:1: stage copies 'torch/b.txt', which is not in the leaf",
     ]
 
 

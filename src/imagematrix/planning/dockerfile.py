@@ -1,4 +1,4 @@
-"""The text of a stage in, the paths it reads from its build context out, or its steps as BuildKit names them.
+"""The text of a stage in; out: the paths it reads from its build context, its steps as BuildKit names them, its faults.
 
 Keys hash what the builder sees, so this must find every path that BuildKit would: sources of COPY and
 ADD without `--from`, and of `RUN --mount=type=bind` without `from=`
@@ -7,13 +7,54 @@ ADD without `--from`, and of `RUN --mount=type=bind` without `from=`
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
+from imagematrix.errors import did_you_mean
+
+_INSTRUCTIONS: Final = frozenset(
+    (
+        "ADD",
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "LABEL",
+        "MAINTAINER",
+        "RUN",
+        "SHELL",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    )
+)
+_FORBIDDEN: Final = {
+    "FROM": (
+        "a layer cannot begin another stage: it stands on the layer before it",
+        "remove it; to copy out of another image, name that image: COPY --from=IMAGE:TAG",
+    ),
+    "ONBUILD": (
+        "ONBUILD would run in the layers above, unseen by their keys",
+        "put the instruction into the layer that needs it",
+    ),
+}
+_LEAST_ARGUMENTS: Final = {"ADD": 2, "COPY": 2, "CMD": 0, "ENTRYPOINT": 0}
+"""Of others one; an empty list is an argument too."""
+_DIRECTIVE: Final = re.compile(r"#\s*(syntax|escape|check)\s*=", re.IGNORECASE)
+_WHOLE_IMAGE: Final = re.compile(r"[/:@$]")
+"""What the name of an image has that cannot be taken for that of a stage: a path, a tag, a digest; or a variable."""
 _CONTINUED = re.compile(r"\\[ \t]*$")
 _FLAG = re.compile(r"--(\S+)\s*")
 _WILDCARDS = frozenset("*?[")
 _MAY_HAVE_HERE_DOCUMENTS = re.compile(r"(COPY|ADD|RUN)\s", re.IGNORECASE)
-_HERE_DOCUMENT = re.compile(r"""(?<!\S)\d*<<(-?)(["']?)([^\s<"']+)\2(?!\S)""")
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
+"""As a shell parts words: what is in quotes may hold blanks."""
+_HERE_DOCUMENT = re.compile(r"""\d*<<(-?)(["']?)([^\s<"']+)\2""")
 
 
 def context_paths(text: str) -> tuple[str, ...]:
@@ -22,13 +63,39 @@ def context_paths(text: str) -> tuple[str, ...]:
     Raises ValueError for a source with a wildcard, since what it matches would not be seen by a reader, and for
     the whole context, which holds more than this stage's key knows.
     """
-    found = {path for instruction in _instructions(text) for path in _sources(instruction)}
-    for path in sorted(found):
-        if path == ".":
-            raise ValueError("source '.' is the whole leaf: name the file or its folder")
-        if _WILDCARDS & set(path):
-            raise ValueError(f"source {path!r} has a wildcard: name the file or its folder")
+    found = {path for instruction in _instructions(text) for path in _sources(instruction.text)}
+    refused = [why for path in sorted(found) if (why := _refusal(path))]
+    if refused:
+        raise ValueError(f"{refused[0]}: name the file or its folder")
     return tuple(sorted(found))
+
+
+def _refusal(path: str) -> str:
+    """Return why a key cannot hold what is at a path; empty: it can."""
+    if path == ".":
+        return "source '.' is the whole leaf"
+    return f"source {path!r} has a wildcard" if _WILDCARDS & set(path) else ""
+
+
+def downloads(text: str) -> bool:
+    """Whether a stage fetches anything: site configuration arrives as secrets, so what mounts one does; and ADD can."""
+    return any(map(_fetches, _instructions(text)))
+
+
+def _fetches(instruction: "_Instruction") -> bool:
+    flags, rest = _split_flags(_after(instruction.text))
+    match instruction.word:
+        case "ADD":
+            return any("://" in word or word.startswith("git@") for word in _arguments(rest)[:-1])
+        case "RUN":
+            return any(_mount(flag).get("type") == "secret" for flag in flags)
+        case _:
+            return False
+
+
+def has(text: str, word: str) -> bool:
+    """Whether a stage has an instruction."""
+    return any(instruction.word == word for instruction in _instructions(text))
 
 
 def steps(text: str) -> frozenset[str]:
@@ -36,16 +103,7 @@ def steps(text: str) -> frozenset[str]:
 
     Words are separated by one blank.
     """
-    return frozenset(filter(None, map(_step, _instructions(text))))
-
-
-def runs(text: str) -> bool:
-    """Return whether a stage's text has a step that runs a command."""
-    return any(_word(instruction) == "RUN" for instruction in _instructions(text))
-
-
-def _word(instruction: str) -> str:
-    return (instruction.split(maxsplit=1) or [""])[0].upper()
+    return frozenset(filter(None, (_step(instruction.text) for instruction in _instructions(text))))
 
 
 def _step(instruction: str) -> str:
@@ -54,31 +112,137 @@ def _step(instruction: str) -> str:
     return " ".join(shown.split())
 
 
-def _instructions(text: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong with an instruction, at a line of a stage's text."""
+
+    line: int
+    code: str
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Instruction:
+    """A logical line, with the number of its first line."""
+
+    line: int
+    text: str
+    is_cut: bool
+    """Whether the text ends before it does: in a continued line, or in a here-document."""
+
+    @property
+    def word(self) -> str:
+        return self.text.partition(" ")[0].partition("\t")[0].upper()
+
+
+def faults(body: str, *, stages: Collection[str]) -> Iterator[Fault]:
+    """Yield what is wrong with the instructions of a layer; `stages` are those that it may copy out of, by name."""
+    yield from _directives(body)
+    for instruction in _instructions(body):
+        yield from _faults(instruction, stages)
+
+
+def sources(body: str) -> Iterator[tuple[int, str]]:
+    """Yield the files and folders that a stage's text reads of its context, each with the line of its instruction."""
+    for instruction in _instructions(body):
+        yield from ((instruction.line, path) for path in _sources(instruction.text) if not _refusal(path))
+
+
+def _directives(body: str) -> Iterator[Fault]:
+    """Yield the parser directives that a layer begins with: a Dockerfile has them in its very first lines alone."""
+    for number, line in enumerate(body.splitlines(), start=1):
+        match = _DIRECTIVE.match(line.strip())
+        if not match:
+            return
+        what = f"# {match[1]}= has no effect here: it would have to be the first line of the leaf's Dockerfile"
+        yield Fault(line=number, code="dockerfile_directive", what=what, hint="remove it")
+
+
+def _faults(instruction: _Instruction, stages: Collection[str]) -> Iterator[Fault]:
+    word, line = instruction.word, instruction.line
+    if word in _FORBIDDEN:
+        what, hint = _FORBIDDEN[word]
+        yield Fault(line=line, code=f"dockerfile_{word.lower()}", what=what, hint=hint)
+    elif word not in _INSTRUCTIONS:
+        what = f"unknown instruction {word}"
+        yield Fault(line=line, code="dockerfile_instruction", what=what, hint=did_you_mean(word, _INSTRUCTIONS))
+    elif instruction.is_cut:
+        what = f"this {word} has no end: the layer ends within it"
+        hint = "remove the last backslash, or write the line that ends the here-document"
+        yield Fault(line=line, code="dockerfile_unterminated", what=what, hint=hint)
+    else:
+        yield from _arity(instruction)
+        for path in filter(_refusal, _sources(instruction.text)):
+            yield Fault(line=line, code="dockerfile_source", what=_refusal(path), hint="name the file or its folder")
+        yield from _origins(instruction, stages)
+
+
+def _arity(instruction: _Instruction) -> Iterator[Fault]:
+    word, least = instruction.word, _LEAST_ARGUMENTS.get(instruction.word, 1)
+    _, rest = _split_flags(_after(instruction.text))
+    if len(_arguments(rest)) < least and (least > 1 or not rest):
+        wants = "a source and a destination" if least > 1 else "an argument"
+        yield Fault(line=instruction.line, code="dockerfile_arguments", what=f"{word} needs {wants}", hint="")
+
+
+def _origins(instruction: _Instruction, stages: Collection[str]) -> Iterator[Fault]:
+    """Yield what cannot be copied out of: layers are built one by one, so no other stage is there by then."""
+    flags, _ = _split_flags(_after(instruction.text))
+    for name in filter(None, map(_origin, flags)):
+        if name not in stages and not _WHOLE_IMAGE.search(name):
+            what = f"there is no stage {name!r} to copy out of: layers are built one by one"
+            hint = f"an image is named with its tag: --from={name}:TAG; {did_you_mean(name, stages)}"
+            yield Fault(line=instruction.line, code="dockerfile_origin", what=what, hint=hint)
+
+
+def _origin(flag: str) -> str:
+    """Return what a flag copies or mounts out of, if not the build context."""
+    name, _, value = flag.partition("=")
+    return value if name == "from" else _mount(flag).get("from", "")
+
+
+def _mount(flag: str) -> Mapping[str, str]:
+    """Return the options of a mount; of another flag, none."""
+    name, _, value = flag.partition("=")
+    return dict(option.partition("=")[::2] for option in value.split(",")) if name == "mount" else {}
+
+
+def _instructions(text: str) -> Iterator[_Instruction]:
     """Yield logical lines: comments and the bodies of here-documents dropped, continued lines joined."""
     parts: list[str] = []
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line.lstrip().startswith("#") or (parts and not line.strip()):
+    first = 0
+    lines = enumerate(text.splitlines(), start=1)
+    for number, line in lines:
+        if line.lstrip().startswith("#") or not line.strip():
             continue
+        first = first if parts else number
         parts.append(_CONTINUED.sub("", line))
         if not _CONTINUED.search(line):
-            yield (instruction := "".join(parts).strip())
-            _pass_here_documents(instruction, lines)
+            logical = "".join(parts).strip()
+            is_whole = _pass_here_documents(logical, (each for _, each in lines))
+            yield _Instruction(line=first, text=logical, is_cut=not is_whole)
             parts = []
     if parts:
-        yield "".join(parts).strip()
+        yield _Instruction(line=first, text="".join(parts).strip(), is_cut=True)
 
 
-def _pass_here_documents(instruction: str, lines: Iterator[str]) -> None:
-    if _MAY_HAVE_HERE_DOCUMENTS.match(instruction):
-        for dash, _, end in _HERE_DOCUMENT.findall(instruction):
-            next((line for line in lines if (line.lstrip("\t") if dash else line) == end), None)
+def _pass_here_documents(instruction: str, lines: Iterator[str]) -> bool:
+    """Go past the documents of an instruction; return whether each has its end."""
+    if not _MAY_HAVE_HERE_DOCUMENTS.match(instruction):
+        return True
+    found = [match for word in _WORD.findall(instruction) if (match := _HERE_DOCUMENT.fullmatch(word))]
+    ends = [any((line.lstrip("\t") if match[1] else line) == match[3] for line in lines) for match in found]
+    return all(ends)
+
+
+def _after(instruction: str) -> str:
+    return "".join(instruction.split(maxsplit=1)[1:])
 
 
 def _sources(instruction: str) -> Iterator[str]:
-    word, *after = instruction.split(maxsplit=1) or [""]
-    flags, rest = _split_flags("".join(after))
+    word, *_ = instruction.split(maxsplit=1) or [""]
+    flags, rest = _split_flags(_after(instruction))
     match word.upper():
         case "COPY" | "ADD" if not any(flag.startswith("from=") for flag in flags):
             yield from (_clean(path) for path in _arguments(rest)[:-1] if not _is_elsewhere(path))
@@ -109,10 +273,9 @@ def _is_elsewhere(path: str) -> bool:
 
 
 def _bind_source(flag: str) -> str:
-    name, _, value = flag.partition("=")
-    options = dict(option.partition("=")[::2] for option in value.split(","))
+    options = _mount(flag)
     # A mount without a type is a bind mount: the default of the Dockerfile frontend.
-    if name != "mount" or options.get("type", "bind") != "bind" or "from" in options:
+    if not options or options.get("type", "bind") != "bind" or "from" in options:
         return ""
     return _clean(options.get("source", options.get("src", ".")))
 

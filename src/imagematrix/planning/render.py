@@ -7,7 +7,7 @@ the DAG falls out of that.
 
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import PurePath
@@ -15,11 +15,13 @@ from typing import Final, TypeAlias
 
 import jinja2
 from jinja2 import meta, nodes
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 
 from imagematrix import compat
 from imagematrix.compat import Bound, Finding, bounds
 from imagematrix.errors import Collector, InputError, Problem, did_you_mean
-from imagematrix.model import BASE_LAYER, EPOCH, File, LayerSource, Leaf, Row, Sources, Stage
+from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, LayerSource, Leaf, Row, Sources, Stage
 from imagematrix.planning import demands, dockerfile, requirements
 from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
 from imagematrix.text.versions import exact
@@ -28,18 +30,33 @@ _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
 _SECTION: Final = "README.md"
 """What a layer has to say in the README of each leaf that has it: a file of this name, or a template of it."""
-_DOWNLOAD: Final = re.compile(r"--mount=type=secret,|^ADD\s+(?:--\S+\s+)*(?:https?://|git@)", re.MULTILINE)
-"""Site configuration arrives as secrets, so a stage that mounts one is a stage that downloads; and ADD can."""
 _LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
 """English, whatever language the image is for: reasons and flakes are recognized by what tools say. An ARG is in the
 environment of each step after it, even over an ENV of the base, and never in that of the image."""
-_ENTRYPOINT: Final = re.compile(r"^ENTRYPOINT ", re.MULTILINE)
-"""What stands after an image's name is given to this program, and takes no command's place."""
+_MARK: Final = re.compile("\x00([^\x01]*)\x01(\\d+)\x02")
+_MARKS: Final = re.compile(f"(?:{_MARK.pattern})+")
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
 _REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends)
 _COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--no-binary[ =]([\w.-]+)""")
-_RENDER_ERRORS: Final = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_RENDER_ERRORS: Final = (
+    *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    RecursionError,
+)
 """Its own errors, and those of the Python that an expression comes down to."""
+
+
+class _Marking(Extension):
+    """Marks the beginning of each line of a template's text with the template's name and the line's number."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """Mark the text between the tags."""
+        for token in stream:
+            if token.type == "data":
+                lines = enumerate(str(token.value).split("\n"), start=token.lineno)
+                marked = "\n".join(f"\x00{stream.name}\x01{number}\x02{line}" for number, line in lines)
+                yield Token(token.lineno, "data", marked)
+            else:
+                yield token
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +86,8 @@ class Renderer:
         self._texts: dict[tuple[str, tuple[str | None, ...]], str] = {}
         self._stages: dict[tuple[object, ...], Stage] = {}
         self._layer_files: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[File, ...]] = {}
+        self._given: dict[str, tuple[bool, str]] = {}
+        self._named: dict[str, set[str]] = {}
         self._memo: dict[tuple[object, ...], Stage] = {}
         self._demands_of: dict[str, tuple[str, ...]] = {}
 
@@ -206,32 +225,75 @@ class Renderer:
     def _stage(self, row: Row, *, layer: str, parent: str, last: bool) -> Stage:
         template = self._template(self._sources.layers[layer].template_path)
         body = self._render(template, row, layer=layer, parent=parent)
-        text = f"FROM {parent} AS {layer}\n{_arguments(body)}{body.strip()}\n" + (_labels(row) if last else "")
+        is_fetched, arguments = self._arguments(body)
+        text = f"FROM {parent} AS {layer}\n{arguments}{body.strip()}\n" + (_labels(row) if last else "")
         files = self._files_of(layer, row)
         known = self._memo.get((layer, text, files))
-        return known or self._intern(row, layer=layer, text=text, files=files)
+        if known:
+            return known
+        self._refuse_faults(template, row, layer=layer, parent=parent)
+        return self._intern(layer=layer, text=text, files=files, network=is_fetched)
 
-    def _intern(self, row: Row, *, layer: str, text: str, files: tuple[File, ...]) -> Stage:
-        inputs = self._inputs(row, layer=layer, text=text, files=files)
-        made = Stage(layer=layer, text=text, inputs=inputs, network=_downloads(text))
+    def _arguments(self, body: str) -> tuple[bool, str]:
+        """Return whether a stage fetches anything, and what its steps find in their environment, not its image."""
+        known = self._given.get(body)
+        if known is None:
+            is_fetched = dockerfile.downloads(body)
+            language = f"ARG {_LANGUAGE}\n" if dockerfile.has(body, "RUN") else ""
+            known = self._given[body] = (is_fetched, language + (f"ARG {EPOCH}\n" if is_fetched else ""))
+        return known
+
+    def _refuse_faults(self, template: _Template, row: Row, *, layer: str, parent: str) -> None:
+        """Raise InputError for instructions that a layer must not have, or that copy what is not there."""
+        body = self._render(template, row, layer=layer, parent=parent)
+        faults = [*dockerfile.faults(body, stages=(parent, WHEELHOUSE)), *self._unfound(body, layer, row)]
+        if faults:
+            places = self._trace(template, body, self._values(row, layer=layer, parent=parent))
+            raise InputError(
+                Problem(file=file, line=line, what=each.what, hint=each.hint, code=each.code, rows=(row.name,))
+                for each in faults
+                for file, line in [places[each.line - 1]]
+            )
+
+    def _unfound(self, body: str, layer: str, row: Row) -> Iterable[dockerfile.Fault]:
+        """Yield the sources that are not in the leaf; of a lock that is not there yet, whoever asks for it says so."""
+        tree = (*self._files_of(layer, row), *self._sources.init)
+        expected = f"{layer}/{requirements.LOCK}" if layer in self._locking else ""
+        for line, path in dockerfile.sources(body):
+            if path != expected and not any(_within(file.path, path) for file in tree):
+                what = f"stage copies {path!r}, which is not in the leaf"
+                hint = did_you_mean(path, [file.path for file in tree])
+                yield dockerfile.Fault(line=line, code="missing_source", what=what, hint=hint)
+
+    def _trace(self, template: _Template, body: str, values: Mapping[str, object]) -> list[tuple[str, int]]:
+        """Return where each line of a rendering comes from: a template of a layer, and the line there."""
+        marking = _environment(self._loader, extensions=[_Marking])
+        marked = marking.get_template(template.name).render(values).split("\n")
+        own = {name for name, _ in _template_texts(self._sources)}
+        if "\n".join(_MARK.sub("", line) for line in marked) != body:  # a filter that minds the marks
+            return [(template.name, 0)] * len(marked)
+        places, place = [], (template.name, 1)
+        for line in marked:
+            start = _MARKS.match(line)
+            ahead = [(match[1], int(match[2])) for match in _MARK.finditer(start[0] if start else "")]
+            place = next((each for each in reversed(ahead) if each[0] in own), place)
+            places.append(place)
+            behind = [(match[1], int(match[2])) for match in _MARK.finditer(line)]
+            place = next((each for each in reversed(behind) if each[0] in own), place)
+        return places
+
+    def _intern(self, *, layer: str, text: str, files: tuple[File, ...], network: bool) -> Stage:
+        inputs = self._inputs(text, files)
+        made = Stage(layer=layer, text=text, inputs=inputs, network=network)
         # Files that the stage does not read must not keep two equal stages apart.
         stage = self._stages.setdefault((layer, text, inputs), made)
         self._memo[layer, text, files] = stage
         return stage
 
-    def _inputs(self, row: Row, *, layer: str, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
-        source = self._sources.layers[layer]
-        try:
-            paths = dockerfile.context_paths(text)
-        except ValueError as error:
-            raise InputError([Problem(file=source.template_path, line=0, what=str(error))]) from None
-        tree = (*files, *self._sources.init)
-        chosen = {path: [file for file in tree if _within(file.path, path)] for path in paths}
-        lock = f"{layer}/{requirements.LOCK}" if layer in self._locking else ""  # whoever asks for it says so
-        missing = [path for path, found in chosen.items() if not found and path != lock]
-        if missing:
-            raise InputError(_missing_input(source.template_path, path, row, tree) for path in missing)
-        return tuple(sorted({file for found in chosen.values() for file in found}, key=lambda file: file.path))
+    def _inputs(self, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
+        paths, tree = dockerfile.context_paths(text), (*files, *self._sources.init)
+        chosen = {file for file in tree for path in paths if _within(file.path, path)}
+        return tuple(sorted(chosen, key=lambda file: file.path))
 
     def _files_of(self, layer: str, row: Row) -> tuple[File, ...]:
         source = self._sources.layers[layer]
@@ -269,7 +331,7 @@ class Renderer:
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,
             "cuda_use": compat.cuda_of(leaf.row.values),
-            "entrypoint": any(_ENTRYPOINT.search(stage.text) for stage in leaf.stages),
+            "entrypoint": any(dockerfile.has(stage.text, "ENTRYPOINT") for stage in leaf.stages),
             "sections": tuple(self._sections(leaf.row)),
         }
         for name in self._leaf_templates:
@@ -299,6 +361,13 @@ class Renderer:
         raise InputError([problem])
 
     def _names(self, name: str) -> set[str]:
+        known = self._named.get(name)
+        if known is None:
+            self._named[name] = set()  # what includes itself adds nothing to its own
+            known = self._named[name] = self._undeclared(name)
+        return known
+
+    def _undeclared(self, name: str) -> set[str]:
         tree = self._environment.parse(self._loader.get_source(self._environment, name)[0], filename=name)
         names = meta.find_undeclared_variables(tree)
         for reference in tree.find_all(_REFERENCES):
@@ -316,15 +385,18 @@ class Renderer:
             what, hint = f"there is no template {other!r}", ""
         raise InputError([Problem(file=name, line=reference.lineno, what=what, hint=hint)])
 
-    def _render(self, template: _Template, row: Row, **extra: object) -> str:
-        """Render with a row's values; renderings are shared by all rows that agree on the names used."""
-        values: dict[str, object] = {
+    def _values(self, row: Row, **extra: object) -> dict[str, object]:
+        return {
             **row.values,
             "family": row.family.name,
             "tag": row.tag,
             "driver_requirement": compat.driver_requirement(row.values),
             **extra,
         }
+
+    def _render(self, template: _Template, row: Row, **extra: object) -> str:
+        """Render with a row's values; renderings are shared by all rows that agree on the names used."""
+        values = self._values(row, **extra)
         seen = tuple(values.get(name) for name in template.names)
         text = self._texts.get((template.name, seen))  # type: ignore[arg-type]
         if text is None:
@@ -341,9 +413,10 @@ def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
     return jinja2.ChoiceLoader([jinja2.FunctionLoader(load), package])
 
 
-def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+def _environment(loader: jinja2.BaseLoader, extensions: Sequence[type[Extension]] = ()) -> jinja2.Environment:
     return jinja2.Environment(
         loader=loader,
+        extensions=extensions,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -438,16 +511,6 @@ def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
         )
 
 
-def _arguments(body: str) -> str:
-    """Return what the steps of a stage find in their environment, and its image does not keep."""
-    language = f"ARG {_LANGUAGE}\n" if dockerfile.runs(body) else ""
-    return language + (f"ARG {EPOCH}\n" if _downloads(body) else "")
-
-
-def _downloads(text: str) -> bool:
-    return _DOWNLOAD.search(text) is not None
-
-
 def _within(path: str, folder: str) -> bool:
     return folder in (".", path) or path.startswith(f"{folder}/")
 
@@ -472,6 +535,8 @@ def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> st
     except _RENDER_ERRORS as error:
         file, line = _place(error, template.name)
         message = str(error) or type(error).__name__
+        if isinstance(error, RecursionError):
+            message = "templates include or call one another without end"
         unknown = re.fullmatch(r"'(\w+)' is undefined", message)
         hint = did_you_mean(unknown[1], values) if unknown else ""
         code = "undefined" if isinstance(error, jinja2.UndefinedError) else "template"
@@ -487,9 +552,3 @@ def _place(error: Exception, name: str) -> tuple[str, int]:
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(_TEMPLATE_SUFFIX)]
     frames = [frame for frame in places if not PurePath(frame.filename).is_absolute()] or places
     return (frames[-1].filename, frames[-1].lineno or 0) if frames else (name, 0)
-
-
-def _missing_input(template: str, path: str, row: Row, tree: Iterable[File]) -> Problem:
-    what = f"stage copies {path!r}, which is not in the leaf"
-    hint = did_you_mean(path, [file.path for file in tree])
-    return Problem(file=template, line=0, what=what, hint=hint, code="missing_source", rows=(row.name,))
