@@ -1,7 +1,12 @@
 """What a rule says of a row."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+_WORD: Final = re.compile(r"""\b(?P<name>[a-z_]+) ?=(?!=) ?(?:"(?P<quoted>[^"]+)"|(?P<value>[^\s",;]+))""")
 
 
 class Level(StrEnum):
@@ -45,12 +50,17 @@ class Finding:
     about: str
     what: str
     remedy: str = ""
-    """What would work."""
+    """What would work. A fact that would is named as `add` takes it: `torchvision=0.20.0`."""
     code: str = ""
     """A short name of the check that found it, for programs: that of the rule."""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The words of `add` that the remedy asks for: name -> value."""
+        return {match["name"]: match["quoted"] or match["value"].rstrip(".") for match in _WORD.finditer(self.remedy)}
 
 
 def impossible(about: str, what: str, remedy: str = "") -> Finding:

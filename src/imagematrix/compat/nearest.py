@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations, product
 from typing import Final
 
-from imagematrix.compat import catalogue, torch
+from imagematrix.compat import catalogue, others, torch
 from imagematrix.compat.finding import Severity
 from imagematrix.compat.rules import findings
 from imagematrix.model import Row
@@ -112,9 +112,15 @@ def catalogued(axis: str) -> tuple[str, ...]:
             return ()
 
 
-def fact(axis: str, value: str, name: str) -> str:
-    """Return what the catalogue says a value has for a fact, as `torchvision` of a torch; nothing where it does not."""
-    return torch.partner(name, value) if axis == "torch" and name in torch.PARTNERS else ""
+def fact(values: Mapping[str, str], axis: str, name: str) -> str:
+    """Return what goes with an axis' value in a row, as the `torchvision` of its torch; empty: not known."""
+    match axis, name:
+        case "torch", ("torchvision" | "torchaudio"):
+            return torch.partner(name, values[axis], values.get("torch_build", ""), values.get("python", ""))
+        case "python", "miniconda":
+            return others.newest_installer(values[axis])
+        case _:
+            return ""
 
 
 def _distance(one: Mapping[str, str], other: Mapping[str, str]) -> Distance:

@@ -113,6 +113,12 @@ def _bringing(python: str) -> str:
     return f"miniconda={_installer(wanted[-1], minor(python))} does" if wanted else f"none brings {minor(python)}"
 
 
+def newest_installer(python: str) -> str:
+    """Return the newest installer of Miniconda with a Python, or nothing."""
+    having = [release for release, pythons in catalogue.miniconda().items() if python in pythons]
+    return _installer(having[-1], python) if having else ""
+
+
 def _names_python(release: str) -> bool:
     """Whether installers of a release have their Python in their name; older ones bring one and do not say so."""
     meets = comparison(">=4.8.2")

@@ -5,7 +5,8 @@ work out the rows, `tagging` names them, `selection` picks among them, `drafting
 """
 
 from imagematrix.matrix.drafting import Drafts
+from imagematrix.matrix.family import ROW_FACTS
 from imagematrix.matrix.parsing import parse
 from imagematrix.matrix.selection import select
 
-__all__ = ["Drafts", "parse", "select"]
+__all__ = ["ROW_FACTS", "Drafts", "parse", "select"]

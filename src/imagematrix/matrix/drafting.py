@@ -40,9 +40,9 @@ class Drafts:
         """Return the values that the axis has by itself, without those of rows written by hand."""
         return tuple(self._family.axes[axis])
 
-    def has_facts(self, axis: str, value: str) -> bool:
-        """Whether the matrix says anything of a value."""
-        return (axis, value) in self._document.facts
+    def facts_of(self, axis: str, value: str) -> Mapping[str, str]:
+        """Return what the matrix says of a value itself."""
+        return {fact.name: fact.value for fact in self._document.facts.get((axis, value), ())}
 
     def preset(self) -> Mapping[str, str]:
         """Return what a row need not say: the base that the family names for all of them."""
@@ -50,21 +50,23 @@ class Drafts:
         base = next((base for base, at in found.items() if at == (*self._family.at, "base")), "")
         return {"base": base} if base else {}
 
-    def row(self, values: Mapping[str, str], *, allow: str = "") -> Row | None:
-        """Return the row with these values, by axis; nothing where the matrix does not let it be."""
+    def row(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row | None:
+        """Return the row with these values, by axis, and own facts; nothing where the matrix does not let it be."""
         mistakes = Mistakes()
-        rows = self._rows(values, allow, mistakes)
+        rows = self._rows(values, facts, allow, mistakes)
         return None if mistakes or len(rows) != 1 else rows[0]
 
-    def proven(self, values: Mapping[str, str], *, allow: str = "") -> Row:
+    def proven(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row:
         """Return the row with these values. Raises InputError with all that the matrix has against it."""
         mistakes = Mistakes()
-        rows = self._rows(values, allow, mistakes)
+        rows = self._rows(values, facts, allow, mistakes)
         mistakes.raise_any(self._text, file=self._file)
         return rows[0]
 
-    def _rows(self, values: Mapping[str, str], allow: str, mistakes: Mistakes) -> tuple[Row, ...]:
-        row = HandRow(at=(*self._family.at, "row"), values=values, allow=allow)
+    def _rows(
+        self, values: Mapping[str, str], facts: Mapping[str, str], allow: str, mistakes: Mistakes
+    ) -> tuple[Row, ...]:
+        row = HandRow(at=(*self._family.at, "row"), values=values, facts=facts, allow=allow)
         grid = Grid(_only(row, self._family), self._facts, mistakes)
         return tuple(
             tagging.rows(

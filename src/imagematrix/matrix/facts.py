@@ -20,7 +20,7 @@ class Consequences:
     """A value of an axis with all that follows from it. Made once for each value: identity is equality."""
 
     axis: str
-    """Empty for a platform, which is of all rows of a family."""
+    """Empty for a platform, which is of all rows of a family, and for what a row says itself."""
     value: str
     values: Mapping[str, str]
     """The value itself (but not a platform's name) and its facts, sorted by name."""
@@ -61,12 +61,12 @@ class Facts:
             known = self._known[axis, value] = self._follow(axis, value)
         return known
 
-    def of(self, platform: Platform) -> Consequences:
-        """Return what follows from a platform; facts that contradict each other on the way are noted."""
+    def of(self, at: KeyPath, facts: Mapping[str, str]) -> Consequences:
+        """Return what follows from facts of a platform or a row that stand there; contradictions are noted."""
         values: dict[str, str] = {}
         origins: dict[str, KeyPath] = {}
-        self._add(_said_by(("platforms", platform.name), platform.facts), values, origins)
-        return Consequences(axis="", value=platform.name, values=dict(sorted(values.items())), origins=origins)
+        self._add(_said_by(at, facts), values, origins)
+        return Consequences(axis="", value=str(at[-1]), values=dict(sorted(values.items())), origins=origins)
 
     def _follow(self, axis: str, value: str) -> Consequences:
         values = {axis: value}

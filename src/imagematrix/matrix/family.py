@@ -1,6 +1,6 @@
 """What one `[families.NAME]` declares; what is wrong with its axes or rows is noted and left out of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from imagematrix.errors import did_you_mean
@@ -30,6 +30,18 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
 ROW_KEYS: Final = (*REASONS, gpus.KEY)
 """What a row may say beside its axes."""
 
+ROW_FACTS: Final = frozenset(
+    {
+        *("torch_build", "torch_index", "torchvision", "torchaudio", "tensorflow_package", "paddle_package", "pins"),
+        *("numpy", "protobuf", "jupyterlab", "tensorboard", "tensorrt_deb", "horovod_options"),
+        *("miniconda", "miniconda_sha256"),
+    }
+)
+"""Facts that one row may say for itself, beside the values of its axes: which build and which partners it installs.
+
+They are no axes, unless [axes] or the tag of the family names them.
+"""
+
 NO_AXES: Final[Mapping[str, str]] = {
     REASON: "excludes give their reason by this key",
     **{key: taken for key, (_, taken) in REASONS.items()},
@@ -51,6 +63,12 @@ def read(
 ) -> Declared | None:
     """Return a family, or nothing where it cannot have rows."""
     return _Reader(table, bases, mistakes).read(layers, platforms)
+
+
+def _near(word: str, axes: Iterable[str]) -> str:
+    """Return which axis or fact of a row was meant; nothing where none is like it."""
+    hint = did_you_mean(word, {*axes, *ROW_FACTS})
+    return hint if hint.startswith("did you mean") else ""
 
 
 class _Reader:
@@ -137,7 +155,12 @@ class _Reader:
         table = self._table.table("axes")
         axes = {axis: self._axis(table, axis) for axis in table}
         if "axes" not in self._table:
-            axes = {axis: {} for row in self._table.tables("row") for axis in row if axis not in ROW_KEYS}
+            axes = {
+                axis: {}
+                for row in self._table.tables("row")
+                for axis in row
+                if axis not in ROW_KEYS and (axis not in ROW_FACTS or f"{{{axis}}}" in self._table.text("tag"))
+            }
         for named in (table, *self._table.tables("row")):
             check_variables(named, axes)
             for key, hint in NO_AXES.items():
@@ -179,21 +202,22 @@ class _Reader:
         rows = []
         for table in self._table.tables("row"):
             before = len(self._mistakes)
-            values = {axis: table.text(axis) for axis in table if axis not in ROW_KEYS}
+            facts = {name: table.text(name) for name in table if name in ROW_FACTS and name not in axes}
+            values = {axis: table.text(axis) for axis in table if axis not in ROW_KEYS and axis not in facts}
             reasons = self._reasons(table)
             named = gpus.read(table)
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
-                if axis not in axes and axis not in NO_AXES:
-                    table.wrong(axis, "unknown axis", did_you_mean(axis, axes))
+                if axis not in axes and axis not in NO_AXES and axis not in facts:
+                    table.wrong(axis, "unknown axis", _near(axis, axes) or did_you_mean(axis, axes))
             missing = sorted(axes.keys() - values.keys())
             if missing:
                 table.wrong((), f"the row has no value for {', '.join(missing)}", "a row names a value for each axis")
             if "base" in table:
                 self._is_base(values["base"], (*table.at, "base"))
             if len(self._mistakes) == before and values.get("base", "") in ("", *self._bases):
-                rows.append(HandRow(at=table.at, values=values, gpus=named, **reasons))
+                rows.append(HandRow(at=table.at, values=values, facts=facts, gpus=named, **reasons))
         return tuple(rows)
 
     def _reasons(self, row: Table) -> dict[str, str]:

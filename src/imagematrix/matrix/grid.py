@@ -1,7 +1,7 @@
 """A family's declaration in, its rows out: the product of its axes without what is excluded."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, product
 
 from imagematrix.errors import did_you_mean
@@ -22,6 +22,8 @@ class HandRow:
 
     at: KeyPath
     values: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What it says of itself beside."""
     allow: str = ""
     """Why it is built though it is broken."""
     impossible: str = ""
@@ -54,6 +56,8 @@ class Cell:
 
     combination: Combination
     values: Mapping[str, str]
+    own: Combination = ()
+    """What the row says of itself, if it does."""
     row: HandRow | None = None
     """The `[[row]]` it is, when it is not of the axes."""
     allow: str = ""
@@ -73,11 +77,15 @@ class Grid:
             tuple(facts.follow(axis, value) for value in sorted(values)) for axis, values in declared.axes.items()
         )
         self._by_hand = tuple(
-            (row, tuple(facts.follow(axis, row.values[axis]) for axis in declared.axes)) for row in declared.rows
+            (row, tuple(facts.follow(axis, row.values[axis]) for axis in declared.axes), _own(row, facts))
+            for row in declared.rows
         )
         platform = declared.family.platform
-        self._platform: Combination = (facts.of(platform),) if platform else ()
-        self.known = _known([*self._columns, *(combination for _, combination in self._by_hand), self._platform])
+        self._platform: Combination = ()
+        if platform:
+            self._platform = (facts.of(("platforms", platform.name), platform.facts),)
+        by_hand = ((*combination, *own) for _, combination, own in self._by_hand)
+        self.known = _known([*self._columns, *by_hand, self._platform])
         """Every axis and fact of the family, each with all its values."""
 
     def cells(self) -> tuple[Cell, ...]:
@@ -97,7 +105,7 @@ class Grid:
 
     def used(self, cells: Iterable[Cell]) -> set[Consequences]:
         """Return every value of the given rows, and of those written by hand."""
-        by_hand = (combination for _, combination in self._by_hand)
+        by_hand = ((*combination, *own) for _, combination, own in self._by_hand)
         return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand, [self._platform])))
 
     def may_be(self, name: str) -> bool:
@@ -130,8 +138,8 @@ class Grid:
 
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[Combination, KeyPath] = {}
-        for row, combination in self._by_hand:
-            parts = self._platform + combination
+        for row, combination, own in self._by_hand:
+            parts = self._platform + combination + own
             values, clashes = self._merge(parts)
             hits = _hits(rules, parts, values, has_clashes=bool(clashes))
             for rule in hits:
@@ -142,6 +150,7 @@ class Grid:
                 yield Cell(
                     combination=combination,
                     values=self._with_gpus(values, row),
+                    own=own,
                     row=row,
                     allow=row.allow,
                     allowed_at=(*row.at, "allow"),
@@ -176,7 +185,7 @@ class Grid:
 
     def origins(self, cell: Cell) -> tuple[Mapping[str, KeyPath], ...]:
         """Return where the facts of a row are written, by each value they follow from."""
-        return tuple(part.origins for part in (*cell.combination, *self._platform))
+        return tuple(part.origins for part in (*cell.combination, *cell.own, *self._platform))
 
     def _is_repeated(self, row: HandRow, earlier: KeyPath | None) -> bool:
         axes = self.declared.axes
@@ -219,6 +228,10 @@ class Grid:
             if row.values[part.axis] == part.value:
                 return self.declared.axes[part.axis].get(part.value, (*row.at, part.axis))
         return self.declared.axes[part.axis][part.value]
+
+
+def _own(row: HandRow, facts: Facts) -> Combination:
+    return (facts.of(row.at, row.facts),) if row.facts else ()
 
 
 def _hits(

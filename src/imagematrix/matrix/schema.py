@@ -171,11 +171,11 @@ def _rows() -> Schema:
         gpus.KEY: _gpus("The GPUs it must run on, in place of its family's."),
     }
     row = {
-        "description": "A row beside those of the axes: a value for each axis.",
+        "description": "A row beside those of the axes: a value for each axis, and facts of its own.",
         **_table(
             family.ROW_KEYS,
             described,
-            others=_fact("Any other key is an axis, with the value that this row has."),
+            others=_fact("Any other key is an axis, with the value that this row has, or a fact of this row alone."),
         ),
         "not": {"required": list(family.REASONS)},
     }

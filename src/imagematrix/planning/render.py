@@ -177,7 +177,8 @@ class Renderer:
             self.chain(row)
             for layer in row.family.layers:
                 for name, _ in _templates_of(self._sources.layers[layer]):
-                    self._render(self._template(name), row, layer=layer, parent="")
+                    # What a leaf's README may ask for too: a section of it is a template of its layer.
+                    self._render(self._template(name), row, layer=layer, parent="", layers=row.family.layers)
         except InputError:
             return False
         return True

@@ -20,6 +20,7 @@ def added_text(cost: Cost) -> str:
         [
             f"{row.name}: {verb} {cost.file}",
             *(f"    {number:>{_NUMBER}} {line}" for number, line in cost.addition.lines),
+            *_proposed(cost),
             *_remarks(cost),
             *_nodes(cost.nodes),
             *_size(cost),
@@ -27,6 +28,16 @@ def added_text(cost: Cost) -> str:
             _next(cost),
         ]
     )
+
+
+def _proposed(cost: Cost) -> list[str]:
+    """Name the facts that nobody said: they are among the lines above."""
+    facts = cost.addition.proposed
+    if not facts:
+        return []
+    without = " ".join(f"{name}=" for name in facts)
+    proposed = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return [f"proposed by the catalogue: {proposed} (to do without: {without})"]
 
 
 def _remarks(cost: Cost) -> list[str]:
