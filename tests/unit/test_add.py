@@ -134,7 +134,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> No
         (
             "pytorch torch=2.3.0 python=3.13 base=debian",
             (
-                "pytorch torch=2.3.0 python=3.13 base=debian cannot be: torch 2.3.0 has no wheel for Python 3.13:"
+                "pytorch torch=2.3.0 python=3.13 base=debian cannot be built: torch 2.3.0 has no wheel for Python 3.13:"
                 " wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0\n"
                 "    nothing was written; this would work:\n"
                 "        invoke add pytorch torch=2.3.0 python=3.12 base=debian\n"
@@ -155,7 +155,7 @@ def test_what_cannot_be_is_told_with_what_can_and_nothing_is_written(
 
 
 def test_offers_have_what_templates_want(add: Add, root: Path) -> None:
-    """Values that lack it are not offered, unless the catalogue knows what it is: then the offer says it."""
+    """Values that lack it are not offered, unless the catalogue knows what it is: then `add` says it."""
     wheel = {**VISION, "common/layers/python/Dockerfile.j2": "ENV INSTALLER={{ installer }}\n"}
     installers = "".join(f'\n[facts.python."{each}"]\ninstaller = "i{each}"\n' for each in ("3.10", "3.11"))
     projects.write(root, matrix=MATRIX + FACTS + installers, files=wheel)
@@ -170,7 +170,7 @@ def test_offers_have_what_templates_want(add: Add, root: Path) -> None:
     found = offers("pytorch torch=1.12.1 python=3.11 base=debian torchvision=0.13.1")
     assert found == [
         "pytorch torch=1.12.1 python=3.10 base=debian torchvision=0.13.1",
-        "pytorch torch=2.0.0 python=3.11 base=debian torchvision=0.15.1",
+        "pytorch torch=2.0.0 python=3.11 base=debian",
     ]
     for words in found:
         assert add(words, "--dry-run").code == 0
@@ -194,8 +194,8 @@ def test_what_upstream_broke_needs_a_reason(add: Add, root: Path) -> None:
     said = add(words)
     assert said.code == 2
     assert said.err == (
-        "pytorch torch=2.4.1 base=cuda python=3.10 is broken upstream: torchvision 0.18.0 does not go with torch 2.4.1:"
-        " it is for torch==2.3.0; take torchvision=0.19.1\n"
+        "pytorch torch=2.4.1 base=cuda python=3.10 is known to be broken: torchvision 0.18.0 does not go with"
+        " torch 2.4.1: it is for torch==2.3.0; take torchvision=0.19.1\n"
         "    nothing was written; this would work:\n"
         "        invoke add pytorch torch=2.4.1 base=debian python=3.10\n"
         "    the nearest row that is there: pytorch:2.3.0-python3.10-cuda\n"
@@ -270,32 +270,77 @@ def test_a_base_may_be_abbreviated(add: Add, root: Path) -> None:
     assert said.err == f"base=cuda12: more than one base begins so\n    known: {long}, cuda12.6.3-devel-ubuntu24.04\n"
 
 
-def test_facts_that_templates_want_are_named_and_can_be_said(add: Add, root: Path) -> None:
-    """Also those that nothing wants, if all other values have them."""
+def test_facts_that_templates_want_are_proposed_and_taken(add: Add, root: Path) -> None:
+    """Where the catalogue knows them, they come with the row, also in a dry run; what is said wins."""
     projects.write(root, matrix=MATRIX + FACTS, files=VISION)
     before = tree(root)
-    said = add(ADD)
-    assert said.code == 2
-    assert said.err == (
-        "common/layers/torch/files/requirements.txt.j2:2: a template wants this:"
-        ' torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n'
-        f"    say it too: invoke add {ADD} torchvision=0.20.0; what goes with it, by the catalogue\n"
-    )
+    dry = add(ADD, "--dry-run")
+    facts = '      40 [facts.torch."2.5.0"]\n      41 torchvision = "0.20.0"\n'
+    assert facts in dry.out
+    assert "proposed by the catalogue: torchvision 0.20.0 (to do without: torchvision=)\n" in dry.out
     assert tree(root) == before
     said = add(f"{ADD} torchvision=0.20.0")
-    assert said.code == 0
-    assert '      40 [facts.torch."2.5.0"]\n      41 torchvision = "0.20.0"\n' in said.out
+    assert (said.code, facts in said.out, "proposed" in said.out) == (0, True, False)
     assert open_project("matrix.toml").matrix.rows[-1].values["torchvision"] == "0.20.0"
     refused = add("pytorch torch=2.5.0 python=3.10 base=debian torchvision=1")
     assert refused.err == (
-        "torchvision=1: torchvision is no axis of pytorch: what is known of torch 2.5.0 is written already\n"
-        "    change it there\n"
+        "torchvision=1: torch 2.5.0 has torchvision = '0.20.0' already\n    leave it out, or change it there\n"
     )
 
 
-def test_a_fact_that_only_other_values_have_is_a_warning(add: Add, root: Path) -> None:
+def test_facts_that_nobody_knows_are_named_and_can_be_said(add: Add, root: Path) -> None:
+    installers = "".join(f'\n[facts.python."{each}"]\ninstaller = "i{each}"\n' for each in ("3.10", "3.11"))
+    wheel = {**FILES, "common/layers/python/Dockerfile.j2": "# one\nENV INSTALLER={{ installer }}\n"}
+    projects.write(root, matrix=MATRIX + installers, files=wheel)
+    said = add("pytorch torch=2.3.0 python=3.12 base=debian")
+    assert said.code == 2
+    assert said.err == (
+        "common/layers/python/Dockerfile.j2:2: a template wants this:"
+        ' installer for python 3.12 is not known: facts.python."3.12"\n'
+        "    say it too: invoke add pytorch torch=2.3.0 python=3.12 base=debian installer=…\n"
+    )
+    assert add("pytorch torch=2.3.0 python=3.12 base=debian installer=i312").code == 0
+
+
+def test_a_proposal_can_be_declined(add: Add, root: Path) -> None:
     projects.write(root, matrix=MATRIX + FACTS, files=READ)
-    assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
+    said = add(f"{ADD} torchvision=")
+    assert (said.code, "torchvision" in said.out) == (0, False)
+    assert "torchvision" not in open_project("matrix.toml").matrix.rows[-1].values
+
+
+def test_what_a_shared_value_cannot_say_the_row_says_itself(add: Add, root: Path) -> None:
+    """Other rows have the base, the torch and the Python: none of them may change."""
+    reads = {
+        **FILES,
+        "common/layers/torch/Dockerfile.j2": "# {{ torch_build | default('') }} {{ pins | default('') }}\n",
+    }
+    projects.write(root, files=reads)
+    before = open_project("matrix.toml").matrix.rows
+    said = add("pytorch torch=2.4.1 python=3.12 base=cuda torch_build=cu118", "pins=numpy<2 protobuf<4")
+    assert said.code == 0
+    assert '      25 torch_build = "cu118"\n      26 pins = "numpy<2 protobuf<4"\n' in said.out
+    after = open_project("matrix.toml").matrix.rows
+    assert [row for row in after if row in before] == list(before)
+    [new] = [row for row in after if row not in before]
+    assert (new.values["torch_build"], new.values["pins"]) == ("cu118", "numpy<2 protobuf<4")
+    assert new.axes.keys() == {"base", "python", "torch"}
+
+
+def test_a_fact_that_no_other_row_reads_is_said_of_the_shared_value(add: Add, root: Path) -> None:
+    """As a person would write it: it is of that value, wherever it is used."""
+    installer = {**FILES, "common/layers/torch/Dockerfile.j2": "# {{ miniconda | default('') }}\n"}
+    matrix = MATRIX.replace('python = ["3.11"]', 'python = ["3.11", "3.12"]')
+    projects.write(root, matrix=matrix, files=installer)
+    said = add("pytorch torch=2.4.1 python=3.12 base=cuda miniconda=Miniconda3-py312_26.5.3-1-Linux-x86_64.sh")
+    assert said.code == 0
+    assert '[facts.python."3.12"]\n' in said.out
+
+
+def test_facts_of_a_base_are_not_said_by_a_row(add: Add) -> None:
+    assert add(f"{ADD} os=debian12").err == (
+        "os=debian12: os follows from the base\n    choose another base, or write one\n"
+    )
 
 
 def test_a_fact_of_other_families_is_no_warning(add: Add, root: Path) -> None:
@@ -307,11 +352,11 @@ def test_a_fact_of_other_families_is_no_warning(add: Add, root: Path) -> None:
     assert "installer for python 3.12 is not known" in add("pytorch torch=2.3.0 python=3.12 base=debian").err
 
 
-def test_a_fact_that_the_catalogue_knows_is_a_warning(add: Add, root: Path) -> None:
+def test_a_fact_that_the_catalogue_knows_is_proposed(add: Add, root: Path) -> None:
     """As soon as some of the other values have it."""
     row = '\n[[families.pytorch.row]]\nbase = "debian"\npython = "3.11"\ntorch = "2.6.0"\n'
     projects.write(root, matrix=MATRIX + FACTS + row, files=READ)
-    assert 'warning: torchvision for torch 2.5.0 is not known: facts.torch."2.5.0"\n' in add(ADD).out
+    assert "proposed by the catalogue: torchvision 0.20.0" in add(ADD).out
 
 
 def test_what_the_catalogue_does_not_know_is_a_warning(add: Add) -> None:
@@ -420,7 +465,8 @@ def test_a_row_that_cannot_be_written_without_harm_is_left_to_its_author(root: P
     with pytest.raises(FlagError) as caught:
         added(root, FakeResolver(), "plain python=3.12 allow=so")
     assert str(caught.value).startswith(
-        "plain:3.12 can be, but not be put into matrix.toml without changing what else it says\n    write it by hand"
+        "plain:3.12 can be built, but matrix.toml cannot take it without changing what else it says\n"
+        "    write it by hand"
     )
 
 

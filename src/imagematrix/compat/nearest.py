@@ -112,13 +112,13 @@ def catalogued(axis: str) -> tuple[str, ...]:
             return ()
 
 
-def fact(values: Mapping[str, str], axis: str, name: str) -> str:
-    """Return what goes with an axis' value in a row, as the `torchvision` of its torch; empty: not known."""
+def fact(axis: str, value: str, name: str, *, build: str = "", python: str = "") -> str:
+    """Return what goes with a value, as `torchvision` with a torch (of a build, on a Python); empty: not known."""
     match axis, name:
         case "torch", ("torchvision" | "torchaudio"):
-            return torch.partner(name, values[axis], values.get("torch_build", ""), values.get("python", ""))
+            return torch.partner(name, value, build, python)
         case "python", "miniconda":
-            return others.newest_installer(values[axis])
+            return others.newest_installer(value)
         case _:
             return ""
 

@@ -522,8 +522,9 @@ def _missing(row: Row, siblings: Iterable[Row]) -> Iterator[Missing]:
 
 
 def _missed(row: Row, axis: str, name: str) -> Missing:
-    value = row.values[axis]
-    return Missing(axis=axis, value=value, name=name, proposal=nearest.fact(row.values, axis, name))
+    value, build, python = row.values[axis], row.values.get("torch_build", ""), row.values.get("python", "")
+    proposal = nearest.fact(axis, value, name, build=build, python=python)
+    return Missing(axis=axis, value=value, name=name, proposal=proposal)
 
 
 def wanted(added: Addition, name: str, siblings: Iterable[Row]) -> tuple[Missing, str] | None:
