@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests import projects
 from tests.golden.words import assert_said
-from tests.unit.test_add import FACTS, MATRIX, READ
+from tests.projects import MATRIX
+from tests.unit.test_add import FACTS, READ
 from tests.unit.test_cli import run
 
 CASES = (

@@ -317,9 +317,14 @@ def test_what_a_shared_value_cannot_say_the_row_says_itself(add: Add, root: Path
     }
     projects.write(root, files=reads)
     before = open_project("matrix.toml").matrix.rows
-    said = add("pytorch torch=2.4.1 python=3.12 base=cuda torch_build=cu118", "pins=numpy<2 protobuf<4")
+    words = "pytorch torch=2.4.1 python=3.12 base=cuda torch_build=cu118"
+    refused = add(words, "pins=numpy<2 protobuf<4")
+    index = "torch_index=https://download.pytorch.org/whl/cu118"
+    assert f"invoke add {words} pins='numpy<2 protobuf<4' {index}\n" in refused.err
+    said = add(f"{words} {index}", "pins=numpy<2 protobuf<4")
     assert said.code == 0
-    assert '      25 torch_build = "cu118"\n      26 pins = "numpy<2 protobuf<4"\n' in said.out
+    assert '      25 torch_build = "cu118"\n' in said.out
+    assert '      27 pins = "numpy<2 protobuf<4"\n' in said.out
     after = open_project("matrix.toml").matrix.rows
     assert [row for row in after if row in before] == list(before)
     [new] = [row for row in after if row not in before]

@@ -217,8 +217,7 @@ class _Decision:
 
     def _mended(self, wish: _Wish, errors: Iterable[Finding]) -> str:
         """Return the command of the row with other facts, as its errors ask for; empty where that is no help."""
-        said = {name for facts in (*wish.facts.values(), wish.own) for name in facts}
-        words = {name: value for error in errors for name, value in error.words.items() if name in said}
+        words = {name: value for error in errors for name, value in error.words.items() if name in ROW_FACTS}
         facts = {at: {name: facts[name] for name in facts if name not in words} for at, facts in wish.facts.items()}
         others = replace(
             wish,
