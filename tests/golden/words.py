@@ -14,4 +14,4 @@ def assert_said(name: str, text: str) -> None:
     path, text = FOLDER / name, _DAY.sub("YYYY-MM-DD", text)
     if os.environ.get("GOLDEN") == "write":
         path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8"), "GOLDEN=write scripts/inv test --unit writes the golden files anew"
+    assert text == path.read_text(encoding="utf-8"), "GOLDEN=write .venv/bin/pytest tests/golden writes it anew"

@@ -1,7 +1,7 @@
 """What `add` puts into matrix.toml: words in; the row, where it goes and what it lacks out. Decides, writes nothing."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -216,21 +216,29 @@ class _Decision:
         return self._drafts(self._informed(wish)[-1], wish.family).row(wish.values, facts=wish.own, allow=wish.allow)
 
     def _mended(self, wish: _Wish, errors: Iterable[Finding]) -> str:
-        """Return the command of the row with other facts, as its errors ask for; empty where that is no help."""
+        """Return the command of the row with the facts that its errors ask for, without those that they blame.
+
+        Empty where that is no help.
+        """
         words = {name: value for error in errors for name, value in error.words.items() if name in ROW_FACTS}
-        facts = {at: {name: facts[name] for name in facts if name not in words} for at, facts in wish.facts.items()}
-        others = replace(
-            wish,
-            facts={at: left for at, left in facts.items() if left},
-            own={name: value for name, value in wish.own.items() if name not in words},
-        )
-        row = self._draft(self._with(others, {name: (value, "") for name, value in words.items()})) if words else None
+        left_out = {*words, *(error.about for error in errors)}
+        others = _without(wish, left_out)
+        if others == wish and not words:
+            return ""
+        row = self._draft(self._with(others, {name: (value, "") for name, value in words.items()}))
         return others.command(more=words) if row and nearest.works(row) and self._renderer.suits(row) else ""
 
     def _lacking(self, row: Row, wish: _Wish) -> Iterator[Missing]:
         """Yield the facts that the row lacks and its templates read, but for those that it is to do without."""
         read = self._renderer.reads(row.family.layers)
         return (each for each in _missing(row, self._siblings) if each.name in read and each.name not in wish.declined)
+
+
+def _without(wish: _Wish, names: Collection[str]) -> _Wish:
+    """Return a wish that says nothing of some facts."""
+    facts = {at: {name: said[name] for name in said if name not in names} for at, said in wish.facts.items()}
+    own = {name: value for name, value in wish.own.items() if name not in names}
+    return replace(wish, facts={at: said for at, said in facts.items() if said}, own=own)
 
 
 def _gone(matrix: Matrix) -> frozenset[str]:

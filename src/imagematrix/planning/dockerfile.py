@@ -93,6 +93,11 @@ def _fetches(instruction: "_Instruction") -> bool:
             return False
 
 
+def runs(text: str) -> bool:
+    """Whether a stage has a step that runs a command."""
+    return has(text, "RUN")
+
+
 def has(text: str, word: str) -> bool:
     """Whether a stage has an instruction."""
     return any(instruction.word == word for instruction in _instructions(text))

@@ -240,7 +240,7 @@ class Renderer:
         known = self._given.get(body)
         if known is None:
             is_fetched = dockerfile.downloads(body)
-            language = f"ARG {_LANGUAGE}\n" if dockerfile.has(body, "RUN") else ""
+            language = f"ARG {_LANGUAGE}\n" if dockerfile.runs(body) else ""
             known = self._given[body] = (is_fetched, language + (f"ARG {EPOCH}\n" if is_fetched else ""))
         return known
 
