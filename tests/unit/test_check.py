@@ -180,12 +180,16 @@ def test_workflow_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_workflow_commands_escape_what_users_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    layer = "common/layers/a,b:100%/Dockerfile.j2"
-    write(tmp_path, MATRIX.replace('"boot"]', '"boot", "50%\\n::error::x"]'), {layer: ""})
-    out = run(capsys, "check", "--file", str(tmp_path / "matrix.toml"), "--format", "github").out
+    """In the text, and in the file's name, where colons and commas count too."""
+    (tmp_path / ".git").mkdir()
+    folder = tmp_path / "50%, a:b"
+    write(folder, MATRIX.replace('"boot"]', '"boot", "50%\\n::error::x"]'), {})
+    out = run(capsys, "check", "--file", str(folder / "matrix.toml"), "--format", "github").out
     lines = [line for line in out.splitlines() if line.startswith("::")]
+    assert lines
     assert all(COMMAND.fullmatch(line) for line in lines)
-    assert "50%25" in lines[0]
+    assert "file=50%25%2C a%3Ab/matrix.toml," in lines[0]
+    assert "'50%25" in lines[0]
 
 
 ISSUE: Mapping[str, Any] = {
@@ -239,6 +243,14 @@ def test_fingerprints_stay_while_lines_move(tmp_path: Path, capsys: pytest.Captu
     assert len(before) > 4
     assert [each["fingerprint"] for each in after] == [each["fingerprint"] for each in before]
     assert [each["location"]["lines"] for each in after] != [each["location"]["lines"] for each in before]
+
+
+def test_fingerprints_of_equal_problems_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of two lines with the same mistake."""
+    write(tmp_path, MATRIX, {BOOT: "RUNN a\nRUNN b\n"})
+    _, issues = check(capsys, tmp_path, "--format", "gitlab")
+    assert [each["location"]["lines"]["begin"] for each in issues] == [1, 2]
+    assert len({each["fingerprint"] for each in issues}) == 2
 
 
 @pytest.mark.parametrize("git", ["folder", "file"])

@@ -68,6 +68,10 @@ WRONG: Mapping[str, tuple[str, list[tuple[str, int]]]] = {
         "{% import 'site.j2' as site %}\nRUN {{ site.apt(os) }} \\\n  a\nFROM b\n",
         [("dockerfile_from", 4)],
     ),
+    "in a template that counts its own text": (
+        "{% set text %}\na\n{% endset %}\nFROM x{{ text | length }}\n",
+        [("dockerfile_from", 0)],
+    ),
     "a template that includes itself": (f"RUN a\n{{% include '{BOOT}' %}}\n", [("template", 2)]),
 }
 

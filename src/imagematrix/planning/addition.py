@@ -216,13 +216,12 @@ class _Decision:
         return self._drafts(self._informed(wish)[-1], wish.family).row(wish.values, facts=wish.own, allow=wish.allow)
 
     def _mended(self, wish: _Wish, errors: Iterable[Finding]) -> str:
-        """Return the command of the row with the facts that its errors ask for, without those that they blame.
+        """Return the command of the row with the facts that its errors ask for, else without those that they blame.
 
         Empty where that is no help.
         """
         words = {name: value for error in errors for name, value in error.words.items() if name in ROW_FACTS}
-        left_out = {*words, *(error.about for error in errors)}
-        others = _without(wish, left_out)
+        others = _without(wish, words or {error.about for error in errors})
         if others == wish and not words:
             return ""
         row = self._draft(self._with(others, {name: (value, "") for name, value in words.items()}))

@@ -44,7 +44,7 @@ _FORBIDDEN: Final = {
     ),
 }
 _LEAST_ARGUMENTS: Final = {"ADD": 2, "COPY": 2, "CMD": 0, "ENTRYPOINT": 0}
-"""Of others one; an empty list is an argument too."""
+"""Of others one."""
 _DIRECTIVE: Final = re.compile(r"#\s*(syntax|escape|check)\s*=", re.IGNORECASE)
 _WHOLE_IMAGE: Final = re.compile(r"[/:@$]")
 """What the name of an image has that cannot be taken for that of a stage: a path, a tag, a digest; or a variable."""
@@ -95,12 +95,7 @@ def _fetches(instruction: "_Instruction") -> bool:
 
 def runs(text: str) -> bool:
     """Whether a stage has a step that runs a command."""
-    return has(text, "RUN")
-
-
-def has(text: str, word: str) -> bool:
-    """Whether a stage has an instruction."""
-    return any(instruction.word == word for instruction in _instructions(text))
+    return any(instruction.word == "RUN" for instruction in _instructions(text))
 
 
 def steps(text: str) -> frozenset[str]:
@@ -186,7 +181,7 @@ def _faults(instruction: _Instruction, stages: Collection[str]) -> Iterator[Faul
 def _arity(instruction: _Instruction) -> Iterator[Fault]:
     word, least = instruction.word, _LEAST_ARGUMENTS.get(instruction.word, 1)
     _, rest = _split_flags(_after(instruction.text))
-    if len(_arguments(rest)) < least and (least > 1 or not rest):
+    if len(_arguments(rest)) < least:
         wants = "a source and a destination" if least > 1 else "an argument"
         yield Fault(line=instruction.line, code="dockerfile_arguments", what=f"{word} needs {wants}", hint="")
 

@@ -33,6 +33,8 @@ _SECTION: Final = "README.md"
 _LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
 """English, whatever language the image is for: reasons and flakes are recognized by what tools say. An ARG is in the
 environment of each step after it, even over an ENV of the base, and never in that of the image."""
+_ENTRYPOINT: Final = re.compile(r"^[ \t]*ENTRYPOINT\s", re.MULTILINE | re.IGNORECASE)
+"""What stands after an image's name is given to this program, and takes no command's place."""
 _MARK: Final = re.compile("\x00([^\x01]*)\x01(\\d+)\x02")
 _MARKS: Final = re.compile(f"(?:{_MARK.pattern})+")
 _Reference: TypeAlias = nodes.Import | nodes.FromImport | nodes.Include | nodes.Extends
@@ -86,6 +88,8 @@ class Renderer:
         self._texts: dict[tuple[str, tuple[str | None, ...]], str] = {}
         self._stages: dict[tuple[object, ...], Stage] = {}
         self._layer_files: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[File, ...]] = {}
+        self._sound: set[tuple[str, str, str, tuple[File, ...]]] = set()
+        """Layers whose instructions are good: name, parent, rendering, files."""
         self._given: dict[str, tuple[bool, str]] = {}
         self._named: dict[str, set[str]] = {}
         self._memo: dict[tuple[object, ...], Stage] = {}
@@ -232,7 +236,9 @@ class Renderer:
         known = self._memo.get((layer, text, files))
         if known:
             return known
-        self._refuse_faults(template, row, layer=layer, parent=parent)
+        if (layer, parent, body, files) not in self._sound:
+            self._refuse_faults(template, body, row, layer=layer, parent=parent)
+            self._sound.add((layer, parent, body, files))
         return self._intern(layer=layer, text=text, files=files, network=is_fetched)
 
     def _arguments(self, body: str) -> tuple[bool, str]:
@@ -244,9 +250,8 @@ class Renderer:
             known = self._given[body] = (is_fetched, language + (f"ARG {EPOCH}\n" if is_fetched else ""))
         return known
 
-    def _refuse_faults(self, template: _Template, row: Row, *, layer: str, parent: str) -> None:
+    def _refuse_faults(self, template: _Template, body: str, row: Row, *, layer: str, parent: str) -> None:
         """Raise InputError for instructions that a layer must not have, or that copy what is not there."""
-        body = self._render(template, row, layer=layer, parent=parent)
         faults = [*dockerfile.faults(body, stages=(parent, WHEELHOUSE)), *self._unfound(body, layer, row)]
         if faults:
             places = self._trace(template, body, self._values(row, layer=layer, parent=parent))
@@ -332,7 +337,7 @@ class Renderer:
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,
             "cuda_use": compat.cuda_of(leaf.row.values),
-            "entrypoint": any(dockerfile.has(stage.text, "ENTRYPOINT") for stage in leaf.stages),
+            "entrypoint": any(_ENTRYPOINT.search(stage.text) for stage in leaf.stages),
             "sections": tuple(self._sections(leaf.row)),
         }
         for name in self._leaf_templates:
