@@ -33,7 +33,8 @@ ROW_KEYS: Final = (*REASONS, gpus.KEY)
 ROW_FACTS: Final = frozenset(
     {
         *("torch_build", "torch_index", "torchvision", "torchaudio", "tensorflow_package", "paddle_package", "pins"),
-        *("numpy", "protobuf", "jupyterlab", "tensorboard", "tensorrt_deb", "horovod_options"),
+        *("numpy", "protobuf", "gast", "h5py", "keras", "pandas", "pillow", "setuptools"),
+        *("jupyterlab", "tensorboard", "tensorrt_deb", "horovod_options"),
         *("miniconda", "miniconda_sha256"),
     }
 )

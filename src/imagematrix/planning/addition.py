@@ -21,7 +21,7 @@ _USAGE: Final = "invoke add FAMILY AXIS=VALUE …"
 
 _OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("torchvision", "torchaudio"), ("torch",)),
-    **dict.fromkeys(("pins", "numpy", "protobuf"), ("torch", "tensorflow", "paddle")),
+    **dict.fromkeys(("pins", "numpy", "protobuf", "keras"), ("torch", "tensorflow", "paddle")),
     **dict.fromkeys(("miniconda", "miniconda_sha256", "jupyterlab", "tensorboard"), ("python",)),
     "tensorrt_deb": ("tensorrt",),
     "horovod_options": ("reduce",),
