@@ -405,9 +405,10 @@ def _refuse_existing(wish: _Wish, siblings: Iterable[Row], text: str, *, file: s
             place = next(iter(row.places.values()), ())
             by = "its own [[row]]" if "row" in place else "the axes of the family"
             there = f"{file}:{_line(place, text)}: {row.name} is there already, by {by}"
-            raise FlagError(
-                f"{there}: it cannot be had: {row.impossible}" if row.impossible else f"{there}: nothing to add"
-            )
+            if row.impossible:
+                raise FlagError(f"{there}: it cannot be had: {row.impossible}")
+            facts = ", ".join(f'{name} = "{value}"' for name, value in wish.own.items())
+            raise FlagError(f"{there}: nothing to add" + (f"\n    write {facts} by hand" if facts else ""))
 
 
 def _line(place: Place, text: str) -> int:
