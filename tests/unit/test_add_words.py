@@ -52,7 +52,7 @@ def decide(words: str) -> Addition:
 
 
 def works(row: Row) -> bool:
-    return not any(finding.severity.is_error for finding in compat.findings(row))
+    return not any(finding.severity.is_error for finding in repository().renderer.findings(row))
 
 
 def commands(told: str) -> list[str]:

@@ -148,7 +148,7 @@ class _Decision:
         if errors := [finding for finding in found if finding.severity.is_error]:
             raise FlagError(_refusal(wish, errors, alternatives.told(self._mended(wish, errors))))
         new, made = self._edited(row, wish, drafts)
-        near = nearest.existing(row.axes, filter(self._renderer.suits, self._siblings))
+        near = nearest.existing(row.axes, (each for each in self._siblings if _is_good(each, self._renderer)))
         return Addition(
             row=next(each for each in made.rows if each.name == row.name),
             text=new,
@@ -189,13 +189,16 @@ class _Decision:
         asked = self._asked(self._draft(whole) or row, whole)
         mended = self._with(whole, {name: (value, "") for name, value in asked.items()})
         found = self._draft(mended) if asked else None
-        return mended if found and nearest.works(found) else whole
+        return mended if found and _is_good(found, self._renderer) else whole
 
     def _asked(self, row: Row, wish: _Wish) -> Mapping[str, str]:
         """Return the facts that would mend a row, by its errors, of those that it does not have."""
         read = self._renderer.reads(row.family.layers)
         words = (
-            pair for finding in self._renderer.findings(row) if finding.severity.is_error for pair in finding.words.items()
+            pair
+            for finding in self._renderer.findings(row)
+            if finding.severity.is_error
+            for pair in finding.words.items()
         )
         return {
             name: value
@@ -225,7 +228,7 @@ class _Decision:
         if others == wish and not words:
             return ""
         row = self._draft(self._with(others, {name: (value, "") for name, value in words.items()}))
-        return others.command(more=words) if row and nearest.works(row) and self._renderer.suits(row) else ""
+        return others.command(more=words) if row and _is_good(row, self._renderer) else ""
 
     def _lacking(self, row: Row, wish: _Wish) -> Iterator[Missing]:
         """Yield the facts that the row lacks and its templates read, but for those that it is to do without."""
@@ -238,6 +241,12 @@ def _without(wish: _Wish, names: Collection[str]) -> _Wish:
     facts = {at: {name: said[name] for name in said if name not in names} for at, said in wish.facts.items()}
     own = {name: value for name, value in wish.own.items() if name not in names}
     return replace(wish, facts={at: said for at, said in facts.items() if said}, own=own)
+
+
+def _is_good(row: Row, renderer: Renderer) -> bool:
+    """Whether check would have nothing against a row: no rule, and no template of its layers."""
+    is_broken = any(finding.severity.is_error for finding in renderer.findings(row))
+    return not row.impossible and not is_broken and renderer.suits(row)
 
 
 def _gone(matrix: Matrix) -> frozenset[str]:
@@ -462,7 +471,7 @@ class _Alternatives:
         commands = [*filter(None, [mended]), *(self._wish.command(row.axes) for row in found)]
         lines = ["nothing was written; this would work:"] if commands else ["nothing was written"]
         lines += [f"    {command}" for command in commands]
-        near = nearest.existing(values, filter(self._renderer.suits, self._siblings))
+        near = nearest.existing(values, (each for each in self._siblings if _is_good(each, self._renderer)))
         lines += [f"the nearest row that is there: {near.name}"] if near else []
         return "".join(f"\n    {line}" for line in lines)
 
@@ -473,7 +482,7 @@ class _Alternatives:
 
     def _has_all(self, row: Row) -> bool:
         whole = replace(row, values={**row.values, **self._facts(row)})
-        return nearest.works(whole) and self._renderer.suits(whole)
+        return _is_good(whole, self._renderer)
 
     def _facts(self, row: Row) -> Mapping[str, str]:
         """Return what the catalogue says of new values, which the command may say too."""
