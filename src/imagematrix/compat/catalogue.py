@@ -473,6 +473,12 @@ def toolkits() -> Mapping[str, Toolkit]:
     }
 
 
+@cache
+def cuda_systems() -> Mapping[str, str]:
+    """Return the systems other than Ubuntu that NVIDIA's tags are on: their names -> a condition on CUDA's version."""
+    return dict(_read("cuda")["systems"])
+
+
 def is_closed(cuda: str) -> bool:
     """Whether no further patch of the minor version of a CUDA toolkit is expected."""
     meets = comparison(_read("cuda")["closed"])

@@ -11,7 +11,7 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, note, unknown
-from imagematrix.text.versions import minor, version
+from imagematrix.text.versions import comparison, minor, version
 
 _IMAGE: Final = re.compile(
     r"(?P<repository>(?:(?:(?:index\.|registry-1\.)?docker\.io|nvcr\.io)/)?nvidia/cuda)"
@@ -148,11 +148,32 @@ def _unseen(tag: Tag, base_image: str) -> Finding:
 
 
 def _elsewhere(tag: Tag, base_image: str) -> Iterator[Finding]:
-    """Of tags on other systems than Ubuntu, only their CUDA is known."""
-    if tag.cuda in catalogue.toolkits():
+    """Of tags on other systems than Ubuntu it is known which there cannot be, not which there are."""
+    toolkit = catalogue.toolkits().get(tag.cuda)
+    if toolkit and not any(image.live for image in toolkit.images.values()):
+        yield broken("base", f"{base_image} was deleted from Docker Hub", _nearest(tag))
+    elif _is_without(tag) or (_is_misspelled(tag) if toolkit else _never_was(tag)):
+        yield broken("base", f"there is no {base_image}", _nearest(tag))
+    elif toolkit:
         yield note("base", f"whether {base_image} exists is not known", "the catalogue lists NVIDIA's tags on Ubuntu")
     else:
         yield _unseen(tag, base_image)
+
+
+def _is_without(tag: Tag) -> bool:
+    """Whether a system is known to have no tag of a CUDA."""
+    cudas = catalogue.cuda_systems().get(tag.os)
+    if cudas is None:
+        return catalogue.is_closed(tag.cuda)
+    meets = comparison(cudas)
+    return meets is not None and meets(tag.cuda) is False
+
+
+def _is_misspelled(tag: Tag) -> bool:
+    """Whether a tag names a cuDNN as no tag of its CUDA on Ubuntu does."""
+    toolkit = catalogue.toolkits()[tag.cuda]
+    spelled = {each.cudnn for each in _every() if each.cuda == tag.cuda and each.cudnn}
+    return bool(tag.cudnn) and tag.cudnn not in spelled and (bool(spelled) or not toolkit.is_partial)
 
 
 def _superseded(tag: Tag, base_image: str) -> Iterator[Finding]:
@@ -172,9 +193,8 @@ def _never_was(tag: Tag) -> bool:
     if toolkit and not toolkit.is_partial:
         return True
     if toolkit:
-        spelled = {each.cudnn for each in _every() if each.cuda == tag.cuda and each.cudnn}
         is_dropped = all(_release(tag.os) < _release(os) for os in toolkit.images)
-        return is_dropped or bool(tag.cudnn and spelled and tag.cudnn not in spelled) or _is_numbered(tag)
+        return is_dropped or _is_misspelled(tag) or _is_numbered(tag)
     if _is_above(minor(tag.cuda), minor(tuple(toolkits)[-1])):
         return _is_numbered(tag)
     patches = [name for name in toolkits if minor(name) == minor(tag.cuda)]
