@@ -4,13 +4,14 @@ Most stand in `data/bounds.json`: no metadata declares them, so a resolver must 
 declare are judged alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Bound
-from imagematrix.compat.finding import Finding, Severity
+from imagematrix.compat.finding import Finding, Severity, impossible
 from imagematrix.text.versions import comparison, contradict, exact, requirement
 
 PRODUCTS: Final[Mapping[str, str]] = {
@@ -25,6 +26,8 @@ _READ_BY_RULES: Final = frozenset(
     {"horovod", "numpy", "paddle", "tensorflow", "tensorrt", "torch", "torchaudio", "torchvision"}
 )
 """Packages whose versions other rules read too."""
+_INSTALLED: Final = frozenset({"paddle", "tensorflow", "torch", "torchaudio", "torchvision"})
+"""Those of them that a row installs by pip in just the version that it names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,10 @@ class Statement:
 
 def stated(values: Mapping[str, str]) -> tuple[Statement, ...]:
     """Return what the values of a row say of packages: its `pins`, and facts named after a package."""
-    facts = ((name, value) for name, value in values.items() if name in _bounded() and exact(f"=={value}"))
-    named = tuple(Statement(package=name, condition=f"=={value}", about=name) for name, value in facts)
-    return (*named, *_listed(tuple(values.get("pins", "").split()), about="pins"))
+    named = _bounded() | _INSTALLED
+    facts = ((name, value) for name, value in values.items() if name in named and exact(f"=={value}"))
+    said = tuple(Statement(package=name, condition=f"=={value}", about=name) for name, value in facts)
+    return (*said, *_listed(tuple(values.get("pins", "").split()), about="pins"))
 
 
 def locked(packages: Mapping[str, str]) -> tuple[Statement, ...]:
@@ -66,7 +70,8 @@ def required(text: str) -> tuple[Statement, ...]:
 
 @catalogue.cache
 def _listed(lines: tuple[str, ...], *, about: str) -> tuple[Statement, ...]:
-    found = filter(None, map(requirement, lines))
+    """Return what lines ask for; one with a marker is left out, since it may be for another Python."""
+    found = filter(None, (requirement(line) for line in lines if ";" not in line.partition(" #")[0]))
     return tuple(
         Statement(package=PRODUCTS.get(name, name), condition=condition, about=about) for name, condition in found
     )
@@ -74,9 +79,14 @@ def _listed(lines: tuple[str, ...], *, about: str) -> tuple[Statement, ...]:
 
 def judged(statements: Iterable[Statement]) -> Mapping[str, tuple[str, str]]:
     """Return the exact versions that other rules read: package -> version, and what to blame. The first counts."""
+    return exactly(statements, _READ_BY_RULES)
+
+
+def exactly(statements: Iterable[Statement], packages: Collection[str]) -> Mapping[str, tuple[str, str]]:
+    """Return the exact versions of some packages, as `judged`."""
     found: dict[str, tuple[str, str]] = {}
     for statement in statements:
-        if statement.package in _READ_BY_RULES and (version := exact(statement.condition)):
+        if statement.package in packages and (version := exact(statement.condition)):
             found.setdefault(statement.package, (version, statement.about))
     return found
 
@@ -93,10 +103,20 @@ def constraining(values: Mapping[str, str], statements: Iterable[Statement], *, 
 def findings(values: Mapping[str, str], statements: Iterable[Statement]) -> Iterator[Finding]:
     """Yield what contradicts a bound that holds for the values of a row; of one package, what the row says or has."""
     said = tuple(statements)
-    for bound in (*_undeclared(values), *_declared(values.get("tensorflow", ""))):
+    having = {**{name: version for name, (version, _) in exactly(said, subjects()).items()}, **values}
+    for bound in (*_undeclared(having), *_declared(values.get("tensorflow", ""))):
         contradicting = (statement for statement in said if _contradicts(statement, bound))
         if first := next(contradicting, None):
-            yield _finding(bound, values[bound.package], first)
+            yield _finding(bound, having[bound.package], first)
+
+
+def contradictions(statements: Iterable[Statement]) -> Iterator[Finding]:
+    """Yield what a row asks for twice, where no version is both."""
+    by_row = (statement for statement in statements if statement.about)
+    for one, other in combinations(dict.fromkeys(by_row), 2):
+        if one.package == other.package and contradict(one.condition, other.condition):
+            what = f"{one}, and {other}: no version is both"
+            yield replace(impossible(other.about, what, "leave one of them out"), code="contradiction")
 
 
 @catalogue.cache

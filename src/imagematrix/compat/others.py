@@ -8,7 +8,7 @@ from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.glibc import lacks
 from imagematrix.compat.wheels import is_newer, no_wheel
-from imagematrix.text.versions import comparison, exact, minor, requirement, span
+from imagematrix.text.versions import comparison, exact, is_requirement, minor, requirement, span
 
 
 def python_end(python: str) -> Iterator[Finding]:
@@ -146,6 +146,13 @@ def numpy_of_pins(pins: str, python: str) -> Iterator[Finding]:
         asked = [release for release in wheels.pythons if meets and meets(release)] if not exact(condition) else []
         if asked and minor(python) and not any(minor(python) in wheels.pythons[release] for release in asked):
             yield broken("pins", f"no numpy{condition} has a wheel for Python {minor(python)}", _numpys(python))
+
+
+def pins_are_requirements(pins: str) -> Iterator[Finding]:
+    """Pins are written as pip takes them: `numpy=1.26` is not."""
+    for pin in pins.split():
+        if not is_requirement(pin):
+            yield impossible("pins", f"{pin!r} is not a valid requirement", "write NAME==VERSION, or NAME and bounds")
 
 
 def _numpys(python: str) -> str:

@@ -69,6 +69,7 @@ RULES: Final[tuple[Rule, ...]] = (
     architectures.paddle_on_gpus,
     others.numpy_on_python,
     others.numpy_of_pins,
+    others.pins_are_requirements,
     others.tensorrt_on_python,
     others.tensorrt_on_cuda,
     others.tensorrt_of_tensorflow,
@@ -175,7 +176,7 @@ def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Findin
         found += _judged(rule, tuple([values.get(name, "") for name in names]))
     found += _judged(breakage.known_breakage, tuple([values.get(name, "") for name in catalogue.breakage_names()]))
     found = tuple(replace(each, about=more[each.about][1]) if each.about in more else each for each in found)
-    return (*found, *bounds.findings(values, statements))
+    return (*found, *bounds.contradictions(statements), *bounds.findings(values, statements))
 
 
 def read() -> frozenset[str]:

@@ -64,6 +64,18 @@ def requirement(text: str) -> tuple[str, str] | None:
     return None if found.url else (canonicalize_name(found.name), str(found.specifier))
 
 
+@lru_cache(maxsize=4096)
+def is_requirement(text: str) -> bool:
+    """Whether pip takes a text as a requirement."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return False
+    return True
+
+
 def exact(condition: str) -> str:
     """Return the one version that meets a condition (`==2.2.6`); nothing when there may be more."""
     found = condition.removeprefix("==")
