@@ -90,7 +90,7 @@ TORCH = {
         "impossible torch: torch 2.3.0 has no cu124 build: there are cpu, cu118, cu121",
     ),
     "no CUDA on a base that has it": (
-        {"torch": "2.3.0+cpu", "cuda": "12.1.1"},
+        {"torch": "2.3.0+cpu", "cuda": "12.1.1", "torch_index": "https://index.example/cpu"},
         "note torch: torch 2.3.0+cpu is a CPU build: the base's CUDA 12.1 is not used",
     ),
     "glibc": (

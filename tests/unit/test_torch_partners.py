@@ -172,7 +172,7 @@ class TestBuilds:
     @pytest.mark.parametrize(
         ("of_torch", "build"),
         [
-            ("2.4.0", "rocm6.1"),
+            ("2.3.0", "rocm5.7"),
             ("2.6.0", "xpu"),
             ("2.3.0", "cpu.cxx11.abi"),
             ("2.1.0", "cu121.with.pypi.cudnn"),

@@ -22,10 +22,10 @@ Code = tuple[str, ...]
 """What kernels are compiled to: `sm_80`, `compute_90`."""
 
 
-def torch_on_gpus(torch: str, gpus: str, torch_build: str = "") -> Iterator[Finding]:
+def torch_on_gpus(torch: str, gpus: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
     """Report builds of torch without code for a GPU of the row."""
     release = catalogue.torch_wheels().release(torch)
-    build = build_of(torch, torch_build)
+    build = build_of(torch, torch_build, torch_index)
     code = compiled("torch", release, build)
     every = {
         f"torch {name}+{each}": compiled("torch", name, each)

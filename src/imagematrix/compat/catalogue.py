@@ -337,6 +337,12 @@ def torch() -> Mapping[str, Torch]:
     return {each["release"]: _torch(each) for each in _read("torch")["releases"]}
 
 
+@cache
+def torch_rocm() -> Mapping[str, tuple[str, ...]]:
+    """Return the ROCm builds of torch that are known, by minor series, oldest first."""
+    return {series: tuple(builds) for series, builds in _read("torch")["rocm"].items()}
+
+
 def _torch(each: Mapping[str, Any]) -> Torch:
     glibcs = [build.get("glibc_min", "") for build in each["builds"].values()]
     return Torch(

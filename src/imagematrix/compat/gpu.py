@@ -78,7 +78,7 @@ def _of_wheels(cuda: str) -> CudaUse:
 
 def _torch(values: Mapping[str, str]) -> CudaUse | None:
     """Return what the build is named after; PyPI's own build of a release is for CUDA too."""
-    build = torches.build_of(values["torch"], values.get("torch_build", ""))
+    build = torches.build_of(*(values.get(name, "") for name in ("torch", "torch_build", "torch_index")))
     cuda = torches.cuda_of(build)
     return _of_wheels(cuda) if cuda or not build else None
 
@@ -114,7 +114,16 @@ _FRAMEWORKS: Final[Mapping[str, Callable[[Mapping[str, str]], CudaUse | None]]] 
     "tensorflow": _tensorflow,
     "paddle": _paddle,
 }
-_READ: Final = ("cuda", "torch", "torch_build", "tensorflow", "tensorflow_package", "paddle", "paddle_package")
+_READ: Final = (
+    "cuda",
+    "torch",
+    "torch_build",
+    "torch_index",
+    "tensorflow",
+    "tensorflow_package",
+    "paddle",
+    "paddle_package",
+)
 
 
 @catalogue.cache  # each template of a row asks
@@ -138,6 +147,7 @@ def cuda_used(  # noqa: PLR0913, PLR0917  # all that decides it, each by its nam
     base_image: str = "",
     torch: str = "",
     torch_build: str = "",
+    torch_index: str = "",
     tensorflow: str = "",
     tensorflow_package: str = "",
     paddle: str = "",
@@ -148,7 +158,7 @@ def cuda_used(  # noqa: PLR0913, PLR0917  # all that decides it, each by its nam
 
     Horovod is compiled against the base's, whatever its framework loads.
     """
-    read = (cuda, torch, torch_build, tensorflow, tensorflow_package, paddle, paddle_package)
+    read = (cuda, torch, torch_build, torch_index, tensorflow, tensorflow_package, paddle, paddle_package)
     values = dict(zip(_READ, read, strict=True))
     use = _cuda_of(*read)
     if use and use.driver:
@@ -177,6 +187,6 @@ def _name(framework: str, values: Mapping[str, str]) -> str:
     release = values[framework]
     if framework != "torch":
         return f"{values[f'{framework}_package'] or 'paddlepaddle-gpu'} {release}"
-    if values["torch_build"]:
-        return f"torch {release.partition('+')[0]}+{values['torch_build']}"
+    if named := torches.build_of("", values["torch_build"], values["torch_index"]):
+        return f"torch {release.partition('+')[0]}+{named}"
     return f"torch {release}" if "+" in release else f"PyPI's torch {release}"

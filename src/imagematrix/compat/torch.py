@@ -19,6 +19,10 @@ PARTNERS: Final = ("torchvision", "torchaudio")
 _CUDA: Final = re.compile(r"cu(?P<major>\d+)(?P<minor>\d)")
 _INDEX: Final = "https://download.pytorch.org/whl/"
 """Has each build under its name."""
+_OF_INDEX: Final = re.compile(r"https?://download\.pytorch\.org/whl/(?P<build>cpu|cu\d+|rocm[\d.]+|xpu)/?")
+_ROCM: Final = re.compile(r"rocm(?P<version>\d+(?:\.\d+)*)")
+_MISSPELT: Final = re.compile(r"(?:cu|cuda)?[-_ ]?(?P<major>\d\d)\.?(?P<minor>\d)(?:\.\d+)?")
+"""How people write the CUDA of a build; right is `cu121`."""
 
 
 def torch_on_python(torch: str, python: str = "") -> Iterator[Finding]:
@@ -27,31 +31,57 @@ def torch_on_python(torch: str, python: str = "") -> Iterator[Finding]:
 
 
 def torch_build(torch: str, torch_build: str = "") -> Iterator[Finding]:
-    """Not every CUDA build was made. Builds for other accelerators exist, and the catalogue does not list them."""
+    """Not every build was made. The catalogue lists those for CPUs and CUDA, and of some releases those for ROCm."""
     release = catalogue.torch_wheels().release(torch)
     build = torch_build or _local(torch)
     builds = catalogue.torch()[release].builds if release else ()
     if not build or not builds or build in builds:  # of a release that only the index has told of, no builds are known
         return
     about = "torch_build" if torch_build else "torch"
-    if _was_never_made(build, release):
+    misspelt = None if cuda_of(build) else _MISSPELT.fullmatch(build)
+    if misspelt:
+        right = f"cu{misspelt['major']}{misspelt['minor']}"
+        yield impossible(about, f"{build!r} is not the name of a build of torch", f"write {right}")
+    elif _was_never_made(build, release):
         yield impossible(about, f"torch {release} has no {build} build", f"there are {', '.join(builds)}")
+    elif _ROCM.fullmatch(build):
+        yield from _rocm(about, release, build)
     else:
         yield unknown(about, f"torch {release}+{build} is not in the catalogue", f"it knows {', '.join(builds)}")
 
 
-def torch_index(torch: str, torch_build: str, torch_index: str = "") -> Iterator[Finding]:
+def _rocm(about: str, release: str, build: str) -> Iterator[Finding]:
+    """Judge a ROCm build by those of the releases around: none that was dropped came back, nor was one made later."""
+    known, series = catalogue.torch_rocm(), minor(release)
+    here = known.get(series, ())
+    later = [builds for name, builds in known.items() if is_newer(name, series)]
+    earlier = [builds for name, builds in known.items() if is_newer(series, name)]
+    is_newer_than_later = any(is_newer(_rocm_of(build), _rocm_of(builds[-1])) for builds in later)
+    if is_newer_than_later or any(is_newer(_rocm_of(builds[0]), _rocm_of(build)) for builds in earlier):
+        there = f"it has {', '.join(here)}" if here else "see the index of torch"
+        yield broken(about, f"torch {release} has no {build} build", there)
+    elif here and build not in here:
+        yield unknown(about, f"torch {release}+{build} is not in the catalogue", f"it knows {', '.join(here)}")
+    elif not here:
+        yield note(about, f"which ROCm builds torch {release} has is not known")
+
+
+def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
     """PyPI has one build of each release: another one comes from an index that `torch_index` names."""
     release = catalogue.torch_wheels().release(torch)
     default = catalogue.torch()[release].default if release else ""
-    if torch_index or not default or torch_build == default or _was_never_made(torch_build, release):
+    build, about = torch_build or _local(torch), "torch_build" if torch_build else "torch"
+    index = f'torch_index = "{_INDEX}{build}"'
+    of_index = _OF_INDEX.fullmatch(torch_index)
+    if build and of_index and of_index["build"] != build:
+        yield broken("torch_index", f"{torch_index} has {of_index['build']} builds, the row asks for {build}", index)
+    if not build or torch_index or not default or build == default or _was_never_made(build, release):
         return
-    what = f"PyPI has torch {release} as {default}, not as {torch_build}"
-    index = f'torch_index = "{_INDEX}{torch_build}"'
-    if cuda_of(torch_build) and torch_build in catalogue.torch()[release].builds:
-        yield broken("torch_build", what, f"add {index}; where the site's own index has it, say so in allow")
+    what = f"PyPI has torch {release} as {default}, not as {build}"
+    if cuda_of(build) and build in catalogue.torch()[release].builds:
+        yield broken(about, what, f"add {index}; where the site's own index has it, say so in allow")
     else:  # builds for CPUs are small enough for a wheelhouse, and of others little is known
-        yield note("torch_build", what, f"add {index}, or have it in the site's index or wheelhouse")
+        yield note(about, what, f"add {index}, or have it in the site's index or wheelhouse")
 
 
 def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
@@ -76,10 +106,12 @@ def torchaudio(
     yield from _partner("torchaudio", torch, torchaudio, python, torch_build, torch_index)
 
 
-def build_of(torch: str, torch_build: str = "") -> str:
-    """Return the build of torch that a row has: the one that it names, else PyPI's; empty: not known."""
+def build_of(torch: str, torch_build: str = "", torch_index: str = "") -> str:
+    """Return the build of torch that a row has: the one that it or its index names, else PyPI's; empty: not known."""
     release = catalogue.torch_wheels().release(torch)
-    return torch_build or _local(torch) or (catalogue.torch()[release].default if release else "")
+    of_index = _OF_INDEX.fullmatch(torch_index)
+    named = torch_build or _local(torch) or (of_index["build"] if of_index else "")
+    return named or (catalogue.torch()[release].default if release else "")
 
 
 def cuda_of(build: str) -> str:
@@ -110,7 +142,7 @@ def _partner(
 ) -> Iterator[Finding]:
     known = catalogue.partners(package)
     release = catalogue.partner_wheels(package).release(value)
-    build = build_of(torch, torch_build)
+    build = build_of(torch, torch_build, torch_index)
     if version(torch) is None:
         return
     if not release:
@@ -173,6 +205,12 @@ def _differs(checks: str, one: str, other: str) -> bool:
     if not checks or not left or not right:
         return False
     return left != right if checks == "minor" else left.partition(".")[0] != right.partition(".")[0]
+
+
+def _rocm_of(build: str) -> str:
+    """Return the ROCm of a build: `6.1` of `rocm6.1`."""
+    match = _ROCM.fullmatch(build)
+    return match["version"] if match else ""
 
 
 def _local(value: str) -> str:
