@@ -45,7 +45,7 @@ def test_report_and_labels_keep_their_contract(monorepo: Monorepo) -> None:
         "org.opencontainers.image.base.digest": base.id,
         "imagematrix.row": f"{monorepo.family}:1.0-1.1",
         "imagematrix.layer": "boot",
-        "imagematrix.versions": "",
+        "imagematrix.versions": "app=1.1 tools=1.0",
     }
     assert expected.items() <= image.labels.items()
     assert image.labels["imagematrix.key"] == monorepo.run("list", "--json").json()[0]["key"]
