@@ -175,7 +175,7 @@ def test_two_builds_at_once_take_turns(monorepo: Monorepo) -> None:
     done, report = monorepo.build()
     assert first.wait(timeout=120) == 0
     assert done.code == 0
-    assert "waiting for it to end" in done.out
+    assert "waiting until it ends" in done.out
     assert outcomes(report)["tools"] == ["reused"]
     first.communicate()
 
