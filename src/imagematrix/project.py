@@ -58,7 +58,7 @@ class Project:
         return compat.causes(rows, self.workspace.matrix_text(), demands=self.renderer.demands)
 
     def proof(self) -> tuple[Cause, ...]:
-        """Return the causes of all rows, and the facts that nothing reads: no template, no pattern and no rule."""
+        """Return the causes of all rows, and the facts that no template, pattern or rule reads."""
         text = self.workspace.matrix_text()
         try:
             templates = frozenset().union(*map(self.renderer.reads, {row.family.layers for row in self.matrix.rows}))
@@ -69,7 +69,7 @@ class Project:
         read = compat.read() | templates | named
 
         def unread(row: Row) -> tuple[Finding, ...]:
-            return tuple(_unread(name, read) for name in row.values if name not in row.axes and name not in read)
+            return tuple(found for name in row.values if name not in read for found in _unread(name, row, read))
 
         told = {"locked": self.packages, "demands": self.renderer.demands}
         return (*compat.causes(self.matrix.rows, text, also=unread, **told), *compat.idle(self.obtainable, **told))
@@ -194,16 +194,18 @@ class Project:
         return replace(self, matrix=replace(self.matrix, site=sites[name]))
 
 
-def _unread(name: str, read: Iterable[str]) -> Finding:
+def _unread(name: str, row: Row, read: Iterable[str]) -> Iterator[Finding]:
+    """Report a name that nothing reads. An axis may be there just to tell rows apart, unless it looks misspelt."""
     hint = did_you_mean(name, read)
-    is_misspelt = hint.startswith("did you mean")
-    return Finding(
-        severity=Severity.UNKNOWN if is_misspelt else Severity.NOTE,
-        about=name,
-        what=f"nothing reads the fact {name!r}",
-        remedy=hint if is_misspelt else "no template, pattern or rule names it",
-        code="unused_fact",
-    )
+    is_misspelt, is_axis = hint.startswith("did you mean"), name in row.axes
+    if is_misspelt or not is_axis:
+        yield Finding(
+            severity=Severity.UNKNOWN if is_misspelt else Severity.NOTE,
+            about=name,
+            what=f"nothing reads the {'axis' if is_axis else 'fact'} {name!r}",
+            remedy=hint if is_misspelt else "no template, pattern or rule names it",
+            code="unused_fact",
+        )
 
 
 def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> None:

@@ -152,6 +152,17 @@ def test_facts_that_nothing_reads(root: Path, capfd: pytest.CaptureFixture[str])
     assert found[0]["remedy"] == "did you mean 'torchvision'?"
 
 
+def test_axes_that_are_misspelt(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Are told of too; one that nothing reads otherwise may just tell rows apart."""
+    axes = 'torch_biuld = ["cu118"]\nflavour = ["big"]\n'
+    projects.write(root, matrix=MATRIX + axes)
+
+    found = json.loads(run(capfd, "check", "--json").out)["findings"]
+    assert [(each["level"], each["about"], each["remedy"]) for each in found if each["code"] == "unused_fact"] == [
+        ("warning", "torch_biuld", "did you mean 'torch_build'?")
+    ]
+
+
 def test_a_template_that_is_none(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Does not keep the rest from being told."""
     template = {"common/layers/boot/Dockerfile.j2": "COPY --link init/ /init/\n{% if %}\n"}
