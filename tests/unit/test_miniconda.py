@@ -42,10 +42,27 @@ def test_what_is_not_listed_is_unknown(python: str, release: str) -> None:
     assert told(installer(python, release), python=python) == {Severity.UNKNOWN}
 
 
-@pytest.mark.parametrize(("python", "release"), [("3.8", "26.5.3-1"), ("3.6", "4.8.3"), ("3.13", "24.7.1-0")])
+@pytest.mark.parametrize(
+    ("python", "release"),
+    [("3.8", "26.5.3-1"), ("3.6", "4.8.3"), ("3.13", "24.7.1-0"), ("3.12", "23.11.0-2"), ("3.11", "23.3.1-0")],
+)
 def test_a_python_that_no_release_of_the_time_has(python: str, release: str) -> None:
     """That is more than a gap in a list, but no proof: a row may say that it knows better."""
     assert told(installer(python, release), python=python) == {Severity.BROKEN}
+
+
+@pytest.mark.parametrize(
+    ("release", "python"), [("4.7.12", "3.7"), ("4.7.12.1", "3.7"), ("4.6.14", "3.7"), ("4.5.4", "3.6")]
+)
+def test_installers_without_a_python_in_their_name(release: str, python: str) -> None:
+    """Before 4.8.2 each release brought one."""
+    assert told(f"Miniconda3-{release}-Linux-x86_64.sh", python=python) == set()
+    assert told(f"Miniconda3-{release}-Linux-x86_64.sh", python="3.8") == {Severity.IMPOSSIBLE}
+
+
+@pytest.mark.parametrize("system", ["MacOSX-x86_64.sh", "MacOSX-arm64.sh", "Windows-x86_64.exe"])
+def test_installers_of_other_systems(system: str) -> None:
+    assert told(f"Miniconda3-py310_23.11.0-2-{system}", python="3.10") == {Severity.IMPOSSIBLE}
 
 
 def test_another_python_than_the_row_has() -> None:

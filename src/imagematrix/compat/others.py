@@ -32,6 +32,7 @@ def architecture_is_known(architecture: str) -> Iterator[Finding]:
 _INSTALLER: Final = re.compile(
     r"Miniconda3-(?:py(?P<major>\d)(?P<minor>\d+)_)?(?P<release>[0-9.]+(?:-\d+)?)-Linux-(?P<machine>x86_64|aarch64)\.sh"
 )
+_OTHER_SYSTEM: Final = re.compile(r"-(?P<system>Windows|MacOSX)-")
 _ENOUGH: Final = 2
 """So many releases in a row without a Python mean that there are none for it any more, or none yet."""
 
@@ -43,6 +44,9 @@ def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os:
     pythons = catalogue.miniconda().get(release, ())
     named = bool(match and match["major"])
     brought = f"{match['major']}.{match['minor']}" if match and named else "".join(pythons[:1])
+    if other := _OTHER_SYSTEM.search(miniconda):
+        yield impossible("miniconda", f"{miniconda} is for {other['system']}", _bringing(python))
+        return
     if not match or named != _names_python(release) or not brought:
         yield _unseen(miniconda, release)
         return
@@ -73,7 +77,8 @@ def _not_listed(miniconda: str, release: str, python: str) -> Finding:
     before = [has[name] for name in has if not is_newer(name, release)]
     after = [has[name] for name in has if not is_newer(release, name)]
     has_ended = any(before) and not any([*after, *before[-_ENOUGH:]])
-    has_not_begun = len(after) >= _ENOUGH and not any([*before, *after[:_ENOUGH]])
+    without = 1 if catalogue.miniconda().get(release) else _ENOUGH  # of a release that is listed, its own list counts
+    has_not_begun = len(after) >= _ENOUGH and not any([*before, *after[:without]])
     if not (has_ended or has_not_begun):
         return _unseen(miniconda, release)
     having = [name for name, pythons in catalogue.miniconda().items() if python in pythons]
