@@ -14,6 +14,7 @@ from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
 from imagematrix.compat.wheels import is_newer, no_wheel
 from imagematrix.text.versions import minor, span, version
 
+_CPU: Final = "paddlepaddle"
 _GPU: Final = "paddlepaddle-gpu"
 _SUFFIX: Final = re.compile(r"\.post\d+$")
 _OWN_IMAGE: Final = "paddlepaddle/paddle:"
@@ -26,6 +27,12 @@ _ELSEWHERE: Final = {
     "url": "Paddle's docs list a direct download of it",
     "": "",
 }
+
+
+def paddle_package(paddle_package: str) -> Iterator[Finding]:
+    """Rules know the two packages for x86_64 by their names."""
+    if paddle_package not in (_CPU, _GPU):
+        yield unknown("paddle_package", f"{paddle_package} is not in the catalogue", f"it knows {_CPU} and {_GPU}")
 
 
 def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cuda: str = "") -> Iterator[Finding]:

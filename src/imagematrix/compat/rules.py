@@ -60,6 +60,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tensorflow.tensorflow_on_os,
     tensorflow.tensorflow_on_cuda,
     tensorflow.tensorflow_on_cudnn,
+    paddle.paddle_package,
     paddle.paddle_on_python,
     paddle.paddle_on_pypi,
     paddle.paddle_gpu_on_pypi,

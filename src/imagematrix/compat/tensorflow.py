@@ -25,7 +25,8 @@ _RUNS_ON: Final = {
 
 _BRINGS_CUDA: Final = ">=2.14"
 """From here on the extra `and-cuda` brings CUDA by pip."""
-_AND_CUDA: Final = "tensorflow[and-cuda]"
+_EXTRA: Final = "[and-cuda]"
+_AND_CUDA: Final = f"tensorflow{_EXTRA}"
 
 
 def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: str = "") -> Iterator[Finding]:
@@ -43,9 +44,18 @@ def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: 
         yield impossible("tensorflow_package", what, f"tensorflow_package={instead} is its {kind} build")
     else:
         yield from catalogue.tensorflow_wheels(package).on_python("tensorflow", tensorflow, python)
+    yield from _extra(tensorflow_package, package)
     if release and tensorflow_package == _AND_CUDA and not _is(release, _BRINGS_CUDA):
         what = f"tensorflow {tensorflow} has no extra and-cuda"
         yield broken("tensorflow_package", what, "tensorflow=2.14.0 is the first; or take CUDA from the base")
+
+
+def _extra(tensorflow_package: str, package: str) -> Iterator[Finding]:
+    """Report an extra that TensorFlow does not have: installers ignore it, and CUDA is missing."""
+    extra = tensorflow_package.removeprefix(package)
+    if extra and package in _PACKAGES and extra != _EXTRA:
+        make = unknown if extra.lower().replace("_", "-") == _EXTRA else broken
+        yield make("tensorflow_package", f"{package} has no extra {extra}", f"tensorflow_package={package}{_EXTRA}")
 
 
 def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
