@@ -23,6 +23,9 @@ NIGHT, RESUME = (
 )
 """What all examples of docs/nightly.md call (tests/unit/test_nightly_examples.py holds them to it)."""
 
+CHECK = 'def test_it_runs(host):\n    assert host.check_output("cat /both.txt")\n'
+"""An image without any check is unchecked, and its moving tags stay."""
+
 
 def record(monorepo: Monorepo) -> Any:
     path = monorepo.root / ".imagematrix/night.json"
@@ -35,7 +38,8 @@ def epoch(monorepo: Monorepo) -> str:
 
 
 def install(monorepo: Monorepo, command: str) -> None:
-    """Let a layer install from the network, so that a night builds it anew, by a command."""
+    """Let a layer install from the network, so that a night builds it anew, by a command; another has a check."""
+    (monorepo.root / "common/layers/boot/test_boot.py").write_text(CHECK)
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", f"RUN --mount=type=secret,id=apt {command}; cat")
 
 

@@ -119,7 +119,7 @@ def test_shared_layers_are_counted_once() -> None:
         users={},
         layers=lambda: shared,
     )
-    assert [thing.bytes for thing in found.garbage] == [7, 50]
+    assert [thing.bytes for thing in found.garbage] == [50, 7]
     assert garbage.total(found.garbage) == 57
     assert found.garbage[0].reason == "not needed by the matrix"
 

@@ -187,7 +187,7 @@ def images(
     """
     idle = [node for node in found if node.key not in needs.keys and mine(node.key)]
     stays = {node.id: reason for node in idle if (reason := _stays(node, needs, users))}
-    going = [node for node in idle if node.id not in stays]
+    going = sorted((node for node in idle if node.id not in stays), key=_name)
     foreign = {node.id: [name for name in node.names if not _is_ours(name, node, needs)] for node in going}
     gone = [node.id for node in going if not foreign[node.id]]
     freed = _freed(gone, layers()) if gone else {}
