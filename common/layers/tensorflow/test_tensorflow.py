@@ -80,13 +80,12 @@ model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(4,))])
 model.compile(tf.keras.optimizers.SGD(0.1), "mse")
 losses = model.fit(x, y, epochs=5, verbose=0).history["loss"]
 assert losses[-1] < losses[0] / 2, losses
-found = model.predict(x, verbose=0)
 formats = ["model.h5", "model.keras" if tf.keras.__version__ >= "3" else "model"]
 for name in formats[:1] if tf.__version__.startswith("1.") else formats:
     with tempfile.TemporaryDirectory() as folder:
         model.save(os.path.join(folder, name))
         again = tf.keras.models.load_model(os.path.join(folder, name), compile=False)
-        assert numpy.allclose(again.predict(x, verbose=0), found), name
+        assert all(map(numpy.array_equal, again.get_weights(), model.get_weights())), name
 """
 """With the two formats that people save in: HDF5, and Keras' own; 1.x has the first alone."""
 
