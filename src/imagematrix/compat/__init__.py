@@ -12,6 +12,7 @@ from imagematrix.compat.cuda import least_driver
 from imagematrix.compat.finding import Finding, Level, Severity
 from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_by_framework, cuda_of, driver_requirement
 from imagematrix.compat.rules import findings, read, reasons
+from imagematrix.compat.torch import local_version
 
 __all__ = [
     "Bound",
@@ -28,6 +29,7 @@ __all__ = [
     "findings",
     "idle",
     "least_driver",
+    "local_version",
     "problems",
     "read",
     "reasons",

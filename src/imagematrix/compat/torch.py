@@ -5,7 +5,7 @@ A build is what a local version names: `cpu`, `cu121`, `rocm6.1`. A row says it 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue
@@ -112,6 +112,16 @@ def build_of(torch: str, torch_build: str = "", torch_index: str = "") -> str:
     of_index = _OF_INDEX.fullmatch(torch_index)
     named = torch_build or _local(torch) or (of_index["build"] if of_index else "")
     return named or (catalogue.torch()[release].default if release else "")
+
+
+def local_version(values: Mapping[str, str]) -> str:
+    """Return the local version by which an index has the build that a row names: `+cu121`.
+
+    PyPI has one build of each release without any, so it is not asked for that one by its name.
+    """
+    build, release = values.get("torch_build", ""), catalogue.torch_wheels().release(values.get("torch", ""))
+    is_on_pypi = bool(release) and build == catalogue.torch()[release].default and not values.get("torch_index")
+    return f"+{build}" if build and not is_on_pypi else ""
 
 
 def cuda_of(build: str) -> str:

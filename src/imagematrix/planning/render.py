@@ -397,6 +397,7 @@ class Renderer:
             "family": row.family.name,
             "tag": row.tag,
             "driver_requirement": compat.driver_requirement(row.values),
+            "torch_local": compat.local_version(row.values),
             **extra,
         }
 
