@@ -86,3 +86,34 @@ def test_what_a_pinned_package_needs(values: dict[str, str], about: str) -> None
 )
 def test_what_goes_together(values: dict[str, str]) -> None:
     assert told(python="3.11", **values) == set()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tensorflow": "2.15.0", "pins": "keras==3.0.0"},
+        {"tensorflow": "2.16.1", "keras": "2.15.0"},
+        {"tensorflow": "2.12.0", "pins": "protobuf==5.26.1"},
+        {"tensorflow": "2.11.0", "pins": "protobuf>=3.20"},
+        {"tensorflow": "2.20.0", "pins": "protobuf==3.20.3"},
+        {"tensorflow": "2.17.0", "pins": "numpy==2.0.0", "python": "3.11"},
+        {"tensorflow": "2.17.1", "pins": "numpy==1.25.2", "python": "3.12"},
+    ],
+)
+def test_what_tensorflow_declares(values: dict[str, str]) -> None:
+    """No index is needed to tell; a lock would have no solution."""
+    assert (Severity.IMPOSSIBLE, "bound") in {(severity, code) for severity, code, _ in told(**values)}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tensorflow": "2.15.1", "pins": "keras==2.15.0 protobuf==4.25.9 numpy==1.26.4"},
+        {"tensorflow": "2.16.2", "pins": "keras==3.0.0 tf-keras==2.16.0", "python": "3.12"},
+        {"tensorflow": "2.8.0", "pins": "protobuf==3.20.3"},
+        {"tensorflow": "2.11.0", "pins": "protobuf==3.19.6"},
+        {"tensorflow": "2.20.0", "pins": "protobuf==6.33.0 keras==3.12.0"},
+    ],
+)
+def test_what_tensorflow_allows(values: dict[str, str]) -> None:
+    assert told(**values) == set()
