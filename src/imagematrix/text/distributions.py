@@ -40,6 +40,8 @@ _BY_NAME: Final = (
     ("alpine", _SERIES, "alpine"),
     (r"amazonlinux(?:/amazonlinux)?", r"(2|2023)(?:\..*)?", "amazonlinux"),
     ("openeuler/openeuler", _SERIES, "openeuler"),
+    ("fedora", _MAJOR, "fedora"),
+    ("opensuse/leap", _SERIES, "opensuse"),
 )
 """An image's name without its registry, its tag with the release in it, and what the distribution is called."""
 
