@@ -167,13 +167,13 @@ def test_sigkill_loses_nothing_that_was_finished(monorepo: Monorepo) -> None:
 
 def test_two_builds_at_once_take_turns(monorepo: Monorepo) -> None:
     monorepo.edit("common/layers/tools/Dockerfile.j2", "RUN", "RUN sleep 3\nRUN")
-    first = monorepo.start("build", "--matrix")
-    while not (monorepo.root / ".imagematrix/logs").is_dir() or not list(
-        (monorepo.root / ".imagematrix/logs").iterdir()
-    ):
-        time.sleep(0.05)
-    done, report = monorepo.build()
-    assert first.wait(timeout=120) == 0
+    with monorepo.start("build", "--matrix") as first:
+        while not (monorepo.root / ".imagematrix/logs").is_dir() or not list(
+            (monorepo.root / ".imagematrix/logs").iterdir()
+        ):
+            time.sleep(0.05)
+        done, report = monorepo.build()
+        assert first.wait(timeout=120) == 0
     assert done.code == 0
     assert "waiting until it ends" in done.out
     assert outcomes(report)["tools"] == ["reused"]
