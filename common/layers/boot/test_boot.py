@@ -15,8 +15,8 @@ SUPERVISOR = "IMAGE_RUN=/run/image supervisorctl -c /init/supervisor/supervisord
 GAVE_UP = "gave up:"
 """What the log says of a service that supervisord starts no more."""
 
-ASK = "/tmp/ask"  # noqa: S108  # in a container that lives for a minute
-
+TMP = "/tmp"  # noqa: S108  # in a container that lives for a minute
+ASK = f"{TMP}/ask"
 
 BROUGHT_BY = {"jupyter": "notebook", "tensorboard": "notebook"}
 """Service -> the layer that brings its program; an image without it leaves the service out."""
@@ -76,6 +76,34 @@ def test_every_setting_that_is_wrong_is_named(host: Host) -> None:
     said = host.run(f"env {settings} /init/boot/boot.sh true")
     assert said.rc == 64
     assert [name for name, value in wrong.items() if f"{name} is '{value}', expected" not in said.stderr] == []
+
+
+@pytest.mark.parametrize(
+    ("user", "plant", "planted"),
+    [
+        ("root", "install -d -o nobody {}", f"{TMP}/image-0"),
+        ("root", "install -d -o nobody {}", "/run/image"),
+        ("daemon", "install -d -o nobody {}", f"{TMP}/image-1"),
+        ("daemon", "install -d -o daemon -m 777 {}", f"{TMP}/image-1"),
+        ("daemon", "install -d -o daemon -m 700 /tmp/theirs && ln -s /tmp/theirs {}", f"{TMP}/image-1"),
+    ],
+)
+def test_what_others_planted_in_place_of_the_run_directory_is_not_read(
+    host: Host, user: str, plant: str, planted: str
+) -> None:
+    """By a login; a start makes another directory, and the next login reads that one."""
+    profile = shlex.quote("export MARK=stolen")
+    login = "env -i HOME=/tmp bash -lc 'echo ${MARK-none}'"
+    start = f"/init/boot/boot.sh sh -c 'echo $IMAGE_RUN' && {login}"
+    as_user = f"setpriv --reuid={user} --regid={user} --clear-groups env HOME=/tmp MARK=own bash -c"
+    try:
+        host.check_output(f"{plant.format(planted)} && echo {profile} > {planted}/profile.sh")
+        assert host.check_output(f"{as_user} {shlex.quote(login)}") == "none"
+        run, mark = host.check_output(f"{as_user} {shlex.quote(start)}").split()
+        assert (run == planted, mark) == (False, "own")
+        assert host.check_output(f"stat -c '%a %U' {run}") == f"700 {user}"
+    finally:
+        host.run("rm -rf /run/image* /tmp/image* /tmp/theirs")
 
 
 def test_what_a_user_may_not_run_is_left_out_and_said(restricted: Machine) -> None:

@@ -3,7 +3,6 @@
 
 chosen=()
 wrong=()
-run=/run/image
 
 log() { printf '[boot] %s\n' "$*" >&2; }
 
@@ -17,10 +16,10 @@ as_root() { [[ $(id -u) -eq 0 ]]; }
 # --- files that belong to this container, never to the image ----------------------------
 
 make_run_directory() {
-    mkdir -p "$run/supervisor.d" 2>/dev/null && [[ -w $run ]] || {
-        run=/tmp/image-$(id -u)
-        mkdir -p "$run/supervisor.d" || die "neither /run nor /tmp can be written to: mount a tmpfs at /tmp"
-    }
+    local place=/tmp
+    if as_root; then place=/run; fi
+    run=$("${BASH_SOURCE[0]%/*}/run.sh" make) || die "$place cannot be written to: mount a tmpfs at $place"
+    mkdir -p "$run/supervisor.d"
     rm -f "$run"/supervisor.d/* "$run/ports"
     : > "$run/ports.new"
     export IMAGE_RUN=$run

@@ -3,9 +3,7 @@
 # kernel's tables: a connection would leave a line in sshd's log each time.
 set -euo pipefail
 
-run=/run/image
-[[ -w $run ]] || run=/tmp/image-$(id -u)
-[[ -r $run/ports ]] || { echo "boot.sh has not come to the services yet"; exit 1; }
+run=$("${0%/*}/run.sh") && [[ -r $run/ports ]] || { echo "boot.sh has not come to the services yet"; exit 1; }
 
 ill=0
 while read -r service port; do
