@@ -44,7 +44,7 @@ def anyone(job: Job) -> Ended:
     Thai is compiled in half the time of others.
     """
     words = "id -u; touch ~/x && echo home; date --date=2026-01-01 +%A"
-    return job("sh", "-c", words, environment={"LANG": "th_TH.UTF-8"}, user="12345:0", read_only=True)
+    return job("sh", "-c", words, environment={"LC_ALL": "th_TH.UTF-8"}, user="12345:0", read_only=True)
 
 
 def test_a_job_ends_with_its_own_exit_code(elsewhere: Ended) -> None:
@@ -71,6 +71,7 @@ def test_every_setting_that_is_wrong_is_named(host: Host) -> None:
         "SERVICES": "ftp",
         "TZ": "Mars/Phobos",
         "LANG": "xx_YY.UTF-8",
+        "LC_ALL": "zh_CN.GBK",
     }
     settings = " ".join(f"{name}={value}" for name, value in wrong.items())
     said = host.run(f"env {settings} /init/boot/boot.sh true")

@@ -2,6 +2,7 @@
 # Made of settings.sh.j2 and read by lib.sh: each setting, what its value must be, its default.
 setting TZ zone Asia/Shanghai
 setting LANG language zh_CN.UTF-8
+setting LC_ALL language
 setting SERVICES services auto
 setting SSH_PORT port 22
 setting JUPYTER_PORT port 8888

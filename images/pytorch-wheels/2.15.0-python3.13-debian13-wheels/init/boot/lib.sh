@@ -40,10 +40,16 @@ check_settings() { # FILE
 }
 
 # Checks one setting by what its value must be. "docker run --env NAME" takes a variable away where
-# the caller has none of that name: then, and when it is empty, it has its default.
-setting() { # NAME KIND DEFAULT
-    export "$1=${!1:-${3-}}"
-    "check_$2" "$1" "${!1}"
+# the caller has none of that name: then, and when it is empty, it has its default, or is not set.
+setting() { # NAME KIND [DEFAULT]
+    local value=${!1:-${3-}}
+    if [[ -z $value ]]; then
+        unset "$1"
+        return
+    fi
+    # What has it already is left alone: bash warns, at each assignment, of a language that it does not know.
+    [[ ${!1:-} == "$value" ]] || export "$1=$value"
+    "check_$2" "$1" "$value"
 }
 
 expected() { # NAME VALUE WHAT
@@ -83,8 +89,11 @@ check_zone() {
 # A language that the image does not have is compiled: it has the sources of all.
 check_language() {
     local source folder=/usr/lib/locale
-    if [[ $2 == C || $2 == POSIX ]]; then export LANG=C.UTF-8; fi
-    [[ $(LC_ALL='' locale charmap 2>&1) != UTF-8 ]] || return 0
+    if [[ $2 == C || $2 == POSIX ]]; then
+        export "$1=C.UTF-8"
+        return
+    fi
+    [[ $(env LC_ALL="$2" locale charmap 2>&1) != UTF-8 ]] || return 0
     source=${2/.UTF-8/}
     if [[ ! $2 =~ ^[a-z]{2,3}_[A-Z]{2}\.UTF-8(@[a-z]+)?$ || ! -f /usr/share/i18n/locales/$source ]]; then
         expected "$1" "$2" "a language such as zh_CN.UTF-8 or de_DE.UTF-8"
@@ -283,7 +292,7 @@ prepare_jupyter() {
     fi
     (umask 077 && printf '%s' "$token" > "$file")
     # JupyterLab is in Chinese; in any other language where that is the container's.
-    [[ $LANG == zh_CN.* ]] || export JUPYTER_CONFIG_PATH=/init/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}
+    [[ ${LC_ALL:-$LANG} == zh_CN.* ]] || export JUPYTER_CONFIG_PATH=/init/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}
     serve jupyter "$JUPYTER_PORT"
 }
 
