@@ -177,7 +177,6 @@ def test_two_builds_at_once_take_turns(monorepo: Monorepo) -> None:
     assert done.code == 0
     assert "waiting until it ends" in done.out
     assert outcomes(report)["tools"] == ["reused"]
-    first.communicate()
 
 
 def test_fresh_rebuilds_what_installs_from_the_network(monorepo: Monorepo) -> None:
