@@ -68,6 +68,7 @@ def test_what_agrees(values: dict[str, str]) -> None:
         ({"tensorflow": "2.16.1", "pins": "tensorflow-probability==0.23.0"}, "tensorflow"),
         ({"torch": "2.1.0", "pins": "diffusers==0.21.4 huggingface-hub==0.26.0"}, "pins"),
         ({"torch": "2.1.0", "pins": "pytorch-lightning==1.6.5 torchmetrics==1.0.0"}, "pins"),
+        ({"torch": "2.1.0", "pins": "pytorch-lightning==1.4.9 torchmetrics==0.8.2"}, "pins"),
     ],
 )
 def test_what_a_pinned_package_needs(values: dict[str, str], about: str) -> None:
@@ -81,6 +82,7 @@ def test_what_a_pinned_package_needs(values: dict[str, str], about: str) -> None
         {"torch": "2.4.0", "pins": "opencv-python==4.10.0.84 h5py==3.11.0 onnxruntime==1.19.0 numpy==2.0.2"},
         {"torch": "2.4.0", "pins": "matplotlib==3.9.0 pyarrow==16.1.0 scikit-learn==1.5.0 numpy==2.0.2"},
         {"torch": "2.3.1", "pins": "torchtext==0.18.0"},
+        {"torch": "1.13.1", "pins": "pytorch-lightning==1.4.2 torchmetrics==0.6.0"},
         {"tensorflow": "2.15.1", "pins": "tensorflow-addons==0.23.0 tensorflow-probability==0.23.0"},
     ],
 )
