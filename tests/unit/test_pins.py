@@ -21,7 +21,14 @@ def test_what_pip_does_not_take(pin: str) -> None:
 
 @pytest.mark.parametrize(
     "pins",
-    ["scipy", "scipy==1.13.*", "numpy~=1.26", "pandas[parquet]>=2,<3", "x@https://files.example/x-1-py3-none-any.whl"],
+    [
+        "scipy",
+        "scipy==1.13.*",
+        "numpy~=1.26",
+        "pandas[parquet]>=2,<3",
+        "x@https://files.example/x-1-py3-none-any.whl",
+        "--no-binary=x",
+    ],
 )
 def test_what_pip_takes(pins: str) -> None:
     assert told(torch="2.3.0", pins=pins) == set()

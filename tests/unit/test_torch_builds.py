@@ -73,6 +73,14 @@ def test_a_local_version_needs_an_index_too() -> None:
     assert told(torch="2.1.0+cu121") == []
 
 
+def test_an_index_that_has_no_such_release() -> None:
+    """Beside it PyPI is asked, whose build would be installed in silence."""
+    assert told(torch="2.6.0", torch_index=f"{INDEX}cu121") == [(Severity.IMPOSSIBLE, "torch_index")]
+    assert told(torch="2.1.0", torch_index=f"{INDEX}rocm6.1") == [(Severity.BROKEN, "torch_index")]
+    assert told(torch="2.5.1", torch_index=f"{INDEX}cu121") == []
+    assert told(torch="2.5.1", torch_index=f"{INDEX}nightly/cu121") == []
+
+
 def test_the_index_names_the_build() -> None:
     """A row that says neither `torch_build` nor a local version has what its index has."""
     values = {"torch": "2.7.1", "torch_index": f"{INDEX}cu128", "gpus": "sm_120"}

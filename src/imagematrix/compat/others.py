@@ -154,9 +154,9 @@ def numpy_of_pins(pins: str, python: str) -> Iterator[Finding]:
 
 
 def pins_are_requirements(pins: str) -> Iterator[Finding]:
-    """Pins are written as pip takes them: `numpy=1.26` is not."""
+    """Pins are written as pip takes them: `numpy=1.26` is not. Options such as `--no-binary=NAME` are left to uv."""
     for pin in pins.split():
-        if not is_requirement(pin):
+        if not pin.startswith("--") and not is_requirement(pin):
             yield impossible("pins", f"{pin!r} is not a valid requirement", "write NAME==VERSION, or NAME and bounds")
 
 

@@ -19,7 +19,7 @@ PARTNERS: Final = ("torchvision", "torchaudio")
 _CUDA: Final = re.compile(r"cu(?P<major>\d+)(?P<minor>\d)")
 _INDEX: Final = "https://download.pytorch.org/whl/"
 """Has each build under its name."""
-_OF_INDEX: Final = re.compile(r"https?://download\.pytorch\.org/whl/(?P<build>cpu|cu\d+|rocm[\d.]+|xpu)/?")
+_INDEX_OF_BUILD: Final = re.compile(r"https?://download\.pytorch\.org/whl/(?P<build>cpu|cu\d+|rocm[\d.]+|xpu)/?")
 _ROCM: Final = re.compile(r"rocm(?P<version>\d+(?:\.\d+)*)")
 _MISSPELT: Final = re.compile(r"(?:cu|cuda)?[-_ ]?(?P<major>\d\d)\.?(?P<minor>\d)(?:\.\d+)?")
 """How people write the CUDA of a build; right is `cu121`."""
@@ -30,14 +30,15 @@ def torch_on_python(torch: str, python: str = "") -> Iterator[Finding]:
     yield from catalogue.torch_wheels().on_python("torch", torch, python)
 
 
-def torch_build(torch: str, torch_build: str = "") -> Iterator[Finding]:
+def torch_build(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
     """Not every build was made. The catalogue lists those for CPUs and CUDA, and of some releases those for ROCm."""
     release = catalogue.torch_wheels().release(torch)
-    build = torch_build or _local(torch)
+    named = torch_build or _local(torch)
+    build = named or _of_index(torch_index)
     builds = catalogue.torch()[release].builds if release else ()
     if not build or not builds or build in builds:  # of a release that only the index has told of, no builds are known
         return
-    about = "torch_build" if torch_build else "torch"
+    about = "torch_build" if torch_build else "torch" if named else "torch_index"
     misspelt = None if cuda_of(build) else _MISSPELT.fullmatch(build)
     if misspelt:
         right = f"cu{misspelt['major']}{misspelt['minor']}"
@@ -72,9 +73,9 @@ def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
     default = catalogue.torch()[release].default if release else ""
     build, about = torch_build or _local(torch), "torch_build" if torch_build else "torch"
     index = f'torch_index = "{_INDEX}{build}"'
-    of_index = _OF_INDEX.fullmatch(torch_index)
-    if build and of_index and of_index["build"] != build:
-        yield broken("torch_index", f"{torch_index} has {of_index['build']} builds, the row asks for {build}", index)
+    its = _of_index(torch_index)
+    if build and its and its != build:
+        yield broken("torch_index", f"{torch_index} has {its} builds, the row asks for {build}", index)
     if not build or torch_index or not default or build == default or _was_never_made(build, release):
         return
     what = f"PyPI has torch {release} as {default}, not as {build}"
@@ -109,8 +110,7 @@ def torchaudio(
 def build_of(torch: str, torch_build: str = "", torch_index: str = "") -> str:
     """Return the build of torch that a row has: the one that it or its index names, else PyPI's; empty: not known."""
     release = catalogue.torch_wheels().release(torch)
-    of_index = _OF_INDEX.fullmatch(torch_index)
-    named = torch_build or _local(torch) or (of_index["build"] if of_index else "")
+    named = torch_build or _local(torch) or _of_index(torch_index)
     return named or (catalogue.torch()[release].default if release else "")
 
 
@@ -215,6 +215,12 @@ def _differs(checks: str, one: str, other: str) -> bool:
     if not checks or not left or not right:
         return False
     return left != right if checks == "minor" else left.partition(".")[0] != right.partition(".")[0]
+
+
+def _of_index(torch_index: str) -> str:
+    """Return the build that one of torch's own indexes has: `cu121` of `.../whl/cu121`."""
+    match = _INDEX_OF_BUILD.fullmatch(torch_index)
+    return match["build"] if match else ""
 
 
 def _rocm_of(build: str) -> str:
