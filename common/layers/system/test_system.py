@@ -26,6 +26,11 @@ def test_it_keeps_beijing_time(host: Host) -> None:
     assert host.check_output("env -u TZ date '+%Z %z'") == "CST +0800"  # also for what is started without TZ
 
 
+def test_a_file_mounted_at_etc_localtime_replaces_no_time_zone(host: Host) -> None:
+    """As it does where that is a link: the mount lands on the zone, which is then wrong for every program."""
+    assert host.check_output("readlink -f /etc/localtime") == "/etc/localtime"
+
+
 def test_another_time_zone_is_one_setting(host: Host) -> None:
     assert host.check_output("TZ=Asia/Kolkata date +%z") == "+0530"
 

@@ -142,9 +142,9 @@ password_of_platform() {
 
 set_zone() {
     local zone=/usr/share/zoneinfo/$TZ
-    if as_root && [[ -w /etc && ! /etc/localtime -ef $zone ]]; then
-        # One that is mounted stays as it is.
-        if ln -snf "$zone" /etc/localtime 2> /dev/null; then echo "$TZ" > /etc/timezone; fi
+    if as_root && [[ -w /etc ]] && ! cmp -s "$zone" /etc/localtime; then
+        # One that is mounted cannot be removed, and stays as it is.
+        if cp --remove-destination "$zone" /etc/localtime 2> /dev/null; then echo "$TZ" > /etc/timezone; fi
     fi
 }
 
