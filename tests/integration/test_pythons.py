@@ -124,6 +124,7 @@ def test_miniconda(monorepo: Monorepo, anaconda: "Anaconda") -> None:
     assert made.output(image, "python", "-c", LOCATION).split() == ["/opt/python", "3", "11"]
     assert made.output(image, "pip", "--version").startswith("pip 26.0.1 from /opt/python/")
     assert made.output(image, "conda") == "conda 0\n"
+    assert made.output(image, "cat", "/opt/miniconda/.condarc").split() == ["channels:", "-", "conda-forge"]
     assert made.output(image, "python", "-c", "import six; print(six.__version__)") == "1.17.0\n"
 
 

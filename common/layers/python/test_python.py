@@ -61,6 +61,11 @@ def test_it_is_at_one_place_for_all_shells(host: Host) -> None:
     assert host.check_output("bash -lc 'command -v pip'").rpartition("/")[0] == place.rpartition("/")[0]
 
 
+def test_conda_uses_no_channel_whose_terms_nobody_accepted(host: Host, image: Image) -> None:
+    if "miniconda" in image.layers:
+        assert json.loads(host.check_output("conda config --show channels --json")) == {"channels": ["conda-forge"]}
+
+
 def test_pip_installs_into_it(host: Host) -> None:
     where = host.check_output("python -c 'import sys; print(sys.prefix)'")
     assert f"from {where}/" in host.check_output("pip --version")

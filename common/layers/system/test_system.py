@@ -65,5 +65,9 @@ def test_no_credential_lies_in_a_file(host: Host) -> None:
     assert found + keys == ""
 
 
+def test_not_everyone_may_write_to_files_of_its_python(host: Host) -> None:
+    assert host.run("find /opt/python /opt/miniconda -xdev -type f -perm -002 2> /dev/null").stdout == ""
+
+
 def test_what_belongs_to_the_site_stayed_outside(host: Host) -> None:
     assert host.run(f"ls -d {SITE} 2> /dev/null").stdout == ""
