@@ -172,7 +172,8 @@ FAULTS = {
     "key": "RUN mkdir -p /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519",
     "version": "RUN true",
     "idle": "RUN cd /opt/python/lib/python*/site-packages && mkdir cudnn-9.dist-info"
-    " && printf 'Metadata-Version: 2.1\\nName: nvidia-cudnn-cu12\\nVersion: 9\\n' > cudnn-9.dist-info/METADATA",
+    " && printf 'Metadata-Version: 2.1\\nName: nvidia-cudnn-cu12\\nVersion: 9\\n' > cudnn-9.dist-info/METADATA"
+    " && printf 'Wheel-Version: 1.0\\nTag: py3-none-any\\n' > cudnn-9.dist-info/WHEEL",
     "cpu": "RUN true",
     "setuid": "RUN cp /bin/true /opt/run && chmod 4755 /opt/run",
     "binary": "RUN printf '#!/bin/sh\\n' > /usr/bin/tac && rm /usr/bin/shuf",
