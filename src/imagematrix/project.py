@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -68,8 +69,12 @@ class Project:
         named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
         read = compat.read() | templates | named
 
+        @cache
+        def of_name(name: str, is_axis: bool) -> tuple[Finding, ...]:
+            return tuple(_unread(name, read, is_axis=is_axis))
+
         def unread(row: Row) -> tuple[Finding, ...]:
-            return tuple(found for name in row.values if name not in read for found in _unread(name, row, read))
+            return tuple(found for name in row.values if name not in read for found in of_name(name, name in row.axes))
 
         told = {"locked": self.packages, "demands": self.renderer.demands}
         return (*compat.causes(self.matrix.rows, text, also=unread, **told), *compat.idle(self.obtainable, **told))
@@ -103,10 +108,12 @@ class Project:
 
     def unrendered(self) -> tuple[Problem, ...]:
         """Return all that keeps the obtainable rows from being rendered."""
-        found = Collector()
-        with _only_keepsakes():
-            found.attempt(lambda: _each(self.obtainable, lambda row: self.renderer.files(self.renderer.leaf(row))))
-        return tuple(found.problems)
+        found: dict[Problem, list[str]] = {}
+        for row in self.obtainable:
+            for problem in self.renderer.faults(row):
+                rows = found.setdefault(replace(problem, rows=()), [])
+                rows += [row.name] if problem.rows else []
+        return _with_rows(found)
 
     def chains(self, rows: Iterable[Row]) -> Mapping[Chain, Sequence[str]]:
         """Return what rows require of the package index, with the names of the rows that ask the same."""
@@ -194,10 +201,10 @@ class Project:
         return replace(self, matrix=replace(self.matrix, site=sites[name]))
 
 
-def _unread(name: str, row: Row, read: Iterable[str]) -> Iterator[Finding]:
+def _unread(name: str, read: Iterable[str], *, is_axis: bool) -> Iterator[Finding]:
     """Report a name that nothing reads. An axis may be there just to tell rows apart, unless it looks misspelt."""
     hint = did_you_mean(name, read)
-    is_misspelt, is_axis = hint.startswith("did you mean"), name in row.axes
+    is_misspelt = hint.startswith("did you mean")
     if is_misspelt or not is_axis:
         yield Finding(
             severity=Severity.UNKNOWN if is_misspelt else Severity.NOTE,
@@ -349,5 +356,9 @@ def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
             for problem in error.problems:
                 problems.setdefault(replace(problem, rows=()), []).extend(problem.rows)
     if problems:
-        raise InputError(replace(problem, rows=tuple(sorted(names))) for problem, names in problems.items())
+        raise InputError(_with_rows(problems))
     return rendered
+
+
+def _with_rows(problems: Mapping[Problem, Iterable[str]]) -> tuple[Problem, ...]:
+    return tuple(replace(problem, rows=tuple(sorted(names))) for problem, names in problems.items())

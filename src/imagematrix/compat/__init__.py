@@ -11,7 +11,7 @@ from imagematrix.compat.causes import Cause, causes, idle, problems, shown
 from imagematrix.compat.cuda import least_driver
 from imagematrix.compat.finding import Finding, Level, Severity
 from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_by_framework, cuda_of, driver_requirement
-from imagematrix.compat.rules import findings, read, reasons
+from imagematrix.compat.rules import findings, read, reasons, subject
 from imagematrix.compat.torch import local_version
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "read",
     "reasons",
     "shown",
+    "subject",
 ]

@@ -1,6 +1,6 @@
 """Findings of many rows, each cause once, with the line of matrix.toml to blame."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from imagematrix.compat import catalogue, rules
@@ -39,15 +39,32 @@ def causes(
     `locked` tells what the locks of a row hold (package -> version), `demands` what its layers take from its base.
     """
     found: dict[tuple[Finding, Place], list[str]] = {}
+    judge = _judge(locked, demands)
     for row in rows:
-        for finding in (*findings(row, locked(row), demands=demands(row)), *also(row)):
-            found.setdefault((finding, row.place(finding.about)), []).append(row.name)
+        name = row.name  # one text for all that is found in the row
+        for finding in (*judge(row), *also(row)):
+            found.setdefault((finding, row.place(finding.about)), []).append(name)
     places = locate(text) if found else {}
     made = [
         Cause(finding=finding, line=_line(place, places), rows=tuple(sorted(names)))
         for (finding, place), names in found.items()
     ]
     return tuple(sorted(made, key=lambda cause: (_ORDER.index(cause.finding.severity), cause.line, str(cause.finding))))
+
+
+def _judge(locked: Told, demands: Told) -> Callable[[Row], tuple[Finding, ...]]:
+    """Return a function that judges rows, and those that are equal in all that counts once."""
+    known: dict[Hashable, tuple[Finding, ...]] = {}
+
+    def judge(row: Row) -> tuple[Finding, ...]:
+        held, taken = locked(row), demands(row)
+        subject = (rules.subject(row), tuple(held.items()), tuple(taken.items()))
+        found = known.get(subject)
+        if found is None:
+            found = known[subject] = findings(row, held, demands=taken)
+        return found
+
+    return judge
 
 
 def idle(rows: Iterable[Row], *, locked: Told = nothing, demands: Told = nothing) -> tuple[Cause, ...]:

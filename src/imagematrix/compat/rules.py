@@ -7,7 +7,7 @@ Combinations that issues tell of are data, judged by one function more: `breakag
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
@@ -134,6 +134,23 @@ def findings(
     return allowed
 
 
+def subject(row: Row) -> Hashable:
+    """Return all that is judged of a row itself: rows that are equal in it have the same findings and reasons."""
+    names = _read_of_rows()
+    if allowances := catalogue.allowances():
+        names = names.union(*(each.conditions for each in allowances))
+    values = tuple([item for item in row.values.items() if item[0] in names])
+    return (
+        values,
+        row.base.upstream,
+        row.base.bootstrap,
+        row.family.layers,
+        row.architecture,
+        row.allow,
+        row.impossible,
+    )
+
+
 def reasons(row: Row) -> str:
     """Return why a row may be built though upstream broke it: what it says itself, and what its project allows."""
     values = _values(row)
@@ -184,6 +201,11 @@ def read() -> frozenset[str]:
     """Return the names of all values that any rule reads."""
     of_rules = {name for rule in RULES for names in _reads(rule) for name in names}
     return bounds.read() | of_rules | {*catalogue.breakage_names()}
+
+
+@catalogue.cache
+def _read_of_rows() -> frozenset[str]:
+    return read() | {"os"}
 
 
 def _allowed(finding: Finding, reason: str) -> Finding:

@@ -7,8 +7,8 @@ the DAG falls out of that.
 
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import PurePath
 from typing import Final, TypeAlias
@@ -30,6 +30,9 @@ _LEAF_TEMPLATES: Final = "leaf/"
 _TEMPLATE_SUFFIX: Final = ".j2"
 _SECTION: Final = "README.md"
 """What a layer has to say in the README of each leaf that has it: a file of this name, or a template of it."""
+_SECTION_TEMPLATE: Final = f"/files/{_SECTION}{_TEMPLATE_SUFFIX}"
+_PRINTED: Final = frozenset({"image", "tag"})
+"""What our own templates of a leaf print as it is, whatever it is."""
 _LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
 """English, whatever language the image is for: reasons and flakes are recognized by what tools say. An ARG is in the
 environment of each step after it, even over an ENV of the base, and never in that of the image."""
@@ -79,7 +82,10 @@ class Renderer:
         self._platform = platform
         self._locking = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
         self._chains: dict[Chain, tuple[tuple[Locked, ...], Question | None]] = {}
-        self._followed: dict[str, tuple[tuple[Locked, ...], Question | None]] = {}
+        self._followed: dict[Hashable, tuple[tuple[Locked, ...], Question | None]] = {}
+        self._taken: dict[Hashable, Mapping[str, str]] = {}
+        self._faults: dict[Hashable, tuple[Problem, ...]] = {}
+        self._reading: dict[Hashable, tuple[str, ...]] = {}
         package = jinja2.PackageLoader("imagematrix", "templates")
         self._loader = _loader(sources, package)
         self._environment = _environment(self._loader)
@@ -107,6 +113,72 @@ class Renderer:
         if found.problems:
             raise InputError(found.problems)
         return Leaf(row=row, base_image=_base_image(row), bootstrap=bootstrap, stages=tuple(filter(None, stages)))
+
+    def faults(self, row: Row) -> tuple[Problem, ...]:
+        """Return what keeps the files of a row from being rendered, as `leaf` and `files` raise it.
+
+        Neither is made for each row: a part of it is tried once for all rows that agree on the values that it reads.
+        """
+        layers, values = row.family.layers, self._values(row)
+        found = [*_raised(lambda: self._refuse_unlocked(row))]
+        for layer, parent in zip(layers, ("${BASE_IMAGE}", *layers), strict=False):
+            part = (layer, parent, *self._locks_of(layer, row), *self._seen((layer,), values))
+            found += self._tried(part, partial(self._stage, row, layer=layer, parent=parent, last=layer == layers[-1]))
+        found += _raised(lambda: self._bootstrap(row))
+        if not found:
+            found += self._tried(self._beside(row, values), lambda: self.files(self.leaf(row)))
+        return tuple(dict.fromkeys(replace(each, rows=(row.name,)) if each.rows else each for each in found))
+
+    def _beside(self, row: Row, values: Mapping[str, object]) -> Hashable:
+        """Return all that may keep what stands beside a row's Dockerfile from being rendered."""
+        layers = row.family.layers
+        seen = self._seen_beside(layers, values)
+        return (_LEAF_TEMPLATES, layers, _base_image(row), row.base.bootstrap, compat.cuda_of(row.values), *seen)
+
+    def _tried(self, part: Hashable, attempt: Callable[[], object]) -> tuple[Problem, ...]:
+        known = self._faults.get(part)
+        if known is None:
+            known = self._faults[part] = _raised(attempt)
+        return known
+
+    def _locks_of(self, layer: str, row: Row) -> tuple[Hashable, ...]:
+        """Return what tells the locks of a layer apart, or why there are none."""
+        try:
+            return tuple(locked.path for locked in self._follow(row)[0] if locked.layer == layer)
+        except InputError as error:
+            return tuple(replace(problem, rows=()) for problem in error.problems)
+
+    def _seen(self, layers: tuple[str, ...], values: Mapping[str, object]) -> tuple[object, ...]:
+        """Return the values that the templates of some layers read."""
+        return tuple(map(values.get, self._read_by(layers)))
+
+    def _seen_beside(self, layers: tuple[str, ...], values: Mapping[str, object]) -> tuple[object, ...]:
+        """Return the values that may keep what stands beside a Dockerfile from being rendered."""
+        known = self._reading.get((_LEAF_TEMPLATES, layers))
+        if known is None:
+            own = self._names_of(self._leaf_templates) - _PRINTED
+            sections = [
+                file for layer in layers for file in self._templates_in(layer) if file.endswith(_SECTION_TEMPLATE)
+            ]
+            known = self._reading[_LEAF_TEMPLATES, layers] = tuple(sorted(own | self._names_of(sections)))
+        return tuple(map(values.get, known))
+
+    def _read_by(self, layers: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of the values that the templates of some layers read; those that are none read nothing."""
+        known = self._reading.get(layers)
+        if known is None:
+            files = (file for layer in layers for file in self._templates_in(layer))
+            known = self._reading[layers] = tuple(sorted(self._names_of(files)))
+        return known
+
+    def _templates_in(self, layer: str) -> Iterable[str]:
+        return (name for name, _ in _templates_of(self._sources.layers[layer]))
+
+    def _names_of(self, templates: Iterable[str]) -> frozenset[str]:
+        """Return the names that templates read, as far as they can be compiled: whoever renders the others tells."""
+        found = Collector()
+        compiled = [found.attempt(partial(self._template, name)) for name in templates]
+        return frozenset(name for each in compiled if each for name in each.names)
 
     def files(self, leaf: Leaf) -> tuple[File, ...]:
         """Return every file of a leaf's directory, sorted by path."""
@@ -150,6 +222,14 @@ class Renderer:
 
     def demands(self, row: Row) -> Mapping[str, str]:
         """Return what the stages of a row take from its base, by what rules call it: the names of the layers."""
+        layers = tuple(layer for layer in row.family.layers if demands.may_demand(self._sources.layers[layer].template))
+        asked = (row.family.layers, *self._seen(layers, self._values(row)))
+        known = self._taken.get(asked)
+        if known is None:
+            known = self._taken[asked] = self._takers(row)
+        return known
+
+    def _takers(self, row: Row) -> Mapping[str, str]:
         layers = row.family.layers
         takers: dict[str, list[str]] = {}
         has_python = False
@@ -212,10 +292,17 @@ class Renderer:
     def _follow(self, row: Row) -> tuple[tuple[Locked, ...], Question | None]:
         if self._locking.keys().isdisjoint(row.family.layers):
             return (), None
-        known = self._followed.get(row.name)
+        layers = tuple(layer for layer in row.family.layers if layer in self._locking)
+        asked = (
+            compat.subject(row),
+            row.values.get("python"),
+            row.values.get("os"),
+            *self._seen(layers, self._values(row)),
+        )
+        known = self._followed.get(asked)
         if known is None:
             chain = self.chain(row)
-            known = self._followed[row.name] = self._chains.get(chain) or requirements.follow(chain, self._locks)
+            known = self._followed[asked] = self._chains.get(chain) or requirements.follow(chain, self._locks)
             self._chains[chain] = known
         return known
 
@@ -409,6 +496,15 @@ class Renderer:
         if text is None:
             text = self._texts[template.name, seen] = _rendered(template, values, row)  # type: ignore[index]
         return text
+
+
+def _raised(attempt: Callable[[], object]) -> tuple[Problem, ...]:
+    """Return the problems that an attempt raises."""
+    try:
+        attempt()
+    except InputError as error:
+        return tuple(error.problems)
+    return ()
 
 
 def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
