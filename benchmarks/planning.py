@@ -1,7 +1,7 @@
 """Measures planning: matrix text -> rows, judged -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
 
-Run `python benchmarks/planning.py` in the project's environment: a line for 10,000 and one for 100,000 rows, each
-measured in a process of its own. The grid has five layers and shares nodes as a real one does: few systems,
+And `check` of the same rows. Run `python benchmarks/planning.py` in the project's environment: a line of each for 10,000
+and for 100,000 rows, each measured in a process of its own. The grid has five layers and shares nodes as a real one does: few systems,
 some Pythons, many framework versions.
 """
 
@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from imagematrix.project import Selection, open_project
+from imagematrix.project import Selection, examine, open_project
+from imagematrix.report import proof
 
 SIZES: Final = (10_000, 100_000)
 _LAYERS: Final = {
@@ -72,14 +73,30 @@ def measure(rows: int) -> str:
         rows_of_all = project.possible(project.rows(Selection()))
         plan = project.plan(project.dag(project.leaves(rows_of_all)), ())
         seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     made = f"{len(plan.tips):>7} rows {len(plan.steps):>7} nodes"
-    return f"{made} {seconds:6.2f} s {seconds / len(plan.tips) * 1e6:5.0f} us/row {peak:6.0f} MB"
+    return f"{made} {seconds:6.2f} s {seconds / len(plan.tips) * 1e6:5.0f} us/row {_peak():6.0f} MB"
+
+
+def measure_check(rows: int) -> str:
+    """Check a grid of so many rows; return a line of results."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = make_project(Path(folder), rows)
+        begun = time.perf_counter()
+        made = proof.make(examine(str(file)))
+        text = proof.proof_json(made)
+        seconds = time.perf_counter() - begun
+    told = f"{made.rows:>7} rows checked, {len(text) / 1e6:.1f} MB of JSON"
+    return f"{told} {seconds:6.2f} s {seconds / made.rows * 1e6:5.0f} us/row {_peak():6.0f} MB"
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(measure(int(sys.argv[1])))
+        print({"plan": measure, "check": measure_check}[sys.argv[1]](int(sys.argv[2])))
     else:
         for size in SIZES:
-            subprocess.run([sys.executable, __file__, str(size)], check=True)
+            for what in ("plan", "check"):
+                subprocess.run([sys.executable, __file__, what, str(size)], check=True)

@@ -76,6 +76,10 @@ class Tree:
         """Whether there is a folder at a path, and no link."""
         return self._kind(path) == stat.S_IFDIR
 
+    def size(self, path: str) -> int:
+        """Return how many bytes a file has."""
+        return (self.root / path).lstat().st_size
+
     def is_executable(self, path: str) -> bool:
         """Whether its owner may execute a file: the one bit that git keeps, so the same on every machine."""
         return bool((self.root / path).lstat().st_mode & 0o100)

@@ -23,9 +23,8 @@ from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
-from imagematrix.text import documents
+from imagematrix.text import documents, words
 from imagematrix.text.documents import DamagedError
-from imagematrix.text.words import count
 from imagematrix.tree import Tree
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ IMAGES: Final = "images"
 COMPAT: Final = "compat"
 _MOST_BYTES: Final = 256 * 2**20
 """How much of one file of the state is read: the record of 100,000 nodes takes half of it."""
+_MOST_OF_FILE: Final = 500 * 10**6
+"""How big a file of a layer may be: it is held in memory."""
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
 _LOCK_FILE: Final = re.compile(r"[^/]+/[^/]+\.txt")
 _RUN_FILE: Final = re.compile(r"[^/]+\.json")
@@ -177,6 +178,8 @@ class Workspace:
     def _read_all(self, folder: str, prefix: str = "") -> tuple[File, ...]:
         """Return all files below a folder; without editors' and Python's droppings."""
         paths = {path: f"{folder}/{path}" for path in self._tree.files(folder, skip=_is_dropping)}
+        if problems := [_oversized(at, size) for at in paths.values() if (size := self._tree.size(at)) > _MOST_OF_FILE]:
+            raise InputError(problems)
         return tuple(
             File(path=prefix + path, content=self._tree.read(at), executable=self._tree.is_executable(at))
             for path, at in paths.items()
@@ -362,7 +365,7 @@ class Workspace:
                 except DamagedError as error:
                     damaged.append(f"{number}: {error}")
         if damaged:
-            self._warn_once(f"{STATE}/{name}:{damaged[0]}", f"skipped {count(len(damaged), 'damaged line')}")
+            self._warn_once(f"{STATE}/{name}:{damaged[0]}", f"skipped {words.count(len(damaged), 'damaged line')}")
         return found
 
     def _warn_once(self, place: str, what: str) -> None:
@@ -543,3 +546,13 @@ def _words(error: OSError) -> str:
             return "no such file"
         case _:
             return error.strerror or str(error)
+
+
+def _oversized(path: str, size: int) -> Problem:
+    return Problem(
+        file=path,
+        line=0,
+        what=f"has {words.size(size)}, and a file of a layer at most {words.size(_MOST_OF_FILE)}",
+        hint="download it in a step of the layer, checked by its hash, or take a base that has it",
+        code="oversized_file",
+    )

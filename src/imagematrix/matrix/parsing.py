@@ -1,13 +1,18 @@
 """TOML text in, the matrix out: every row proven well-formed, or all that is wrong told at once."""
 
 from collections.abc import Mapping
+from math import prod
+from typing import Final
 
 from imagematrix.matrix import declaration, tagging
 from imagematrix.matrix.facts import Consequences, Facts
-from imagematrix.matrix.grid import Grid
+from imagematrix.matrix.grid import Declared, Grid
 from imagematrix.model import Matrix, Row
 from imagematrix.text import toml_text
 from imagematrix.text.shape import Mistakes, Table, refuse_control_characters
+
+MOST_ROWS: Final = 200_000
+"""How many rows axes may make, before excludes. To plan 100,000 takes 600 MB."""
 
 
 def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> Matrix:
@@ -24,7 +29,7 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
     if not declaration.has_schema(document):
         mistakes.raise_any(text, file=file)
     declared = declaration.read(document, layers=layers, mistakes=mistakes)
-    rows = _rows(declared, mistakes)
+    rows = [] if _are_too_many(declared.families, mistakes) else _rows(declared, mistakes)
     mistakes.raise_any(text, file=file)
     return Matrix(
         rows=tuple(sorted(rows, key=lambda row: row.name)),
@@ -37,6 +42,22 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
         site=declared.site,
         sites=declared.sites,
     )
+
+
+def _are_too_many(families: tuple[Declared, ...], mistakes: Mistakes) -> bool:
+    """Note that axes make more rows than memory is for: this is known before any of them is made."""
+    sizes = [prod(len(values) for values in family.axes.values()) for family in families]
+    total = sum(sizes)
+    if total <= MOST_ROWS:
+        return False
+    size, family = max(zip(sizes, families, strict=True), key=lambda each: each[0])
+    axis = max(family.axes, key=lambda name: len(family.axes[name]))
+    factors = " x ".join(f"{len(values)} {name}" for name, values in family.axes.items())
+    all_of_them = f" of {total:,} in all families" if total > size else ""
+    what = f"these axes make {size:,} rows{all_of_them}, and a matrix has at most {MOST_ROWS:,}: {factors}"
+    hint = f"name fewer values, of {axis!r} above all, or write the rows that are meant by hand; excludes count later"
+    mistakes.add((*family.at, "axes"), what, hint)
+    return True
 
 
 def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:

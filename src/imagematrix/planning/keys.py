@@ -31,6 +31,7 @@ class Assigner:
         self._platform = platform
         self._nodes: dict[tuple[Stage, str], Node] = {}
         self._file_inputs: dict[Stage, Mapping[str, str]] = {}
+        self._hashed: dict[File, str] = {}
 
     def chain(self, leaf: Leaf) -> tuple[Node, ...]:
         """Return the nodes of a leaf, first to last; each is the parent of the next."""
@@ -72,7 +73,14 @@ class Assigner:
     def _files(self, stage: Stage) -> Mapping[str, str]:
         known = self._file_inputs.get(stage)
         if known is None:
-            known = self._file_inputs[stage] = {f"file {file.path}": _file_input(file) for file in stage.inputs}
+            known = self._file_inputs[stage] = {f"file {file.path}": self._file(file) for file in stage.inputs}
+        return known
+
+    def _file(self, file: File) -> str:
+        """Return what stands for a file in a key: a big one is hashed once, however many stages read it."""
+        known = self._hashed.get(file)
+        if known is None:
+            known = self._hashed[file] = _file_input(file)
         return known
 
 
