@@ -1,8 +1,8 @@
 """Measures planning: matrix text -> rows, judged -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
 
-And `check` of the same rows. Run `python benchmarks/planning.py` in the project's environment: a line of each for 10,000
-and for 100,000 rows, each measured in a process of its own. The grid has five layers and shares nodes as a real one does: few systems,
-some Pythons, many framework versions.
+And `check` of the same rows. Run `python benchmarks/planning.py` in the project's environment: a line of each for
+10,000 and for 100,000 rows, each measured in a process of its own. The grid has five layers and shares nodes as a real
+one does: few systems, some Pythons, many framework versions.
 """
 
 import resource

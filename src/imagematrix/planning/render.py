@@ -81,6 +81,7 @@ class Renderer:
         self._locks = locks
         self._platform = platform
         self._locking = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
+        self._demanding = {name for name, source in sources.layers.items() if demands.may_demand(source.template)}
         self._chains: dict[Chain, tuple[tuple[Locked, ...], Question | None]] = {}
         self._followed: dict[Hashable, tuple[tuple[Locked, ...], Question | None]] = {}
         self._taken: dict[Hashable, Mapping[str, str]] = {}
@@ -120,9 +121,9 @@ class Renderer:
         Neither is made for each row: a part of it is tried once for all rows that agree on the values that it reads.
         """
         layers, values = row.family.layers, self._values(row)
-        found = [*_raised(lambda: self._refuse_unlocked(row))]
+        found, locks = [*_raised(lambda: self._refuse_unlocked(row))], self._locks_of(row)
         for layer, parent in zip(layers, ("${BASE_IMAGE}", *layers), strict=False):
-            part = (layer, parent, *self._locks_of(layer, row), *self._seen((layer,), values))
+            part = (layer, parent, locks.get(layer), *self._seen((layer,), values))
             found += self._tried(part, partial(self._stage, row, layer=layer, parent=parent, last=layer == layers[-1]))
         found += _raised(lambda: self._bootstrap(row))
         if not found:
@@ -141,12 +142,12 @@ class Renderer:
             known = self._faults[part] = _raised(attempt)
         return known
 
-    def _locks_of(self, layer: str, row: Row) -> tuple[Hashable, ...]:
-        """Return what tells the locks of a layer apart, or why there are none."""
+    def _locks_of(self, row: Row) -> Mapping[str, Hashable]:
+        """Return what tells the locks of a row's layers apart; where there can be none, the reasons."""
         try:
-            return tuple(locked.path for locked in self._follow(row)[0] if locked.layer == layer)
+            return {locked.layer: locked.path for locked in self._follow(row)[0]}
         except InputError as error:
-            return tuple(replace(problem, rows=()) for problem in error.problems)
+            return dict.fromkeys(row.family.layers, tuple(replace(problem, rows=()) for problem in error.problems))
 
     def _seen(self, layers: tuple[str, ...], values: Mapping[str, object]) -> tuple[object, ...]:
         """Return the values that the templates of some layers read."""
@@ -222,7 +223,7 @@ class Renderer:
 
     def demands(self, row: Row) -> Mapping[str, str]:
         """Return what the stages of a row take from its base, by what rules call it: the names of the layers."""
-        layers = tuple(layer for layer in row.family.layers if demands.may_demand(self._sources.layers[layer].template))
+        layers = tuple(layer for layer in row.family.layers if layer in self._demanding)
         asked = (row.family.layers, *self._seen(layers, self._values(row)))
         known = self._taken.get(asked)
         if known is None:
@@ -235,7 +236,7 @@ class Renderer:
         has_python = False
         for layer, parent in zip(layers, ("${BASE_IMAGE}", *layers), strict=False):
             source = self._sources.layers[layer]
-            if not demands.may_demand(source.template):
+            if layer not in self._demanding:
                 continue
             try:
                 text = self._render(self._template(source.template_path), row, layer=layer, parent=parent)
