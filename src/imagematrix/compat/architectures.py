@@ -12,7 +12,7 @@ from typing import Final
 from imagematrix.compat import catalogue, gpu
 from imagematrix.compat.finding import Finding, broken, note
 from imagematrix.compat.torch import build_of, cuda_of
-from imagematrix.text.versions import comparison, minor
+from imagematrix.text.versions import meets, minor
 
 _CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
 _RELEASE: Final = re.compile(r"\+| for ")
@@ -65,7 +65,7 @@ def paddle_on_gpus(paddle: str, gpus: str, paddle_package: str = "", cuda: str =
 def compiled(package: str, release: str, build: str = "") -> Code:
     """Return what a build of `torch`, `tensorflow` or `paddle` is compiled to; nothing where that is not known."""
     known = [each for each in catalogue.architectures(package) if each.build == build] if release else []
-    return next((each.code for each in known if _is(release, each.releases)), ())
+    return next((each.code for each in known if meets(release, each.releases)), ())
 
 
 def runs(code: Iterable[str], gpu: str) -> bool:
@@ -107,11 +107,6 @@ def _runs(code: str, gpu: str) -> bool:
     if ours["kind"] == "compute":
         return _capability(ours) <= _capability(theirs)
     return ours["major"] == theirs["major"] and ours["minor"] <= theirs["minor"]
-
-
-def _is(release: str, condition: str) -> bool:
-    meets = comparison(condition)
-    return bool(meets and meets(release))
 
 
 def _capability(code: re.Match[str]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Bound
 from imagematrix.compat.finding import Finding, Severity, impossible
-from imagematrix.text.versions import comparison, contradict, exact, requirement
+from imagematrix.text.versions import contradict, exact, meets, requirement
 
 PRODUCTS: Final[Mapping[str, str]] = {
     "tensorflow-cpu": "tensorflow",
@@ -152,8 +152,8 @@ def _holding(having: tuple[tuple[str, str], ...], python: str) -> tuple[Bound, .
     return tuple(
         bound
         for bound in catalogue.bounds()
-        if _meets(rows.get(bound.package, ""), bound.versions)
-        and (not bound.python or not python or _meets(python, bound.python))
+        if meets(rows.get(bound.package, ""), bound.versions)
+        and (not bound.python or not python or meets(python, bound.python))
     )
 
 
@@ -175,11 +175,6 @@ def _declared(tensorflow: str) -> tuple[Bound, ...]:
 def _contradicts(statement: Statement, bound: Bound) -> bool:
     package, condition = split(bound)
     return statement.package == package and contradict(statement.condition, condition)
-
-
-def _meets(value: str, condition: str) -> bool:
-    meets = comparison(condition)
-    return bool(meets and meets(value))
 
 
 def _finding(bound: Bound, version: str, statement: Statement) -> Finding:

@@ -16,7 +16,7 @@ from imagematrix.compat.finding import Severity
 from imagematrix.compat.wheels import Wheels
 from imagematrix.errors import Problem
 from imagematrix.text import versions
-from imagematrix.text.versions import comparison, minor
+from imagematrix.text.versions import minor
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -487,8 +487,7 @@ def cuda_systems() -> Mapping[str, str]:
 
 def is_closed(cuda: str) -> bool:
     """Whether no further patch of the minor version of a CUDA toolkit is expected."""
-    meets = comparison(_read("cuda")["closed"])
-    return bool(meets and meets(minor(cuda)))
+    return versions.meets(minor(cuda), _read("cuda")["closed"])
 
 
 @cache

@@ -8,7 +8,7 @@ from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.glibc import lacks
 from imagematrix.compat.wheels import is_newer, no_wheel
-from imagematrix.text.versions import comparison, exact, is_requirement, minor, requirement, span
+from imagematrix.text.versions import exact, is_requirement, meets, minor, requirement, span
 
 
 def python_end(python: str) -> Iterator[Finding]:
@@ -106,8 +106,7 @@ def _miniconda_on_glibc(miniconda: str, release: str, python: str, machine: str,
 def _glibc_of(release: str, machine: str) -> str:
     """Return the lowest glibc that a release's installer starts on; empty: any that matters."""
     for bound in catalogue.miniconda_glibc():
-        versions = comparison(bound.versions)
-        if versions and versions(release) and bound.machine in ("", machine):
+        if meets(release, bound.versions) and bound.machine in ("", machine):
             return bound.glibc
     return ""
 
@@ -126,8 +125,7 @@ def newest_installer(python: str) -> str:
 
 def _names_python(release: str) -> bool:
     """Whether installers of a release have their Python in their name; older ones bring one and do not say so."""
-    meets = comparison(">=4.8.2")
-    return bool(meets and meets(release))
+    return meets(release, ">=4.8.2")
 
 
 def _installer(release: str, python: str, machine: str = "x86_64") -> str:
@@ -147,8 +145,7 @@ def numpy_of_pins(pins: str, python: str) -> Iterator[Finding]:
     """As `numpy_on_python`, of pins that leave a choice."""
     wheels = catalogue.numpy_wheels()
     for condition in (found[1] for pin in pins.split() if (found := requirement(pin)) and found[0] == "numpy"):
-        meets = comparison(condition)
-        asked = [release for release in wheels.pythons if meets and meets(release)] if not exact(condition) else []
+        asked = [release for release in wheels.pythons if meets(release, condition)] if not exact(condition) else []
         if asked and minor(python) and not any(minor(python) in wheels.pythons[release] for release in asked):
             yield broken("pins", f"no numpy{condition} has a wheel for Python {minor(python)}", _numpys(python))
 

@@ -8,7 +8,7 @@ from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.glibc import too_old
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
-from imagematrix.text.versions import comparison, minor, version
+from imagematrix.text.versions import meets, minor, version
 
 _PACKAGES: Final = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu")
 
@@ -45,7 +45,7 @@ def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: 
     else:
         yield from catalogue.tensorflow_wheels(package).on_python("tensorflow", tensorflow, python)
     yield from _extra(tensorflow_package, package)
-    if release and tensorflow_package == _AND_CUDA and not _is(release, _BRINGS_CUDA):
+    if release and tensorflow_package == _AND_CUDA and not meets(release, _BRINGS_CUDA):
         what = f"tensorflow {tensorflow} has no extra and-cuda"
         yield broken("tensorflow_package", what, "tensorflow=2.14.0 is the first; or take CUDA from the base")
 
@@ -95,20 +95,20 @@ def _remedy(release: str, built: str, cuda: str, base_image: str) -> str:
     ways = [f"take a base with CUDA {built} ({live(built, base_image)}{_others(release)})"]
     if last := catalogue.tensorflow_of_cuda().get(minor(cuda)):
         ways.append(f"tensorflow={last}, the last for CUDA {minor(cuda)}")
-    if _is(release, "==2.4.*") and _is(cuda, ">=11.1,<12"):
+    if meets(release, "==2.4.*") and meets(cuda, ">=11.1,<12"):
         ways.append("link libcusolver.so.10 to libcusolver.so.11 and say so in allow")
-    if _is(release, _BRINGS_CUDA):
+    if meets(release, _BRINGS_CUDA):
         ways.append(f"tensorflow_package={_AND_CUDA} on a base without CUDA")
     return ", or ".join(ways)
 
 
 def _others(release: str) -> str:
     ranges = {"": "", ">=11.2,<12": "; 11.2 to 11.8 will do", "==11.8.*": "", "==12.*": "; any 12 will do"}
-    return next(ranges[cudas] for versions, cudas in _RUNS_ON.items() if _is(release, versions))
+    return next(ranges[cudas] for versions, cudas in _RUNS_ON.items() if meets(release, versions))
 
 
 def _runs(release: str, cuda: str) -> bool:
-    return any(_is(release, versions) and cudas and _is(cuda, cudas) for versions, cudas in _RUNS_ON.items())
+    return any(meets(release, versions) and cudas and meets(cuda, cudas) for versions, cudas in _RUNS_ON.items())
 
 
 def tensorflow_on_cudnn(
@@ -131,15 +131,10 @@ def tensorflow_on_cudnn(
     is_older = len(found.release) > 1 and found.minor < least
     if found.major != major or is_older:
         remedy = f"take a base with cuDNN {major}, {needed} or newer"
-        if _is(release, _BRINGS_CUDA):
+        if meets(release, _BRINGS_CUDA):
             remedy += f", or tensorflow_package={_AND_CUDA} on a base without CUDA"
         yield broken("tensorflow", f"{package} {tensorflow} needs cuDNN {needed}, the base has {here}", remedy)
 
 
 def _release(tensorflow: str) -> str:
     return catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
-
-
-def _is(value: str, condition: str) -> bool:
-    meets = comparison(condition)
-    return bool(meets and meets(value))

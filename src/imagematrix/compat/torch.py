@@ -12,7 +12,7 @@ from imagematrix.compat import catalogue
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.glibc import too_old
 from imagematrix.compat.wheels import is_newer
-from imagematrix.text.versions import comparison, minor, span, version
+from imagematrix.text.versions import meets, minor, span, version
 
 PARTNERS: Final = ("torchvision", "torchaudio")
 
@@ -205,8 +205,7 @@ def _build_of_partner(known: catalogue.Partner, value: str, torch_build: str, to
 
 
 def _admits(known: catalogue.Partner, torch: str) -> bool:
-    meets = comparison(known.torch)
-    return bool(meets and meets(torch.partition("+")[0]))
+    return meets(torch.partition("+")[0], known.torch)
 
 
 def _differs(checks: str, one: str, other: str) -> bool:

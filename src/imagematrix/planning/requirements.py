@@ -14,7 +14,7 @@ from imagematrix.compat import Bound, bounds, catalogue
 from imagematrix.model import Size
 from imagematrix.planning import keys, sizes
 from imagematrix.planning.sizes import Download
-from imagematrix.text.versions import comparison, implies
+from imagematrix.text.versions import implies, meets
 
 SCHEMA: Final = "1"
 """Raised when the way of resolving changes: everything is then resolved anew."""
@@ -168,7 +168,7 @@ def _open_bounds(chain: Chain, layers: tuple[Requirements, ...], constraints: tu
     found: dict[str, Bound] = {}
     for bound in chain.bounds:
         package, condition = bounds.split(bound)
-        is_met = package in held and _meets(held[package], condition)
+        is_met = package in held and meets(held[package], condition)
         is_asked = any(each.package == package and implies(each.condition, condition) for each in asked)
         if _first_layer(chain, bound) < len(layers) and not is_met and not is_asked:
             found.setdefault(bound.requirement, bound)
@@ -183,11 +183,6 @@ def _first_layer(chain: Chain, bound: Bound) -> int:
         if any(statement.package == bound.package for statement in bounds.required(layer.text))
     )
     return next(requiring, 0)
-
-
-def _meets(version: str, condition: str) -> bool:
-    meets = comparison(condition)
-    return bool(meets and meets(version))
 
 
 def _without_comments(text: str) -> str:

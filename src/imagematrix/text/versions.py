@@ -48,6 +48,12 @@ def comparison(condition: str) -> Comparison | None:
     return meets
 
 
+def meets(text: str, condition: str) -> bool:
+    """Whether a version is what a condition asks for; not where either is none."""
+    test = comparison(condition)
+    return bool(test and test(text))
+
+
 @lru_cache(maxsize=4096)
 def requirement(text: str) -> tuple[str, str] | None:
     """Return the package and the condition of a line such as `NumPy[x] <2`, as (`numpy`, `<2`).
