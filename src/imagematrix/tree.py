@@ -15,6 +15,7 @@ from typing import Final
 
 from imagematrix.errors import InputError, Problem
 from imagematrix.model import File
+from imagematrix.text.visible import CONTROL
 
 WRITING: Final = ".writing-"
 """How the name of a file begins while it is being written."""
@@ -28,7 +29,6 @@ _KINDS: Final[Mapping[int, str]] = {
     stat.S_IFDIR: "a directory",
     stat.S_IFREG: "a file",
 }
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Also what stands for bytes of a name that are not UTF-8."""
 _NO_FOLLOW: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -219,7 +219,7 @@ def _misnamed(path: str) -> str:
         path.encode()
     except UnicodeEncodeError:
         return "has a name that is not UTF-8"
-    return "has a control character in its name" if _CONTROL.search(path) else ""
+    return "has a control character in its name" if CONTROL.search(path) else ""
 
 
 def _shown(path: str) -> str:

@@ -23,7 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 from imagematrix.text import documents
-from imagematrix.text.words import printable
+from imagematrix.text.visible import printable
 
 SILENCE_SECONDS: Final = 10.0
 """How long a server may say nothing."""

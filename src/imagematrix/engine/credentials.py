@@ -9,7 +9,7 @@ from imagematrix.shell import Shell
 from imagematrix.text import documents
 from imagematrix.text.documents import DamagedError
 from imagematrix.text.names import HUB
-from imagematrix.text.words import printable
+from imagematrix.text.visible import printable
 
 _HELPER_SECONDS: Final = 20.0
 """How long a credential helper may take: some ask a service."""

@@ -11,7 +11,7 @@ from imagematrix.errors import DeniedError, SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.registry import answers
 from imagematrix.text.names import HUB
-from imagematrix.text.words import printable
+from imagematrix.text.visible import printable
 from imagematrix.web import NoAnswerError, Reply, Web
 
 _HUB_API: Final = "registry-1.docker.io"

@@ -15,7 +15,7 @@ from imagematrix.errors import RegistryError
 from imagematrix.planning import keys
 from imagematrix.text.documents import Bytes, DamagedError, Digest
 from imagematrix.text.names import is_digest
-from imagematrix.text.words import printable
+from imagematrix.text.visible import printable
 from imagematrix.web import Reply
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")

@@ -13,7 +13,7 @@ from imagematrix.registry.access import Access
 from imagematrix.registry.answers import ImageConfig, Manifest
 from imagematrix.text import names
 from imagematrix.text.names import host
-from imagematrix.text.words import printable
+from imagematrix.text.visible import printable
 from imagematrix.web import Reply
 
 if TYPE_CHECKING:

@@ -8,12 +8,11 @@ from typing import Final
 from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath, locate
-from imagematrix.text.words import printable
+from imagematrix.text.visible import CONTROL, printable
 
 QUOTE_IT: Final = "versions are strings, put it in quotes: without them 3.10 is the number 3.1"
 
 NO_CONTROL: Final = "write it on one line; in a string of several lines, end each with a backslash"
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHOWN: Final = 60
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -153,12 +152,12 @@ class Table:
 def refuse_control_characters(value: object, at: KeyPath, mistakes: Mistakes) -> None:
     """Note every string below a value with a control character: it would end a line of a Dockerfile, or of YAML."""
     match value:
-        case str() if _CONTROL.search(value):
+        case str() if CONTROL.search(value):
             shown = value.encode("unicode_escape").decode()[:_SHOWN]
             mistakes.add(at, f"{shown!r} has a control character in it", NO_CONTROL)
         case dict():
             for key, inner in value.items():
-                if _CONTROL.search(key):
+                if CONTROL.search(key):
                     mistakes.add((*at, key), f"the name {key!r} has a control character in it", NO_CONTROL)
                 refuse_control_characters(inner, (*at, key), mistakes)
         case list():

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What ends a line, or drives a terminal: no name and no value of a project may hold it."""
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;:]*m")
 """What only changes how text looks is left out."""
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -25,3 +27,8 @@ def _shown(character: str) -> str:
     if code < 0x20:  # noqa: PLR2004  (the controls of ASCII, which have pictures in the same order)
         return chr(_PICTURES + code)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def printable(text: str) -> str:
+    """Return somebody else's text on one line, its control characters made visible: no terminal obeys them."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -89,8 +89,3 @@ def _common(leaves: Sequence[str]) -> str:
 def _in_all(tags: Iterable[Sequence[str]]) -> list[str]:
     first, *others = tags
     return [part for part in first if all(part in other for other in others)]
-
-
-def printable(text: str) -> str:
-    """Return somebody else's text on one line, its control characters made visible: no terminal obeys them."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
