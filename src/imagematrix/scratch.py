@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,18 @@ _MINE: Final = 0o700
 @contextmanager
 def folder(purpose: str) -> Iterator[Path]:
     """Give an empty folder that only this user may look into, until the end; what killed runs left is removed first."""
+    with living(_root(), prefix=f"{purpose}-") as made:
+        yield made
+
+
+@contextmanager
+def living(root: Path, *, prefix: str = "", killed: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
+    """Give an empty folder in a root until the end, and remove those whose runs died; `killed` hears their names."""
     from filelock import FileLock
 
-    root = _root()
     with FileLock(root / "guard"):  # nobody sweeps a folder whose lock is not yet taken
-        _sweep(root)
-        made = Path(tempfile.mkdtemp(dir=root, prefix=f"{purpose}-"))
+        _sweep(root, killed)
+        made = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
         # Whoever finds this lock free knows that we are dead.
         lock = FileLock(made.with_suffix(".lock"))
         lock.acquire()
@@ -41,15 +47,18 @@ def _root() -> Path:
     return path if is_ours else Path(tempfile.mkdtemp(prefix="imagematrix-"))
 
 
-def _sweep(root: Path) -> None:
+def _sweep(root: Path, killed: Callable[[str], None]) -> None:
     from filelock import FileLock, Timeout
 
     for left in sorted(root.glob("*.lock")):
         lock = FileLock(left)
-        with suppress(Timeout, OSError):
+        try:
             lock.acquire(timeout=0)
-            _remove(left)
-            lock.release()
+        except (Timeout, OSError):  # its run lives, or it is no lock of ours
+            continue
+        killed(left.stem)
+        _remove(left)
+        lock.release()
 
 
 def _remove(lock: Path) -> None:

@@ -95,11 +95,7 @@ class Tree:
 
     def text(self, path: str, *, encoding: str = "utf-8") -> str:
         r"""Return the text of a file, with "\n" as line ends. Raises InputError when it is not UTF-8."""
-        try:
-            return self.read(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError as error:
-            problem = Problem(file=path, line=0, what=f"is not UTF-8: {error}", code="encoding")
-            raise InputError([problem]) from None
+        return decoded(self.read(path), path, encoding=encoding)
 
     def folders(self, path: str) -> list[str]:
         """Return the names of the folders in a folder, sorted. Raises InputError for a link among them."""
@@ -190,6 +186,15 @@ class Tree:
             return stat.S_IFMT((self.root / path).lstat().st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return 0
+
+
+def decoded(content: bytes, file: str, *, encoding: str) -> str:
+    r"""Return the text of a file, with "\n" as line ends. Raises InputError when it is not UTF-8."""
+    try:
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        problem = Problem(file=file, line=0, what=f"is not UTF-8: {error}", code="encoding")
+        raise InputError([problem]) from None
 
 
 def replace(path: Path, file: File) -> None:

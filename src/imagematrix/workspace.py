@@ -9,15 +9,13 @@ import errno
 import functools
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from imagematrix import tree
+from imagematrix import scratch, tree
 from imagematrix.errors import BusyError, Collector, FlagError, InputError, Problem, WorkspaceError
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
@@ -72,7 +70,7 @@ class Workspace:
     def matrix_text(self) -> str:
         """Return the text of the matrix file. Raises InputError when there is none to read."""
         try:
-            return _decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
+            return tree.decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
             hint = "run this in a project's root, or name its matrix with --file"
             problem = Problem(file=str(self.matrix_file), line=0, what=_words(error), hint=hint, code="unreadable")
@@ -376,25 +374,12 @@ class Workspace:
     @contextmanager
     def run_folder(self, *, killed: Callable[[str], None]) -> Iterator[Path]:
         """Give a run a folder of its own until it ends; `killed` hears the names of those whose runs died with them."""
-        from filelock import FileLock
-
-        parent = self._state / "verify"
-        with _telling():
-            self._make_state()
-            self._tree.make_folder(f"{STATE}/verify")
-        for left in (parent / name for name in self._tree.names(f"{STATE}/verify") if name.endswith(".lock")):
-            if _taken(lock := FileLock(left)):
-                killed(left.stem)
-                _remove_run(left)
-                lock.release()
-        with _telling():
-            folder = Path(tempfile.mkdtemp(dir=parent))
-        own = folder.with_suffix(".lock")
-        with FileLock(own):
-            try:
-                yield folder
-            finally:
-                _remove_run(own)
+        with ExitStack() as stack:
+            with _telling():
+                self._make_state()
+                self._tree.make_folder(f"{STATE}/verify")
+                folder = stack.enter_context(scratch.living(self._state / "verify", killed=killed))
+            yield folder
 
     def runs(self) -> Mapping[str, str]:
         """Return the reports of earlier runs, file name -> text, oldest first."""
@@ -483,25 +468,12 @@ def _read_named(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _decoded(content: bytes, file: str, *, encoding: str) -> str:
-    try:
-        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        problem = Problem(file=file, line=0, what=f"is not UTF-8: {error}", code="encoding")
-        raise InputError([problem]) from None
-
-
 def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o100)
 
 
 def _listing(files: Sequence[File]) -> File:
     return File(path=MANIFEST, content="".join(f"{file.path}\n" for file in files).encode())
-
-
-def _remove_run(lock: Path) -> None:
-    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-    lock.unlink(missing_ok=True)
 
 
 def _taken(lock: "FileLock") -> bool:
