@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue, gpu
+from imagematrix.compat.cuda import build_for, of_build
 from imagematrix.compat.finding import Finding, broken, note
-from imagematrix.compat.torch import build_of, cuda_of
+from imagematrix.compat.paddle import plain
+from imagematrix.compat.torch import build_of
 from imagematrix.text.versions import meets, minor
 
 _CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
@@ -47,17 +49,17 @@ def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "",
 
 def paddle_on_gpus(paddle: str, gpus: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
     """Report builds of Paddle without code for a GPU of the row."""
-    release = catalogue.paddle_wheels().release(paddle.partition(".post")[0])
+    release = catalogue.paddle_wheels().release(plain(paddle))
     use = gpu.cuda_of({"paddle": paddle, "paddle_package": paddle_package, "cuda": cuda})
     if use is None:
         return
     version = minor(use.version)
     every = {
-        f"paddlepaddle-gpu {name} for CUDA {cuda_of(each)}": compiled("paddle", name, each)
+        f"paddlepaddle-gpu {name} for CUDA {of_build(each)}": compiled("paddle", name, each)
         for name, known in catalogue.paddle().items()
         for each in known.builds
     }
-    code = compiled("paddle", release, f"cu{version.replace('.', '')}")
+    code = compiled("paddle", release, build_for(version))
     yield from _judged(f"paddlepaddle-gpu {release} for CUDA {version}", code, gpus, every)
 
 

@@ -1,7 +1,23 @@
-"""The host driver that a CUDA needs."""
+"""How builds name a CUDA (`cu121`), and the host driver that it needs."""
+
+import re
+from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.text.versions import minor
+
+_BUILD: Final = re.compile(r"cu(?P<major>\d+)(?P<minor>\d)")
+
+
+def of_build(build: str) -> str:
+    """Return the CUDA of a build: `12.1` of `cu121`; nothing for one without CUDA."""
+    match = _BUILD.fullmatch(build)
+    return f"{match['major']}.{match['minor']}" if match else ""
+
+
+def build_for(cuda: str) -> str:
+    """Return what builds for a CUDA are called: `cu121`."""
+    return f"cu{minor(cuda).replace('.', '')}"
 
 
 def least_driver(cuda: str) -> str:

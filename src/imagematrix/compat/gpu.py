@@ -3,21 +3,17 @@
 Checks, the driver that an image asks for, the leaves, run examples and reports all follow this one answer.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from imagematrix.compat import catalogue, nvidia
+from imagematrix.compat import paddle as paddles
 from imagematrix.compat import torch as torches
-from imagematrix.compat.cuda import full_driver, least_driver
+from imagematrix.compat.cuda import build_for, full_driver, least_driver, of_build
 from imagematrix.compat.finding import Finding, note
 from imagematrix.text.versions import minor, version
-
-_POST: Final = re.compile(r"\.post\d+$")
-_SELF_CONTAINED_PADDLE: Final = 3
-"""From this major release on, Paddle's wheels for GPUs depend on those of CUDA and cuDNN."""
 
 
 class BroughtBy(StrEnum):
@@ -79,7 +75,7 @@ def _of_wheels(cuda: str) -> CudaUse:
 def _torch(values: Mapping[str, str]) -> CudaUse | None:
     """Return what the build is named after; PyPI's own build of a release is for CUDA too."""
     build = torches.build_of(*(values.get(name, "") for name in ("torch", "torch_build", "torch_index")))
-    cuda = torches.cuda_of(build)
+    cuda = of_build(build)
     return _of_wheels(cuda) if cuda or not build else None
 
 
@@ -96,17 +92,16 @@ def _tensorflow(values: Mapping[str, str]) -> CudaUse | None:
 
 def _paddle(values: Mapping[str, str]) -> CudaUse | None:
     """Return what builds for GPUs bring since 3.0; older ones take the base's."""
-    package = values.get("paddle_package") or ("paddlepaddle-gpu" if values.get("cuda") else "paddlepaddle")
-    if package != "paddlepaddle-gpu":
+    cuda = values.get("cuda", "")
+    if not paddles.is_gpu(values.get("paddle_package", ""), cuda):
         return None
-    paddle = _POST.sub("", values["paddle"])
-    found = version(paddle)
-    if found is None or found.major < _SELF_CONTAINED_PADDLE:
+    paddle = paddles.plain(values["paddle"])
+    if not paddles.is_self_contained(paddle):
         return _of_base(values)
     # Its index has a build for each of several CUDAs under one name: the one for the base's is meant, if there is one.
-    release, cuda = catalogue.paddle_wheels().release(paddle), minor(values.get("cuda", ""))
-    is_built = release and f"cu{cuda.replace('.', '')}" in catalogue.paddle()[release].builds
-    return _of_wheels(cuda if is_built else "")
+    release = catalogue.paddle_wheels().release(paddle)
+    is_built = release and build_for(cuda) in catalogue.paddle()[release].builds
+    return _of_wheels(minor(cuda) if is_built else "")
 
 
 _FRAMEWORKS: Final[Mapping[str, Callable[[Mapping[str, str]], CudaUse | None]]] = {

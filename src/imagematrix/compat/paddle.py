@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue
+from imagematrix.compat.cuda import build_for, of_build
 from imagematrix.compat.finding import Finding, broken, note, unknown
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
 from imagematrix.compat.wheels import is_newer, no_wheel
@@ -38,20 +39,20 @@ def paddle_package(paddle_package: str) -> Iterator[Finding]:
 def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cuda: str = "") -> Iterator[Finding]:
     """Both builds have wheels for some Pythons."""
     wheels, release = catalogue.paddle_wheels(), _release(paddle)
-    is_gpu = _is_gpu(paddle_package, cuda)
-    build = catalogue.paddle()[release].builds.get(_build(cuda)) if release and is_gpu else None
+    builds = catalogue.paddle()[release].builds if release and is_gpu(paddle_package, cuda) else {}
+    build = builds.get(build_for(cuda))
     if build is None:
         yield from wheels.on_python("paddle", release or paddle, python)
     elif minor(python) and minor(python) not in build.pythons:
-        package = f"{_GPU} ({_build(cuda)})"
+        package = f"{_GPU} ({build_for(cuda)})"
         finding = no_wheel(package, "paddle", paddle, python, build.pythons, wheels.nearest(release, python))
-        yield unknown("paddle", finding.what, finding.remedy) if _is_self_contained(release) else finding
+        yield unknown("paddle", finding.what, finding.remedy) if is_self_contained(release) else finding
 
 
 def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
     """Its owners delete old CPU wheels."""
     release = _release(paddle)
-    if not release or _is_gpu(paddle_package, cuda) or catalogue.paddle()[release].cpu_on_pypi:
+    if not release or is_gpu(paddle_package, cuda) or catalogue.paddle()[release].cpu_on_pypi:
         return
     kept = [name for name, each in catalogue.paddle().items() if each.cpu_on_pypi]
     elsewhere = _ELSEWHERE[catalogue.paddle()[release].cpu_by]
@@ -62,18 +63,18 @@ def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Ite
 def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "", base_image: str = "") -> Iterator[Finding]:
     """PyPI has one GPU build of a release at most, under the release's bare name."""
     release = _release(paddle)
-    builds = catalogue.paddle()[release].builds if release and _is_gpu(paddle_package, cuda) else {}
-    build = builds.get(_build(cuda))
+    builds = catalogue.paddle()[release].builds if release and is_gpu(paddle_package, cuda) else {}
+    build = builds.get(build_for(cuda))
     if build is None or build.by == "pypi":
         return
-    default = next((_cuda(name) for name, each in builds.items() if each.by == "pypi" and not each.suffix), "")
+    default = next((of_build(name) for name, each in builds.items() if each.by == "pypi" and not each.suffix), "")
     is_installed = _OWN_IMAGE not in base_image and not _SUFFIX.search(paddle)
     if default and is_installed and not _share_libraries(default, minor(cuda)):
         what = f"{_GPU} {release} on PyPI is for CUDA {default}, and does not find its libraries on {minor(cuda)}"
         its = f"paddle={release}{build.suffix}, which is for {minor(cuda)} ({_ELSEWHERE[build.by]})"
         yield broken("paddle", f"{what}: {_NO_LIBRARIES}", f"take {its}, or a base with CUDA {default}")
         return
-    there = [f"{release}{each.suffix} for CUDA {_cuda(name)}" for name, each in builds.items() if each.by == "pypi"]
+    there = [f"{release}{each.suffix} for CUDA {of_build(name)}" for name, each in builds.items() if each.by == "pypi"]
     what = f"{_GPU} {release}{build.suffix} for CUDA {minor(cuda)} is not on PyPI"
     has = f"PyPI has {' and '.join(there)}" if there else "PyPI has no GPU build of it"
     yield note("paddle", what, f"{_ELSEWHERE[build.by]}; {has}")
@@ -87,30 +88,30 @@ def paddle_on_cuda(
     builds = catalogue.paddle()[release].builds if release else {}
     if not builds or not minor(cuda):  # a release that only the index has told of has no builds
         return
-    if not _is_gpu(paddle_package, cuda):
+    if not is_gpu(paddle_package, cuda):
         what = f"paddlepaddle {paddle} is the CPU build: the base's CUDA {minor(cuda)} is not used"
         yield note("paddle", what, f"paddle_package={_GPU} uses it")
         return
-    is_self_contained = _is_self_contained(release)
-    if build := builds.get(_build(cuda)):
+    brings_cuda = is_self_contained(release)
+    if build := builds.get(build_for(cuda)):
         if paddle != release and not paddle.endswith(build.suffix or release):
             yield broken("paddle", *_other_build(paddle, builds, cuda, release))
-        elif not is_self_contained:
+        elif not brings_cuda:
             yield from _on_cudnn(paddle, build.cudnn, cudnn_here(base_image, cudnn, pins))
         return
-    near = [name for name in map(_cuda, builds) if name.partition(".")[0] == minor(cuda).partition(".")[0]]
+    near = [name for name in map(of_build, builds) if name.partition(".")[0] == minor(cuda).partition(".")[0]]
     take = f"; for {near[-1]}, {live(near[-1], base_image)}" if near else ""
-    remedy = f"there are builds for CUDA {span(map(_cuda, builds))}{_with(_build(cuda))}{take}"
+    remedy = f"there are builds for CUDA {span(map(of_build, builds))}{_with(build_for(cuda))}{take}"
     what = f"{_GPU} {paddle} has no build for CUDA {minor(cuda)}"
     # Of 3.x, third parties tell which builds there are: enough to warn, not to refuse.
-    yield unknown("paddle", what, remedy) if is_self_contained else broken("paddle", what, remedy)
+    yield unknown("paddle", what, remedy) if brings_cuda else broken("paddle", what, remedy)
 
 
 def _other_build(paddle: str, builds: Mapping[str, catalogue.PaddleBuild], cuda: str, release: str) -> tuple[str, str]:
     """Return in words that a build is for another CUDA than the base's, and which is for it."""
     suffix = paddle.removeprefix(release)
-    its = next((_cuda(name) for name, build in builds.items() if build.suffix == suffix), "another CUDA")
-    right = f"paddle={release}{builds[_build(cuda)].suffix}"
+    its = next((of_build(name) for name, build in builds.items() if build.suffix == suffix), "another CUDA")
+    right = f"paddle={release}{builds[build_for(cuda)].suffix}"
     return f"{_GPU} {paddle} is for CUDA {its}, the base has {minor(cuda)}", f"{right} is for {minor(cuda)}"
 
 
@@ -128,17 +129,23 @@ def _on_cudnn(paddle: str, needed: str, here: str) -> Iterator[Finding]:
         yield note("paddle", what)
 
 
+def plain(paddle: str) -> str:
+    """Return a release without the build that it names: `2.4.2` of `2.4.2.post112`."""
+    return _SUFFIX.sub("", paddle)
+
+
 def _release(paddle: str) -> str:
-    return catalogue.paddle_wheels().release(_SUFFIX.sub("", paddle))
+    return catalogue.paddle_wheels().release(plain(paddle))
 
 
-def _is_self_contained(release: str) -> bool:
+def is_self_contained(release: str) -> bool:
     """Whether a release's wheels bring CUDA; of such releases, third parties tell which builds there are."""
     found = version(release)
     return found is not None and found.major >= 3  # noqa: PLR2004
 
 
-def _is_gpu(paddle_package: str, cuda: str) -> bool:
+def is_gpu(paddle_package: str, cuda: str) -> bool:
+    """Whether a row has the build for GPUs."""
     return paddle_package == _GPU if paddle_package else bool(cuda)
 
 
@@ -148,17 +155,9 @@ def _share_libraries(one: str, other: str) -> bool:
     return one == other or (major == its and not is_newer(_COMPATIBLE, major))
 
 
-def _build(cuda: str) -> str:
-    return f"cu{minor(cuda).replace('.', '')}"
-
-
-def _cuda(build: str) -> str:
-    return f"{build[2:-1]}.{build[-1]}"
-
-
 def _with(build: str) -> str:
     releases: Mapping[str, catalogue.Paddle] = catalogue.paddle()
     having = [name for name, each in releases.items() if build in each.builds]
     if not having:
         return ""
-    return f"; {_cuda(build)} is in {having[0]}" + (f" to {having[-1]}" if len(having) > 1 else "")
+    return f"; {of_build(build)} is in {having[0]}" + (f" to {having[-1]}" if len(having) > 1 else "")

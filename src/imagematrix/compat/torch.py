@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imagematrix.compat import catalogue
+from imagematrix.compat.cuda import of_build
 from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
 from imagematrix.compat.glibc import too_old
 from imagematrix.compat.wheels import is_newer
@@ -16,7 +17,6 @@ from imagematrix.text.versions import meets, minor, span, version
 
 PARTNERS: Final = ("torchvision", "torchaudio")
 
-_CUDA: Final = re.compile(r"cu(?P<major>\d+)(?P<minor>\d)")
 _INDEX: Final = "https://download.pytorch.org/whl/"
 """Has each build under its name."""
 _INDEX_OF_BUILD: Final = re.compile(r"https?://download\.pytorch\.org/whl/(?P<build>cpu|cu\d+|rocm[\d.]+|xpu)/?")
@@ -39,7 +39,7 @@ def torch_build(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
     if not build or not builds or build in builds:  # of a release that only the index has told of, no builds are known
         return
     about = "torch_build" if torch_build else "torch" if named else "torch_index"
-    misspelt = None if cuda_of(build) else _MISSPELT.fullmatch(build)
+    misspelt = None if of_build(build) else _MISSPELT.fullmatch(build)
     if misspelt:
         right = f"cu{misspelt['major']}{misspelt['minor']}"
         yield impossible(about, f"{build!r} is not the name of a build of torch", f"write {right}")
@@ -79,7 +79,7 @@ def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
     if not build or torch_index or not default or build == default or _was_never_made(build, release):
         return
     what = f"PyPI has torch {release} as {default}, not as {build}"
-    if cuda_of(build) and build in catalogue.torch()[release].builds:
+    if of_build(build) and build in catalogue.torch()[release].builds:
         yield broken(about, what, f"add {index}; where the site's own index has it, say so in allow")
     else:  # builds for CPUs are small enough for a wheelhouse, and of others little is known
         yield note(about, what, f"add {index}, or have it in the site's index or wheelhouse")
@@ -124,12 +124,6 @@ def local_version(values: Mapping[str, str]) -> str:
     return f"+{build}" if build and not is_on_pypi else ""
 
 
-def cuda_of(build: str) -> str:
-    """Return the CUDA of a build: `12.1` of `cu121`; nothing for one without CUDA."""
-    match = _CUDA.fullmatch(build)
-    return f"{match['major']}.{match['minor']}" if match else ""
-
-
 def partner(package: str, torch: str, build: str = "", python: str = "") -> str:
     """Return the release of torchvision or torchaudio that goes with a torch, by default as PyPI has both.
 
@@ -164,7 +158,7 @@ def _partner(
         what = f"{package} {value} does not go with torch {torch}"
         yield broken(package, what, f"it is for torch{known[release].torch}; {_take(package, torch, '', python)}")
     elif _differs(known[release].checks, its, build):
-        what = f"{package} {value} was built for CUDA {cuda_of(its)}, torch {torch} for {cuda_of(build)}"
+        what = f"{package} {value} was built for CUDA {of_build(its)}, torch {torch} for {of_build(build)}"
         yield broken(package, what, f"importing it raises an error; {_take(package, torch, build, python)}")
     else:
         yield from _partner_on_python(package, torch, value, python)
@@ -210,7 +204,7 @@ def _admits(known: catalogue.Partner, torch: str) -> bool:
 
 def _differs(checks: str, one: str, other: str) -> bool:
     """Whether a partner's check at import finds that two builds have different CUDAs."""
-    left, right = cuda_of(one), cuda_of(other)
+    left, right = of_build(one), of_build(other)
     if not checks or not left or not right:
         return False
     return left != right if checks == "minor" else left.partition(".")[0] != right.partition(".")[0]
@@ -235,11 +229,13 @@ def _local(value: str) -> str:
 def _was_never_made(build: str, release: str) -> bool:
     """Whether a release is known not to have a build; of kinds that the catalogue does not list, nothing is known."""
     known = catalogue.torch()[release]
-    if build in known.builds or not known.builds or not (build == "cpu" or cuda_of(build)):
+    if build in known.builds or not known.builds or not (build == "cpu" or of_build(build)):
         return False
     return known.is_complete or _is_older(build, known.builds)
 
 
 def _is_older(build: str, builds: tuple[str, ...]) -> bool:
     """Whether a build is for an older CUDA than all of a release: what was dropped does not come back."""
-    return bool(cuda_of(build)) and all(is_newer(cuda, cuda_of(build)) for cuda in filter(None, map(cuda_of, builds)))
+    return bool(of_build(build)) and all(
+        is_newer(cuda, of_build(build)) for cuda in filter(None, map(of_build, builds))
+    )
