@@ -203,17 +203,14 @@ class Workspace:
         Files that are already right keep their mtime; files that are not ours stay. Raises InputError, before anything
         is written, for a path that leads through a link or to something else than a file.
         """
-        obsolete = {directory: self._obsolete(directory, files) for directory, files in leaves.items()}
+        changes = {directory: self._changes(directory, files) for directory, files in leaves.items()}
+        obsolete = {directory: gone for directory, (_, gone) in changes.items()}
         leftovers = {directory: self._listed(directory) | {MANIFEST} for directory in self._leftovers(keep)}
         self._tree.check(
             f"{directory}/{path}" for found in (obsolete, leftovers) for directory in found for path in found[directory]
         )
         with _telling():
-            written = [
-                directory
-                for directory, files in leaves.items()
-                if self._write_leaf(directory, files, obsolete[directory])
-            ]
+            written = [directory for directory, change in changes.items() if self._write_leaf(directory, *change)]
             for directory, paths in leftovers.items():
                 self._tree.delete(directory, paths)
             return (*written, *leftovers)
@@ -222,9 +219,7 @@ class Workspace:
         """Write one leaf and touch no other; return whether anything was to be done."""
         return bool(self.write_leaves({directory: files}, keep=self._leaves()))
 
-    def _write_leaf(self, directory: str, files: Sequence[File], obsolete: Collection[str]) -> bool:
-        # The listing comes last: a killed run leaves the old one, which still lists what must go.
-        changed = [file for file in (*files, _listing(files)) if self._difference(directory, file)]
+    def _write_leaf(self, directory: str, changed: Sequence[File], obsolete: Collection[str]) -> bool:
         if obsolete:  # first: a file may have become a folder
             self._tree.delete(directory, obsolete)
         self._tree.clear_remains(directory)
@@ -232,19 +227,20 @@ class Workspace:
             self._tree.replace(f"{directory}/{file.path}", file)
         return bool(changed or obsolete)
 
-    def _obsolete(self, directory: str, files: Sequence[File]) -> set[str]:
-        """Return what was generated in a leaf and is no longer rendered.
+    def _changes(self, directory: str, files: Sequence[File]) -> tuple[Sequence[File], Collection[str]]:
+        """Return which files of a leaf must be written, and what was generated in it and is no longer rendered.
 
-        Raises InputError where a rendered file cannot be written.
+        Raises InputError where a file cannot be written.
         """
         obsolete = self._listed(directory) - {file.path for file in files}
         gone = {f"{directory}/{path}" for path in obsolete}
-        paths = (f"{directory}/{file.path}" for file in (*files, _listing(files)))
-        problems = [problem for path in paths if (problem := self._tree.problem(path))]
+        # The listing comes last: a killed run leaves the old one, which still lists what must go.
+        changed = [file for file in (*files, _listing(files)) if self._difference(directory, file)]
+        problems = [problem for file in changed if (problem := self._tree.problem(f"{directory}/{file.path}"))]
         in_the_way = [problem for problem in problems if not self._goes(problem.file, gone)]
         if in_the_way:
             raise InputError(in_the_way)
-        return obsolete
+        return changed, obsolete
 
     def _goes(self, path: str, gone: set[str]) -> bool:
         """Whether all that is at a path is deleted first: a file that became a folder, or a folder a file."""
@@ -270,15 +266,13 @@ class Workspace:
     def _difference(self, directory: str, file: File) -> str:
         """Return how a file on disk differs from the rendered one, empty when it does not."""
         path = f"{directory}/{file.path}"
-        problem = self._tree.problem(path)
-        if problem and problem.file == path:
-            return f": {problem.what}"
         try:
-            content = b"" if problem else self._tree.read(path)
+            content = self._tree.read(path)
         except FileNotFoundError:
             return ": is missing"
-        if problem:
-            return f": is missing ({problem.file} {problem.what})"
+        except InputError as error:
+            (problem,) = error.problems
+            return f": {problem.what}" if problem.file == path else f": is missing ({problem.file} {problem.what})"
         if content != file.content:
             return _first_difference(content, file.content)
         if self._tree.is_executable(path) != file.executable:
