@@ -16,7 +16,7 @@
 # depends on no other file.
 set -eu
 
-# What goes wrong is said in English, which whoever reads it for a build expects.
+# Errors are in English: the build that reads them expects it.
 export LC_ALL=C.UTF-8
 unset LANGUAGE
 
@@ -339,7 +339,7 @@ main() {
         set -- "$@" --change "$change"
         shift
     done
-    # Which suites its packages are from, for whoever asks what the base got.
+    # The label names the suites that the packages are from.
     suites=$(awk '{ printf "%s%s", separator, $3; separator = " " }' "$WORK/sources")
     "${DOCKER:-docker}" import "$@" --change "LABEL imagematrix.suites=\"${suites:-$SUITE}\"" "$WORK/root.tar" "$IMAGE"
 }
