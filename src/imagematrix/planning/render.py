@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Final, TypeAlias
 
 import jinja2
+import jinja2.sandbox
 from jinja2 import meta, nodes
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
@@ -45,9 +46,27 @@ _REFERENCES: Final[tuple[type[_Reference], ...]] = (nodes.Import, nodes.FromImpo
 _COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--no-binary[ =]([\w.-]+)""")
 _RENDER_ERRORS: Final = (
     *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
-    RecursionError,
+    *(RecursionError, MemoryError),
 )
 """Its own errors, and those of the Python that an expression comes down to."""
+_LONGEST: Final = 1 << 20
+"""What an operator may make: templates are small, and a checkout that nobody has read yet must not fill the memory."""
+
+
+class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """Templates make text and reach nothing of the Python that renders them: they may be of an unread pull request."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: object, right: object) -> object:
+        """Refuse what would take all memory or time."""
+        if operator == "**" or _repeated(left, right) > _LONGEST or _repeated(right, left) > _LONGEST:
+            raise jinja2.exceptions.SecurityError(f"the result of {operator!r} would be too big")
+        return super().call_binop(context, operator, left, right)
+
+
+def _repeated(sequence: object, times: object) -> int:
+    return len(sequence) * times if isinstance(sequence, str | list | tuple) and isinstance(times, int) else 0
 
 
 class _Marking(Extension):
@@ -518,7 +537,7 @@ def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
 
 
 def _environment(loader: jinja2.BaseLoader, extensions: Sequence[type[Extension]] = ()) -> jinja2.Environment:
-    return jinja2.Environment(
+    return _Sandbox(
         loader=loader,
         extensions=extensions,
         undefined=jinja2.StrictUndefined,
@@ -527,7 +546,7 @@ def _environment(loader: jinja2.BaseLoader, extensions: Sequence[type[Extension]
         lstrip_blocks=True,
         auto_reload=False,
         cache_size=-1,
-        autoescape=False,  # Dockerfiles and shell, never HTML  # noqa: S701
+        autoescape=False,  # Dockerfiles and shell, never HTML
     )
 
 
