@@ -3,6 +3,7 @@
 Everything heavy is imported when a task needs it: `invoke --list` must cost no more than invoke itself.
 """
 
+import errno
 import functools
 import os
 import sys
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 
 _MATRIX: Final = "matrix.toml"
+_DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""The disk or the user's share of it is full, or it is read-only: no fault of ours, so no traceback."""
 _FILE_HELP: Final = {"file": "Another matrix file than ./matrix.toml; its directory is the project's root."}
 _ROWS_HELP: Final = {
     "only": "Rows whose family:tag matches this glob; may be given again.",
@@ -56,10 +59,16 @@ def _told(body: Callable[_P, None]) -> Callable[_P, None]:
             body(*args, **kwargs)
         except UserError as error:
             raise Exit(str(error), code=int(error.code)) from None
-        except KeyboardInterrupt:
-            raise Exit("interrupted", code=int(ExitCode.INTERRUPTED)) from None
         except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            if error.errno not in _DISK_REFUSES:
+                raise
+            raise Exit(
+                f"cannot write {error.filename or 'a file'}: {error.strerror}", code=int(ExitCode.FAILED)
+            ) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted", code=int(ExitCode.INTERRUPTED)) from None
 
     return wrapped
 
@@ -277,12 +286,12 @@ def build(
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.published:
         print(publication.text(result.published, (), seconds=result.report.seconds), end="")
-    reporting.built(project, result.report, result.published, _folder(report), say=_say)
+    complete = reporting.built(project, result.report, result.published, _folder(report), say=_say)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
     if result.lost:
         raise result.lost
-    if not result.good:
+    if not (result.good and complete):
         raise Exit("", code=int(ExitCode.FAILED))
 
 
@@ -325,10 +334,10 @@ def verify(
         listen=lambda images: checking.listener(sys.stdout, images),
     )
     print(verification.text(result.images, seconds=result.seconds), end="")
-    reporting.verified(project, result, _folder(report), say=_say)
+    complete = reporting.verified(project, result, _folder(report), say=_say)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
-    if not result.good:
+    if not (result.good and complete):
         raise Exit("", code=int(ExitCode.FAILED))
 
 
@@ -390,10 +399,10 @@ def push(
         listen=lambda image: _say(publication.event(image, seconds=time.monotonic() - begun)),
     )
     print(publication.text(result.images, result.homeless, seconds=result.seconds), end="")
-    reporting.published(project, result, _folder(report), say=_say)
+    complete = reporting.published(project, result, _folder(report), say=_say)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")
-    if not result.good:
+    if not (result.good and complete):
         raise Exit("", code=int(ExitCode.FAILED))
 
 

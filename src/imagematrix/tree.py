@@ -10,6 +10,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -135,10 +136,16 @@ class Tree:
 
     def append(self, path: str, text: str) -> None:
         """Add text to the end of a file; it is made where there is none."""
+        left = text.encode()
+        with self.appending(path) as stream:
+            while left:
+                left = left[stream.write(left) :]
+
+    def appending(self, path: str) -> FileIO:
+        """Open a file to add to its end, without a buffer; it is made where there is none."""
         self.check([path])
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(self.root / path, flags, 0o644), "a", encoding="utf-8") as stream:
-            stream.write(text)
+        return FileIO(os.open(self.root / path, flags, 0o644), "a")
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it."""

@@ -10,8 +10,9 @@ import functools
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -59,7 +60,7 @@ class Workspace:
     """A project: the folder of its matrix file and all that lies below."""
 
     def __init__(self, matrix_file: Path, *, warn: Callable[[str], None] = lambda _: None) -> None:
-        """Take a matrix file; `warn` hears of what is damaged of the state, once for each file."""
+        """Take a matrix file; `warn` hears, once for each file, of what is damaged and what could not be written."""
         self.matrix_file = matrix_file
         self._warn = warn
         self._warned: set[str] = set()
@@ -280,9 +281,15 @@ class Workspace:
         return ""
 
     def write(self, path: Path, text: str) -> None:
-        """Write a report or a picture where the user asked for it."""
+        """Write a picture or a page where the user asked for it."""
         with _telling():
             tree.replace(path, File(path=path.name, content=text.encode()))
+
+    def try_write(self, path: Path, text: str) -> bool:
+        """Write a file of a report; return whether the disk took it. What it refuses is a warning, and no more."""
+        with self._sparing(str(path)) as spared:
+            tree.replace(path, File(path=path.name, content=text.encode()))
+        return not spared
 
     @contextmanager
     def sole_builder(self, *, waiting: Callable[[], None]) -> Iterator[None]:
@@ -325,11 +332,19 @@ class Workspace:
         """Replace the record of the last night."""
         self._write_state("night.json", text)
 
-    def log_path(self, name: str) -> Path:
-        """Return where the full output of a node goes; the folder exists afterwards."""
-        with _telling():
-            self._make_state()
-        return self._state / "logs" / name
+    @contextmanager
+    def log(self, name: str) -> Iterator["Log"]:
+        """Give the log that takes the full output of a node, at its end."""
+        path = f"{STATE}/logs/{name}"
+        made = Log(path, functools.partial(self._opened_log, path), functools.partial(self._sparing, path))
+        try:
+            yield made
+        finally:
+            made.close()
+
+    def _opened_log(self, path: str) -> FileIO:
+        self._make_state()
+        return self._tree.appending(path)
 
     def remember(self, record: Record) -> None:
         """Append what was just built to the record; a killed run loses at most the last line."""
@@ -357,13 +372,24 @@ class Workspace:
                 except DamagedError as error:
                     damaged.append(f"{number}: {error}")
         if damaged:
-            self._warn_once(f"{STATE}/{name}:{damaged[0]}", f"skipped {words.count(len(damaged), 'damaged line')}")
+            skipped = f"; skipped {words.count(len(damaged), 'damaged line')}"
+            self._warn_once(f"{STATE}/{name}:{damaged[0]}", skipped)
         return found
 
     def _warn_once(self, place: str, what: str) -> None:
         if place not in self._warned:
             self._warned.add(place)
-            self._warn(f"{place}; {what}")
+            self._warn(f"{place}{what}")
+
+    @contextmanager
+    def _sparing(self, file: str) -> Iterator[list[OSError]]:
+        """Write a file that a run can do without: what the disk refuses is reported once for each file, and kept."""
+        spared: list[OSError] = []
+        try:
+            yield spared
+        except OSError as error:
+            spared.append(error)
+            self._warn_once(f"cannot write {file}", f": {error.strerror or error}")
 
     @contextmanager
     def run_folder(self, *, killed: Callable[[str], None]) -> Iterator[Path]:
@@ -394,14 +420,13 @@ class Workspace:
             return ""
         content = self._tree.read(path, most=_MOST_BYTES)
         if len(content) >= _MOST_BYTES:
-            self._warn_once(path, f"only its first {_MOST_BYTES:,} bytes were read: remove it")
+            self._warn_once(path, f"; only its first {_MOST_BYTES:,} bytes were read: remove it")
         return content.decode(errors="replace")
 
     def remove_logs(self, names: Collection[str]) -> None:
         """Remove logs."""
         with _telling():
             self._tree.delete(f"{STATE}/logs", names)
-            self._make_state()
 
     def forget(self, is_needed: Callable[[Key], bool]) -> None:
         """Drop what is remembered of nodes that are not needed, and the lines that a killed run left half-written."""
@@ -416,19 +441,20 @@ class Workspace:
 
     def keep_run(self, name: str, text: str) -> None:
         """Keep the report.json of a run, or what became of it since; names sort by time, the oldest runs go."""
-        with _telling():
-            self._make_state()
-            self._write_state(f"runs/{name}.json", text)
-            for old in self._runs()[:-_RUNS_KEPT]:
+        kept = sorted({*self._runs(), f"{name}.json"})
+        for old in kept[:-_RUNS_KEPT]:  # first: they may be what fills the disk
+            with self._sparing(f"{STATE}/runs/{old}"):
                 (self._state / "runs" / old).unlink(missing_ok=True)
+        self._write_state(f"runs/{name}.json", text)
 
     def _write_state(self, name: str, text: str) -> None:
-        with _telling():
+        with self._sparing(f"{STATE}/{name}"):
+            self._make_state()
             self._tree.replace(f"{STATE}/{name}", File(path=name, content=text.encode()))
 
     def _append(self, name: str, line: str) -> None:
         """Append a line to a file of the state; a killed run loses at most this one."""
-        with _telling():
+        with self._sparing(f"{STATE}/{name}"):
             self._make_state()
             self._tree.append(f"{STATE}/{name}", f"\n{line}")  # the line before may be half-written
 
@@ -436,7 +462,36 @@ class Workspace:
         self._tree.make_folder(f"{STATE}/logs")
         ignore = f"{STATE}/.gitignore"
         if not self._tree.is_file(ignore):
-            self._tree.replace(ignore, File(path=ignore, content=b"*\n"))
+            with self._sparing(ignore):
+                self._tree.replace(ignore, File(path=ignore, content=b"*\n"))
+
+
+class Log:
+    """A log that is written as it comes, for whoever follows it. What its disk refuses is lost, not the build."""
+
+    def __init__(
+        self, path: str, opened: Callable[[], FileIO], sparing: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        self.path = path
+        """Relative to the project's root."""
+        self._opened = opened
+        self._sparing = sparing
+        self._stream: FileIO | None = None
+        self.write("")
+
+    def write(self, text: str) -> None:
+        """Add text; where the disk refuses it, what comes later is tried again."""
+        with self._sparing():
+            self._stream = self._stream or self._opened()
+            left = text.encode(errors="replace")
+            while left:
+                left = left[self._stream.write(left) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._sparing():
+            if self._stream:
+                self._stream.close()
 
 
 def _record(line: str) -> Record:

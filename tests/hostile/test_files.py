@@ -139,6 +139,11 @@ def remember(workspace: Workspace) -> None:
         workspace.forget(lambda _: False)
 
 
+def write_log(workspace: Workspace) -> None:
+    with workspace.log("a.log") as log:
+        log.write("a line\n")
+
+
 OPERATIONS: Final[tuple[Callable[[Path], object], ...]] = (
     lambda file: render(open_project(str(file))),
     lambda file: open_project(str(file)).workspace.checks(),
@@ -153,7 +158,7 @@ OPERATIONS: Final[tuple[Callable[[Path], object], ...]] = (
     lambda file: Workspace(file).runs(),
     lambda file: Workspace(file).keep_run("2026-11-23T030400Z", "{}"),
     lambda file: Workspace(file).remove_logs(Workspace(file).logs()),
-    lambda file: Workspace(file).log_path("a.log"),
+    lambda file: write_log(Workspace(file)),
 )
 """All that reads, writes or deletes files of a project."""
 

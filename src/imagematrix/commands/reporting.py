@@ -1,6 +1,7 @@
 """What a run leaves behind: its report.json among those of the runs before, and the folder that `--report` names.
 
 In the folder lie index.html for people, report.json for programs, junit.xml for CI systems, summary.md for a chat.
+A file that the disk refuses costs that file: it is reported, and the others and the webhook follow all the same.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from imagematrix import report
 from imagematrix.commands.publishing import Result as Published
-from imagematrix.errors import FlagError
+from imagematrix.errors import FlagError, WorkspaceError
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.report import RunReport, html, junit, markdown, overview, publication, runs, verification, webhook
@@ -29,38 +30,42 @@ _SCREENSHOTS: Final = "screenshots"
 Say = Callable[[str], None]
 
 
-def built(project: Project, made: RunReport, tags: Sequence[Publication], folder: Path | None, *, say: Say) -> None:
-    """Keep the report of a build and of what it published; write it into the folder, if any; tell the webhook."""
+def built(project: Project, made: RunReport, tags: Sequence[Publication], folder: Path | None, *, say: Say) -> bool:
+    """Keep the report of a build and of what it published; write it into the folder, if any; tell the webhook.
+
+    Return whether the folder has all of it.
+    """
     text = publication.merged(report.to_json(made), tags, started=made.started, seconds=made.seconds)
-    _leave(project, text, folder, say=say)
+    return _leave(project, text, folder, say=say)
 
 
-def verified(project: Project, result: Result, folder: Path | None, *, say: Say) -> None:
+def verified(project: Project, result: Result, folder: Path | None, *, say: Say) -> bool:
     """Add what was checked to the run it belongs to: the folder's, else the last one; then as for a build.
 
     Raises FlagError when the folder's report is none of ours.
     """
     before = _before(project, folder)
     made = verification.merged(before, result.images, started=result.started, seconds=result.seconds)
-    _leave(project, made, folder, say=say)
+    return _leave(project, made, folder, say=say)
 
 
-def published(project: Project, result: Published, folder: Path | None, *, say: Say) -> None:
+def published(project: Project, result: Published, folder: Path | None, *, say: Say) -> bool:
     """Add what was published to the run it belongs to, as `verified` does with what was checked."""
     before = _before(project, folder)
     made = publication.merged(before, result.images, started=result.started, seconds=result.seconds)
-    _leave(project, made, folder, say=say)
+    return _leave(project, made, folder, say=say)
 
 
 def again(project: Project, folder: Path, *, say: Say) -> Path:
     """Write the last run into a folder once more, and tell the webhook; return where the page lies.
 
-    Raises FlagError when there was none.
+    Raises FlagError when there was none, WorkspaceError when the folder does not have all of it.
     """
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
-    _hand_out(project, folder, text, overview.make(past[-1], past), say=say)
+    if not _hand_out(project, folder, text, overview.make(past[-1], past), say=say):
+        raise WorkspaceError(f"the report in {folder} is not complete")
     return folder / _PAGE
 
 
@@ -78,21 +83,23 @@ def _before(project: Project, folder: Path | None) -> str:
     return _report_in(folder) if folder else _last(project, lambda _: None)[0]  # whoever makes the page says it
 
 
-def _leave(project: Project, text: str, folder: Path | None, *, say: Say) -> None:
+def _leave(project: Project, text: str, folder: Path | None, *, say: Say) -> bool:
     run = runs.read(text)
     project.workspace.keep_run(_name(run), text)
-    if folder:
-        _hand_out(project, folder, text, overview.make(run, _past(project, say)), say=say)
+    return _hand_out(project, folder, text, overview.make(run, _past(project, say)), say=say) if folder else True
 
 
-def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say: Say) -> None:
-    """Write a run's report into a folder, in all its forms, and tell the webhook."""
-    write = project.workspace.write
-    write(folder / _JSON, text)
-    write(folder / "junit.xml", junit.text(made.run))
-    write(folder / "summary.md", markdown.summary(made))
-    write(folder / _PAGE, html.page(made, _screenshots(folder)))
+def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say: Say) -> bool:
+    """Write a run's report into a folder, in all its forms, and tell the webhook; return whether all was written."""
+    forms = {
+        _JSON: text,
+        "junit.xml": junit.text(made.run),
+        "summary.md": markdown.summary(made),
+        _PAGE: html.page(made, _screenshots(folder)),
+    }
+    written = [project.workspace.try_write(folder / name, form) for name, form in forms.items()]
     _tell(made, say)
+    return all(written)
 
 
 def _tell(made: Overview, say: Say) -> None:

@@ -50,13 +50,12 @@ class Builder:
     def build(self, step: Step) -> Attempt:
         """Try once to build a step's node. Raises nothing that a build can cause."""
         node = step.node
-        path = self.workspace.log_path(f"{node.layer}-{node.key[:12]}.log")
-        with path.open("a", encoding="utf-8", buffering=1) as stream:  # a person may be following it
+        with self.workspace.log(f"{node.layer}-{node.key[:12]}.log") as stream:
             locks = self.locks.of(node.key)
             log = BuildLog(stream, functools.partial(self.said, node.key), locks)
             attempt = self._attempt(step, log)
             waited = locks.left()
-        return replace(attempt, waited=waited, tail=() if attempt.ok else log.tail(), log=self._shown(path))
+        return replace(attempt, waited=waited, tail=() if attempt.ok else log.tail(), log=stream.path)
 
     def _attempt(self, step: Step, log: BuildLog) -> Attempt:
         node = step.node
@@ -144,9 +143,6 @@ class Builder:
         said = {name: value for name, value in labels.items() if value}
         # Of an image of rows, not of a node below: it says what their tags promise, be that nothing.
         return {**said, VERSIONS_LABEL: publication.label(node.leaf.row)} if node.key in self.names else said
-
-    def _shown(self, path: Path) -> str:
-        return path.relative_to(self.workspace.root).as_posix()
 
 
 @contextmanager

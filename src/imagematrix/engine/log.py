@@ -3,7 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TextIO
+from typing import Final, Protocol
 
 from imagematrix.engine.locks import BuildLocks
 from imagematrix.engine.progress import Reader, without_mounts
@@ -17,10 +17,17 @@ _EXIT_CODE: Final = re.compile(r"exit code: (\d+)")
 _PLACE: Final = re.compile(r"Dockerfile:\d+")
 
 
+class Sink(Protocol):
+    """Takes the full output."""
+
+    def write(self, text: str, /) -> object:
+        """Take some text."""
+
+
 class BuildLog:
     """The full output of a node in a file, and what each of its steps printed last in memory."""
 
-    def __init__(self, stream: TextIO, said: Callable[[str], None], locks: BuildLocks | None = None) -> None:
+    def __init__(self, stream: Sink, said: Callable[[str], None], locks: BuildLocks | None = None) -> None:
         self._locks = locks
         self._tell = said
         self._stream = stream
