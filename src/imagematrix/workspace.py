@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 MANIFEST: Final = ".generated"
 """In each leaf: the paths we wrote there. What it does not list is never deleted."""
 
+MATRIX: Final = "matrix.toml"
 STATE: Final = ".imagematrix"
 """What a run remembers."""
 LOCK: Final = "matrix.lock"
@@ -54,6 +55,13 @@ _RUNS_KEPT: Final = 60
 """Two months of nights."""
 
 _TEMPLATE: Final = "Dockerfile.j2"
+
+
+def nearest_matrix() -> str:
+    """Return the matrix file of the current folder, else of the nearest folder above, as invoke finds its tasks."""
+    here = Path.cwd()
+    candidates = (folder / MATRIX for folder in (here, *here.parents))
+    return str(next((path for path in candidates if path.exists()), here / MATRIX))
 
 
 class Workspace:

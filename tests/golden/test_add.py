@@ -16,6 +16,7 @@ CASES = (
     "add pytorhc",
     "add plain base=cdua pyton=3.12 python python=1 python=2 python=",
     "add plain base=debian python=3.11",
+    "add plain --set base=debian --set python=3.11",
     "add pytorch torch=2.4.1 python=3.11 base=debian pins=numpy==1.26.4",
     "add pytorch torch=2.5.0 python=3.11 base=debian --dry-run",
     "add pytorch torch=2.4.1 python=3.12 base=debian --dry-run",

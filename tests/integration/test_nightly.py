@@ -78,7 +78,7 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(
     assert sorted(row["state"] for row in monorepo.run("list", "--json").json()) == ["built", "built", "missing"]
 
     nothing = monorepo.run(*RESUME)
-    assert (nothing.code, nothing.out) == (0, "no night was cut off: nothing to do\n")
+    assert (nothing.code, nothing.out) == (0, "no interrupted run to resume: nothing to do\n")
 
 
 def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:

@@ -6,7 +6,7 @@ import signal
 from tests.integration.monorepo import Monorepo, built, until
 
 from imagematrix import report
-from imagematrix.commands import build
+from imagematrix.commands.build import run as build
 from imagematrix.engine import nodes
 from imagematrix.model import Status
 from imagematrix.project import Selection, open_project

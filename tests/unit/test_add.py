@@ -9,7 +9,7 @@ from tests.projects import FILES, MATRIX
 from tests.unit.test_cli import Said, run, tree
 from tests.unit.test_requirements import LOCKED, FakeResolver
 
-from imagematrix.commands import adding
+from imagematrix.commands.add import run as adding
 from imagematrix.errors import FlagError, InputError, NoIndexError
 from imagematrix.planning.cost import Cost
 from imagematrix.project import open_project

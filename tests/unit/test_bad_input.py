@@ -15,7 +15,7 @@ from tests.projects import FILES
 from tests.unit.test_requirements import LOCKED, TOOLS, FakeResolver
 
 from imagematrix.cli import program
-from imagematrix.commands import locking
+from imagematrix.commands.lock import run as locking
 from imagematrix.project import Selection, open_project
 
 MATRIX: Final = """\

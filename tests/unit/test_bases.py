@@ -8,7 +8,7 @@ import pytest
 from tests import projects
 from tests.projects import CUDA, MATRIX
 
-from imagematrix.commands import bases
+from imagematrix.commands.lock import bases
 from imagematrix.errors import NoEngineError
 from imagematrix.planning import lock
 from imagematrix.project import Selection, open_project

@@ -9,7 +9,7 @@ import pytest
 from tests import nights
 
 from imagematrix import report
-from imagematrix.commands import doctor
+from imagematrix.commands.doctor import run as doctor
 from imagematrix.compat import Severity, catalogue, others
 from imagematrix.compat.catalogue import Corrections
 from imagematrix.report import html, markdown, overview, runs

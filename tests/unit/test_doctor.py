@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests import projects
 
-from imagematrix.commands import doctor
+from imagematrix.commands.doctor import run as doctor
 from imagematrix.project import Selection
 from imagematrix.report import health
 from imagematrix.report.health import Finding, State

@@ -7,7 +7,7 @@ import pytest
 from tests import projects
 from tests.unit.test_requirements import FakeResolver
 
-from imagematrix.commands import locking
+from imagematrix.commands.lock import run as locking
 from imagematrix.project import Selection, open_project
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from tests import projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
 from imagematrix.cli import program
-from imagematrix.commands import locking
+from imagematrix.commands.lock import run as locking
 from imagematrix.errors import InputError, NoIndexError
 from imagematrix.planning import requirements, sizes
 from imagematrix.planning.requirements import Chain, Locked, Question, Requirements

@@ -10,7 +10,7 @@ from tests import nights, projects
 from tests.projects import PLAIN, PYTORCH
 
 from imagematrix import report, verify
-from imagematrix.commands import publishing
+from imagematrix.commands.push import run as publishing
 from imagematrix.model import Platform, Row
 from imagematrix.planning import checks, publication
 from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome, Settled, Verified

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagematrix import report
-from imagematrix.commands.publishing import Result as Published
+from imagematrix.commands.push.run import Result as Published
 from imagematrix.errors import FlagError, WorkspaceError
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project

@@ -1,15 +1,16 @@
-"""Tasks that take any number of words, with invoke's own program and parser."""
+"""Commands that take any number of words, with invoke's own program and parser."""
 
 import sys
 
 import pytest
-from invoke import Collection, Context, Program, task
+from invoke import Collection, Program
 
-from imagematrix import freewords
+from imagematrix.commands.command import command
+from imagematrix.commands.options import AddDryRun, File, Words
 
 
-@task(klass=freewords.Task, auto_shortflags=False)
-def put(_: Context, words: list[str], dry_run: bool = False, file: str = "") -> None:
+@command
+def put(*, words: Words, dry_run: AddDryRun, file: File) -> None:
     """Print what it was given."""
     print(words, dry_run, file)
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import report, schedule, site
-from imagematrix.commands import publishing
-from imagematrix.commands.publishing import Publisher, Publishing
+from imagematrix.commands.push import run as publishing
+from imagematrix.commands.push.run import Publisher, Publishing
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, EngineImage, builder, disk, node_ref, nodes
 from imagematrix.errors import NoEngineError
@@ -238,9 +238,9 @@ def _guard(
         return schedule.anything
 
     def reclaimable() -> int:
-        from imagematrix.commands import sweep  # seldom asked, and as long to import as half of the rest
+        from imagematrix.commands.gc import run as gc  # seldom asked, and as long to import as half of the rest
 
-        return sweep.run(project, sweep.Options(dry=True), engine=engine, waiting=lambda: None).freed
+        return gc.run(project, gc.Options(dry=True), engine=engine, waiting=lambda: None).freed
 
     def free() -> int:
         return shutil.disk_usage(folder).free

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from imagematrix import compat
-from imagematrix.commands import locking
-from imagematrix.commands.locking import Resolver
+from imagematrix.commands.lock import run as locking
+from imagematrix.commands.lock.run import Resolver
 from imagematrix.engine import EngineImage
 from imagematrix.errors import FlagError, InputError, Problem
 from imagematrix.model import File, Leaf, Row

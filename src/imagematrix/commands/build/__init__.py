@@ -1,0 +1,88 @@
+"""The build command: what is missing, built in parallel."""
+
+import sys
+
+from invoke import Exit
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import (
+    AllRows,
+    BuildJobs,
+    BuildReport,
+    FailFast,
+    File,
+    Fresh,
+    Group,
+    Only,
+    Push,
+    PushJobs,
+    Retries,
+    Site,
+    TimeLimit,
+)
+from imagematrix.errors import ExitCode, FlagError, InterruptedRunError
+
+
+@command
+def build(
+    *,
+    matrix: AllRows,
+    only: Only,
+    group: Group,
+    jobs: BuildJobs,
+    retries: Retries,
+    time_limit: TimeLimit,
+    fail_fast: FailFast,
+    fresh: Fresh,
+    push: Push,
+    push_jobs: PushJobs,
+    report: BuildReport,
+    site: Site,
+    file: File,
+) -> None:
+    """Build images: what is missing, in parallel, going on after failures; what exists is reused."""
+    from imagematrix import report as reports
+    from imagematrix.commands import reporting, request
+    from imagematrix.commands.build import run
+    from imagematrix.commands.terminal import echo, on_wait
+    from imagematrix.project import refuse_unrefreshable
+    from imagematrix.report import publication
+
+    selection = request.explicit_selection("build", matrix, only, group)
+    layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
+    project = request.opened(file, site=site)
+    if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
+        raise FlagError(
+            "--push: the matrix does not say where to\n"
+            '    nodes = "host/path" keeps nodes for all machines, registry = "host/path" publishes the images'
+        )
+    # Wrong input is reported before an engine is asked for.
+    refuse_unrefreshable(layers, project.leaves(request.possible_rows(project, selection)))
+    result = run.run(
+        project,
+        selection,
+        run.Options(
+            jobs=jobs,
+            retries=retries,
+            time_limit=time_limit * 60.0,
+            fail_fast=fail_fast,
+            fresh=bool(fresh),
+            fresh_layers=layers,
+            push=push,
+            push_jobs=push_jobs,
+        ),
+        engine=request.engine(),
+        store=request.node_store(project),
+        listen=lambda made, forecast: reports.listener(sys.stdout, made, forecast),
+        waiting=on_wait,
+    )
+    print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
+    if result.published:
+        print(publication.text(result.published, (), seconds=result.report.seconds), end="")
+    complete = reporting.built(project, result.report, result.published, request.folder(report), say=echo)
+    if result.interrupted:
+        raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
+    if result.lost:
+        raise result.lost
+    if not (result.good and complete):
+        raise Exit("", code=int(ExitCode.FAILED))

@@ -1,0 +1,126 @@
+"""What makes a function a command: its parameters are its flags, and its errors become exit codes.
+
+A parameter's annotation names its flag in `options`, where all that there is to say of a flag is said once.
+"""
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
+
+from invoke import Context, Exit, Task
+from invoke.parser import Argument
+
+from imagematrix.commands.varargs import Varargs
+from imagematrix.errors import ExitCode, UserError
+
+_DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""The disk or the user's share of it is full, or it is read-only: not a fault of ours, so no traceback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A flag of commands, or the words that one takes. The parameter's name is the flag's."""
+
+    help: str
+    kind: type
+    """`bool`: given or not; `int`: a whole number; `list`: may be given again."""
+    default: Any
+    """The value where it is not given."""
+    least: int = 0
+    """Of a number: no smaller one is valid."""
+    environment: str = ""
+    """The variable that gives the value where the flag is not given."""
+    value_optional: bool = False
+    """It may be given without a value, which is then True."""
+    varargs: bool = False
+    """It takes all words of the command that are not flags."""
+
+
+class Command(Task[Callable[..., None]]):
+    """A command of imagematrix, as a task of invoke."""
+
+    def __init__(self, body: Callable[..., None]) -> None:
+        self.options = _options(body)
+        super().__init__(_task(body, self.options), name=body.__name__.strip("_"), positional=(), auto_shortflags=False)
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002 - invoke's
+        """Return the flags for invoke's parser."""
+        valued = {f"--{_dashed(name)}" for name, option in self.options.items() if option.kind is not bool}
+        return [
+            Varargs(name=name, help=option.help, task=self.name, valued=valued)
+            if option.varargs
+            else _Flag(name, option)
+            for name, option in self.options.items()
+        ]
+
+
+command = Command
+"""The decorator."""
+
+
+class _Flag(Argument):
+    """A flag whose value is checked when it is parsed."""
+
+    def __init__(self, parameter: str, option: Option) -> None:
+        self._least = option.least
+        super().__init__(
+            names=[_dashed(parameter)],
+            attr_name=parameter if "_" in parameter else None,
+            kind=option.kind,
+            default=option.default if option.kind is bool else None,  # of a bool True: it has a --no-… too
+            help=option.help,
+            optional=option.value_optional,
+        )
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: ANN401 - as its base has it
+        """Take a value from the command line. Raises Exit, with code 2, for one that is not a valid number."""
+        try:
+            super().set_value(value, cast)
+            valid = self.kind is not int or self.value >= self._least
+        except ValueError:
+            valid = False
+        if not valid:
+            what = f"--{self.names[0]} {value}: must be a whole number, {self._least} or more"
+            raise Exit(what, code=int(ExitCode.BAD_INPUT))
+
+
+def _dashed(parameter: str) -> str:
+    return parameter.replace("_", "-")
+
+
+def _options(body: Callable[..., None]) -> Mapping[str, Option]:
+    """Return the flags of a command: parameter -> the option that its annotation holds."""
+    hints = get_type_hints(body, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if name != "return"}
+
+
+def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[..., None]:
+    """Return what invoke runs: values from the environment filled in, errors turned into messages and exit codes."""
+
+    @functools.wraps(body)
+    def run(_: Context, **values: Any) -> None:  # noqa: ANN401 - of any flag
+        try:
+            body(**{name: _value(option, values.get(name)) for name, option in options.items()})
+        except UserError as error:
+            raise Exit(str(error), code=int(error.code)) from None
+        except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            if error.errno not in _DISK_REFUSES:
+                raise
+            what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
+            raise Exit(what, code=int(ExitCode.FAILED)) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted", code=int(ExitCode.INTERRUPTED)) from None
+
+    return run
+
+
+def _value(option: Option, given: Any) -> Any:  # noqa: ANN401 - of any flag
+    if given in (None, ""):
+        return os.environ.get(option.environment) or option.default
+    return given

@@ -1,0 +1,23 @@
+"""The lock command: requirements to versions with hashes, bases to digests."""
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import Bases, File, Group, Only, Site, Upgrade
+
+
+@command
+def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site, file: File) -> None:
+    """Lock rows: their Python requirements to exact versions with hashes, their bases to digests."""
+    from imagematrix.commands import request
+    from imagematrix.commands.lock import bases as digests
+    from imagematrix.commands.lock import run
+    from imagematrix.commands.terminal import echo
+    from imagematrix.registry import Registry
+    from imagematrix.resolver import Uv
+    from imagematrix.shell import Shell
+
+    with request.opened_to_write(file, site=site) as project:
+        selection, shell, where = request.selection(only, group), Shell(), request.site_of(project)
+        request.possible_rows(project, selection)
+        done = "" if bases else run.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
+        digests.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=echo)
+    print(done or "base digests are up to date")

@@ -1,0 +1,67 @@
+"""The nightly command: everything that a night is for, one stage after another."""
+
+from pathlib import Path
+
+from invoke import Exit
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import (
+    File,
+    Group,
+    Keep,
+    NightlyJobs,
+    NightlyPush,
+    NightlyReport,
+    Only,
+    Resume,
+    Site,
+)
+from imagematrix.errors import ExitCode
+
+
+@command
+def nightly(
+    *,
+    only: Only,
+    group: Group,
+    report: NightlyReport,
+    keep: Keep,
+    jobs: NightlyJobs,
+    push: NightlyPush,
+    resume: Resume,
+    site: Site,
+    file: File,
+) -> None:
+    """Rebuild all that installs from the network, verify, push, report, clean up; one part's failure stops none.
+
+    Bases are asked for their digests, all rows are built at a new epoch, verified and published, and what nothing
+    needs any more is removed; each part is also a command of its own. The next run resumes an interrupted one, at the
+    epoch of that one. Two never overlap: the second ends with exit code 1.
+    """
+    from imagematrix.commands import request
+    from imagematrix.commands.nightly import run
+    from imagematrix.commands.terminal import echo, on_wait
+    from imagematrix.planning.night import Options
+    from imagematrix.report.nights import night_text
+
+    project, selection = request.opened(file, site=site), request.selection(only, group)
+    options = Options(
+        rows=(
+            *(word for pattern in only for word in ("--only", pattern)),
+            *(word for name in group for word in ("--group", name)),
+        ),
+        file=str(project.workspace.matrix_file),
+        site=site,
+        nodes=push and bool(project.matrix.nodes),
+        images=push and any(row.repositories for row in project.rows(selection)),
+        report=str(Path(report).absolute() if report else project.workspace.root / "report"),
+        jobs=str(jobs or ""),
+        keep=str(keep),
+    )
+    # Wrong input and a missing engine are reported before the night begins.
+    project.leaves(request.possible_rows(project, selection))
+    request.engine()
+    night = run.run(project.workspace, options, resume=resume, say=echo, waiting=on_wait)
+    print(night_text(night) if night else "no interrupted run to resume: nothing to do")
+    if night and not night.good:
+        raise Exit("", code=int(ExitCode.FAILED))

@@ -1,0 +1,139 @@
+"""Every flag, declared once: type, default, help and environment variable.
+
+A command takes a flag by annotating a parameter, which has the flag's name, with one of these types. Where commands
+mean different things by one name, the types say whose it is.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from imagematrix.commands.command import Option
+
+_PROCESSORS: Final = os.cpu_count() or 1
+BUILD_JOBS: Final = _PROCESSORS + 1
+"""How many nodes are built at once unless said."""
+
+
+def _text(help: str, *, default: str = "", environment: str = "") -> Option:  # noqa: A002 - as invoke calls it
+    return Option(help=help, kind=str, default=default, environment=environment)
+
+
+def _switch(help: str, *, default: bool = False) -> Option:  # noqa: A002
+    return Option(help=help, kind=bool, default=default)
+
+
+def _number(help: str, *, default: int, least: int = 1) -> Option:  # noqa: A002
+    return Option(help=help, kind=int, default=default, least=least)
+
+
+def _many(help: str) -> Option:  # noqa: A002
+    return Option(help=help, kind=list, default=())
+
+
+# Which project, which rows, from where.
+File = Annotated[str, _text("Another matrix file than ./matrix.toml; its directory is the project's root.")]
+Only = Annotated[Sequence[str], _many("Rows whose family:tag matches this glob; may be given again.")]
+Group = Annotated[Sequence[str], _many("Rows of this group; may be given again.")]
+AllRows = Annotated[bool, _switch("All rows of the matrix.")]
+Site = Annotated[
+    str,
+    _text(
+        "Fetch as [sites.NAME] of the matrix says (default: $IMAGEMATRIX_SITE, else as [site] says).",
+        environment="IMAGEMATRIX_SITE",
+    ),
+]
+Words = Annotated[
+    Sequence[str],
+    Option(
+        help="The family, then a value for each of its axes, in any order; allow=WHY for what upstream broke.",
+        kind=list,
+        default=(),
+        varargs=True,
+    ),
+]
+Settings = Annotated[Sequence[str], _many("AXIS=VALUE as a flag, the same as a word; may be given again.")]
+
+# What is printed, and what is written where.
+Json = Annotated[bool, _switch("Print JSON for programs instead of text for people.")]
+CheckJson = Annotated[bool, _switch("The same as --format json.")]
+CheckFormat = Annotated[
+    str, _text("text (default), json, github (workflow commands) or gitlab (a Code Quality report).")
+]
+Notes = Annotated[bool, _switch("Print notes too, not only how many there are; JSON always has them.")]
+Why = Annotated[str, _text("Explain one node: a layer's name or the beginning of a key.")]
+Picture = Annotated[str, _text("The picture to write: .svg, .dot or .html (default: graph.svg).", default="graph.svg")]
+BuildReport = Annotated[
+    str, _text("Write the report into this directory: index.html, report.json, junit.xml, summary.md.")
+]
+AddedReport = Annotated[str, _text("Write the report into this directory; it is added to a build's report there.")]
+PageFolder = Annotated[
+    str, _text("The directory to write into (default: .imagematrix/report).", default=".imagematrix/report")
+]
+NightlyReport = Annotated[
+    str, _text("Write the report of all stages into this directory (default: report, in the project's root).")
+]
+Catalogue = Annotated[bool, _switch("Write catalogue.html instead, for the users of the published images.")]
+
+# How many at once, how often, how long.
+BuildJobs = Annotated[
+    int,
+    _number("How many nodes are built at once (default: one more than there are processors).", default=BUILD_JOBS),
+]
+VerifyJobs = Annotated[
+    int,
+    _number(
+        "How many images are checked at once (default: two more than there are processors).",
+        default=_PROCESSORS + 2,  # half of what an image's checks do is to wait
+    ),
+]
+PublishJobs = Annotated[int, _number("How many images are published at once (default: 2).", default=2)]
+NightlyJobs = Annotated[
+    int, _number("How much is done at once (default: the defaults of `build` and `verify`).", default=0)
+]
+PushJobs = Annotated[int, _number("How many nodes, and how many images, are pushed at once (default: 2).", default=2)]
+Retries = Annotated[
+    int, _number("How often a failure that may pass by itself is tried again (default: 2).", default=2, least=0)
+]
+TimeLimit = Annotated[
+    int, _number("Minutes after which a try at a node is given up, and the node fails (default: 120).", default=120)
+]
+
+# What a command does, or leaves alone.
+RenderCheck = Annotated[
+    bool, _switch("Change nothing; fail when a leaf is stale, naming the first difference of each file.")
+]
+Upgrade = Annotated[bool, _switch("Resolve again what is locked already; the diff shows what moved.")]
+Bases = Annotated[bool, _switch("Only the bases' digests.")]
+FailFast = Annotated[bool, _switch("Start nothing new after the first failure.")]
+Fresh = Annotated[
+    str | bool,
+    Option(
+        help="Rebuild all that installs from the network; --fresh=LAYER,…: only these layers.",
+        kind=str,
+        default=False,
+        value_optional=True,  # without one it is True
+    ),
+]
+Push = Annotated[
+    bool,
+    _switch("Push nodes into the repository `nodes` of the matrix, and publish images, while others are built."),
+]
+NightlyPush = Annotated[
+    bool, _switch("Push nodes and images where the matrix says so; --no-push does not.", default=True)
+]
+Resume = Annotated[
+    bool, _switch("Only resume an interrupted run, after a reboot for instance; do nothing when there is none.")
+]
+Platform = Annotated[str, _text("Check the rules of this platform too; those of a family's own platform always count.")]
+Keep = Annotated[
+    int, _number("Remove nothing that one of so many last nights needed (default: 7).", default=7, least=0)
+]
+Registry = Annotated[bool, _switch("Also remove nodes from the repository `nodes` of the matrix.")]
+Everyones = Annotated[
+    bool, _switch("Also nodes that other checkouts and other projects of imagematrix have built on this engine.")
+]
+GcDryRun = Annotated[
+    bool, _switch("List what would be removed, each thing with its size and the reason; remove nothing.")
+]
+AddDryRun = Annotated[bool, _switch("Show all of it, write nothing.")]

@@ -1,0 +1,22 @@
+"""The plan command: what a build would do, and why."""
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json, Only, Why
+
+
+@command
+def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, json: Json, file: File) -> None:
+    """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
+    from imagematrix.commands import request
+    from imagematrix.planning import forecast
+    from imagematrix.report import plan_json, plan_text
+    from imagematrix.report import why as reasons
+
+    project = request.opened(file)
+    made = request.plan(project, request.selection(only, group))
+    if why:
+        print(reasons.explanation(made, why))
+        return
+    sizes = project.node_sizes(made)
+    seconds = forecast.whole(made.steps, project.seconds(made, sizes), jobs=BUILD_JOBS)
+    print(plan_json(made, sizes, seconds) if json else plan_text(made, sizes, seconds), end="")

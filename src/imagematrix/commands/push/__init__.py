@@ -1,0 +1,47 @@
+"""The push command: images published in the registries of their rows."""
+
+import time
+
+from invoke import Exit
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, PublishJobs, Site
+from imagematrix.errors import ExitCode, InterruptedRunError
+
+
+@command
+def push(
+    *,
+    matrix: AllRows,
+    only: Only,
+    group: Group,
+    jobs: PublishJobs,
+    report: AddedReport,
+    site: Site,
+    file: File,
+) -> None:
+    """Publish images in the registries of their rows: a tag that stays, then those that move, once it is verified."""
+    from imagematrix.commands import reporting, request
+    from imagematrix.commands.push import run
+    from imagematrix.commands.terminal import echo
+    from imagematrix.registry import Client
+    from imagematrix.report import publication
+
+    selection = request.explicit_selection("push", matrix, only, group)
+    project = request.opened(file, site=site)
+    request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    begun = time.monotonic()
+    result = run.run(
+        project,
+        selection,
+        engine=request.engine,
+        client=Client(request.site_of(project), tries=1),
+        jobs=jobs,
+        listen=lambda image: echo(publication.event(image, seconds=time.monotonic() - begun)),
+    )
+    print(publication.text(result.images, result.homeless, seconds=result.seconds), end="")
+    complete = reporting.published(project, result, request.folder(report), say=echo)
+    if result.interrupted:
+        raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")
+    if not (result.good and complete):
+        raise Exit("", code=int(ExitCode.FAILED))

@@ -1,0 +1,16 @@
+"""The report command: the page of the last run, or the one for the users of the images."""
+
+from pathlib import Path
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import Catalogue, File, PageFolder
+
+
+@command
+def report(*, report: PageFolder, catalogue: Catalogue, file: File) -> None:
+    """Write the page of the last run once more, or the one for the users of the images."""
+    from imagematrix.commands import reporting, request
+    from imagematrix.commands.terminal import echo
+
+    write = reporting.catalogue if catalogue else reporting.again
+    print(write(request.opened(file), Path(report).absolute(), say=echo))

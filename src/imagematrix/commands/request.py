@@ -1,0 +1,97 @@
+"""What nearly every command begins with: the project opened, its rows selected, and who answers at its site."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from imagematrix import site as sites
+from imagematrix.commands.terminal import note, on_wait, warn
+from imagematrix.engine import Engine, EngineImage, connect, nodes
+from imagematrix.errors import FlagError, NoEngineError
+from imagematrix.model import Plan, Row, Site
+from imagematrix.project import Project, Selection, open_project
+from imagematrix.registry import Client
+from imagematrix.registry.store import Store
+from imagematrix.text.words import count
+from imagematrix.workspace import nearest_matrix
+
+
+def opened(file: str, *, site: str = "") -> Project:
+    """Open a project, at a named site if any. Raises InputError and FlagError."""
+    return open_project(file or nearest_matrix(), warn=warn).at_site(site)
+
+
+@contextmanager
+def opened_to_write(file: str, *, site: str = "") -> Iterator[Project]:
+    """Open a project while no other command writes to it, so that none overwrites what another one wrote."""
+    project = opened(file, site=site)  # what is wrong with the matrix is reported before anything is written
+    with project.workspace.sole_builder(waiting=on_wait):
+        yield opened(file, site=site)
+
+
+def selection(only: Sequence[str], group: Sequence[str]) -> Selection:
+    """Return which rows the flags select."""
+    return Selection(only=tuple(only), groups=tuple(group))
+
+
+def explicit_selection(what: str, matrix: bool, only: Sequence[str], group: Sequence[str]) -> Selection:
+    """Return which rows the flags select. Raises FlagError for none: all rows take hours, and must be asked for."""
+    if not (matrix or only or group):
+        raise FlagError(f"say what to {what}: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+    return selection(only, group)
+
+
+def possible_rows(project: Project, selected: Selection) -> Sequence[Row]:
+    """Return the selected rows that are available, and report how many are not."""
+    rows = project.rows(selected)
+    possible = project.possible(rows)
+    if len(possible) < len(rows):
+        note(f"{count(len(rows) - len(possible), 'row')} cannot be had, see `invoke list`")
+    return possible
+
+
+def plan(project: Project, selected: Selection) -> Plan:
+    """Return what a build of the selected rows would do."""
+    dag, images, store = (
+        project.dag(project.leaves(possible_rows(project, selected))),
+        images_or_none(),
+        node_store(project),
+    )
+    return project.plan(dag, images, kept=store.keys(dag, nodes(images)) if store else ())
+
+
+def site_of(project: Project) -> Site:
+    """Return where this machine fetches from."""
+    return sites.discover(project.matrix.site, root=project.workspace.root)
+
+
+def node_store(project: Project) -> Store | None:
+    """Return where nodes are kept for all machines, if the matrix names a place."""
+    return Store(project.matrix.nodes, Client(site_of(project)), say=note) if project.matrix.nodes else None
+
+
+def engine() -> Engine:
+    """Return the engine. Raises NoEngineError."""
+    return connect()
+
+
+def images_or_none() -> Sequence[EngineImage]:
+    """Ask the engine what exists; without one, a plan is still true for an empty engine, so only report it."""
+    try:
+        return engine().images()
+    except NoEngineError as error:
+        note(f"{error}\n    Going on as if nothing was built yet.")
+        return ()
+
+
+def images_if_any() -> Sequence[EngineImage] | None:
+    """Ask the engine what exists; None where no engine answers."""
+    try:
+        return engine().images()
+    except NoEngineError:
+        return None
+
+
+def folder(flag: str) -> Path | None:
+    """Return the directory that a flag names, if it does."""
+    return Path(flag).absolute() if flag else None

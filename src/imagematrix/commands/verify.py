@@ -1,0 +1,45 @@
+"""The verify command: images checked by running them."""
+
+import sys
+
+from invoke import Exit
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, Platform, VerifyJobs
+from imagematrix.errors import ExitCode, InterruptedRunError
+
+
+@command
+def verify(
+    *,
+    matrix: AllRows,
+    only: Only,
+    group: Group,
+    platform: Platform,
+    jobs: VerifyJobs,
+    report: AddedReport,
+    file: File,
+) -> None:
+    """Check built images by running them: what passed is not repeated while image and check are the same."""
+    from imagematrix import verify as verifying
+    from imagematrix.commands import reporting, request
+    from imagematrix.commands.terminal import echo
+    from imagematrix.report import checking, verification
+
+    selection = request.explicit_selection("verify", matrix, only, group)
+    project = request.opened(file)
+    request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    result = verifying.run(
+        project,
+        selection,
+        engine=request.engine(),
+        jobs=jobs,
+        platform=platform,
+        listen=lambda images: checking.listener(sys.stdout, images),
+    )
+    print(verification.text(result.images, seconds=result.seconds), end="")
+    complete = reporting.verified(project, result, request.folder(report), say=echo)
+    if result.interrupted:
+        raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
+    if not (result.good and complete):
+        raise Exit("", code=int(ExitCode.FAILED))
