@@ -59,6 +59,31 @@ class Base:
         return next(copies, self.image)
 
 
+RuleParameters = Mapping[str, int | tuple[str, ...]]
+"""What matrix.toml says of a platform's rule: parameter -> bytes or globs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleParameter:
+    """A key that a rule of platforms has in matrix.toml."""
+
+    kind: str
+    """`Size`: bytes, or `Globs`."""
+    meaning: str
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleDeclaration:
+    """A rule of platforms as its module declares it."""
+
+    meaning: str
+    parameters: Mapping[str, RuleParameter]
+    file: str
+    text: str
+    """The module."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """Where images are used: whose registry holds them, and what it asks of them."""
@@ -68,14 +93,8 @@ class Platform:
     """Patterns over a row's values; none: the matrix's own registries."""
     max_bytes: int = 0
     """How big an image may be, uncompressed; 0: nothing is said."""
-    rules: tuple[str, ...] = ()
-    """What its review asks of an image, names of `audit.RULES`."""
-    official_bases: tuple[str, ...] = ()
-    """Globs of the images it lets one start from."""
-    protected: tuple[str, ...] = ()
-    """Globs of absolute paths: files of a base that must stay, beside those below /usr, /bin, /lib and their like."""
-    required: tuple[str, ...] = ()
-    """Globs of absolute paths: files that its own tools need, one of each at least."""
+    rules: Mapping[str, RuleParameters] = field(default_factory=dict)
+    """What its review asks of an image: rules, each with its parameters."""
     gpus: tuple[str, ...] = ()
     """The GPUs it has, by architecture (`sm_90`); none: nothing is said."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -178,6 +197,8 @@ class Matrix:
     bases: Mapping[str, Base]
     families: Mapping[str, Family]
     platforms: Mapping[str, Platform] = field(default_factory=dict)
+    rules: Mapping[str, RuleDeclaration] = field(default_factory=dict)
+    """What platforms may ask of images."""
     nodes: str = ""
     """The repository where nodes are kept, each under its key; empty: engines alone have them."""
     registries: tuple[str, ...] = ()

@@ -5,15 +5,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
+from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
-from imagematrix import compat, matrix
+from imagematrix import audit, compat, matrix
 from imagematrix.compat import Cause, Finding, Severity, catalogue, nearest, overlay
 from imagematrix.engine import EngineImage, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
-from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, Size, Verdict
+from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, RuleDeclaration, Size, Verdict
 from imagematrix.planning import estimates, graph, lock, plan, requirements
 from imagematrix.planning.checks import is_checked
 from imagematrix.planning.graph import Dag
@@ -262,8 +262,10 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     text = found.attempt(workspace.matrix_text)
     if text is None:
         return Opened(workspace=workspace, matrix=None, project=None, problems=tuple(found.problems))
+    rules = found.attempt(lambda: {**audit.stock(), **_rules(workspace.rules())})
+    file = workspace.matrix_file.name
     with _only_keepsakes():
-        parsed = found.attempt(lambda: matrix.parse(text, layers=workspace.layers(), file=workspace.matrix_file.name))
+        parsed = found.attempt(lambda: matrix.parse(text, layers=workspace.layers(), rules=rules, file=file))
     locked = found.attempt(lambda: lock.parse(workspace.lock_text())) or Lock()
     locks = found.attempt(workspace.locks) or {}
     sources = found.attempt(workspace.sources)
@@ -274,6 +276,17 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
         renderer = Renderer(sources, locks=locks, platform=parsed.platform)
         project = Project(workspace=workspace, matrix=parsed, lock=locked, renderer=renderer)
     return Opened(workspace=workspace, matrix=parsed, project=project, problems=tuple(found.problems))
+
+
+def _rules(texts: Mapping[str, str]) -> Mapping[str, RuleDeclaration]:
+    """Read the rules that a monorepo brings: file -> text. Raises InputError with every one that declares none."""
+    found = Collector()
+    rules = {
+        PurePath(file).stem: found.attempt(partial(audit.declared, text, file=file)) for file, text in texts.items()
+    }
+    if found.problems:
+        raise InputError(found.problems)
+    return {name: rule for name, rule in rules.items() if rule}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ STATE: Final = ".imagematrix"
 LOCK: Final = "matrix.lock"
 LOCKS: Final = "locks"
 LAYERS: Final = "common/layers"
+RULES: Final = "common/rules"
 IMAGES: Final = "images"
 COMPAT: Final = "compat"
 _MOST_BYTES: Final = 256 * 2**20
@@ -144,6 +145,15 @@ class Workspace:
     def layers(self) -> Mapping[str, bool]:
         """Return the folders of common/layers, and whether each has a template."""
         return {name: self._tree.is_file(f"{LAYERS}/{name}/{_TEMPLATE}") for name in self._tree.folders(LAYERS)}
+
+    def rules(self) -> Mapping[str, str]:
+        """Return the rules for platforms that the monorepo brings: file -> text."""
+        files = [
+            f"{RULES}/{name}"
+            for name in sorted(self._tree.files(RULES, skip=lambda name: name == "__pycache__"))
+            if name.endswith(".py")
+        ]
+        return {file: self._tree.text(file) for file in files}
 
     def check_file(self, layer: str) -> str:
         """Return where a layer keeps its checks, relative to the root."""

@@ -27,10 +27,11 @@ TORCH_BASE = "python:3.13-debian13"
 MATRIX = """\
 schema = 1
 
-[platforms.strict]
-rules = ["official-base", "base-unchanged", "no-new-setuid", "max-size"]
-official_bases = ["python:*"]
-max_size = "9.5 GB"
+[platforms.strict.rules]
+official-base.images = ["python:*"]
+base-unchanged.files = []
+no-new-setuid = {}
+max-size.limit = "9.5 GB"
 
 [bases.quickstart]
 image = "python:3.11-debian12"
@@ -356,7 +357,7 @@ def test_only_what_failed_is_repeated(verified: Any, broken: Monorepo) -> None:
 def test_any_image_can_be_held_against_a_platform(broken: Monorepo) -> None:
     done = broken.run("verify", "--only", "*:none", "--platform", "strickt")
     assert (done.code, "did you mean 'strict'?" in done.err) == (2, True)
-    broken.edit("matrix.toml", "[platforms.strict]\n", '[platforms.strict]\nprotected = ["/opt/python/bin/pip"]\n')
+    broken.edit("matrix.toml", "base-unchanged.files = []", 'base-unchanged.files = ["/opt/python/bin/pip"]')
     done = broken.run("verify", "--only", "*:none", "--platform", "strict", "--report", "strict")
     [leaf] = json.loads((broken.root / "strict/report.json").read_text())["leaves"]
     rules = [check["name"] for check in leaf["checks"] if check["owner"] == "platform strict"]

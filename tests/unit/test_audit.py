@@ -5,15 +5,19 @@ import json
 import os
 import tarfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
+from tests import projects
 
 from imagematrix import audit
-from imagematrix.audit import Evidence
-from imagematrix.model import Platform
+from imagematrix.audit import Rule
+from imagematrix.errors import InputError
+from imagematrix.model import Matrix, RuleParameters
 from imagematrix.verify import filesystem
 
-ART = Platform(name="art", rules=("base-unchanged", "no-new-setuid"), protected=("/etc/ld.so.conf", "/home/*/*.sh"))
+Asked = Mapping[str, RuleParameters]
+ART: Asked = {"base-unchanged": {"files": ("/etc/ld.so.conf", "/home/*/*.sh")}, "no-new-setuid": {}}
 Made = Mapping[str, str | tuple[str, int] | None]
 """Path -> content, content and mode, or None for a directory; `a -> b` is a symbolic link, `a => b` a hard one."""
 
@@ -66,13 +70,15 @@ def saved(*layers: bytes) -> list[bytes]:
 
 
 def offences(
-    *own: Made, platform: Platform = ART, base: Sequence[Made] = (BASE,), command: Sequence[str] = ()
+    *own: Made, asked: Asked = ART, base: Sequence[Made] = (BASE,), command: Sequence[str] = ()
 ) -> Mapping[str, Sequence[str]]:
-    layers = filesystem.read(iter(saved(*map(tar, (*base, *own)))), platform)
-    evidence = Evidence(
-        base_name="swr.example.com/base:1", base=layers[: len(base)], own=layers[len(base) :], command=command
-    )
-    return audit.judge(evidence, platform)
+    rules = loaded(asked)
+    layers = filesystem.read(iter(saved(*map(tar, (*base, *own)))), rules)
+    return audit.judge(rules, layers, base="swr.example.com/base:1", below=len(base), command=command)
+
+
+def loaded(asked: Asked) -> Mapping[str, Rule]:
+    return {name: audit.load(audit.stock()[name], parameters) for name, parameters in asked.items()}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +143,8 @@ def test_a_file_that_runs_as_root_offends_though_it_was_removed_again() -> None:
     [("swr.example.com/*", ()), ("swr.*/base:2", ("swr.example.com/base:1 is none of swr.*/base:2",))],
 )
 def test_the_base_must_be_an_official_one(name: str, found: tuple[str, ...]) -> None:
-    platform = Platform(name="art", rules=("official-base",), official_bases=(name,))
-    assert offences({}, platform=platform)["official-base"] == found
+    asked: Asked = {"official-base": {"images": (name,)}}
+    assert offences({}, asked=asked)["official-base"] == found
 
 
 HIDDEN = ", which a later layer only hides"
@@ -165,14 +171,14 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVA
     ],
 )
 def test_a_credential_is_found_in_every_layer(path: str, text: str, what: str) -> None:
-    platform = Platform(name="art", rules=("no-credentials",))
+    asked: Asked = {"no-credentials": {}}
     folder, _, name = path.rpartition("/")
     gone = {f"{folder}/.wh.{name}": ""}
 
-    assert offences({path: text}, platform=platform)["no-credentials"] == (f"/{path} has {what}",)
-    assert offences({path: text}, gone, platform=platform)["no-credentials"] == (f"/{path} has {what}{HIDDEN}",)
+    assert offences({path: text}, asked=asked)["no-credentials"] == (f"/{path} has {what}",)
+    assert offences({path: text}, gone, asked=asked)["no-credentials"] == (f"/{path} has {what}{HIDDEN}",)
     # What the base has already is the base's.
-    assert offences({path: text}, base=[BASE, {path: text}], platform=platform)["no-credentials"] == ()
+    assert offences({path: text}, base=[BASE, {path: text}], asked=asked)["no-credentials"] == ()
 
 
 @pytest.mark.parametrize(
@@ -187,8 +193,8 @@ def test_a_credential_is_found_in_every_layer(path: str, text: str, what: str) -
     ],
 )
 def test_what_is_no_credential(path: str, text: str) -> None:
-    platform = Platform(name="art", rules=("no-credentials",))
-    assert offences({path: text}, platform=platform)["no-credentials"] == ()
+    asked: Asked = {"no-credentials": {}}
+    assert offences({path: text}, asked=asked)["no-credentials"] == ()
 
 
 GOOD = "[program:a]\ncommand = a\nstdout_logfile = /dev/fd/1\nredirect_stderr = true\n"
@@ -209,17 +215,17 @@ GOOD = "[program:a]\ncommand = a\nstdout_logfile = /dev/fd/1\nredirect_stderr = 
 )
 @pytest.mark.parametrize("path", ["etc/supervisor/conf.d/a.conf", "init/supervisor/a.conf", "etc/supervisord.d/a.ini"])
 def test_services_write_to_standard_output(path: str, text: str, found: Sequence[str]) -> None:
-    platform = Platform(name="art", rules=("logs-on-stdout",))
+    asked: Asked = {"logs-on-stdout": {}}
     expected = tuple(f"/{path}: {each}{', expected /dev/fd/1' if 'logfile' in each else ''}" for each in found)
-    assert offences({path: text}, platform=platform)["logs-on-stdout"] == expected
+    assert offences({path: text}, asked=asked)["logs-on-stdout"] == expected
     # What counts is what is seen in the end.
-    assert offences({path: text}, {path: GOOD}, platform=platform)["logs-on-stdout"] == ()
+    assert offences({path: text}, {path: GOOD}, asked=asked)["logs-on-stdout"] == ()
 
 
 def test_what_supervisors_package_has_for_its_own_tests_is_not_read() -> None:
-    platform = Platform(name="art", rules=("logs-on-stdout",))
+    asked: Asked = {"logs-on-stdout": {}}
     path = "usr/lib/python3/dist-packages/supervisor/tests/fixtures/issue-1054.conf"
-    assert offences({path: "[program:cat]\ncommand = cat\n"}, platform=platform)["logs-on-stdout"] == ()
+    assert offences({path: "[program:cat]\ncommand = cat\n"}, asked=asked)["logs-on-stdout"] == ()
 
 
 @pytest.mark.parametrize(
@@ -234,8 +240,8 @@ def test_what_supervisors_package_has_for_its_own_tests_is_not_read() -> None:
     ],
 )
 def test_what_the_image_runs_writes_to_standard_output(command: Sequence[str], target: str) -> None:
-    platform = Platform(name="art", rules=("logs-on-stdout",))
-    found = offences({}, platform=platform, command=command)["logs-on-stdout"]
+    asked: Asked = {"logs-on-stdout": {}}
+    found = offences({}, asked=asked, command=command)["logs-on-stdout"]
     assert [each.partition(": ")[0] for each in found] == ([f"the command writes to {target}"] if target else [])
 
 
@@ -250,24 +256,90 @@ def test_what_the_image_runs_writes_to_standard_output(command: Sequence[str], t
 )
 def test_what_a_platforms_tools_need_is_there(layer: Made, missing: Sequence[str]) -> None:
     """Whoever brings it, the base or the image; and a later layer did not take it away."""
-    platform = Platform(name="art", rules=("required-files",), required=("/*/bin/fetch", "/home/*/utils.sh"))
-    assert offences(layer, platform=platform)["required-files"] == tuple(f"{each} is missing" for each in missing)
+    asked: Asked = {"required-files": {"paths": ("/*/bin/fetch", "/home/*/utils.sh")}}
+    assert offences(layer, asked=asked)["required-files"] == tuple(f"{each} is missing" for each in missing)
 
 
 def test_the_size_counts_unpacked_and_as_a_registry_has_it() -> None:
-    platform = Platform(name="art", rules=("max-size",), max_bytes=3_000_000)
+    asked: Asked = {"max-size": {"limit": 3_000_000}}
     noise = os.urandom(3_500_000).hex()  # 7 MB that compress to a little more than half
 
     small, large = ({"opt/data": noise[:2_000_000]}, {"opt/data": noise})
 
-    assert offences(small, platform=platform)["max-size"] == ()
-    unpacked, packed = offences(large, platform=platform)["max-size"]
+    assert offences(small, asked=asked)["max-size"] == ()
+    unpacked, packed = offences(large, asked=asked)["max-size"]
     assert unpacked == "0.01 GB unpacked, allowed are 0.003 GB"
     assert packed == "0.00 GB compressed, as a registry counts, allowed are 0.003 GB"
 
 
 def test_the_estimate_of_what_a_registry_has_is_near() -> None:
     noise = os.urandom(4_000_000).hex()
-    [layer] = filesystem.read(iter(saved(tar({"opt/data": noise}))), ART)
+    [layer] = filesystem.read(iter(saved(tar({"opt/data": noise}))), loaded(ART))
     assert layer.bytes == 8_000_000
     assert layer.packed == pytest.approx(4_500_000, rel=0.05)
+
+
+NO_COMPILERS = '''"""It has no compiler."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from imagematrix.audit import Entry, Evidence, Globs, matches, stacked
+
+
+def kept(entry: Entry, *, paths: Globs) -> bool | None:
+    return matches(entry.path, paths) or None
+
+
+def offences(evidence: Evidence, *, paths: Annotated[Globs, "What counts as a compiler."]) -> Iterator[str]:
+    yield from (f"/{path} is a compiler" for path in sorted(stacked({}, [*evidence.base, *evidence.own])))
+'''
+
+
+def brought(root: Path, rule: str = NO_COMPILERS, *, said: str = '{ paths = ["/usr/bin/cc"] }') -> Matrix:
+    """Return a monorepo's matrix, with a rule of its own in common/rules."""
+    matrix = f"{projects.MATRIX}\n[platforms.lean.rules]\nno-compilers = {said}\n"
+    return projects.project(root, matrix=matrix, files={**projects.FILES, "common/rules/no-compilers.py": rule}).matrix
+
+
+def judged(matrix: Matrix, *layers: Made) -> Sequence[str]:
+    [(name, parameters)] = matrix.platforms["lean"].rules.items()
+    rules = {name: audit.load(matrix.rules[name], parameters)}
+    read = filesystem.read(iter(saved(*map(tar, layers))), rules)
+    return audit.judge(rules, read, base="debian:12", below=1)[name]
+
+
+def test_a_monorepo_brings_a_rule_in_one_file(tmp_path: Path) -> None:
+    matrix = brought(tmp_path)
+    assert judged(matrix, BASE, {"usr/bin/cc": "cc"}) == ("/usr/bin/cc is a compiler",)
+    assert judged(matrix, BASE, {"usr/bin/cc": "cc"}, {"usr/bin/.wh.cc": ""}) == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ("def offences(evidence:\n", 1),
+        ('"""Nothing."""\n', 1),
+        ("def offences(evidence, *, many: int): ...\n", 1),
+        ("\ndef offences(\n    evidence, *,\n    many: Annotated[Count, 'how many'],\n): ...\n", 4),
+    ],
+)
+def test_a_file_that_declares_no_rule_is_a_problem_with_its_place(tmp_path: Path, rule: str, line: int) -> None:
+    with pytest.raises(InputError) as caught:
+        brought(tmp_path, rule)
+    assert ("common/rules/no-compilers.py", line) in [(each.file, each.line) for each in caught.value.problems]
+
+
+def test_check_does_not_run_a_rule(tmp_path: Path) -> None:
+    """A pull request that nobody has read may bring one."""
+    brought(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')\n{NO_COMPILERS}")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "line", ["raise KeyError('x')", "import nothing_of_this_name", "def kept(entry, *, paths): return {}[paths]"]
+)
+def test_a_rule_that_fails_offends_itself(tmp_path: Path, line: str) -> None:
+    [offence] = judged(brought(tmp_path, f"{NO_COMPILERS}{line}\n"), BASE, {"usr/bin/cc": "cc"})
+    assert offence.startswith("the rule itself failed: ")
+    assert offence.endswith(f"(common/rules/no-compilers.py:{NO_COMPILERS.count(chr(10)) + 1})")

@@ -38,6 +38,7 @@ def decide(
         plugin=plugin,
         platforms=lambda _: platforms,
         auditor="auditor",
+        rules={"no-new-setuid": "text", "max-size": "text"},
         history=lambda: history,
     )
     return subject
@@ -132,13 +133,13 @@ def test_checks_run_again_when_the_image_or_its_row_changes(opened: Project, old
 
 
 def test_a_platforms_rules_are_a_suite_of_their_own_until_they_change(opened: Project) -> None:
-    platform = Platform(name="art", rules=("no-new-setuid",))
+    platform = Platform(name="art", rules={"no-new-setuid": {}})
     [rules] = [suite for suite in decide(opened, platforms=[platform]).open if suite.platform]
     assert (rules.owner, rules.platform) == ("platform art", platform)
     history = ran(decide(opened, platforms=[platform]), check("platform art", "no-new-setuid"))
 
     again = decide(opened, platforms=[platform], history=history)
-    changed = decide(opened, platforms=[Platform(name="art", rules=("max-size",), max_bytes=1)], history=history)
+    changed = decide(opened, platforms=[Platform(name="art", rules={"max-size": {"limit": 1}})], history=history)
 
     assert [suite.owner for suite in again.open] == ["system", "torch"]
     assert "platform art" in [suite.owner for suite in changed.open]

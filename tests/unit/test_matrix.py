@@ -332,7 +332,17 @@ class TestRows:
         ("text", "problem"),
         [
             ('rules = ["no-setuid"]', "unknown rule 'no-setuid'\n    did you mean 'no-new-setuid'?"),
-            ('rules = ["max-size"]', "the rule 'max-size' needs max_size\n    say max_size = … beside it"),
+            (
+                'rules = ["max-size"]',
+                "the rule 'max-size' needs limit\n    write it as [platforms.art.rules.max-size] limit",
+            ),
+            ("rules.no-setuid = {}", "unknown rule 'no-setuid'\n    did you mean 'no-new-setuid'?"),
+            ("rules.max-size = {}", "'limit' is missing"),
+            ('rules.max-size.limit = "big"', "'big' is not a size"),
+            ('rules.max-size = {limit = "1 GB", limits = "2 GB"}', "unknown key\n    did you mean 'limit'?"),
+            ('rules.required-files.paths = "/bin/sh"', "the string '/bin/sh' is not a list of strings"),
+            ("rules.max-size = 5", "the number 5 is not a table"),
+            ('rules.no-new-setuid = {}\nprotected = ["/a"]', "protected is a parameter of the rule 'base-unchanged'"),
             ('rules = "max-size"', "the string 'max-size' is not a list of strings"),
         ],
     )
@@ -341,14 +351,17 @@ class TestRows:
             parse(GOOD + f"[platforms.art]\n{text}\n")
 
     def test_rules_of_a_platform(self) -> None:
-        text = 'rules = ["official-base", "no-new-setuid"]\nofficial_bases = ["a/*"]\nprotected = ["/etc/hosts"]\n'
-        platform = parse(GOOD + f"[platforms.art]\n{text}").platforms["art"]
-        assert (platform.rules, platform.official_bases, platform.protected, platform.facts) == (
-            ("official-base", "no-new-setuid"),
-            ("a/*",),
-            ("/etc/hosts",),
-            {},
-        )
+        """In a table, or in a list as earlier versions had them."""
+        table = 'official-base.images = ["a/*"]\nno-new-setuid = {}\nmax-size.limit = "1 GB"\n'
+        listed = 'rules = ["official-base", "no-new-setuid", "max-size"]\nofficial_bases = ["a/*"]\nmax_size = "1 GB"\n'
+        platform = parse(GOOD + f"[platforms.art.rules]\n{table}").platforms["art"]
+        assert platform.rules == {
+            "official-base": {"images": ("a/*",)},
+            "no-new-setuid": {},
+            "max-size": {"limit": 10**9},
+        }
+        assert (platform.max_bytes, platform.facts) == (10**9, {})
+        assert parse(GOOD + f"[platforms.art]\n{listed}").platforms["art"] == platform
 
     def test_an_exclude_by_a_fact_of_the_platform(self) -> None:
         """Is as good as one by a base's."""
@@ -812,11 +825,11 @@ RULES = {
     ),
     "size": (
         (ROW, ROW + '[platforms.a]\nmax_size = "big"\n'),
-        ('31: platforms.a.max_size: \'big\' is no size | expected a number and a unit, like "9.5 GB" or "9 GiB"'),
+        ('31: platforms.a.max_size: \'big\' is not a size | expected a number and a unit, like "9.5 GB" or "9 GiB"'),
     ),
     "size of nothing": (
         (ROW, ROW + '[platforms.a]\nmax_size = "0 GB"\n'),
-        '31: platforms.a.max_size: \'0 GB\' is no size | expected a number and a unit, like "9.5 GB" or "9 GiB"',
+        '31: platforms.a.max_size: \'0 GB\' is not a size | expected a number and a unit, like "9.5 GB" or "9 GiB"',
     ),
     "trusted host with a scheme": (
         (ROW, ROW + '[site]\ntrusted_hosts = ["m.example.com", "http://m.example.com"]\n'),

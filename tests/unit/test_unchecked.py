@@ -136,8 +136,9 @@ def test_a_platforms_rules_alone_verify_nothing(opened: Project) -> None:
         dag.tips,
         files={},
         plugin="",
-        platforms=lambda _: [Platform(name="art", rules=("no-new-setuid",))],
+        platforms=lambda _: [Platform(name="art", rules={"no-new-setuid": {}})],
         auditor="",
+        rules={"no-new-setuid": ""},
         history=lambda: (),
     )
     again = replace(subject, suites=tuple(replace(one, known=(RULE,), whole=True) for one in subject.suites))

@@ -1,11 +1,28 @@
-"""What a platform's review asks of an image, computed from its filesystem layers: nothing is run.
+"""What a platform's review asks of an image, computed from its filesystem layers: the image is not run.
 
-`layers` keeps of each layer what rules ask for, entry by entry: memory follows the number of protected files, not the
-image's size. `contents` knows credentials and configurations; `rules` judges, and `[platforms.X]` in matrix.toml says
-which rules count.
+A rule is a module: see `rule`. `layers` keeps of each layer what the rules ask for, entry by entry: memory follows the
+number of files that they keep, not the image's size. `contents` knows credentials and configurations.
+`[platforms.X.rules]` in matrix.toml says which rules count, with their parameters.
 """
 
-from imagematrix.audit.layers import Entry, Kind, Layer, read
-from imagematrix.audit.rules import NEEDS, RULES, Evidence, judge
+from imagematrix.audit.layers import Entry, Kind, Layer, Seen, is_gone, matches, read, stacked
+from imagematrix.audit.rule import Evidence, Globs, Rule, Size, declared, judge, load, stock
 
-__all__ = ["NEEDS", "RULES", "Entry", "Evidence", "Kind", "Layer", "judge", "read"]
+__all__ = [
+    "Entry",
+    "Evidence",
+    "Globs",
+    "Kind",
+    "Layer",
+    "Rule",
+    "Seen",
+    "Size",
+    "declared",
+    "is_gone",
+    "judge",
+    "load",
+    "matches",
+    "read",
+    "stacked",
+    "stock",
+]

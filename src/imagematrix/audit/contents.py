@@ -42,17 +42,17 @@ _SUPERVISOR: Final = re.compile(
 )
 """Its package has dozens of others, for its own tests."""
 
-_READ: Final = re.compile("|".join(path.pattern for path in (_SUPERVISOR, *(path for _, path, _ in _SECRETS))))
-"""The files whose content rules ask for."""
+_HOLDING: Final = re.compile("|".join(path.pattern for _, path, _ in _SECRETS))
+"""The files that credentials are looked for in."""
 
 _STREAMS: Final = re.compile(r"/dev/(?:stdout|stderr|fd/[12])|/proc/(?:self|1)/fd/[12]")
 _SHELLS: Final = frozenset({"ash", "bash", "dash", "sh"})
 _INTO_A_FILE: Final = re.compile(r"(?:^|[^<>=-])>{1,2}\s*([^\s;&|<>()]+)")
 
 
-def is_asked_for(path: str) -> bool:
-    """Whether the content of such a file is looked at."""
-    return bool(_READ.fullmatch(path))
+def may_hold_secrets(path: str) -> bool:
+    """Whether a file of this name would be a credential, or be where one is written down."""
+    return bool(_HOLDING.fullmatch(path))
 
 
 def is_supervisors(path: str) -> bool:

@@ -7,17 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import translate
 from functools import cache
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from imagematrix.audit import contents
-from imagematrix.model import Platform
-
-PROTECTED: Final = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
-"""Where nothing of a base may change (Huawei ModelArts' rules for custom images, seed 001)."""
 
 _REMOVED: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
-_SETUID: Final = 0o6000
 
 
 class Kind(StrEnum):
@@ -30,7 +25,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Entry:
     """One entry of a filesystem layer's tar; `path` is relative to the root."""
 
@@ -41,56 +36,83 @@ class Entry:
     gid: int = 0
     size: int = 0
     target: str = ""
-    checksum: Callable[[], int] = int
+    checked: Callable[[], int] = int
     content: Callable[[], bytes] = bytes
     """Both read a file's content, which may be done once and only before the next entry is asked for."""
+    _text: bytes | None = None
+    _checksum: int | None = None
+
+    def text(self) -> bytes | None:
+        """Return a file's content; None where it is too long to be a configuration or a credential, or no file."""
+        if self.kind is not Kind.FILE or self.size > contents.TEXT_BYTES:
+            return None
+        if self._text is None:
+            self._text = self.content()
+        return self._text
+
+    def checksum(self) -> int:
+        """Return the CRC of a file's content."""
+        if self._checksum is None:
+            text = self.text()
+            self._checksum = self.checked() if text is None else zlib.crc32(text)
+        return self._checksum
 
 
-Identity = tuple[str, int, int, int, int, int, str]
-"""Kind, mode, uid, gid, size, checksum, target: equal for files that are the same, whenever they were written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A layer as one rule sees it."""
+
+    kept: Mapping[str, Any]
+    """What the rule kept of the layer's files: path -> what."""
+    removed: frozenset[str]
+    """What it takes away from those below: files or whole directories."""
+    emptied: frozenset[str]
+    """Directories of which nothing from below is left."""
+    bytes: int
+    """Sum of its files' sizes."""
+    packed: int
+    """How many bytes a registry would hold."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Layer:
     """What is kept of one filesystem layer."""
 
-    files: dict[str, Identity] = field(default_factory=dict)
-    """The protected files it brings."""
+    kept: dict[str, dict[str, object]] = field(default_factory=dict)
+    """Rule -> path -> what it kept."""
     removed: set[str] = field(default_factory=set)
-    """What it takes away from those below: files or whole directories."""
     emptied: set[str] = field(default_factory=set)
-    """Directories of which nothing from below is left."""
-    required: set[str] = field(default_factory=set)
-    """Files it brings of those that the platform's own tools need."""
-    supervisor: dict[str, bytes] = field(default_factory=dict)
-    """Supervisor's configuration files that it brings: path -> content."""
-    secrets: set[tuple[str, str, bytes]] = field(default_factory=set)
-    """Path, what it is, the credential itself."""
-    setuid: dict[str, int] = field(default_factory=dict)
-    """Root's files that run as root (or its group), wherever they are: path -> mode."""
     bytes: int = 0
-    """Sum of its files' sizes."""
     packed: int = 0
-    """How many bytes a registry would hold."""
+
+    def seen_by(self, rule: str) -> Seen:
+        """Return the layer as a rule sees it."""
+        return Seen(
+            kept=self.kept.get(rule, {}),
+            removed=frozenset(self.removed),
+            emptied=frozenset(self.emptied),
+            bytes=self.bytes,
+            packed=self.packed,
+        )
 
 
-def is_protected(path: str, platform: Platform) -> bool:
-    """Whether a file of the base must stay as it is."""
-    return path.partition("/")[0] in PROTECTED or _matches(path, platform.protected)
+Keep = Callable[[Entry, Mapping[str, object]], object]
+"""What a rule keeps of an entry, given what it kept of the layer so far; None: nothing."""
 
 
-def _matches(path: str, patterns: tuple[str, ...]) -> bool:
-    return bool(patterns and _any(patterns).match(f"/{path}"))
+def matches(path: str, globs: tuple[str, ...]) -> bool:
+    """Whether a path matches one of some globs of absolute paths."""
+    return bool(globs and _any(globs).match(f"/{path}"))
 
 
 @cache
-def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(translate, patterns)))
+def _any(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, globs)))
 
 
-def read(entries: Iterable[Entry], platform: Platform) -> Layer:
+def read(entries: Iterable[Entry], rules: Mapping[str, Keep]) -> Layer:
     """Keep of a layer what rules ask for."""
-    layer = Layer()
+    layer = Layer(kept={name: {} for name in rules})
     for entry in entries:
         parent, _, name = entry.path.rpartition("/")
         if name == _OPAQUE:
@@ -99,58 +121,26 @@ def read(entries: Iterable[Entry], platform: Platform) -> Layer:
             layer.removed.add(f"{parent}/{name.removeprefix(_REMOVED)}".lstrip("/"))
         elif entry.kind is not Kind.DIRECTORY:
             layer.bytes += entry.size
-            if entry.kind is Kind.FILE and entry.mode & _SETUID and entry.uid == 0:
-                layer.setuid[entry.path] = entry.mode
-            if _matches(entry.path, platform.required):
-                layer.required.add(entry.path)
-            text = _text(entry)
-            if text:
-                _keep(entry.path, text, layer)
-            if is_protected(entry.path, platform):
-                layer.files[entry.path] = _identity(entry, layer, text)
+            for rule, keep in rules.items():
+                kept = keep(entry, layer.kept[rule])
+                if kept is not None:
+                    layer.kept[rule][entry.path] = kept
     return layer
 
 
-def _text(entry: Entry) -> bytes | None:
-    """Return a file's content where a rule asks for it."""
-    if entry.kind is Kind.FILE and entry.size <= contents.TEXT_BYTES and contents.is_asked_for(entry.path):
-        return entry.content()
-    return None
-
-
-def _keep(path: str, text: bytes, layer: Layer) -> None:
-    if contents.is_supervisors(path):
-        layer.supervisor[path] = text
-    layer.secrets |= {(path, what, found) for what, found in contents.secrets(path, text)}
-
-
-def _identity(entry: Entry, layer: Layer, text: bytes | None) -> Identity:
-    if entry.kind is Kind.HARDLINK and entry.target in layer.files:  # it is the same file once more
-        return layer.files[entry.target]
-    checksum = 0
-    if entry.kind is Kind.FILE:
-        checksum = entry.checksum() if text is None else zlib.crc32(text)
-    return (entry.kind.value, entry.mode, entry.uid, entry.gid, entry.size, checksum, entry.target)
-
-
-_Kept = TypeVar("_Kept")
-
-
-def stacked(
-    files: Mapping[str, _Kept], layers: Iterable[Layer], *, of: Callable[[Layer], Mapping[str, _Kept]]
-) -> dict[str, _Kept]:
-    """Return which of the files that are kept of layers are seen once these lie on top of each other."""
+def stacked(files: Mapping[str, Any], layers: Iterable[Seen]) -> dict[str, Any]:
+    """Return which of the files that a rule kept are seen once the layers lie on top of each other."""
     seen = dict(files)
     for layer in layers:
         # A file in the place of a directory takes away what was in it, as a whiteout does.
-        gone = layer.removed | layer.emptied | layer.files.keys()
+        gone = layer.removed | layer.emptied | layer.kept.keys()
         if gone:
             seen = {path: kept for path, kept in seen.items() if not is_gone(path, layer, gone)}
-        seen |= of(layer)
+        seen |= layer.kept
     return seen
 
 
-def is_gone(path: str, layer: Layer, gone: set[str]) -> bool:
+def is_gone(path: str, layer: Seen, gone: frozenset[str]) -> bool:
     """Whether a layer takes a file away, itself or a directory that it lies in."""
     if path in layer.removed:
         return True

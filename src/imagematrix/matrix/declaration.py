@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeVar
 
-from imagematrix import audit
-from imagematrix.errors import did_you_mean
-from imagematrix.matrix import family, gpus, pattern
+from imagematrix.matrix import family, gpus, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
-from imagematrix.model import Base, Platform, Site
+from imagematrix.model import Base, Platform, RuleDeclaration, Site
 from imagematrix.text import names, providers
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
@@ -21,7 +20,7 @@ SCHEMA: Final = 1
 KEYS: Final = ("schema", "registry", "nodes", "platform", "site", "sites", "bases", "platforms", "families", "facts")
 SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
-PLATFORM_KEYS: Final = ("registry", "max_size", "rules", "official_bases", "protected", "required", gpus.KEY)
+PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
 """What each table may say; all else in a base or a platform is a fact."""
 
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
@@ -30,7 +29,6 @@ NETWORKS: Final = ("", "host", "none")
 _PLAIN_URL: Final = re.compile(r"http://(?:[^/@]*@)?(?P<host>(?P<name>\[[^/\]]*\]|[^:/]+)(?::[0-9]+)?)")
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts that pip trusts by itself (SECURE_ORIGINS of its network session)."""
-SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(?:([KMGTkmgt])([Ii]?))?[Bb]")
 
 
 _T = TypeVar("_T")
@@ -65,11 +63,17 @@ def has_schema(document: Table, *, schema: int = SCHEMA) -> bool:
     return False
 
 
-def read(document: Table, *, layers: Mapping[str, bool], mistakes: Mistakes) -> Declaration:
-    """Read every section of matrix.toml."""
+def read(
+    document: Table,
+    *,
+    layers: Mapping[str, bool],
+    mistakes: Mistakes,
+    rules: Mapping[str, RuleDeclaration],
+) -> Declaration:
+    """Read every section of matrix.toml; `rules` are those that platforms may name."""
     document.allow(*KEYS)
     bases = _named(document.table("bases"), "a base", _base)
-    platforms = _named(document.table("platforms"), "a platform", _platform)
+    platforms = _named(document.table("platforms"), "a platform", partial(_platform, known=rules))
     declared = document.table("families")
     if not tuple(declared):
         mistakes.add(declared.at, "no family is declared", "an image line begins with [families.NAME]")
@@ -222,30 +226,16 @@ def _completed(base: Base, *, says_os: bool) -> Base:
     return replace(base, facts=dict(sorted({**base.facts, "os": system}.items())))
 
 
-def _platform(platform: Table, name: str) -> Platform:
+def _platform(platform: Table, name: str, *, known: Mapping[str, RuleDeclaration]) -> Platform:
+    asked = review.read(platform, known)
     return Platform(
         name=name,
         registries=_registries(platform),
-        max_bytes=_size(platform, "max_size"),
-        rules=_rules(platform),
-        official_bases=tuple(platform.texts("official_bases")),
-        protected=tuple(platform.texts("protected")),
-        required=tuple(platform.texts("required")),
+        max_bytes=review.most_bytes(platform, asked),
+        rules=asked,
         gpus=gpus.read(platform),
         facts=_own_facts(platform, PLATFORM_KEYS),
     )
-
-
-def _rules(platform: Table) -> tuple[str, ...]:
-    """Return what a platform's review asks; a rule that needs a number or a list needs it here."""
-    rules = platform.texts("rules")
-    for rule, at in rules.items():
-        need = audit.NEEDS.get(rule, "")
-        if rule not in audit.RULES:
-            platform.wrong(at, f"unknown rule {rule!r}", did_you_mean(rule, audit.RULES))
-        elif need and need not in platform:
-            platform.wrong(at, f"the rule {rule!r} needs {need}", f"say {need} = … beside it")
-    return tuple(rules)
 
 
 def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
@@ -255,18 +245,6 @@ def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
     if gpus.KEY not in known:
         gpus.refuse(table)
     return facts
-
-
-def _size(table: Table, key: str) -> int:
-    """Return a size in bytes; 0 when there is none."""
-    text = table.text(key)
-    found = SIZE.fullmatch(text)
-    number, prefix, binary = found.groups("") if found else ("0", "", "")
-    unit: int = (1024 if binary else 1000) ** " KMGT".find(prefix.upper())
-    size = round(float(number) * unit)
-    if not size and isinstance(table.raw(key), str):
-        table.wrong(key, f"{text!r} is no size", 'expected a number and a unit, like "9.5 GB" or "9 GiB"')
-    return size
 
 
 def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from imagematrix import audit
 from imagematrix.matrix import declaration, tagging
 from imagematrix.matrix.facts import Facts
 from imagematrix.matrix.grid import Declared, Grid, HandRow
@@ -19,7 +20,7 @@ class Drafts:
         self._file = file
         ignored = Mistakes()
         document = Table(toml_text.read(self._text, file=file), (), ignored)
-        self._document = declaration.read(document, layers=layers, mistakes=ignored)
+        self._document = declaration.read(document, layers=layers, rules=audit.stock(), mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: who writes the row is told.
         declared = self._document
         self._facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=ignored)

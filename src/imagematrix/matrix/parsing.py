@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from math import prod
 from typing import Final
 
+from imagematrix import audit
 from imagematrix.matrix import declaration, tagging
 from imagematrix.matrix.facts import Consequences, Facts
 from imagematrix.matrix.grid import Declared, Grid
-from imagematrix.model import Matrix, Row
+from imagematrix.model import Matrix, Row, RuleDeclaration
 from imagematrix.text import toml_text
 from imagematrix.text.shape import Mistakes, Table, refuse_control_characters
 
@@ -15,11 +16,19 @@ MOST_ROWS: Final = 200_000
 """How many rows axes may make, before excludes. To plan 100,000 takes 600 MB."""
 
 
-def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> Matrix:
+def parse(
+    text: str,
+    *,
+    layers: Mapping[str, bool],
+    rules: Mapping[str, RuleDeclaration] | None = None,
+    file: str = "matrix.toml",
+) -> Matrix:
     """Return the matrix a text declares; raise InputError with all of its problems.
 
-    `layers` names the folders of common/layers, each with whether it holds a Dockerfile.j2.
+    `layers` names the folders of common/layers, each with whether it holds a Dockerfile.j2; `rules` are those that
+    platforms may name, None: those that come with imagematrix.
     """
+    known = audit.stock() if rules is None else rules
     text = text.removeprefix("\ufeff")
     mistakes = Mistakes()
     values = toml_text.read(text, file=file)
@@ -28,7 +37,7 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
     document = Table(values, (), mistakes)
     if not declaration.has_schema(document):
         mistakes.raise_any(text, file=file)
-    declared = declaration.read(document, layers=layers, mistakes=mistakes)
+    declared = declaration.read(document, layers=layers, rules=known, mistakes=mistakes)
     rows = [] if _are_too_many(declared.families, mistakes) else _rows(declared, mistakes)
     mistakes.raise_any(text, file=file)
     return Matrix(
@@ -36,6 +45,7 @@ def parse(text: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -
         bases=declared.bases,
         families={family.family.name: family.family for family in declared.families},
         platforms=declared.platforms,
+        rules=known,
         registries=declared.registries,
         nodes=declared.nodes,
         platform=declared.platform,

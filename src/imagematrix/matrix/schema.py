@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagematrix import audit
-from imagematrix.matrix import declaration, family, gpus
+from imagematrix.matrix import declaration, family, gpus, review
+from imagematrix.model import RuleDeclaration, RuleParameter
 from imagematrix.text import names
 
 Schema = Mapping[str, object]
@@ -73,20 +74,10 @@ def _platform() -> Schema:
         "registry": _registry(),
         "max_size": _text(
             "How big its images may be, uncompressed, like 9.5 GB or 9 GiB; more is a warning.",
-            pattern=declaration.SIZE.pattern,
+            pattern=review.SIZE.pattern,
         ),
-        "rules": {
-            "description": "What its review asks of an image: `invoke verify` proves it.",
-            "type": "array",
-            "items": {"description": "A rule.", "enum": list(audit.RULES)},
-            "uniqueItems": True,
-        },
-        "official_bases": _texts("What its images may start from.", of="A glob of image names."),
-        "protected": _texts(
-            "Files of a base that must stay, beside those below /usr, /bin, /sbin and /lib.",
-            of="A glob of absolute paths.",
-        ),
-        "required": _texts("Files that its own tools need.", of="A glob of absolute paths: one such file at least."),
+        "rules": _review(),
+        **{key: _texts(f"Where rules are a list: {rule}", of="A glob.") for key, rule in review.BESIDE.items()},
         gpus.KEY: _gpus("The GPUs it has, for the images of its families."),
     }
     return {
@@ -185,6 +176,34 @@ def _rows() -> Schema:
 def _gpus(description: str) -> Schema:
     item = _text("An architecture: sm_90 for compute capability 9.0.", pattern=gpus.ARCHITECTURE.pattern)
     return {"description": description, "type": "array", "items": item, "minItems": 1, "uniqueItems": True}
+
+
+def _review() -> Schema:
+    rules = audit.stock()
+    return {
+        "description": "What its review asks of an image: `invoke verify` proves it. A table, or a list.",
+        "type": ["object", "array"],
+        "items": {"description": "A rule.", "type": "string", "examples": list(rules)},
+        "uniqueItems": True,
+        "properties": {name: _rule(rule) for name, rule in rules.items()},
+        "additionalProperties": {"description": "A rule of this monorepo, common/rules/NAME.py.", "type": "object"},
+    }
+
+
+def _rule(rule: RuleDeclaration) -> Schema:
+    return {
+        "description": rule.meaning,
+        "type": "object",
+        "properties": {name: _parameter(parameter) for name, parameter in rule.parameters.items()},
+        "required": [name for name, parameter in rule.parameters.items() if parameter.is_required],
+        "additionalProperties": False,
+    }
+
+
+def _parameter(parameter: RuleParameter) -> Schema:
+    if parameter.kind == "Size":
+        return _text(parameter.meaning, pattern=review.SIZE.pattern)
+    return _texts(parameter.meaning, of="A glob.")
 
 
 def _rules(description: str, why: str) -> Schema:

@@ -504,7 +504,7 @@ def _edits(wish: _Wish, text: str, drafts: Drafts) -> Iterator[str]:
 def _added(row: Row, text: str, old: Matrix, *, layers: Mapping[str, bool], file: str) -> Matrix | None:
     """Return what a text says if that is the old matrix and this row."""
     try:
-        made = matrix.parse(text, layers=layers, file=file)
+        made = matrix.parse(text, layers=layers, rules=old.rules, file=file)
     except InputError:
         return None
     others = [each for each in made.rows if each.name != row.name]

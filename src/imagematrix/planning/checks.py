@@ -161,12 +161,14 @@ def decide(
     plugin: str,
     platforms: Callable[[Row], Iterable[Platform]],
     auditor: str,
+    rules: Mapping[str, str],
     history: Callable[[], Iterable[Settled]],
 ) -> tuple[Subject, ...]:
     """Return what is to be checked of each row.
 
-    `files` are the check files' texts by layer, `plugin` is the text of what runs them; `platforms` gives whose rules
-    an image must obey, `auditor` is the text of what judges that. `history` is what was settled before, oldest first.
+    `files` are the check files' texts by layer, `plugin` is the text of what runs them. `platforms` gives the platforms
+    whose rules an image must obey, `rules` are the texts of all rules, `auditor` is that of what judges by them.
+    `history` is what was settled before, oldest first.
     """
     known = {(settled.key, settled.owner, settled.fingerprint): settled for settled in history()}
 
@@ -187,7 +189,8 @@ def decide(
                 yield suite(row, layer, {"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
         for platform in platforms(row):
             if platform.rules:
-                said = {"platform": repr(platform), "auditor": auditor, "base": row.base.image}
+                texts = {f"rule {rule}": rules[rule] for rule in platform.rules}
+                said = {"platform": repr(platform), "auditor": auditor, "base": row.base.image, **texts}
                 yield suite(row, f"{_PLATFORM}{platform.name}", said, platform)
 
     return tuple(

@@ -9,6 +9,7 @@ from typing import Final
 from imagematrix import compat
 from imagematrix.compat import Cause, Finding, Level, Severity, shown
 from imagematrix.errors import InputError, Problem
+from imagematrix.matrix import review
 from imagematrix.model import Platform, Row, Size
 from imagematrix.planning.sizes import total
 from imagematrix.project import Opened, Project
@@ -147,7 +148,7 @@ def _too_big(project: Project) -> Iterator[Cause]:
             rows.setdefault((row.platform.name, finding), []).append(row.name)
     places = locate(project.workspace.matrix_text()) if rows else {}
     for (platform, finding), names in rows.items():
-        line = places[("platforms", platform, finding.about)][0]
+        line = next(places[at][0] for at in review.limit_places(platform) if at in places)
         yield Cause(finding=finding, line=line, rows=tuple(sorted(names)))
 
 

@@ -17,7 +17,7 @@ from os import environ, pathsep
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from imagematrix import compat
+from imagematrix import audit, compat
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Leaf, Platform, Row
@@ -35,7 +35,7 @@ _CHECK_SECONDS: Final = 300
 """A check that takes longer hangs."""
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "cuda.py")
-_AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rules.py")
+_AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rule.py")
 _TAIL_LINES: Final = 20
 _POLL_SECONDS: Final = 0.5
 
@@ -121,6 +121,7 @@ def subjects(
         plugin="".join(map(_text, _PLUGIN)),
         platforms=lambda row: {one.name: one for one in (row.platform, also) if one}.values(),
         auditor="".join(map(_text, _AUDITOR)),
+        rules={name: rule.text for name, rule in project.matrix.rules.items()},
         history=project.workspace.settled,
     )
 
@@ -228,7 +229,9 @@ class _Runner:
         from imagematrix.verify import filesystem
 
         stop = self._closed.is_set
-        return filesystem.audited(self._engine, subject.key, leaf.base_image, platform, owner=owner, stop=stop)
+        known = self._project.matrix.rules
+        rules = {name: audit.load(known[name], parameters) for name, parameters in platform.rules.items()}
+        return filesystem.audited(self._engine, subject.key, leaf.base_image, rules, owner=owner, stop=stop)
 
     def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> bool:
         """Run the checks of layers, adding to those that ran; return whether pytest came to its end."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final, Protocol, cast
 
 from imagematrix import audit
-from imagematrix.audit import Entry, Evidence, Kind, Layer
+from imagematrix.audit import Entry, Kind, Layer, Rule
 from imagematrix.engine import Engine, node_ref
-from imagematrix.model import Key, Platform
+from imagematrix.model import Key
 from imagematrix.planning.checks import Check, CheckOutcome
 
 _BLOCK: Final = 1 << 16
@@ -33,27 +33,23 @@ _KINDS: Final[Mapping[bytes, Kind]] = {
 
 
 def audited(
-    engine: Engine, key: Key, base: str, platform: Platform, *, owner: str, stop: Callable[[], bool]
+    engine: Engine, key: Key, base: str, rules: Mapping[str, Rule], *, owner: str, stop: Callable[[], bool]
 ) -> list[Check]:
-    """Check a node's image, which stands on `base`, by a platform's rules: a check for each.
+    """Check a node's image, which stands on `base`, by rules: a check for each.
 
     Raises InterruptedError soon after `stop` says so.
     """
     if not engine.image_id(base):
         why = f"the base {base} is not on the engine, so its layers cannot be told apart: docker pull {base}"
-        return [_check(owner, rule, (why,)) for rule in platform.rules]
+        return [_check(owner, rule, (why,)) for rule in rules]
     below, all_layers = engine.diff_ids(base), engine.diff_ids(node_ref(key))
     if all_layers[: len(below)] != below:
         why = f"the image does not stand on the {base} that is on the engine now: build it anew"
-        return [_check(owner, rule, (why,)) for rule in platform.rules]
-    layers = read(_until(stop, engine.saved(node_ref(key))), platform)
-    evidence = Evidence(
-        base_name=base,
-        base=layers[: len(below)],
-        own=layers[len(below) :],
-        command=_command(engine.config(node_ref(key))),
-    )
-    return [_check(owner, rule, offences) for rule, offences in audit.judge(evidence, platform).items()]
+        return [_check(owner, rule, (why,)) for rule in rules]
+    layers = read(_until(stop, engine.saved(node_ref(key))), rules)
+    command = _command(engine.config(node_ref(key)))
+    found = audit.judge(rules, layers, base=base, below=len(below), command=command)
+    return [_check(owner, rule, offences) for rule, offences in found.items()]
 
 
 def _command(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -75,8 +71,9 @@ def _check(owner: str, rule: str, offences: Sequence[str]) -> Check:
     return Check(owner=owner, name=rule, outcome=CheckOutcome.FAILED, why=offences[0], tail=tail)
 
 
-def read(chunks: Iterator[bytes], platform: Platform) -> list[Layer]:
+def read(chunks: Iterator[bytes], rules: Mapping[str, Rule]) -> list[Layer]:
     """Read what `docker save` writes of one image; return its layers, lowest first."""
+    keep = {name: rule.kept for name, rule in rules.items()}
     layers: dict[str, Layer] = {}
     documents: dict[str, Any] = {}
     for member, stream in _members(_Chunks(chunks)):
@@ -84,7 +81,7 @@ def read(chunks: Iterator[bytes], platform: Platform) -> list[Layer]:
         if blob.begins(b"{", b"["):
             documents[member.name] = json.loads(blob.read(member.size))
         elif member.name.startswith("blobs/") or member.name.endswith("/layer.tar"):
-            layer = audit.read(_entries(blob), platform)
+            layer = audit.read(_entries(blob), keep)
             layer.packed = blob.packed()
             layers[member.name] = layer
     return [layers[name] for name in documents["manifest.json"][0]["Layers"]]
@@ -100,7 +97,7 @@ def _entries(blob: "_Blob") -> Iterator[Entry]:
             gid=member.gid,
             size=member.size,
             target=_relative(member.linkname) if member.islnk() else member.linkname,
-            checksum=lambda stream=stream: _checksum(stream),  # type: ignore[misc]
+            checked=lambda stream=stream: _checksum(stream),  # type: ignore[misc]
             content=lambda stream=stream: stream.read(),  # type: ignore[misc]
         )
 
