@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+from imagematrix.commands.check.run import judge
 from imagematrix.project import Selection, examine, open_project
-from imagematrix.report import proof
+from imagematrix.report.console.check import proof_json
 
 SIZES: Final = (10_000, 100_000)
 _LAYERS: Final = {
@@ -82,8 +83,8 @@ def measure_check(rows: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = make_project(Path(folder), rows)
         begun = time.perf_counter()
-        made = proof.make(examine(str(file)))
-        text = proof.proof_json(made)
+        made = judge(examine(str(file)))
+        text = proof_json(made)
         seconds = time.perf_counter() - begun
     told = f"{made.rows:>7} rows checked, {len(text) / 1e6:.1f} MB of JSON"
     return f"{told} {seconds:6.2f} s {seconds / made.rows * 1e6:5.0f} us/row {_peak():6.0f} MB"

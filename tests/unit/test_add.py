@@ -13,7 +13,7 @@ from imagematrix.commands.add import run as adding
 from imagematrix.errors import FlagError, InputError, NoIndexError
 from imagematrix.planning.cost import Cost
 from imagematrix.project import open_project
-from imagematrix.report.added import added_text
+from imagematrix.report.console.add import added_text
 from imagematrix.workspace import Workspace
 
 ADD = "pytorch torch=2.5.0 python=3.11 base=debian"

@@ -13,7 +13,7 @@ from imagematrix.commands.doctor import run as doctor
 from imagematrix.compat import Severity, catalogue, others
 from imagematrix.compat.catalogue import Corrections
 from imagematrix.report import html, markdown, overview, runs
-from imagematrix.report.health import State
+from imagematrix.report.console.doctor import State
 
 TODAY = nights.FIRST.date()
 

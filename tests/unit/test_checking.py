@@ -10,7 +10,7 @@ from rich.console import Console
 from tests import nights
 
 from imagematrix.planning.checks import Check, CheckOutcome, Running, Verified
-from imagematrix.report import checking
+from imagematrix.report.console import verify as checking
 from imagematrix.verify import _Progress
 
 FIRST, SECOND, *_ = nights.grid(6).rows.values()

@@ -9,8 +9,8 @@ from tests import projects
 
 from imagematrix.commands.doctor import run as doctor
 from imagematrix.project import Selection
-from imagematrix.report import health
-from imagematrix.report.health import Finding, State
+from imagematrix.report.console import doctor as health
+from imagematrix.report.console.doctor import Finding, State
 
 
 @pytest.fixture(autouse=True)

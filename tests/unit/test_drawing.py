@@ -11,7 +11,7 @@ from tests import projects
 
 from imagematrix.model import Plan, Verdict
 from imagematrix.project import open_project
-from imagematrix.report import drawing
+from imagematrix.report import graph as drawing
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

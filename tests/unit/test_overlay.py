@@ -9,11 +9,11 @@ import pytest
 from tests import projects
 
 from imagematrix import compat
+from imagematrix.commands.check import run as check
 from imagematrix.compat import Severity, catalogue, nearest, overlay, rules, shapes
 from imagematrix.compat.catalogue import Corrections
 from imagematrix.errors import InputError
 from imagematrix.project import Project, examine, open_project
-from imagematrix.report import proof
 
 COMPAT = Path(catalogue.__file__).parent
 SOURCE = 'source = "tried here"'
@@ -197,7 +197,7 @@ def test_nothing_is_half_applied(tmp_path: Path) -> None:
     good = CORRECT
     with pytest.raises(InputError):
         opened(tmp_path, torch=good, cuda="[toolkit]\n")
-    found = proof.make(examine(str(tmp_path / "matrix.toml")))
+    found = check.judge(examine(str(tmp_path / "matrix.toml")))
     assert [(each.code, each.place) for each in found.diagnostics] == [("correction", "compat/cuda.toml:1")]
     assert catalogue.torch()["2.3.0"] == catalogue._torch(
         next(each for each in catalogue.packaged("torch")["releases"] if each["release"] == "2.3.0")

@@ -10,7 +10,7 @@ from tests.projects import FILES
 
 from imagematrix import project
 from imagematrix.cli import program
-from imagematrix.report.rows import rows_json, rows_text
+from imagematrix.report.console.list import rows_json, rows_text
 
 MATRIX = """\
 schema = 1

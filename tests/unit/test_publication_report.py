@@ -8,6 +8,7 @@ from tests.fakes import row
 
 from imagematrix.planning.publication import UNVERIFIED, Publication, Published, PublishOutcome, Target
 from imagematrix.report import publication
+from imagematrix.report.console import push as console
 
 STARTED = datetime(2026, 11, 22, 3, tzinfo=UTC)
 
@@ -39,7 +40,7 @@ MISSING = Publication(row=row("torch:2.7", "a.io/x"), tags=(), built=False)
 
 def test_the_summary() -> None:
     """What is new; why the rest is not, alike reasons together; what to do."""
-    assert publication.text([NEW, WAITING, FAILED, MISSING], ["plain:1"], seconds=2.0) == (
+    assert console.text([NEW, WAITING, FAILED, MISSING], ["plain:1"], seconds=2.0) == (
         "a.io/x/torch:2.4-20261122-abc   pushed   sha256:1\n"
         "a.io/x/torch:2.4                moved    sha256:1\n"
         "\n"
@@ -57,14 +58,14 @@ def test_the_summary() -> None:
         "1 row without a registry: plain:1\n"
         "4 images, 7 tags: 1 pushed, 1 moved, 2 kept, 2 waiting, 1 failed in 2.0s\n"
     )
-    assert publication.event(NEW, seconds=1.0) == "[   1.0s] torch:2.4  (1 pushed, 1 moved, 1 kept)"
-    assert publication.event(MISSING, seconds=1.0).endswith("(not built)")
+    assert console.event(NEW, seconds=1.0) == "[   1.0s] torch:2.4  (1 pushed, 1 moved, 1 kept)"
+    assert console.event(MISSING, seconds=1.0).endswith("(not built)")
 
 
 def test_nothing_to_do() -> None:
     """One line."""
     kept = Publication(row=NEW.row, tags=(tag("2.4", PublishOutcome.KEPT),))
-    assert publication.text([kept], [], seconds=2.0) == "1 image is published: nothing to do\n"
+    assert console.text([kept], [], seconds=2.0) == "1 image is published: nothing to do\n"
 
 
 def test_report_json() -> None:

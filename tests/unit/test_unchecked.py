@@ -15,7 +15,9 @@ from imagematrix.model import Platform, Row
 from imagematrix.planning import checks, publication
 from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome, Settled, Verified
 from imagematrix.project import Project, Selection, states
-from imagematrix.report import catalogue, html, junit, markdown, overview, rows, runs, verification
+from imagematrix.report import catalogue, html, junit, markdown, overview, runs, verification
+from imagematrix.report.console import list as rows
+from imagematrix.report.console import verify as console
 
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
 SKIPPED = Check(owner="system", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU")
@@ -52,7 +54,7 @@ def test_what_no_layers_check_has_proven_is_unchecked(row: Row, checks: tuple[Ch
 
 
 def test_verify_says_so_however_often_it_is_asked(row: Row) -> None:
-    told = verification.text([Verified(row=row, checks=())], seconds=1)
+    told = console.text([Verified(row=row, checks=())], seconds=1)
 
     assert f"{PLAIN}   unchecked" in told
     assert "common/layers/boot/test_boot.py" in told

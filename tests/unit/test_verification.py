@@ -12,6 +12,7 @@ from tests.projects import PLAIN, PYTORCH
 from imagematrix.model import Row
 from imagematrix.planning.checks import Check, CheckOutcome, Verified
 from imagematrix.report import junit, runs, verification
+from imagematrix.report.console import verify as console
 
 STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, seconds=0.5)
@@ -42,7 +43,7 @@ def test_a_line_for_each_image_then_what_failed_and_why_then_what_is_missing(row
         Verified(row=row, checks=(PASSED, SKIPPED, FAILED), seconds=3),
     ]
 
-    assert verification.text(images, seconds=3.21).splitlines() == [
+    assert console.text(images, seconds=3.21).splitlines() == [
         "plain:3.11-debian               missing   not built",
         "pytorch:2.3.0-python3.10-cuda   failed    1 passed, 1 failed, 1 skipped",
         "",
@@ -62,7 +63,7 @@ def test_a_line_for_each_image_then_what_failed_and_why_then_what_is_missing(row
 def test_when_nothing_changed_that_is_all_there_is_to_say(row: Row) -> None:
     known = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, known=True)
 
-    told = verification.text([Verified(row=row, checks=(known,))], seconds=0.1)
+    told = console.text([Verified(row=row, checks=(known,))], seconds=0.1)
 
     assert told == "1 image is verified: nothing has changed since the checks passed\n"
 

@@ -11,11 +11,11 @@ from imagematrix.errors import FlagError
 def graph(*, matrix: AllRows, only: Only, group: Group, out: Picture, file: File) -> None:
     """Draw the layer DAG, its nodes coloured by what a build would do with them."""
     from imagematrix.commands import request
-    from imagematrix.report import drawing
+    from imagematrix.report.graph import FORMS
 
-    draw = drawing.FORMS.get(Path(out).suffix)
+    draw = FORMS.get(Path(out).suffix)
     if draw is None:
-        raise FlagError(f"--out {out}: the ending must be one of {', '.join(drawing.FORMS)}")
+        raise FlagError(f"--out {out}: the ending must be one of {', '.join(FORMS)}")
     project = request.opened(file)
     project.workspace.write(Path(out).absolute(), draw(request.plan(project, request.selection(only, group))))
     print(out)

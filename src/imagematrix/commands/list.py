@@ -9,10 +9,10 @@ def list_(*, only: Only, group: Group, json: Json, file: File) -> None:
     """List the rows of the matrix and the state of each: built, remote, stale, missing, or impossible and why."""
     from imagematrix.commands import request
     from imagematrix.project import states
-    from imagematrix.report import rows
+    from imagematrix.report.console.list import rows_json, rows_text
 
     project = request.opened(file)
     store = request.node_store(project)
     in_registry = [store.keys] if store else []
     found = states(project, project.rows(request.selection(only, group)), request.images_or_none(), *in_registry)
-    print(rows.rows_json(found) if json else rows.rows_text(found))
+    print(rows_json(found) if json else rows_text(found))

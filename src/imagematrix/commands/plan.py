@@ -9,13 +9,12 @@ def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, json: Json, fil
     """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
     from imagematrix.commands import request
     from imagematrix.planning import forecast
-    from imagematrix.report import plan_json, plan_text
-    from imagematrix.report import why as reasons
+    from imagematrix.report.console.plan import explanation, plan_json, plan_text
 
     project = request.opened(file)
     made = request.plan(project, request.selection(only, group))
     if why:
-        print(reasons.explanation(made, why))
+        print(explanation(made, why))
         return
     sizes = project.node_sizes(made)
     seconds = forecast.whole(made.steps, project.seconds(made, sizes), jobs=BUILD_JOBS)

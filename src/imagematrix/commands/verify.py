@@ -24,7 +24,7 @@ def verify(
     from imagematrix import verify as verifying
     from imagematrix.commands import reporting, request
     from imagematrix.commands.terminal import echo
-    from imagematrix.report import checking, verification
+    from imagematrix.report.console.verify import listener, text
 
     selection = request.explicit_selection("verify", matrix, only, group)
     project = request.opened(file)
@@ -35,9 +35,9 @@ def verify(
         engine=request.engine(),
         jobs=jobs,
         platform=platform,
-        listen=lambda images: checking.listener(sys.stdout, images),
+        listen=lambda images: listener(sys.stdout, images),
     )
-    print(verification.text(result.images, seconds=result.seconds), end="")
+    print(text(result.images, seconds=result.seconds), end="")
     complete = reporting.verified(project, result, request.folder(report), say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")

@@ -1,88 +1,13 @@
-"""What was published, for readers and machines: a line while it goes on, the summary, `report.json`."""
+"""What was published, in report.json."""
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from imagematrix.planning.publication import UNCHECKED, UNVERIFIED, Publication, Published, PublishOutcome
+from imagematrix.planning.publication import Publication
 from imagematrix.report import verification
 from imagematrix.report.record import retry_documents
-from imagematrix.text.words import count, duration, some
-
-_NAMES_SHOWN: Final = 12
-
-
-def event(image: Publication, *, seconds: float) -> str:
-    """Say what became of an image's tags the moment it is known, `seconds` after the run began."""
-    return f"[{seconds:6.1f}s] {image.row.name}  ({_tally(image)})"
-
-
-def text(images: Sequence[Publication], homeless: Sequence[str], *, seconds: float) -> str:
-    """Write each tag that is new or moved, what stands in the way of the others, and what to do about it."""
-    if images and all(image.good for image in images) and not _changed(images):
-        told = f"{count(len(images), 'image')} {'is' if len(images) == 1 else 'are'} published: nothing to do"
-        return "\n".join([*_homeless(homeless), told]) + "\n"
-    lines = [*_lines(images), *_obstacles(images), *_missing(images), *_homeless(homeless), _last(images, seconds)]
-    return "\n".join(lines) + "\n"
-
-
-def _changed(images: Sequence[Publication]) -> list[Published]:
-    done = (PublishOutcome.PUSHED, PublishOutcome.MOVED)
-    return [tag for image in images for tag in image.tags if tag.outcome in done]
-
-
-def _tally(image: Publication) -> str:
-    counts = Counter(tag.outcome for tag in image.tags)
-    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in PublishOutcome if counts[outcome]) or "not built"
-
-
-def _lines(images: Sequence[Publication]) -> Iterator[str]:
-    changed = _changed(images)
-    width = max((len(tag.target.name) for tag in changed), default=0)
-    yield from (f"{tag.target.name:<{width}}   {tag.outcome:<6}   {tag.digest}" for tag in changed)
-    if changed:
-        yield ""
-
-
-def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
-    """Say why tags stay as they are, alike reasons together."""
-    found: dict[tuple[PublishOutcome, str], list[tuple[str, Published]]] = {}
-    for image in images:
-        for tag in image.tags:
-            if not tag.good:
-                found.setdefault((tag.outcome, tag.why), []).append((image.row.name, tag))
-    for (outcome, why), tags in found.items():
-        yield f"{outcome}: {count(len(tags), 'tag')}: {why}"
-        yield f"  {some([tag.target.name for _, tag in tags], _NAMES_SHOWN)}"
-        if why == UNVERIFIED:
-            yield f"  verify:  invoke verify --only '{tags[0][0]}'"
-        elif why == UNCHECKED:
-            yield "  write:   a check for one of its layers, common/layers/LAYER/test_LAYER.py (CONTRIBUTING.md)"
-        elif outcome is PublishOutcome.FAILED:
-            yield f"  repeat:  invoke push --only '{tags[0][0]}'"
-        yield ""
-
-
-def _missing(images: Sequence[Publication]) -> Iterator[str]:
-    names = [image.row.name for image in images if not image.built]
-    if names:
-        yield f"missing: {count(len(names), 'image')} not built: {some(names, _NAMES_SHOWN)}"
-        yield f"  build:   invoke build --only '{names[0]}'"
-        yield ""
-
-
-def _homeless(names: Sequence[str]) -> Iterator[str]:
-    if names:
-        yield f"{count(len(names), 'row')} without a registry: {some(names, _NAMES_SHOWN)}"
-
-
-def _last(images: Sequence[Publication], seconds: float) -> str:
-    counts = Counter(tag.outcome for image in images for tag in image.tags)
-    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in PublishOutcome if counts[outcome])
-    tags = count(sum(counts.values()), "tag")
-    return f"{count(len(images), 'image')}, {tags}{': ' if told else ''}{told} in {duration(seconds)}"
 
 
 def merged(report: str, images: Sequence[Publication], *, started: datetime, seconds: float) -> str:

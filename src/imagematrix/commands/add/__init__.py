@@ -28,7 +28,7 @@ def add(
     from imagematrix.commands import request
     from imagematrix.commands.add import run
     from imagematrix.commands.terminal import echo
-    from imagematrix.report import added
+    from imagematrix.report.console.add import added_text
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
@@ -42,4 +42,4 @@ def add(
             dry=dry_run,
             say=echo,
         )
-    print(added.added_text(made))
+    print(added_text(made))

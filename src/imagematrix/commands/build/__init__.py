@@ -46,7 +46,7 @@ def build(
     from imagematrix.commands.build import run
     from imagematrix.commands.terminal import echo, on_wait
     from imagematrix.project import refuse_unrefreshable
-    from imagematrix.report import publication
+    from imagematrix.report.console import push as console
 
     selection = request.explicit_selection("build", matrix, only, group)
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
@@ -78,7 +78,7 @@ def build(
     )
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.published:
-        print(publication.text(result.published, (), seconds=result.report.seconds), end="")
+        print(console.text(result.published, (), seconds=result.report.seconds), end="")
     complete = reporting.built(project, result.report, result.published, request.folder(report), say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")

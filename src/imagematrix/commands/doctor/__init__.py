@@ -12,10 +12,10 @@ def doctor(*, only: Only, group: Group, site: Site, json: Json, file: File) -> N
     """Check every prerequisite of a build: engine, buildx, disk, package index, registries, the matrix itself."""
     from imagematrix.commands import request
     from imagematrix.commands.doctor import run
-    from imagematrix.report import health
+    from imagematrix.report.console.doctor import good, health_json, health_text
     from imagematrix.workspace import nearest_matrix
 
     found = run.run(file or nearest_matrix(), request.selection(only, group), site_name=site)
-    print(health.health_json(found) if json else health.health_text(found))
-    if not health.good(found):
+    print(health_json(found) if json else health_text(found))
+    if not good(found):
         raise Exit("", code=int(ExitCode.FAILED))

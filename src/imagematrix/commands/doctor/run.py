@@ -16,7 +16,7 @@ from imagematrix.errors import FlagError, InputError, RegistryError, UserError
 from imagematrix.model import Row, Site
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client, host
-from imagematrix.report.health import Finding, State
+from imagematrix.report.console.doctor import Finding, State
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
 from imagematrix.text.words import ages, count, size, some

@@ -19,7 +19,7 @@ def gc(
     from imagematrix.commands import request
     from imagematrix.commands.gc import run
     from imagematrix.commands.terminal import on_wait
-    from imagematrix.report.cleanup import cleanup_text
+    from imagematrix.report.console.gc import cleanup_text
 
     project = request.opened(file, site=site)
     if registry and not project.matrix.nodes:

@@ -42,7 +42,7 @@ def nightly(
     from imagematrix.commands.nightly import run
     from imagematrix.commands.terminal import echo, on_wait
     from imagematrix.planning.night import Options
-    from imagematrix.report.nights import night_text
+    from imagematrix.report.console.nightly import night_text
 
     project, selection = request.opened(file, site=site), request.selection(only, group)
     options = Options(

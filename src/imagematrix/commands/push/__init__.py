@@ -25,7 +25,7 @@ def push(
     from imagematrix.commands.push import run
     from imagematrix.commands.terminal import echo
     from imagematrix.registry import Client
-    from imagematrix.report import publication
+    from imagematrix.report.console.push import event, text
 
     selection = request.explicit_selection("push", matrix, only, group)
     project = request.opened(file, site=site)
@@ -37,9 +37,9 @@ def push(
         engine=request.engine,
         client=Client(request.site_of(project), tries=1),
         jobs=jobs,
-        listen=lambda image: echo(publication.event(image, seconds=time.monotonic() - begun)),
+        listen=lambda image: echo(event(image, seconds=time.monotonic() - begun)),
     )
-    print(publication.text(result.images, result.homeless, seconds=result.seconds), end="")
+    print(text(result.images, result.homeless, seconds=result.seconds), end="")
     complete = reporting.published(project, result, request.folder(report), say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")

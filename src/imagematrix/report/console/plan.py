@@ -1,8 +1,9 @@
-"""A plan in, what would be built out: for a reader and for a machine."""
+"""What `plan` prints: what would be built, for a reader and for a machine; or one node explained."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Plan, Size, Step, Verdict
 from imagematrix.planning import sizes
 from imagematrix.text.words import about, count, label, quantity, some
@@ -120,3 +121,25 @@ def _document(step: Step, found: Size | None) -> Mapping[str, object]:
         "download": known.download if known else None,
         "installed": known.installed if known else None,
     }
+
+
+def explanation(plan: Plan, name: str) -> str:
+    """Explain the nodes of a layer, or the one whose key begins so. Raises FlagError when there is none."""
+    steps = [step for step in plan.steps if name == step.node.layer or step.node.key.startswith(name)]
+    if not steps:
+        known = {step.node.layer for step in plan.steps}
+        raise FlagError(f"--why {name}: no layer or key of this plan\n    {did_you_mean(name, known)}")
+    return "\n".join(line for step in steps for line in _explained(step))
+
+
+def _explained(step: Step) -> Iterator[str]:
+    yield f"{label(step)}"
+    yield f"    key      {step.node.key}"
+    yield f"    verdict  {step.verdict}: {step.reason}"
+    yield f"    leaves   {', '.join(step.leaves)}"
+    yield "    made from"
+    for name, value in sorted(step.node.inputs.items()):
+        first, *more = value.splitlines() or [""]
+        yield f"        {name}: {first}"
+        yield from (f"            {line}" for line in more)
+    yield ""

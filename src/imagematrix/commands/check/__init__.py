@@ -10,18 +10,19 @@ from imagematrix.errors import ExitCode, FlagError, InputError
 @command
 def check(*, format: CheckFormat, json: CheckJson, notes: Notes, file: File) -> None:  # noqa: A002 - the flag's name
     """Check the matrix: every problem of matrix.toml, templates and locks, and which versions work together."""
+    from imagematrix.commands.check.run import judge
     from imagematrix.project import examine
-    from imagematrix.report import annotations, proof
+    from imagematrix.report.console.check import writer
     from imagematrix.workspace import nearest_matrix
 
     if json and format not in ("", "json"):
         raise FlagError(f"--json and --format {format} contradict each other\n    keep one of them")
     form = "json" if json else format or "text"
-    write = annotations.writer(form)
+    write = writer(form)
     opened = examine(file or nearest_matrix())
     if form == "text" and not opened.matrix:  # in the words of all other commands
         raise InputError(opened.problems)
-    made = proof.make(opened)
-    print(write(made, opened.workspace.in_repository, notes=notes))
-    if not made.good:
+    proof = judge(opened)
+    print(write(proof, opened.workspace.in_repository, notes=notes))
+    if not proof.good:
         raise Exit("", code=int(ExitCode.BAD_INPUT))

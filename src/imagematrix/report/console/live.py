@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Status, Step, Verdict
 from imagematrix.planning.forecast import Forecast
-from imagematrix.report.board import Clock, RunningBoard, console
+from imagematrix.report.console.board import Clock, RunningBoard, console
 from imagematrix.text.words import about, count, duration, label
 
 if TYPE_CHECKING:

@@ -1,0 +1,57 @@
+"""What `check` finds, as data: every problem of a project's files and rows in one list, judged."""
+
+from dataclasses import dataclass
+
+from imagematrix.compat import Level, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One thing that `check` has to say: where, how bad, what, what to do, and of which rows."""
+
+    file: str
+    """Relative to the project's root."""
+    line: int
+    """0: the whole file."""
+    severity: Severity
+    code: str
+    """A stable, short name of the check that found it."""
+    about: str
+    """The axis or fact to blame, if there is one."""
+    what: str
+    remedy: str
+    rows: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """All that there is to say of a project, the worst first."""
+
+    file: str
+    is_read: bool
+    """Whether the matrix could be read; if not, nothing is known of its rows."""
+    rows: int
+    """Those that can be had, or do not say that they cannot."""
+    families: int
+    impossible: int
+    """Rows that say that they cannot be had."""
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Rows that cannot be built as they are."""
+        return frozenset(row for each in self.of(Level.ERROR) for row in each.rows)
+
+    @property
+    def good(self) -> bool:
+        """Whether there is no error: what the exit code says too."""
+        return not self.of(Level.ERROR)
+
+    def of(self, level: Level) -> tuple[Diagnostic, ...]:
+        """Return the diagnostics of a level."""
+        return tuple(each for each in self.diagnostics if each.severity.level is level)
