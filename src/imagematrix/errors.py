@@ -90,6 +90,10 @@ class NoEngineError(UserError):
     code = ExitCode.NO_ENGINE
 
 
+class LostEngineError(NoEngineError):
+    """The engine went away while it was asked."""
+
+
 class NoIndexError(UserError):
     """The package index does not answer."""
 

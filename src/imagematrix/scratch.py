@@ -20,8 +20,17 @@ def folder(purpose: str) -> Iterator[Path]:
 
 
 @contextmanager
-def living(root: Path, *, prefix: str = "", killed: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
-    """Give an empty folder in a root until the end, and remove those whose runs died; `killed` hears their names."""
+def living(
+    root: Path,
+    *,
+    prefix: str = "",
+    killed: Callable[[str], None] = lambda _: None,
+    clean: Callable[[], bool] = lambda: True,
+) -> Iterator[Path]:
+    """Give an empty folder in a root until the end, and remove those whose runs died; `killed` hears their names.
+
+    `clean` says at the end whether the run left nothing elsewhere; where it did, the next run takes this one for dead.
+    """
     from filelock import FileLock
 
     with FileLock(root / "guard"):  # nobody sweeps a folder whose lock is not yet taken
@@ -33,7 +42,8 @@ def living(root: Path, *, prefix: str = "", killed: Callable[[str], None] = lamb
     try:
         yield made
     finally:
-        _remove(made.with_suffix(".lock"))
+        if clean():
+            _remove(made.with_suffix(".lock"))
         lock.release()
 
 

@@ -410,13 +410,13 @@ class Workspace:
             self._warn_once(f"cannot write {file}", f": {error.strerror or error}")
 
     @contextmanager
-    def run_folder(self, *, killed: Callable[[str], None]) -> Iterator[Path]:
-        """Give a run a folder of its own until it ends; `killed` hears the names of those whose runs died with them."""
+    def run_folder(self, *, killed: Callable[[str], None], clean: Callable[[], bool] = lambda: True) -> Iterator[Path]:
+        """Give a run a folder of its own until it ends; see `scratch.living` for `killed` and `clean`."""
         with ExitStack() as stack:
             with _telling():
                 self._make_state()
                 self._tree.make_folder(f"{STATE}/verify")
-                folder = stack.enter_context(scratch.living(self._state / "verify", killed=killed))
+                folder = stack.enter_context(scratch.living(self._state / "verify", killed=killed, clean=clean))
             yield folder
 
     def runs(self) -> Mapping[str, str]:

@@ -35,9 +35,19 @@ def own_engine(*, megabytes: int = 0) -> Iterator[Mapping[str, str]]:
         subprocess.run([ENGINE, "stop", "--purge"], env=environment, check=True, capture_output=True)
 
 
+def kill(where: Mapping[str, str]) -> None:
+    """Kill a test's own engine in the middle of whatever it does."""
+    os.kill(int((Path(where["IMAGEMATRIX_ENGINE_DIR"]) / "docker.pid").read_text()), signal.SIGKILL)
+
+
 def kill_and_restart(where: Mapping[str, str]) -> None:
     """Kill a test's own engine in the middle of whatever it does, then start it again as a person would."""
-    os.kill(int((Path(where["IMAGEMATRIX_ENGINE_DIR"]) / "docker.pid").read_text()), signal.SIGKILL)
+    kill(where)
+    start(where)
+
+
+def start(where: Mapping[str, str]) -> None:
+    """Start an engine again."""
     subprocess.run([ENGINE, "start"], env={**os.environ, **where}, check=True, capture_output=True)
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from tests.chat import Chat
@@ -57,3 +58,25 @@ def test_a_full_state_costs_no_image_and_no_report(monorepo: Monorepo, full: lis
     assert done.code == 0, done.out + done.err
     assert "built.jsonl: No space left on device" in done.err
     assert {leaf["outcome"] for leaf in json.loads((full[1] / "report.json").read_text())["leaves"]} == {"built"}
+
+
+CHECK: Final = """\
+def test_it(host):
+    assert host.run("true").succeeded
+"""
+
+
+def test_images_cannot_be_checked_on_a_full_disk(monorepo: Monorepo, full: list[Path]) -> None:
+    """They are not checked, for a reason that is not theirs; with room they are."""
+    (monorepo.root / "common/layers/tools/test_tools.py").write_text(CHECK)
+    assert monorepo.run("build", "--matrix").code == 0
+    words = ("verify", "--only", "*-1.1", "--report", str(monorepo.root / "other"))
+
+    done = monorepo.run(*words)
+
+    assert (done.code, "Traceback" in done.err) == (1, False), done.out + done.err
+    [leaf] = json.loads((monorepo.root / "other/report.json").read_text())["leaves"]
+    assert (leaf["verification"], "No space left on device" in leaf["cut_off"]) == ("not checked", True)
+
+    (full[0] / "ballast").unlink()
+    assert monorepo.run(*words).code == 0

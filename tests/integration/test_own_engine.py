@@ -7,10 +7,16 @@ import json
 import os
 import re
 import shutil
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
-from tests.integration.engines import hand_over, kill_and_restart, own_engine
+import pytest
+from tests.integration.engines import hand_over, kill, kill_and_restart, own_engine, start
 from tests.integration.monorepo import Monorepo, built, outcomes, until
+
+from imagematrix.engine import docker_command
 
 
 def test_an_engine_that_is_killed_and_comes_back_costs_a_retry(monorepo: Monorepo) -> None:
@@ -39,6 +45,72 @@ def test_an_engine_that_is_killed_and_comes_back_costs_a_retry(monorepo: Monorep
         done, report = monorepo.build(env=where)
         assert done.code == 0
         assert {state for states in outcomes(report).values() for state in states} == {"reused"}
+
+
+CHECKS: Final = """\
+import os
+import pathlib
+
+def test_quick(host):
+    assert host.run("true").succeeded
+
+def test_slow(host):
+    pathlib.Path(os.environ["REACHED"], str(os.getpid())).touch()
+    assert host.run(f"sleep {os.environ['SLEEP']}").succeeded
+
+def test_after_it(host):
+    assert host.run("true").succeeded
+"""
+
+
+def verifications(monorepo: Monorepo) -> Mapping[str, Any]:
+    leaves = json.loads((monorepo.root / "report/report.json").read_text())["leaves"]
+    return {leaf["name"].partition(":1.0-")[2]: leaf for leaf in leaves}
+
+
+@pytest.mark.parametrize("end", [kill, kill_and_restart], ids=["stays away", "comes back"])
+def test_an_engine_that_is_killed_while_images_are_checked(
+    monorepo: Monorepo, end: Callable[[Mapping[str, str]], None]
+) -> None:
+    """The images are not checked, neither failed nor passed; the next run removes the containers and checks them."""
+    base = "imagematrix/base:bookworm"
+    monorepo.build("--only", "*-1.1")  # makes the base
+    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')
+    (monorepo.root / "common/layers/tools/test_tools.py").write_text(CHECKS)
+    reached = monorepo.root / "reached"
+    reached.mkdir()
+    with own_engine() as where:
+        environment = {**where, "REACHED": str(reached), "SLEEP": "100"}
+        hand_over(base, monorepo.engine, where)
+        assert monorepo.build(env=where)[0].code == 0
+        words = ("verify", "--matrix", "--jobs", "2", "--report", "report")
+        process = monorepo.start(*words, env=environment)
+        until(lambda: len(list(reached.iterdir())) == 2)
+        end(where)
+        out, _ = process.communicate(timeout=300)
+
+        assert (process.returncode, "Traceback" in out) == (3, False), out
+        cut_off = {name for name, leaf in verifications(monorepo).items() if leaf["verification"] == "not checked"}
+        # An engine that is back in time checks the third.
+        assert {"1.1", "1.2", "1.3"} - cut_off <= ({"1.3"} if end is kill_and_restart else set()), out
+        assert all(
+            check["outcome"] == "passed" for leaf in verifications(monorepo).values() for check in leaf["checks"]
+        )
+        assert 'failures="1"' not in (monorepo.root / "report/junit.xml").read_text()
+
+        if end is kill:
+            start(where)
+        done = monorepo.run(*words, env={**environment, "SLEEP": "0"})
+        assert done.code == 0, done.out + done.err
+        assert {leaf["verification"] for leaf in verifications(monorepo).values()} == {"passed"}
+        # What had passed by then is not repeated.
+        known = [
+            check["name"] for leaf in verifications(monorepo).values() for check in leaf["checks"] if check["known"]
+        ]
+        assert known.count("test_quick") >= 2
+        docker = [docker_command(monorepo.engine), "ps", "--all", "--quiet", "--filter", "label=imagematrix.verify"]
+        left = subprocess.run(docker, env={**os.environ, **where}, check=True, stdout=subprocess.PIPE)
+        assert left.stdout == b""
 
 
 def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:

@@ -41,5 +41,7 @@ def verify(
     complete = reporting.verified(project, result, request.folder(report), say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
+    if result.lost:
+        raise result.lost
     if not (result.good and complete):
         raise Exit("", code=int(ExitCode.FAILED))

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagematrix.errors import NoEngineError, RegistryError, SilentRegistryError
+from imagematrix.errors import LostEngineError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Key
 from imagematrix.planning import garbage
 
@@ -36,6 +36,8 @@ _TIMEOUT_SECONDS: Final = 30
 _TRANSFER_SECONDS: Final = 600
 """How long a push or a pull may be silent: registries take their time to take in a layer of gigabytes."""
 _PRUNED_AT_ONCE: Final = 500
+_KILLED: Final = frozenset({128 + 9, 255})
+"""The exit codes that engines give to containers that ended with them: SIGKILL, or not known."""
 _PLUGINS: Final = tuple(
     Path(folder, "docker/cli-plugins")
     for folder in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
@@ -104,6 +106,11 @@ class Container:
     def running(self) -> bool:
         """Whether it runs."""
         return bool(self._state("State")["Running"])
+
+    def was_killed(self) -> bool:
+        """Whether it was ended from outside, as an engine that restarts does with what it finds running."""
+        state = self._state("State")
+        return not (state["Running"] or state["OOMKilled"]) and state["ExitCode"] in _KILLED
 
     def logs(self) -> str:
         """Return all that it has said so far, on both of its streams."""
@@ -504,12 +511,14 @@ def _transferring(name: str) -> Iterator[None]:
 def _answering() -> Iterator[None]:
     """Turn what an engine that stopped answering makes of a request into our own error."""
     import requests
-    from docker.errors import DockerException
+    from docker.errors import APIError, DockerException
 
     try:
         yield
-    except (DockerException, requests.RequestException) as error:
+    except APIError as error:
         raise NoEngineError(f"the engine stopped answering: {_root_cause(error)}") from error
+    except (DockerException, requests.RequestException) as error:
+        raise LostEngineError(f"the engine stopped answering: {_root_cause(error)}") from error
 
 
 def _root_cause(error: BaseException) -> str:

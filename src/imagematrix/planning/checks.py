@@ -16,6 +16,10 @@ from imagematrix.text import documents
 from imagematrix.text.documents import Seconds
 
 UNCHECKED: Final = "none of whose layers has a check that could run"
+ENGINE_STOPPED: Final = "the engine stopped answering"
+ENGINE_RESTARTED: Final = "the engine was restarted"
+ENGINE_LOST: Final = frozenset({ENGINE_STOPPED, ENGINE_RESTARTED})
+"""Why checks are cut off that the engine could not carry to their end."""
 _PLATFORM: Final = "platform "
 """What the owner of a platform's rules begins with; the name of a layer has no space."""
 
@@ -35,6 +39,8 @@ class ImageOutcome(StrEnum):
     FAILED = "failed"
     UNCHECKED = "unchecked"
     """None of its layers has a check, or all of them were skipped: nothing is wrong, and nothing is proven."""
+    NOT_CHECKED = "not checked"
+    """Its checks did not come to their end, and not through its fault: the engine went away, or the disk is full."""
     MISSING = "missing"
     """It is not built."""
 
@@ -127,6 +133,8 @@ class Verified:
     built: bool = True
     """There is an image of it on the engine."""
     seconds: float = 0.0
+    cut_off: str = ""
+    """Why its checks did not come to their end; what failed by then proves nothing, and is not among them."""
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -138,6 +146,8 @@ class Verified:
         """What all of them together say."""
         if not self.built:
             return ImageOutcome.MISSING
+        if self.cut_off:
+            return ImageOutcome.NOT_CHECKED
         if self.failed:
             return ImageOutcome.FAILED
         return ImageOutcome.PASSED if any(check.proves for check in self.checks) else ImageOutcome.UNCHECKED
@@ -211,13 +221,12 @@ def settle(subject: Subject, ran: Sequence[Check], *, ended: bool = True) -> tup
     """Return what is worth remembering of a run of a subject's open suites.
 
     Where the layers' checks were cut off before their end, those that passed are settled, but no suite as a whole.
+    The rules of a platform are judged all at once, or none is.
     """
+    own = {suite.owner: [one for one in ran if one.owner == suite.owner] for suite in subject.open}
     return tuple(
         _settled(
-            subject.key,
-            suite,
-            [one for one in ran if one.owner == suite.owner],
-            ended=ended or suite.platform is not None,
+            subject.key, suite, own[suite.owner], ended=bool(own[suite.owner]) if suite.platform is not None else ended
         )
         for suite in subject.open
     )

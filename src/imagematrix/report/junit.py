@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from imagematrix.model import Status
 from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
-from imagematrix.report.runs import PastNode, PastRun
+from imagematrix.report.runs import PastLeaf, PastNode, PastRun
 
 
 def text(run: PastRun) -> str:
@@ -16,7 +16,7 @@ def text(run: PastRun) -> str:
         _suite(root, "nodes", [_node(node) for node in run.nodes])
     for leaf in run.leaves:
         if leaf.verification:
-            _suite(root, leaf.name, [*(_check(check) for check in leaf.checks), *_unproven(leaf.verification)])
+            _suite(root, leaf.name, [*(_check(check) for check in leaf.checks), *_unproven(leaf)])
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -26,6 +26,7 @@ def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> None:
         "name": name,
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "errors": str(sum(case.find("error") is not None for case in cases)),
         "skipped": str(sum(case.find("skipped") is not None for case in cases)),
         "time": f"{sum(float(case.get('time', '0')) for case in cases):.3f}",
     }
@@ -56,11 +57,15 @@ _UNPROVEN: Final = {
 }
 
 
-def _unproven(outcome: ImageOutcome) -> Iterator[ET.Element]:
-    if outcome in _UNPROVEN:
-        owner, name, why = _UNPROVEN[outcome]
+def _unproven(leaf: PastLeaf) -> Iterator[ET.Element]:
+    if leaf.verification in _UNPROVEN:
+        owner, name, why = _UNPROVEN[leaf.verification]
         case = _case(owner, name, 0.0)
         ET.SubElement(case, "failure", message=why)
+        yield case
+    elif leaf.verification is ImageOutcome.NOT_CHECKED:  # no failure of the image
+        case = _case("verify", "the checks came to their end", 0.0)
+        ET.SubElement(case, "error", message=_xml(f"not checked: {leaf.cut_off}"))
         yield case
 
 

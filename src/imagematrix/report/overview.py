@@ -253,6 +253,8 @@ def _untried(run: PastRun) -> Iterator[Untried]:
             reasons.setdefault("not built, so not checked", []).append(leaf.name)
         if leaf.verification is ImageOutcome.UNCHECKED:
             reasons.setdefault(f"unchecked: images {UNCHECKED}", []).append(leaf.name)
+        elif leaf.verification is ImageOutcome.NOT_CHECKED:
+            reasons.setdefault(f"not checked: {leaf.cut_off}", []).append(leaf.name)
     for why, names in reasons.items():
         yield Untried(why=why, leaves=tuple(names))
 

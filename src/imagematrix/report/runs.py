@@ -96,6 +96,8 @@ class PastLeaf:
     """There is an image of it, as far as this run knows."""
     verification: ImageOutcome | None
     """What `verify` found; None: it did not look."""
+    cut_off: str
+    """Why its checks did not come to their end."""
     checks: tuple[Check, ...]
     published: tuple[PastName, ...]
 
@@ -167,6 +169,7 @@ class _Leaf:
     locks: tuple[str, ...] = ()
     is_built: bool | None = None
     verification: ImageOutcome | None = None
+    cut_off: str = ""
     checks: tuple[Check, ...] | None = None
     published: tuple[PastName, ...] = ()
 
@@ -247,6 +250,7 @@ def _leaf(leaf: _Leaf, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
         versions=dict(_merged(leaf.locks, locks)),
         is_built=bool(leaf.digest) if leaf.is_built is None else leaf.is_built,
         verification=leaf.verification or _verification(leaf),
+        cut_off=leaf.cut_off,
         checks=leaf.checks or (),
         published=leaf.published,
     )

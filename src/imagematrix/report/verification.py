@@ -20,6 +20,7 @@ def merged(report: str, images: Sequence[Verified], *, started: datetime, second
         leaves[image.row.name] |= {
             "is_built": image.built,
             "verification": image.outcome.value,
+            "cut_off": image.cut_off,
             "checks": [_check(check) for check in image.checks],
         }
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"

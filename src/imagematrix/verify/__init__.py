@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from imagematrix import audit, compat
 from imagematrix.engine import Engine, docker_command, node_ref, nodes
-from imagematrix.errors import FlagError, did_you_mean
+from imagematrix.errors import FlagError, LostEngineError, NoEngineError, did_you_mean
 from imagematrix.model import Key, Leaf, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Check, CheckOutcome, Running, Subject, Suite, Verified
 from imagematrix.shell import Shell, stoppable
+from imagematrix.text import words
 
 if TYPE_CHECKING:  # not for each process that runs checks: it imports the planner
     from imagematrix.planning.graph import Dag
@@ -38,6 +39,8 @@ _PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "
 _AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rule.py")
 _TAIL_LINES: Final = 20
 _POLL_SECONDS: Final = 0.5
+_BLOCK: Final = 4096
+"""Bytes for which a disk that is full has no room."""
 
 
 class Listener(Protocol):
@@ -62,6 +65,8 @@ class Result:
     seconds: float
     images: tuple[Verified, ...]
     interrupted: bool
+    lost: NoEngineError | None = None
+    """Set when the engine went away and nothing else is wrong: some images are not checked."""
 
     @property
     def good(self) -> bool:
@@ -107,7 +112,20 @@ def run(
             stop=stop,
         )
     images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
-    return Result(started=started, seconds=time.monotonic() - clock, images=tuple(images), interrupted=stop.is_set())
+    return Result(
+        started=started,
+        seconds=time.monotonic() - clock,
+        images=tuple(images),
+        interrupted=stop.is_set(),
+        lost=_lost(images),
+    )
+
+
+def _lost(images: Sequence[Verified]) -> NoEngineError | None:
+    """Return that the engine went away, where that alone is wrong."""
+    bad = [image for image in images if not image.good]
+    is_lost = all(image.cut_off for image in bad) and any(image.cut_off in checks.ENGINE_LOST for image in bad)
+    return NoEngineError(f"{words.count(len(bad), 'image')} not checked: {bad[0].cut_off}") if is_lost else None
 
 
 def subjects(
@@ -155,8 +173,11 @@ def _act(
     if not subjects:
         return []
     done: list[Verified] = []
+    left = threading.Event()
     with (
-        project.workspace.run_folder(killed=lambda name: engine.remove_containers(_label(name))) as folder,
+        project.workspace.run_folder(
+            killed=lambda name: engine.remove_containers(_label(name)), clean=lambda: not left.is_set()
+        ) as folder,
         ThreadPoolExecutor(jobs) as pool,
         listen(len(subjects)) as listener,
     ):
@@ -173,13 +194,20 @@ def _act(
                     listener.finished(done[-1])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            runner.close()
+            try:
+                runner.close()
+            except NoEngineError:  # the next run removes its containers
+                left.set()
     return done
 
 
 def _label(run: str) -> str:
     """Return the label of a run's containers."""
     return f"{LABEL}={run}"
+
+
+class _CutOffError(Exception):
+    """The checks of an image did not come to their end, through no fault of the image."""
 
 
 class _Runner:
@@ -201,23 +229,40 @@ class _Runner:
 
     def verify(self, subject: Subject, leaf: Leaf) -> Verified:
         """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
-        begun = time.monotonic()
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        progress = self._running[subject.row.name] = _Progress(subject.row, folder / "results.jsonl")
+        begun, cut_off = time.monotonic(), ""
         ran: list[Check] = []
         ended = not _layers(subject)
         try:
+            folder = self._begin(subject)
             if not ended:
-                ended = self._pytest(subject, leaf, folder, ran)
+                self._pytest(subject, leaf, folder, ran)
+                ended = True
             for suite in subject.open:
                 if suite.platform:
-                    progress.turn_to(suite.owner)
+                    self._running[subject.row.name].turn_to(suite.owner)
                     ran += self._audited(subject, leaf, suite.platform, owner=suite.owner)
+        except _CutOffError as error:
+            cut_off = str(error)
+        except NoEngineError as error:
+            cut_off = checks.ENGINE_STOPPED if isinstance(error, LostEngineError) else str(error)
+        except InterruptedError:  # it is an OSError, and none of the disk's
+            raise
+        except OSError as error:
+            cut_off = f"cannot write {self._folder}: {error.strerror or error}"
         finally:
-            del self._running[subject.row.name]
+            self._running.pop(subject.row.name, None)
             for settled in checks.settle(subject, ran, ended=ended):
                 self._project.workspace.remember_settled(settled)
-        return Verified(row=subject.row, checks=checks.joined(subject, ran), seconds=time.monotonic() - begun)
+        sound = [check for check in ran if not (cut_off and check.outcome is CheckOutcome.FAILED)]
+        seconds = time.monotonic() - begun
+        return Verified(row=subject.row, checks=checks.joined(subject, sound), seconds=seconds, cut_off=cut_off)
+
+    def _begin(self, subject: Subject) -> Path:
+        if not self._engine.answers():
+            raise _CutOffError(checks.ENGINE_STOPPED)
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        self._running[subject.row.name] = _Progress(subject.row, folder / "results.jsonl")
+        return folder
 
     def close(self) -> None:
         """Stop what runs; no container outlives a run that can still do this."""
@@ -233,22 +278,29 @@ class _Runner:
         rules = {name: audit.load(known[name], parameters) for name, parameters in platform.rules.items()}
         return filesystem.audited(self._engine, subject.key, leaf.base_image, rules, owner=owner, stop=stop)
 
-    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> bool:
-        """Run the checks of layers, adding to those that ran; return whether pytest came to its end."""
+    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> None:
+        """Run the checks of layers, adding to those that ran. Raises _CutOffError where the image is not to blame."""
         results = folder / "results.jsonl"
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
         said: list[bytes] = []
         code = self._shell.run(self._argv(subject, folder), env=self._environment(), sink=said.append)
-        told = map(json.loads, results.read_text(encoding="utf-8").splitlines())
+        told = [line for text in results.read_text(encoding="utf-8").splitlines() if (line := _line(text))]
         ran += [_check(each) for each in told if "outcome" in each]
-        ended = code in (0, 1)
-        if not ended and not any(check.outcome is CheckOutcome.FAILED for check in ran):
-            tail = b"".join(said).decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        if lost := next((str(each["lost"]) for each in told if "lost" in each), ""):
+            raise _CutOffError(lost)
+        if code not in (0, 1):
+            self._blame(subject, folder, ran, why=f"pytest ended with exit code {code}", said=b"".join(said))
+
+    def _blame(self, subject: Subject, folder: Path, ran: list[Check], *, why: str, said: bytes) -> None:
+        """Find out who ended pytest: the engine, the disk (then an OSError says so), or the checks themselves."""
+        if not self._engine.answers():
+            raise _CutOffError(checks.ENGINE_STOPPED)
+        (folder / "room").write_bytes(bytes(_BLOCK))
+        if not any(check.outcome is CheckOutcome.FAILED for check in ran):
+            tail = tuple(said.decode(errors="replace").splitlines()[-_TAIL_LINES:])
             owner = _layers(subject)[0].owner
-            why = f"pytest ended with exit code {code}"
-            ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tuple(tail)))
-        return ended
+            ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tail))
 
     def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
         return {
@@ -324,7 +376,7 @@ class _Progress:
             for line in stream:
                 if line.endswith(b"\n"):
                     self._read += len(line)
-                    self._now = _moved_on(self._now, json.loads(line))
+                    self._now = _moved_on(self._now, _line(line))
         return replace(self._now, check=self._rules or self._now.check)
 
     def turn_to(self, rules: str) -> None:
@@ -337,7 +389,16 @@ def _moved_on(running: Running, told: Mapping[str, Any]) -> Running:
         return replace(running, total=told["total"])
     if "check" in told:
         return replace(running, check=told["check"])
-    return replace(running, done=running.done + 1)
+    return replace(running, done=running.done + 1) if "outcome" in told else running
+
+
+def _line(text: str | bytes) -> Mapping[str, Any]:
+    """Return what pytest has told in a line; nothing of one that a full disk cut short."""
+    try:
+        told: Mapping[str, Any] = json.loads(text)
+    except ValueError:
+        return {}
+    return told
 
 
 def _check(values: Mapping[str, Any]) -> Check:

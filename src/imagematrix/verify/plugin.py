@@ -18,6 +18,8 @@ from testinfra.host import Host
 from imagematrix import engine
 from imagematrix.compat import BroughtBy, CudaUse
 from imagematrix.engine import Container, Engine
+from imagematrix.errors import LostEngineError, NoEngineError
+from imagematrix.planning import checks
 from imagematrix.verify.inside import Inside
 from imagematrix.verify.interpreter import Interpreter
 
@@ -216,6 +218,8 @@ class _Rooms:
     image: str
     labels: Mapping[str, str]
     made: list[Container] = field(default_factory=list)
+    idle: list[Container] = field(default_factory=list)
+    """Those of them that only sleep: nothing in them ends them."""
     opened: list[Inside] = field(default_factory=list)
 
     def start(
@@ -232,7 +236,15 @@ class _Rooms:
             command, environment or {}, {}, entrypoint=entrypoint, user=user, read_only=read_only, gpus=gpus
         )
         self.made.append(made)
+        if entrypoint == "sleep":
+            self.idle.append(made)
         return made
+
+    def loss(self, error: BaseException | None) -> str:
+        """Return why a check that failed proves nothing of the image: its engine went away; empty where it did not."""
+        if isinstance(error, LostEngineError) or not self.engine.answers():
+            return checks.ENGINE_STOPPED
+        return checks.ENGINE_RESTARTED if any(container.was_killed() for container in self.idle) else ""
 
     def job(
         self,
@@ -277,15 +289,19 @@ class _Rooms:
         )
 
 
+_ROOMS: Final = pytest.StashKey[_Rooms]()
+
+
 @pytest.fixture(scope="session")
 def _request(request: pytest.FixtureRequest) -> Mapping[str, Any]:
     return _read_request(request.config)
 
 
 @pytest.fixture(scope="session")
-def _rooms(_request: Mapping[str, Any]) -> Iterator[_Rooms]:
+def _rooms(request: pytest.FixtureRequest, _request: Mapping[str, Any]) -> Iterator[_Rooms]:
     label, _, value = _request["label"].partition("=")
     made = _Rooms(engine=engine.connect(), image=_request["image"], labels={label: value})
+    request.config.stash[_ROOMS] = made
     yield made
     for shell in made.opened:
         shell.close()
@@ -337,7 +353,10 @@ class _Listener:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if report.failed and call.when == "call":
+        if report.failed and (lost := _loss(item.config, call)):
+            self._tell({"lost": lost})
+            item.session.shouldstop = lost
+        elif report.failed and call.when == "call":
             report.sections += _last_words(item)
         return report
 
@@ -371,6 +390,14 @@ class _Listener:
     def _tell(self, line: Mapping[str, object]) -> None:
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _loss(config: pytest.Config, call: pytest.CallInfo[None]) -> str:
+    error = call.excinfo.value if call.excinfo else None
+    rooms = config.stash.get(_ROOMS, None)
+    if rooms:
+        return rooms.loss(error)
+    return str(error) if isinstance(error, NoEngineError) else ""
 
 
 def _told(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, list[str]]:

@@ -20,6 +20,7 @@ _STYLES: Final[Mapping[ImageOutcome, str]] = {
     ImageOutcome.PASSED: "green",
     ImageOutcome.FAILED: "bold red",
     ImageOutcome.UNCHECKED: "yellow",
+    ImageOutcome.NOT_CHECKED: "yellow",
     ImageOutcome.MISSING: "yellow",
 }
 
@@ -168,7 +169,15 @@ def text(images: Sequence[Verified], *, seconds: float) -> str:
         return f"{count(len(images), 'image')} {verb} verified: nothing has changed since the checks passed\n"
     return (
         "\n".join(
-            [*_lines(images), "", *_failures(images), *_unchecked(images), *_missing(images), _last(images, seconds)]
+            [
+                *_lines(images),
+                "",
+                *_failures(images),
+                *_unchecked(images),
+                *_cut_off(images),
+                *_missing(images),
+                _last(images, seconds),
+            ]
         )
         + "\n"
     )
@@ -209,6 +218,17 @@ def _unchecked(images: Sequence[Verified]) -> Iterator[str]:
         layer = next(image.row.family.layers[-1] for image in images if image.row.name == names[0])
         yield f"unchecked: {count(len(names), 'image')} {UNCHECKED}: {some(names, _NAMES_SHOWN)}"
         yield f"  write:   checks, for instance common/layers/{layer}/test_{layer}.py (CONTRIBUTING.md)"
+        yield ""
+
+
+def _cut_off(images: Sequence[Verified]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for image in images:
+        if image.cut_off:
+            reasons.setdefault(image.cut_off, []).append(image.row.name)
+    for why, names in reasons.items():
+        yield f"not checked: {count(len(names), 'image')}: {why}: {some(names, _NAMES_SHOWN)}"
+        yield f"  repeat:  invoke verify --only '{names[0]}'"
         yield ""
 
 
