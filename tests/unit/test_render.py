@@ -394,6 +394,10 @@ def test_run_examples_name_the_services_that_the_image_has(
     script = texts["run-example/docker-run.sh"]
     assert [name for name, port in ports.items() if f':{port}" ' in script] == services
     assert script.count('--publish "${ADDRESS:-127.0.0.1}:') == len(services)
+    takes_token = "tensorboard" in services
+    assert ("--env JUPYTER_TOKEN " in script) == takes_token
+    assert ("JUPYTER_TOKEN" in service["environment"]) == takes_token
+    assert ("--from-literal=jupyter_token=" in texts["run-example/k8s-run-deployment.yaml"]) == takes_token
 
 
 @pytest.mark.parametrize("family", ["yes", "null", "on", "1e3", "0x10", "2026-01-01"])

@@ -68,6 +68,9 @@ def test_every_setting_that_is_wrong_is_named(host: Host) -> None:
     wrong = {
         "SSH_PORT": "many",
         "TENSORBOARD_PATH": "board",
+        "JUPYTER_BASE_URL": "/lab%",
+        "WEB_AUTHENTICATION": "no",
+        "WEB_HOSTS": "http://lab.example.com",
         "TENSORBOARD_LOGDIR": "logs",
         "SERVICES": "ftp",
         "TZ": "Mars/Phobos",
@@ -78,6 +81,12 @@ def test_every_setting_that_is_wrong_is_named(host: Host) -> None:
     said = host.run(f"env {settings} /init/boot/boot.sh true")
     assert said.rc == 64
     assert [name for name, value in wrong.items() if f"{name} is '{value}', expected" not in said.stderr] == []
+
+
+def test_behind_jupyterhub_the_web_pages_ask_for_a_token(host: Host) -> None:
+    """Its proxy passes on what anybody sends."""
+    said = host.run("env JUPYTERHUB_SERVICE_PREFIX=/user/me/ WEB_AUTHENTICATION=none /init/boot/boot.sh true")
+    assert (said.rc, "WEB_AUTHENTICATION is 'none', expected token" in said.stderr) == (64, True)
 
 
 @pytest.mark.parametrize(

@@ -154,10 +154,11 @@ def job(_rooms: "_Rooms") -> Job:
 
 
 @pytest.fixture(scope="session")
-def machine(host: Host, _rooms: "_Rooms") -> Machine:
+def machine(host: Host, image: Image, _rooms: "_Rooms") -> Machine:
     """Give a container as users start it, with a password, a key and a token; one for all checks of the image.
 
-    `host` has the key, at /dev/shm/key: it is the other machine, from which one logs in.
+    `host` has the key, at /dev/shm/key: it is the other machine, from which one logs in. TensorBoard does not run,
+    which takes seconds of a processor to start: `restricted` has it.
     """
     host.check_output("ssh-keygen -q -t ed25519 -N '' -f /dev/shm/key")
     password, token = "correct horse", "sesame"  # of a container that lives for a minute
@@ -165,6 +166,7 @@ def machine(host: Host, _rooms: "_Rooms") -> Machine:
         "ROOT_PASSWORD": password,
         "SSH_AUTHORIZED_KEYS": host.check_output("cat /dev/shm/key.pub"),
         "JUPYTER_TOKEN": token,
+        "SERVICES": "ssh,jupyter" if "notebook" in image.layers else "ssh",
     }
     made = _rooms.start(environment=settings)
     return Machine(container=made, host=_rooms.shell(made), password=password, token=token)

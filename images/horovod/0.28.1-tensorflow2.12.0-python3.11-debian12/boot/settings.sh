@@ -4,9 +4,11 @@ setting TZ zone Asia/Shanghai
 setting LANG language zh_CN.UTF-8
 setting LC_ALL language
 setting SERVICES services auto
+setting WEB_AUTHENTICATION authentication token
+setting WEB_HOSTS hosts
 setting SSH_PORT port 22
 setting JUPYTER_PORT port 8888
-setting JUPYTER_BASE_URL path /jupyter
+setting JUPYTER_BASE_URL prefix /jupyter
 setting TENSORBOARD_PORT port 6006
 setting TENSORBOARD_PATH path /monitor
 setting TENSORBOARD_LOGDIR folder /root/tensorboard-logs

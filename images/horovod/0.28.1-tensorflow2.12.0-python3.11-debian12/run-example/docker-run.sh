@@ -11,6 +11,8 @@
 # Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
 #
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
+#
+# It asks for JUPYTER_TOKEN. Where it is not set, "docker logs NAME" shows a link with the token.
 set -eu
 
 NAME=${NAME:-horovod-test}
@@ -20,6 +22,7 @@ NAME=${NAME:-horovod-test}
 docker run --detach --name "$NAME" --restart unless-stopped --shm-size "${SHM_SIZE:-8g}" \
     --env ROOT_PASSWORD \
     --env SSH_AUTHORIZED_KEYS \
+    --env JUPYTER_TOKEN \
     ${TZ:+--env=TZ} \
     --publish "${ADDRESS:-127.0.0.1}:${SSH_PORT:-2222}:22" \
     --publish "${ADDRESS:-127.0.0.1}:${TENSORBOARD_PORT:-6006}:6006" \

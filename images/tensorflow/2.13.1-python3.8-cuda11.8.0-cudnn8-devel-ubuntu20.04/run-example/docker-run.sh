@@ -10,8 +10,10 @@
 #
 # Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
 #
-#   http://localhost:8888/jupyter   its token is in "docker logs NAME", unless JUPYTER_TOKEN is set
+#   http://localhost:8888/jupyter
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
+#
+# Both ask for JUPYTER_TOKEN. Where it is not set, "docker logs NAME" shows links with the token.
 set -eu
 
 NAME=${NAME:-tensorflow-test}

@@ -30,13 +30,26 @@ make_run_directory() {
 
 # Tells all that is wrong at once.
 check_settings() { # FILE
+    take_path_of_platform
     # shellcheck disable=SC1090  # made of a template
     source "$1"
+    check_authentication_of_hub
     local fault
     [[ ${#wrong[@]} -eq 0 ]] || {
         for fault in "${wrong[@]}"; do log "ERROR: $fault"; done
         exit 64
     }
+}
+
+# JupyterHub and Kubeflow say under which path their proxies reach JupyterLab.
+take_path_of_platform() {
+    export JUPYTER_BASE_URL=${JUPYTER_BASE_URL:-${JUPYTERHUB_SERVICE_PREFIX:-${NB_PREFIX-}}}
+}
+
+# JupyterHub's proxy passes on what anybody sends.
+check_authentication_of_hub() {
+    [[ -z ${JUPYTERHUB_SERVICE_PREFIX:-} || $WEB_AUTHENTICATION != none ]] ||
+        wrong+=("WEB_AUTHENTICATION is 'none', expected token: JupyterHub's proxy lets everybody through")
 }
 
 # Checks one setting by what its value must be. "docker run --env NAME" takes a variable away where
@@ -62,6 +75,20 @@ check_port() {
 
 check_path() {
     [[ $2 =~ ^/[A-Za-z0-9._~/-]*$ ]] || expected "$1" "$2" "a path such as /lab"
+}
+
+# As check_path, with what JupyterHub puts into paths for the names of users.
+check_prefix() {
+    [[ $2 =~ ^/([A-Za-z0-9._~@/-]|%[0-9A-Fa-f]{2})*$ ]] || expected "$1" "$2" "a path such as /lab"
+}
+
+check_authentication() {
+    [[ $2 == token || $2 == none ]] || expected "$1" "$2" "token or none"
+}
+
+check_hosts() {
+    [[ $2 == '*' || $2 =~ ^[A-Za-z0-9.-]+([, ]+[A-Za-z0-9.-]+)*$ ]] ||
+        expected "$1" "$2" "host names without ports, such as lab.example.com,gpu.example.com, or *"
 }
 
 check_folder() {
@@ -281,16 +308,7 @@ set_password() {
     log "ssh: root may log in with the password given"
 }
 
-# A token that was made stays the same when the container is started again.
 prepare_jupyter() {
-    local file=$run/jupyter-token made=$run/jupyter-token-made
-    if [[ -z $token ]]; then
-        [[ -s $made ]] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$made")
-        token=$(< "$made")
-        log "jupyter: no JUPYTER_TOKEN was given, this one was made for this container:"
-        log "  http://localhost:$JUPYTER_PORT${JUPYTER_BASE_URL%/}/lab?token=$token"
-    fi
-    (umask 077 && printf '%s' "$token" > "$file")
     # JupyterLab is in Chinese; in any other language where that is the container's.
     [[ ${LC_ALL:-$LANG} == zh_CN.* ]] || export JUPYTER_CONFIG_PATH=/init/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}
     serve jupyter "$JUPYTER_PORT"
@@ -303,4 +321,33 @@ prepare_tensorboard() {
         mkdir -p "$TENSORBOARD_LOGDIR"
     fi
     serve tensorboard "$TENSORBOARD_PORT"
+}
+
+# Writes down the token of the web pages, JupyterLab and TensorBoard. One that was made stays the same when the
+# container is started again; a link with it opens either.
+prepare_web() {
+    local file=$run/token made=$run/token-made
+    [[ " ${chosen[*]} " == *" jupyter "* || " ${chosen[*]} " == *" tensorboard "* ]] || return 0
+    if [[ $WEB_AUTHENTICATION == none ]]; then
+        rm -f "$file"
+        log "web: WARNING: WEB_AUTHENTICATION is none: anyone who reaches the ports of the web pages can use them"
+        return
+    fi
+    if [[ -z $token ]]; then
+        [[ -s $made ]] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$made")
+        token=$(< "$made")
+        log "web: no JUPYTER_TOKEN was given, this one was made for this container:"
+        show_links
+    fi
+    (umask 077 && printf '%s' "$token" > "$file")
+}
+
+show_links() {
+    local service
+    for service in "${chosen[@]}"; do
+        case $service in
+            jupyter) log "  http://localhost:$JUPYTER_PORT${JUPYTER_BASE_URL%/}/lab?token=$token" ;;
+            tensorboard) log "  http://localhost:$TENSORBOARD_PORT${TENSORBOARD_PATH%/}/?token=$token" ;;
+        esac
+    done
 }

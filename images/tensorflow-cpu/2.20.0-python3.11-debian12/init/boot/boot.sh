@@ -28,6 +28,7 @@ for service in "${chosen[@]}"; do
     "prepare_$service"
     cp "/init/supervisor/$service.conf" "$run/supervisor.d/"
 done
+prepare_web
 # supervisord stops one group after the other, but all members of a group at once.
 printf '[group:services]\nprograms = %s\n' "$(IFS=, && echo "${chosen[*]}")" \
     > "$run/supervisor.d/group.conf"
