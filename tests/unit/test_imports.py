@@ -46,7 +46,7 @@ HOMES: Final[Mapping[str, str]] = {
     "hashlib": "planning.keys",
     "invoke": "commands tasks cli",
     "itables": "report",
-    "jinja2": "planning.render report",
+    "jinja2": "planning.render.templates report",
     "msgspec": "text.documents",
     "networkx": "planning.graph",
     "packaging": "text",

@@ -1,0 +1,56 @@
+"""The files of layers as they lie in a leaf: under the layer's name, rendered, with the lock."""
+
+from collections.abc import Callable, Iterable
+
+from imagematrix.errors import InputError, Problem
+from imagematrix.model import File, LayerSource, Row, Sources
+from imagematrix.planning import requirements
+from imagematrix.planning.render.locks import Locks
+from imagematrix.planning.render.sources import TEMPLATE_SUFFIX, folder_of, is_section, is_template
+from imagematrix.planning.render.templates import Templates
+
+
+class LayerFiles:
+    """The files of each layer of a row; rows that render the same share them."""
+
+    def __init__(self, sources: Sources, templates: Templates, locks: Locks) -> None:
+        self._sources = sources
+        self._placed = {
+            name: [file for file in source.files if not is_section(file)] for name, source in sources.layers.items()
+        }
+        self._rendered = {name: [*filter(is_template, files)] for name, files in self._placed.items()}
+        self._templates = templates
+        self._locks = locks
+        self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[File, ...]] = {}
+
+    def of(self, layer: str, row: Row) -> tuple[File, ...]:
+        """Return the files of a layer. Raises InputError where one cannot be rendered, or two have one place."""
+        source = self._sources.layers[layer]
+        rendered = tuple(self._templates.text(source, file, row) for file in self._rendered[layer])
+        locks = tuple(locked.installed for locked in self._locks.locked(row) if locked.layer == layer)
+        known = self._known.get((layer, rendered, locks))
+        if known is None:
+            texts = iter(rendered)
+            known = tuple(_placed(layer, file, texts.__next__) for file in self._placed[layer])
+            _refuse_twins(source, known)
+            known += tuple(File(path=f"{layer}/{requirements.LOCK}", content=text.encode()) for text in locks)
+            self._known[layer, rendered, locks] = known
+        return known
+
+
+def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
+    path = f"{layer}/{file.path}"
+    if not is_template(file):
+        return File(path=path, content=file.content, executable=file.executable)
+    return File(path=path.removesuffix(TEMPLATE_SUFFIX), content=next_text().encode(), executable=file.executable)
+
+
+def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
+    """Raise InputError for files that come to lie at one path: `x` beside `x.j2`."""
+    paths = [file.path.partition("/")[2] for file in placed]
+    twins = {path for path in paths if paths.count(path) > 1}
+    if twins:
+        what, hint = f"stands beside its own template {TEMPLATE_SUFFIX}", "delete one of the two"
+        raise InputError(
+            Problem(file=f"{folder_of(source)}/files/{path}", line=0, what=what, hint=hint) for path in twins
+        )

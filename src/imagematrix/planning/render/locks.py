@@ -1,0 +1,128 @@
+"""What rows require of the package index, and the locks that answer it."""
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from imagematrix import compat
+from imagematrix.compat import Bound, bounds
+from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.model import File, LayerSource, Row, Sources
+from imagematrix.planning import requirements
+from imagematrix.planning.render.sources import name_of
+from imagematrix.planning.render.templates import Templates
+from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
+from imagematrix.text.versions import exact
+
+_COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--no-binary[ =]([\w.-]+)""")
+
+
+class Locks:
+    """The requirements of rows, followed through the locks of a project."""
+
+    def __init__(self, sources: Sources, templates: Templates, locks: Mapping[str, str], *, platform: str) -> None:
+        self._sources = sources
+        self._templates = templates
+        self._locks = locks
+        self._platform = platform
+        self._files = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
+        self._chains: dict[Chain, tuple[tuple[Locked, ...], Question | None]] = {}
+        self._followed: dict[Hashable, tuple[tuple[Locked, ...], Question | None]] = {}
+
+    def is_locked(self, layer: str) -> bool:
+        """Whether a layer is installed from a lock of ours."""
+        return layer in self._files
+
+    def chain(self, row: Row) -> Chain:
+        """Render what a row requires of the package index, of the layers that are installed from a lock."""
+        layers = tuple(self._requirements(layer, row) for layer in row.family.layers if layer in self._files)
+        if not layers:
+            return Chain(python="", platform="", layers=())
+        file = layers[0].file
+        return Chain(
+            python=_locked_for("python", row, file=file),
+            platform=self._uv_platform(row, file=file),
+            layers=layers,
+            bounds=_bounds(row, layers),
+        )
+
+    def locked(self, row: Row) -> tuple[Locked, ...]:
+        """Return the locks that a row's layers are installed from, lowest first, as far as they are there."""
+        return self._follow(row)[0]
+
+    def refuse_unlocked(self, row: Row) -> None:
+        """Raise InputError for a row whose requirements are not all locked."""
+        _, question = self._follow(row)
+        if question:
+            layer = question.asker.layer
+            what = f"requirements of layer {layer} are not locked for Python {question.python}"
+            hint, file = "run `invoke lock`", question.asker.file
+            raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlocked", rows=(row.name,))])
+
+    def _follow(self, row: Row) -> tuple[tuple[Locked, ...], Question | None]:
+        if self._files.keys().isdisjoint(row.family.layers):
+            return (), None
+        layers = tuple(layer for layer in row.family.layers if layer in self._files)
+        asked = (
+            compat.subject(row),
+            row.values.get("python"),
+            row.values.get("os"),
+            *self._templates.seen(layers, self._templates.values(row)),
+        )
+        known = self._followed.get(asked)
+        if known is None:
+            chain = self.chain(row)
+            known = self._followed[asked] = self._chains.get(chain) or requirements.follow(chain, self._locks)
+            self._chains[chain] = known
+        return known
+
+    def _requirements(self, layer: str, row: Row) -> Requirements:
+        source, file = self._sources.layers[layer], self._files[layer]
+        text = self._templates.text(source, file, row)
+        return Requirements(layer=layer, text=text, file=name_of(source, file), compiled=_compiled(source.template))
+
+    def _uv_platform(self, row: Row, *, file: str) -> str:
+        system = _locked_for("os", row, file=file)
+        found = requirements.platform(self._platform, system)
+        if not found:
+            what = f"requirements cannot be locked for os {system!r} on {self._platform}"
+            hint = did_you_mean(system, requirements.systems())
+            raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlockable", rows=(row.name,))])
+        return found
+
+
+def _locked_file(source: LayerSource) -> File | None:
+    """Return the requirements of a layer that is installed from a lock of ours: one that names it."""
+    own = {file.path: file for file in source.files}
+    if requirements.LOCK in own or not _names_lock(source):
+        return None
+    return next((own[name] for name in requirements.FILES if name in own), None)
+
+
+def _names_lock(source: LayerSource) -> bool:
+    """Whether a template names its layer's lock, or has a macro of `site.j2` name it."""
+    by_macro = rf"""\bsite\.\w+\(\s*["']{re.escape(source.name)}["']"""
+    named = f"{source.name}/{requirements.LOCK}"
+    return named in source.template or re.search(by_macro, source.template) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(template: str) -> frozenset[str]:
+    """Return the packages that a layer's template compiles, by the macro of `site.j2` or by itself."""
+    return frozenset(name for names in _COMPILED.findall(template) for name in names if name)
+
+
+def _bounds(row: Row, layers: Iterable[Requirements]) -> tuple[Bound, ...]:
+    """Return the bounds that a row is resolved with."""
+    asked = tuple(statement for layer in layers for statement in bounds.required(layer.text))
+    exactly = {each.package: version for each in asked if (version := exact(each.condition))}
+    statements = (*bounds.stated(row.values), *asked)
+    return bounds.constraining({**exactly, **row.values}, statements, allowed=bool(compat.reasons(row)))
+
+
+def _locked_for(name: str, row: Row, *, file: str) -> str:
+    if name not in row.values:
+        what = f"requirements are locked for the {name!r} of a row, and this one has none"
+        raise InputError([Problem(file=file, line=0, what=what, code="unlockable", rows=(row.name,))])
+    return row.values[name]

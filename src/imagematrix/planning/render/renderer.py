@@ -1,0 +1,136 @@
+"""Rows in, leaves in memory out."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+
+from imagematrix import compat
+from imagematrix.compat import Finding
+from imagematrix.errors import Collector, InputError, Problem
+from imagematrix.model import File, Leaf, Row, Sources
+from imagematrix.planning.render.companions import Companions
+from imagematrix.planning.render.demands import Demands
+from imagematrix.planning.render.files import LayerFiles
+from imagematrix.planning.render.locks import Locks
+from imagematrix.planning.render.sources import template_names
+from imagematrix.planning.render.stages import Stages, base_image
+from imagematrix.planning.render.templates import Templates
+from imagematrix.planning.requirements import Chain, Locked
+
+
+class Renderer:
+    """Renders rows against one set of sources; its parts remember every distinct rendering."""
+
+    def __init__(self, sources: Sources, *, locks: Mapping[str, str], platform: str) -> None:
+        self._sources = sources
+        self._templates = Templates(sources)
+        self._locks = Locks(sources, self._templates, locks, platform=platform)
+        self._files = LayerFiles(sources, self._templates, self._locks)
+        self._stages = Stages(sources, self._templates, self._files, self._locks)
+        self._companions = Companions(sources, self._templates)
+        self._demands = Demands(sources, self._templates)
+        self._faults: dict[Hashable, tuple[Problem, ...]] = {}
+
+    def leaf(self, row: Row) -> Leaf:
+        """Render the stages of a row. Raises InputError naming template, line and row."""
+        found = Collector()
+        found.attempt(lambda: self._locks.refuse_unlocked(row))
+        stages = tuple(
+            found.attempt(partial(self._stages.stage, row, layer=layer, parent=parent))
+            for layer, parent in _with_parents(row)
+        )
+        bootstrap = found.attempt(lambda: self._stages.bootstrap(row))
+        if found.problems:
+            raise InputError(found.problems)
+        return Leaf(row=row, base_image=base_image(row), bootstrap=bootstrap, stages=tuple(filter(None, stages)))
+
+    def files(self, leaf: Leaf) -> tuple[File, ...]:
+        """Return every file of a leaf's directory, sorted by path."""
+        files = [File(path="Dockerfile", content=leaf.dockerfile.encode())]
+        if any(file in self._sources.init for stage in leaf.stages for file in stage.inputs):
+            files += self._sources.init
+        for layer in leaf.row.family.layers:
+            files += self._files.of(layer, leaf.row)
+        if leaf.bootstrap:
+            files += leaf.bootstrap.inputs
+        files += self._companions.files(leaf)
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    def faults(self, row: Row) -> tuple[Problem, ...]:
+        """Return what keeps the files of a row from being rendered, as `leaf` and `files` raise it.
+
+        Neither is made for each row: a part of it is tried once for all rows that agree on the values that it reads.
+        """
+        values = self._templates.values(row)
+        found, locks = [*_raised(lambda: self._locks.refuse_unlocked(row))], self._lock_paths(row)
+        for layer, parent in _with_parents(row):
+            part = (layer, parent, locks.get(layer), *self._templates.seen((layer,), values))
+            found += self._tried(part, partial(self._stages.stage, row, layer=layer, parent=parent))
+        found += _raised(lambda: self._stages.bootstrap(row))
+        if not found:
+            found += self._tried(self._companions.subject(row, values), lambda: self.files(self.leaf(row)))
+        return tuple(dict.fromkeys(replace(each, rows=(row.name,)) if each.rows else each for each in found))
+
+    def chain(self, row: Row) -> Chain:
+        """Render what a row requires of the package index, of the layers that are installed from a lock."""
+        return self._locks.chain(row)
+
+    def locked(self, row: Row) -> tuple[Locked, ...]:
+        """Return the locks that a row's layers are installed from, as far as they are there."""
+        return self._locks.locked(row)
+
+    def reads(self, layers: Iterable[str]) -> frozenset[str]:
+        """Return the names of all values that the templates of some layers, and of each leaf, may ask for."""
+        names = [name for layer in layers for name in template_names(self._sources.layers[layer])]
+        return self._templates.names(names) | self._companions.reads()
+
+    def findings(self, row: Row) -> tuple[Finding, ...]:
+        """Return what is known of a row, and of what its layers take from its base."""
+        return compat.findings(row, demands=self.demands(row))
+
+    def demands(self, row: Row) -> Mapping[str, str]:
+        """Return what the stages of a row take from its base, by what rules call it: the names of the layers."""
+        return self._demands.of(row)
+
+    def suits(self, row: Row) -> bool:
+        """Whether a row has all that the templates of its layers want, and can be locked and built."""
+        if any(finding.severity.is_error for finding in self.findings(row)):
+            return False
+        layers = row.family.layers
+        try:
+            self.chain(row)
+            for layer in layers:
+                for name in template_names(self._sources.layers[layer]):
+                    # What a leaf's README may ask for too: a section of it is a template of its layer.
+                    self._templates.render(name, row, layer=layer, parent="", layers=layers)
+        except InputError:
+            return False
+        return True
+
+    def _lock_paths(self, row: Row) -> Mapping[str, Hashable]:
+        """Return what tells the locks of a row's layers apart; where there can be none, the reasons."""
+        try:
+            return {locked.layer: locked.path for locked in self._locks.locked(row)}
+        except InputError as error:
+            return dict.fromkeys(row.family.layers, tuple(replace(problem, rows=()) for problem in error.problems))
+
+    def _tried(self, part: Hashable, attempt: Callable[[], object]) -> tuple[Problem, ...]:
+        known = self._faults.get(part)
+        if known is None:
+            known = self._faults[part] = _raised(attempt)
+        return known
+
+
+def _with_parents(row: Row) -> Iterator[tuple[str, str]]:
+    """Yield each layer of a row with what it stands on."""
+    layers = row.family.layers
+    return zip(layers, ("${BASE_IMAGE}", *layers), strict=False)
+
+
+def _raised(attempt: Callable[[], object]) -> tuple[Problem, ...]:
+    """Return the problems that an attempt raises."""
+    try:
+        attempt()
+    except InputError as error:
+        return tuple(error.problems)
+    return ()

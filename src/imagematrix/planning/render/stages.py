@@ -1,0 +1,121 @@
+"""Stages: a layer's template rendered and checked, with the files that it reads."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Row, Sources, Stage
+from imagematrix.planning import dockerfile, requirements
+from imagematrix.planning.render.files import LayerFiles
+from imagematrix.planning.render.locks import Locks
+from imagematrix.planning.render.templates import Templates
+
+_LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
+"""English, whatever language the image is for: reasons and flakes are recognized by what tools say. An ARG is in the
+environment of each step after it, even over an ENV of the base, and never in that of the image."""
+
+
+class Stages:
+    """The stages of rows; equal ones are one object."""
+
+    def __init__(self, sources: Sources, templates: Templates, files: LayerFiles, locks: Locks) -> None:
+        self._sources = sources
+        self._templates = templates
+        self._files = files
+        self._locks = locks
+        self._stages: dict[tuple[object, ...], Stage] = {}
+        self._memo: dict[tuple[object, ...], Stage] = {}
+        self._arguments_of: dict[str, tuple[bool, str]] = {}
+        self._sound: set[tuple[str, str, str, tuple[File, ...]]] = set()
+        """Layers whose instructions are good: name, parent, rendering, files."""
+
+    def stage(self, row: Row, *, layer: str, parent: str) -> Stage:
+        """Render a layer upon its parent. Raises InputError with each fault of its instructions."""
+        name = self._sources.layers[layer].template_path
+        body = self._templates.render(name, row, layer=layer, parent=parent)
+        is_fetched, arguments = self._arguments(body)
+        labels = _labels(row) if layer == row.family.layers[-1] else ""
+        text = f"FROM {parent} AS {layer}\n{arguments}{body.strip()}\n{labels}"
+        files = self._files.of(layer, row)
+        known = self._memo.get((layer, text, files))
+        if known:
+            return known
+        if (layer, parent, body, files) not in self._sound:
+            self._refuse_faults(name, body, row, layer=layer, parent=parent)
+            self._sound.add((layer, parent, body, files))
+        return self._intern(layer=layer, text=text, files=files, network=is_fetched)
+
+    def bootstrap(self, row: Row) -> Stage | None:
+        """Return the stage that makes a row's base, if it is made here. Raises InputError without its script."""
+        suite = row.base.bootstrap
+        if not suite:
+            return None
+        script = self._sources.bootstrap
+        if script is None:
+            problem = f"base {row.base.name!r} is bootstrapped, but there is no common/bootstrap/debian.sh"
+            raise InputError([Problem(file="common/bootstrap", line=0, what=problem)])
+        made = Stage(layer=BASE_LAYER, text=suite, inputs=(script,), network=True)
+        return self._stages.setdefault((BASE_LAYER, suite), made)
+
+    def _arguments(self, body: str) -> tuple[bool, str]:
+        """Return whether a stage fetches anything, and what its steps find in their environment, not its image."""
+        known = self._arguments_of.get(body)
+        if known is None:
+            is_fetched = dockerfile.downloads(body)
+            language = f"ARG {_LANGUAGE}\n" if dockerfile.runs(body) else ""
+            known = self._arguments_of[body] = (is_fetched, language + (f"ARG {EPOCH}\n" if is_fetched else ""))
+        return known
+
+    def _refuse_faults(self, name: str, body: str, row: Row, *, layer: str, parent: str) -> None:
+        """Raise InputError for instructions that a layer must not have, or that copy what is not there."""
+        faults = [*dockerfile.faults(body, stages=(parent, WHEELHOUSE)), *self._unfound(body, layer, row)]
+        if faults:
+            values = self._templates.values(row, layer=layer, parent=parent)
+            places = self._templates.trace(name, body, values)
+            raise InputError(
+                Problem(file=file, line=line, what=each.what, hint=each.hint, code=each.code, rows=(row.name,))
+                for each in faults
+                for file, line in [places[each.line - 1]]
+            )
+
+    def _unfound(self, body: str, layer: str, row: Row) -> Iterable[dockerfile.Fault]:
+        """Yield the sources that are not in the leaf; a lock that is not there yet is reported by `Locks`."""
+        tree = (*self._files.of(layer, row), *self._sources.init)
+        expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
+        for line, path in dockerfile.sources(body):
+            if path != expected and not any(_within(file.path, path) for file in tree):
+                what = f"stage copies {path!r}, which is not in the leaf"
+                hint = did_you_mean(path, [file.path for file in tree])
+                yield dockerfile.Fault(line=line, code="missing_source", what=what, hint=hint)
+
+    def _intern(self, *, layer: str, text: str, files: tuple[File, ...], network: bool) -> Stage:
+        inputs = self._inputs(text, files)
+        made = Stage(layer=layer, text=text, inputs=inputs, network=network)
+        # Files that the stage does not read must not keep two equal stages apart.
+        stage = self._stages.setdefault((layer, text, inputs), made)
+        self._memo[layer, text, files] = stage
+        return stage
+
+    def _inputs(self, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
+        paths, tree = dockerfile.context_paths(text), (*files, *self._sources.init)
+        chosen = {file for file in tree for path in paths if _within(file.path, path)}
+        return tuple(sorted(chosen, key=lambda file: file.path))
+
+
+def base_image(row: Row) -> str:
+    """Return the image that a row's first stage is from."""
+    return row.base.image or f"imagematrix/base:{row.base.bootstrap}"
+
+
+def _within(path: str, folder: str) -> bool:
+    return folder in (".", path) or path.startswith(f"{folder}/")
+
+
+def _labels(row: Row) -> str:
+    labels = {
+        "imagematrix.row": row.name,
+        "org.opencontainers.image.base.name": base_image(row),
+        "org.opencontainers.image.title": row.family.name,
+        "org.opencontainers.image.version": row.tag,
+    }
+    return "LABEL " + " \\\n      ".join(f'{name}="{value}"' for name, value in labels.items()) + "\n"
