@@ -30,7 +30,7 @@ schema = 1
 [platforms.strict.rules]
 official-base.images = ["python:*"]
 base-unchanged.files = []
-no-new-setuid = {}
+no-new-setuid = {{}}
 max-size.limit = "9.5 GB"
 
 [bases.quickstart]
@@ -361,7 +361,7 @@ def test_any_image_can_be_held_against_a_platform(broken: Monorepo) -> None:
     done = broken.run("verify", "--only", "*:none", "--platform", "strict", "--report", "strict")
     [leaf] = json.loads((broken.root / "strict/report.json").read_text())["leaves"]
     rules = [check["name"] for check in leaf["checks"] if check["owner"] == "platform strict"]
-    assert (done.code, len(rules)) == (0, 4)
+    assert (done.code, len(rules)) == (0, 4), done.out
 
 
 def test_an_image_that_is_not_built_is_named_with_what_builds_it(broken: Monorepo) -> None:
