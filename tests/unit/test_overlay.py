@@ -11,11 +11,11 @@ from tests import projects
 from imagematrix import compat
 from imagematrix.commands.check import run as check
 from imagematrix.compat import Severity, catalogue, nearest, overlay, rules, shapes
-from imagematrix.compat.catalogue import Corrections
+from imagematrix.compat.catalogue import Corrections, frameworks, store
 from imagematrix.errors import InputError
 from imagematrix.project import Project, examine, open_project
 
-COMPAT = Path(catalogue.__file__).parent
+COMPAT = Path(compat.__file__).parent
 SOURCE = 'source = "tried here"'
 
 CORRECT = f'[[torchvision]]\nrelease = "0.17"\ntorch = "==2.3.0"\n{SOURCE}\n'
@@ -66,7 +66,7 @@ def test_a_fact_is_replaced(tmp_path: Path) -> None:
     """The rules judge by what the project knows, in whatever spelling of the release; other facts of it stay."""
     assert severities(opened(tmp_path / "one"), "torchvision") == [Severity.BROKEN]
     assert severities(opened(tmp_path / "two", torch=CORRECT), "torchvision") == []
-    before, after = catalogue.packaged("torch")["torchvision"], catalogue._read("torch")["torchvision"]
+    before, after = catalogue.packaged("torch")["torchvision"], store.read("torch")["torchvision"]
     known = next(each for each in before if each["release"] == "0.17.0")
     assert {**known, "torch": "==2.3.0"} in after
     assert len(after) == len(before)
@@ -199,7 +199,7 @@ def test_nothing_is_half_applied(tmp_path: Path) -> None:
         opened(tmp_path, torch=good, cuda="[toolkit]\n")
     found = check.judge(examine(str(tmp_path / "matrix.toml")))
     assert [(each.code, each.place) for each in found.diagnostics] == [("correction", "compat/cuda.toml:1")]
-    assert catalogue.torch()["2.3.0"] == catalogue._torch(
+    assert catalogue.torch()["2.3.0"] == frameworks._torch(
         next(each for each in catalogue.packaged("torch")["releases"] if each["release"] == "2.3.0")
     )
 
@@ -271,8 +271,12 @@ def test_the_same_corrections_keep_what_is_cached() -> None:
 
 def test_no_cache_outlives_the_catalogue() -> None:
     """Rules use the catalogue's cache; functools' own is for what no fact changes."""
-    users = {path.name for path in COMPAT.glob("*.py") if "functools" in path.read_text(encoding="utf-8")}
-    assert users == {"catalogue.py", "rules.py"}
+    users = {
+        path.relative_to(COMPAT).as_posix()
+        for path in COMPAT.rglob("*.py")
+        if "functools" in path.read_text(encoding="utf-8")
+    }
+    assert users == {"catalogue/store.py", "rules.py"}
     kept = re.findall(r"^@cache\b.*\ndef (\w+)", (COMPAT / "rules.py").read_text(encoding="utf-8"), re.MULTILINE)
     assert kept == ["_applicable", "_reads"]
 
@@ -314,7 +318,7 @@ _ARGUMENTS = {
 def _ask_everything() -> None:
     """Ask the catalogue for all that it has."""
     for name, each in vars(catalogue).items():
-        is_accessor = hasattr(each, "cache_clear") and each.__module__ == catalogue.__name__
+        is_accessor = hasattr(each, "cache_clear") and each.__module__.startswith(catalogue.__name__)
         if is_accessor and name not in ("packaged", "names"):
             for arguments in [(argument,) for argument in _ARGUMENTS[name]] if name in _ARGUMENTS else [()]:
                 each(*arguments)
