@@ -18,7 +18,18 @@ from imagematrix.engine import Engine, connect, node_ref
 from imagematrix.model import BASE_LAYER
 from imagematrix.workspace import Workspace
 
-OF_THE_REPOSITORY = {"browser", "gpu_wheels", "horovod", "own_engine", "paddle", "quickstart", "report", "verify"}
+OF_THE_REPOSITORY = {
+    "browser",
+    "gpu_wheels",
+    "horovod",
+    "own_engine",
+    "paddle",
+    "quickstart",
+    "report",
+    "sessions",
+    "users",
+    "verify",
+}
 """Tests that share its workspace, its ports or the browser."""
 
 

@@ -1,5 +1,6 @@
 """How a container starts, lets people in, keeps its services alive and ends."""
 
+import base64
 import re
 import shlex
 from configparser import RawConfigParser
@@ -18,6 +19,9 @@ GAVE_UP = "gave up:"
 TMP = "/tmp"  # noqa: S108  # in a container that lives for a minute
 ASK = f"{TMP}/ask"
 
+SETTINGS = {"HF_TOKEN": "hf_1", "TF_CONFIG": '{"a": 1}', "LINES_OF_TEXT": "it's\ntwo", "a.dot": "%s $(id)"}
+"""Settings of a container that sessions had to do without, when sshd's own configuration had to hold them."""
+
 BROUGHT_BY = {"jupyter": "notebook", "tensorboard": "notebook"}
 """Service -> the layer that brings its program; an image without it leaves the service out."""
 
@@ -26,7 +30,7 @@ BROUGHT_BY = {"jupyter": "notebook", "tensorboard": "notebook"}
 def bare(start: Starter) -> Machine:
     """Give a machine that nobody gave a credential, with a hook that fails."""
     hook = "#!/bin/sh\necho trying\nexit 3\n"
-    made = start(environment={"SERVICES": "ssh"}, files={"/init/hooks.d/50-broken": hook})
+    made = start(environment={"SERVICES": "ssh", **SETTINGS}, files={"/init/hooks.d/50-broken": hook})
     assert eventually(lambda: _listens(made, 22)), made.logs()
     return made
 
@@ -169,7 +173,7 @@ def _with_password(host: Host, machine: Machine, password: str) -> str:
 def test_a_file_may_hold_the_password(host: Host, file: str, text: str) -> None:
     """A mounted secret, or what the platform wrote: boot.sh takes it for the one that the machine above was given."""
     place = f"mkdir -p $(dirname {file}) && echo '{text}' > {file}"
-    taken = "bash -euc '. /init/boot/lib.sh; set_credentials; echo \"$password\"'"
+    taken = "bash -euc '. /init/boot/lib.sh; run=/nosuch; set_credentials; echo \"$password\"'"
     assert host.check_output(f"{place}; {taken}; rm {file}") == "open sesame"
 
 
@@ -236,6 +240,25 @@ def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image
     assert {line.split()[1] for line in states.splitlines()} <= {"RUNNING", "STARTING"}, states
 
 
+def test_a_session_has_all_of_the_containers_settings(bare: Machine) -> None:
+    """In the shell that sshd starts; tests/integration/test_sessions.py logs in, by all ways there are."""
+    shell = bare.host.check_output("getent passwd root").rpartition(":")[2]
+    shown = bare.host.check_output(f"env -i HOME=/root {shell} -c 'env --null' | base64 --wrap=0")
+    found = dict(entry.split("=", 1) for entry in base64.b64decode(shown).decode().split("\0") if entry)
+    assert {name: found.get(name) for name in SETTINGS} == SETTINGS
+    assert found["PATH"].startswith("/opt/python/bin:")
+
+
+def test_a_login_that_sshd_refuses_is_seen_by_the_health_check(bare: Machine) -> None:
+    """Though something listens on the port; and what the check does is not logged."""
+    assert eventually(lambda: bare.host.run("/init/boot/health.sh").succeeded), bare.logs()
+    broken = "cp /etc/passwd /etc/passwd.kept; sed -i '/^root:/s|[^:]*$|/nosuch|' /etc/passwd"
+    said = bare.host.run(f"{broken}; /init/boot/health.sh; code=$?; mv /etc/passwd.kept /etc/passwd; exit $code")
+    assert (said.rc, "ssh does not answer on port 22" in said.stdout) == (1, True), said.stdout
+    assert bare.host.run("/init/boot/health.sh").succeeded
+    assert "127.72.69.65" not in bare.logs()
+
+
 def test_a_service_that_dies_is_started_again(bare: Machine) -> None:
     before = bare.host.check_output("pgrep -o -x sshd")
     bare.host.check_output(f"kill -9 {before}")
@@ -255,14 +278,14 @@ def test_a_service_that_cannot_start_is_seen_in_the_log_and_by_the_health_check(
     assert eventually(lambda: f"{GAVE_UP} ssh entered FATAL state" in bare.logs()), bare.logs()
     assert "no key today" in bare.logs()
     said = bare.host.run("/init/boot/health.sh")
-    assert (said.rc, "ssh does not run" in said.stdout) == (1, True)
+    assert (said.rc, "ssh does not answer on port 22" in said.stdout) == (1, True)
 
 
 def test_services_do_not_see_the_credentials_that_were_given(machine: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
     look = (
         "supervisord=$(pgrep -o -f /supervisord);"
-        " for process in $supervisord $(pgrep -P $supervisord); do"
+        " for process in 1 $supervisord $(pgrep -P $supervisord); do"
         " grep -zE '^(ROOT_PASSWORD|SSH_AUTHORIZED_KEYS|JUPYTER_TOKEN)=' /proc/$process/environ; done"
     )
     assert machine.host.run(look).stdout == ""

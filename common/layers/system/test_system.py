@@ -6,7 +6,7 @@ from testinfra.host import Host
 
 from imagematrix.verify.plugin import Image
 
-TOOLS = "curl less ps rsync scp sftp ssh ssh-keygen tmux unzip vim wget xz zip"
+TOOLS = "curl less ps rsync scp sftp ssh ssh-keygen tmux unzip vim wget xauth xz zip"
 SITE = "/etc/pip.conf /etc/uv /etc/apt/apt.conf.d/99-site /wheelhouse /root/.cache/pip /root/.cache/uv"
 """Where what belongs to the place an image was built at is mounted during a build, and caches."""
 CREDENTIALS = ".netrc .git-credentials .pypirc .docker/config.json .ssh/id_rsa .ssh/id_ed25519 .aws/credentials"

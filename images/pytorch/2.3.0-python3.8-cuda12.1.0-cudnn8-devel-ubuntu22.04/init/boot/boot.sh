@@ -2,24 +2,27 @@
 # Starts a container: the services under supervisord, or the command it was given.
 set -euo pipefail
 
-# A platform may start this script itself; something must still reap orphans.
-if [[ $$ -eq 1 && -x /usr/bin/tini ]]; then
-    exec /usr/bin/tini -g -- "$0" "$@"
-fi
-
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=common/init/boot/lib.sh
 source "$here/lib.sh"
+# shellcheck source=common/init/boot/environment.sh
+source "$here/environment.sh"
 
 make_run_directory
+if [[ -z ${UNDER_TINI:-} ]]; then
+    put_secrets_away
+    # It reaps orphans, also where it is not process 1, and passes signals on to all that runs.
+    if [[ -x /usr/bin/tini ]]; then UNDER_TINI=yes exec /usr/bin/tini -s -g -- "$0" "$@"; fi
+fi
+unset UNDER_TINI
 check_settings "$here/settings.sh"
 set_credentials
 set_zone
-write_environment
+write_environment "$run"
 run_hooks
 
 if [[ $# -gt 0 ]]; then
-    : > "$run/ports"
+    : > "$run/services"
     exec "$@"
 fi
 
@@ -33,7 +36,7 @@ prepare_web
 printf '[group:services]\nprograms = %s\n' "$(IFS=, && echo "${chosen[*]}")" \
     > "$run/supervisor.d/group.conf"
 
-mv "$run/ports.new" "$run/ports"
+mv "$run/services.new" "$run/services"
 
 log "starting ${chosen[*]}"
 options=()

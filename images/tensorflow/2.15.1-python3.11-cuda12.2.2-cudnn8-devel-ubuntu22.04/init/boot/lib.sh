@@ -20,8 +20,8 @@ make_run_directory() {
     if as_root; then place=/run; fi
     run=$("${BASH_SOURCE[0]%/*}/run.sh" make) || die "$place cannot be written to: mount a tmpfs at $place"
     mkdir -p "$run/supervisor.d"
-    rm -f "$run"/supervisor.d/* "$run/ports"
-    : > "$run/ports.new"
+    rm -f "$run"/supervisor.d/* "$run/services"
+    : > "$run/services.new"
     export IMAGE_RUN=$run
     [[ -w ${HOME:-/} ]] || export HOME=$run
 }
@@ -137,12 +137,26 @@ check_language() {
 
 # --- who may log in ---------------------------------------------------------------------
 
-# Prints what NAME holds, else the file that NAME_FILE names, else the secret of that name.
-setting_or_file() {
+secrets=(ROOT_PASSWORD SSH_AUTHORIZED_KEYS JUPYTER_TOKEN)
+
+# Moves the secrets of the environment into files, which set_credentials reads and removes. The environment of process 1
+# can be read as long as the container lives, and what runs in the container has no business with them.
+put_secrets_away() {
+    local name
+    rm -rf "$run/secrets"
+    mkdir -m 700 "$run/secrets"
+    for name in "${secrets[@]}"; do
+        if [[ -n ${!name:-} ]]; then (umask 077 && printf '%s' "${!name}" > "$run/secrets/$name"); fi
+        unset "$name"
+    done
+}
+
+# Prints what the variable NAME held, else the file that NAME_FILE names, else the secret of that name.
+setting_or_file() { # NAME
     local name=$1 file
     file=${name}_FILE
-    if [[ -n ${!name:-} ]]; then
-        printf '%s' "${!name}"
+    if [[ -f $run/secrets/$name ]]; then
+        cat "$run/secrets/$name"
     elif [[ -n ${!file:-} ]]; then
         cat "${!file}" || die "$file is '${!file}', which cannot be read"
     elif [[ -r /run/secrets/${name,,} ]]; then
@@ -154,10 +168,9 @@ set_credentials() {
     password=$(setting_or_file ROOT_PASSWORD)
     keys=$(setting_or_file SSH_AUTHORIZED_KEYS)
     token=$(setting_or_file JUPYTER_TOKEN)
+    rm -rf "$run/secrets"
     if [[ -z $password && -r /etc/sync_passwd ]]; then password=$(password_of_platform); fi
     [[ $password != *$'\n'* ]] || die "ROOT_PASSWORD has more than one line"
-    # What runs in the container has no business with them.
-    unset ROOT_PASSWORD SSH_AUTHORIZED_KEYS JUPYTER_TOKEN
 }
 
 # Its first line, which may name the user as chpasswd wants it.
@@ -173,26 +186,6 @@ set_zone() {
         # One that is mounted cannot be removed, and stays as it is.
         if cp --remove-destination "$zone" /etc/localtime 2> /dev/null; then echo "$TZ" > /etc/timezone; fi
     fi
-}
-
-# --- the environment of people who log in -----------------------------------------------
-
-# sshd starts every session from nothing: it gets the container's settings from here.
-write_environment() {
-    local name value line="SetEnv"
-    rm -f "$run/profile.sh"
-    while IFS= read -r name; do
-        case $name in
-            _ | HOME | HOSTNAME | LOGNAME | OLDPWD | PWD | SHLVL | TERM | USER) continue ;;
-            *PASSWORD* | *SECRET* | *TOKEN*) continue ;;
-        esac
-        value=${!name}
-        printf 'export %s=%q\n' "$name" "$value"
-        # sshd's configuration knows neither line breaks nor quotes inside a value.
-        [[ $value == *[$'\n"\\']* ]] || line+=" \"$name=$value\""
-    done < <(compgen -e) > "$run/profile.sh"
-    chmod 600 "$run/profile.sh"
-    ssh_environment=$line
 }
 
 # --- hooks ------------------------------------------------------------------------------
@@ -258,11 +251,12 @@ has_capabilities() {
     done
 }
 
-# Writes down for the health check what is to listen where.
-serve() { # SERVICE PORT
-    local list=$run/ports.new
-    ! grep -q " $2$" "$list" || die "port $2 is asked for twice: by $1 and $(sed -n "s/ $2$//p" "$list")"
-    echo "$1 $2" >> "$list"
+# Writes down for the health check which service listens where; a page that it serves is asked for by its path.
+serve() { # SERVICE PORT [PATH]
+    local list=$run/services.new other
+    other=$(awk -v port="$2" '$2 == port { print $1 }' "$list")
+    [[ -z $other ]] || die "port $2 is asked for twice: by $1 and $other"
+    echo "$*" >> "$list"
 }
 
 prepare_ssh() {
@@ -287,11 +281,34 @@ prepare_ssh() {
         printf 'HostKey %s\n' "$host_keys"/ssh_host_{ed25519,ecdsa}_key
         printf 'AuthorizedKeysFile .ssh/authorized_keys %s\n' "$run/authorized_keys"
         printf 'PasswordAuthentication %s\n' "$with_password"
-        printf '%s\n' "$ssh_environment"
+        forwarded_displays
+        health_login
     } > "$run/sshd_config"
     chmod 600 "$run/sshd_config"
     /usr/sbin/sshd -t -f "$run/sshd_config" || die "sshd refuses its configuration"
     serve ssh "$SSH_PORT"
+}
+
+# Prints what forwarding X11 needs here: sshd refuses it where IPv6 is known but off, and the cookies want a file.
+forwarded_displays() {
+    [[ -s /proc/net/if_inet6 ]] || echo 'AddressFamily inet'
+    [[ -w /root ]] || printf 'SetEnv XAUTHORITY=%s\n' "$run/Xauthority"
+}
+
+# Prints how sshd treats the health check (health.sh), by the address of loopback that it comes from: it has a key of its
+# own, can do nothing but log in, and is not logged.
+health_login() {
+    rm -f "$run/health_key"
+    make_host_key ed25519 "$run/health_key"
+    cat << END
+Match Address 127.72.69.65
+    AuthorizedKeysFile $run/health_key.pub
+    PasswordAuthentication no
+    ForceCommand internal-sftp -R -p realpath
+    DisableForwarding yes
+    PermitTTY no
+    LogLevel QUIET
+END
 }
 
 make_host_key() {
@@ -311,7 +328,7 @@ set_password() {
 prepare_jupyter() {
     # JupyterLab is in Chinese; in any other language where that is the container's.
     [[ ${LC_ALL:-$LANG} == zh_CN.* ]] || export JUPYTER_CONFIG_PATH=/init/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}
-    serve jupyter "$JUPYTER_PORT"
+    serve jupyter "$JUPYTER_PORT" "${JUPYTER_BASE_URL%/}/api"
 }
 
 prepare_tensorboard() {
@@ -320,7 +337,7 @@ prepare_tensorboard() {
         export TENSORBOARD_LOGDIR=$HOME/tensorboard-logs
         mkdir -p "$TENSORBOARD_LOGDIR"
     fi
-    serve tensorboard "$TENSORBOARD_PORT"
+    serve tensorboard "$TENSORBOARD_PORT" "${TENSORBOARD_PATH%/}/"
 }
 
 # Writes down the token of the web pages, JupyterLab and TensorBoard. One that was made stays the same when the
