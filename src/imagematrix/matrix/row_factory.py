@@ -12,7 +12,7 @@ from imagematrix.text import toml_text
 from imagematrix.text.shape import Mistakes, Table
 
 
-class Drafts:
+class RowFactory:
     """Makes rows of one family of a matrix that has been parsed before."""
 
     def __init__(self, text: str, family: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> None:

@@ -1,0 +1,261 @@
+"""What `add` puts into matrix.toml: words in; the row, where it goes and what it lacks out. Decides, writes nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from imagematrix import matrix
+from imagematrix.compat import Finding, nearest
+from imagematrix.errors import FlagError, InputError
+from imagematrix.matrix import ROW_FACTS, RowFactory
+from imagematrix.model import Matrix, Place, Row
+from imagematrix.planning import editing
+from imagematrix.planning.addition.alternatives import Alternatives, is_good, refusal, unavailable_bases
+from imagematrix.planning.addition.facts import FactPlacement, Missing, facts_of_row, missing_fact, missing_facts
+from imagematrix.planning.addition.request import ALLOW, RowRequest, without
+from imagematrix.planning.addition.words import WordReader
+from imagematrix.planning.render import Renderer
+from imagematrix.text.locate import locate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A row that may be, and the text that has it."""
+
+    row: Row
+    text: str
+    """matrix.toml with the row."""
+    matrix: Matrix
+    """What that text says."""
+    command: str
+    """What adds it."""
+    lines: tuple[tuple[int, str], ...]
+    """The new lines of the text, numbered."""
+    findings: tuple[Finding, ...]
+    missing: tuple[Missing, ...]
+    proposed: Mapping[str, str]
+    """Facts of the row that nobody said and the catalogue knows."""
+    near: str
+    """The nearest row of the family that was there; empty: there is none that works."""
+
+
+def decide(
+    words: Sequence[str],
+    text: str,
+    old: Matrix,
+    *,
+    layers: Mapping[str, bool],
+    renderer: Renderer,
+    file: str,
+) -> Addition:
+    """Return what some words add to a matrix text; the renderer knows what templates want of a row.
+
+    Raises FlagError where they mean no row, or one that is there, cannot be, or cannot be written.
+    """
+    return _Decision(words, text, old, layers=layers, renderer=renderer, file=file).addition()
+
+
+class _Decision:
+    """One command against one matrix text."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        text: str,
+        old: Matrix,
+        *,
+        layers: Mapping[str, bool],
+        renderer: Renderer,
+        file: str,
+    ) -> None:
+        self._text = text
+        self._old = old
+        self._layers = layers
+        self._renderer = renderer
+        self._file = file
+        reader = WordReader(words, old, renderer)
+        self._siblings = [row for row in old.rows if row.family.name == reader.family]
+        self._request = reader.request(self._factory(text, reader.family), self._siblings)
+
+    def _factory(self, text: str, family: str) -> RowFactory:
+        return RowFactory(text, family, layers=self._layers, file=self._file)
+
+    def addition(self) -> Addition:
+        """Return the row, with what the catalogue proposes for it."""
+        said = self._request
+        _refuse_existing(said, self._siblings, self._text, file=self._file)
+        request = self._completed(said)
+        factory = self._factory(self._informed(request)[-1], request.family)
+        alternatives = Alternatives(request, self._siblings, factory, self._renderer, gone=unavailable_bases(self._old))
+        row = _proven_row(request, factory, self._siblings, alternatives)
+        found = self._renderer.findings(row)
+        if errors := [finding for finding in found if finding.severity.is_error]:
+            raise FlagError(refusal(request, errors, alternatives.told(self._mended(request, errors))))
+        new, made = self._edited(row, request, factory)
+        near = nearest.existing(row.axes, (each for each in self._siblings if is_good(each, self._renderer)))
+        return Addition(
+            row=next(each for each in made.rows if each.name == row.name),
+            text=new,
+            matrix=made,
+            command=request.command(),
+            lines=editing.inserted(self._text, new),
+            findings=found,
+            missing=tuple(self._lacking(row, request)),
+            proposed={name: row.values[name] for name in sorted(request.proposed)},
+            near=near.name if near else "",
+        )
+
+    def _informed(self, request: RowRequest) -> Sequence[str]:
+        """Return the text as it is, then each time with what is said of one more new value."""
+        texts = [self._text]
+        for at, facts in request.facts.items():
+            texts.append(editing.with_facts(texts[-1], request.family, at, facts))
+        return texts
+
+    def _edited(self, row: Row, request: RowRequest, factory: RowFactory) -> tuple[str, Matrix]:
+        """Return the first edit that adds just this row, read back: a value of an axis, else a row."""
+        texts = self._informed(request)
+        for new in _edits(request, texts[-1], factory):
+            made = _added(row, new, self._old, layers=self._layers, file=self._file)
+            if made and all(editing.keeps(old, edited) for old, edited in pairwise([*texts, new])):
+                return new, made
+        values = ", ".join(f'{axis} = "{value}"' for axis, value in {**row.axes, **request.own}.items())
+        what = f"{row.name} can be built, but {self._file} cannot take it without changing what else it says"
+        raise FlagError(f"{what}\n    write it by hand, as [[families.{request.family}.row]] with {values}")
+
+    def _completed(self, request: RowRequest) -> RowRequest:
+        """Return a request with the facts that it lacks and the catalogue knows, and those that rules ask for."""
+        row = self._row(request)
+        if not row:  # what is wrong with it is told without them
+            return request
+        known = {each.name: (each.proposal, each.axis) for each in self._lacking(row, request) if each.proposal}
+        whole = self._with(request, known)
+        asked = self._asked(self._row(whole) or row, whole)
+        mended = self._with(whole, {name: (value, "") for name, value in asked.items()})
+        found = self._row(mended) if asked else None
+        return mended if found and is_good(found, self._renderer) else whole
+
+    def _asked(self, row: Row, request: RowRequest) -> Mapping[str, str]:
+        """Return the facts that would mend a row, by its errors, of those that it does not have."""
+        read = self._renderer.reads(row.family.layers)
+        words = (
+            pair
+            for finding in self._renderer.findings(row)
+            if finding.severity.is_error
+            for pair in finding.words.items()
+        )
+        return {
+            name: value
+            for name, value in words
+            if name in ROW_FACTS and name in read and name not in row.values and name not in request.declined
+        }
+
+    def _with(self, request: RowRequest, more: Mapping[str, tuple[str, str]]) -> RowRequest:
+        """Return a request with more facts, each with its value and the axis that has it in other rows."""
+        placement = FactPlacement(self._old, self._factory(self._text, request.family), self._renderer, request.values)
+        facts, own = {at: {**said} for at, said in request.facts.items()}, {**request.own}
+        for name, (value, axis) in more.items():
+            at = placement.of(name, (axis,))
+            (facts.setdefault(at, {}) if at else own)[name] = value
+        return replace(request, facts=facts, own=own, proposed=request.proposed | more.keys())
+
+    def _row(self, request: RowRequest) -> Row | None:
+        return self._factory(self._informed(request)[-1], request.family).row(
+            request.values, facts=request.own, allow=request.allow
+        )
+
+    def _mended(self, request: RowRequest, errors: Iterable[Finding]) -> str:
+        """Return the command of the row with the facts that its errors ask for, else without those that they blame.
+
+        Empty where that is no help.
+        """
+        words = {name: value for error in errors for name, value in error.words.items() if name in ROW_FACTS}
+        others = without(request, words or {error.about for error in errors})
+        if others == request and not words:
+            return ""
+        row = self._row(self._with(others, {name: (value, "") for name, value in words.items()}))
+        return others.command(more=words) if row and is_good(row, self._renderer) else ""
+
+    def _lacking(self, row: Row, request: RowRequest) -> Iterator[Missing]:
+        """Yield the facts that the row lacks and its templates read, but for those that it is to do without."""
+        read = self._renderer.reads(row.family.layers)
+        return (
+            each
+            for each in missing_facts(row, self._siblings)
+            if each.name in read and each.name not in request.declined
+        )
+
+
+def _refuse_existing(request: RowRequest, siblings: Iterable[Row], text: str, *, file: str) -> None:
+    for row in siblings:
+        if row.axes == request.values:
+            place = next(iter(row.places.values()), ())
+            by = "its own [[row]]" if "row" in place else "the axes of the family"
+            there = f"{file}:{_line(place, text)}: {row.name} is there already, by {by}"
+            if row.impossible:
+                raise FlagError(f"{there}: it cannot be had: {row.impossible}")
+            facts = ", ".join(f'{name} = "{value}"' for name, value in request.own.items())
+            raise FlagError(f"{there}: nothing to add" + (f"\n    write {facts} by hand" if facts else ""))
+
+
+def _line(place: Place, text: str) -> int:
+    return locate(text)[place if "row" not in place else place[:-1]][0]
+
+
+def _proven_row(request: RowRequest, factory: RowFactory, siblings: Iterable[Row], alternatives: Alternatives) -> Row:
+    try:
+        row = factory.proven(request.values, facts=request.own, allow=request.allow)
+    except InputError as error:
+        raise FlagError(f"{request} cannot be added:\n{error}{alternatives.told()}") from None
+    for other in siblings:
+        if other.tag == row.tag:
+            differing = next(axis for axis in row.axes if row.axes[axis] != other.axes[axis])
+            theirs = ", ".join(f"{axis}={value}" for axis, value in other.axes.items())
+            what = f"{request} cannot be added: its tag {row.tag!r} is that of {theirs}"
+            raise FlagError(f"{what}\n    put {{{differing}}} into the tag of family {request.family}")
+    return row
+
+
+def _edits(request: RowRequest, text: str, factory: RowFactory) -> Iterator[str]:
+    preset = factory.preset()
+    if not request.allow and not request.own:
+        new = [axis for axis, value in request.values.items() if value not in factory.listed(axis)]
+        if len(new) == 1 and factory.listed(new[0]) and new[0] not in preset:
+            yield editing.with_value(text, request.family, new[0], request.values[new[0]])
+    values = {axis: value for axis, value in request.values.items() if preset.get(axis) != value}
+    yield editing.with_row(
+        text, request.family, {**values, **request.own, **({ALLOW: request.allow} if request.allow else {})}
+    )
+
+
+def _added(row: Row, text: str, old: Matrix, *, layers: Mapping[str, bool], file: str) -> Matrix | None:
+    """Return what a text says if that is the old matrix and this row."""
+    try:
+        made = matrix.parse(text, layers=layers, rules=old.rules, file=file)
+    except InputError:
+        return None
+    others = [each for each in made.rows if each.name != row.name]
+    is_same = len(others) == len(old.rows) and all(map(_is_unharmed, others, old.rows))
+    return made if is_same and row in made.rows and len(made.rows) == len(old.rows) + 1 else None
+
+
+def _is_unharmed(row: Row, old: Row) -> bool:
+    """Whether a row is as it was, or only has more facts, which no template of it reads and no rule minds."""
+    if row == old:
+        return True
+    known = {name: value for name, value in row.values.items() if name in old.values}
+    return replace(row, values=known) == old and nearest.works(row) == nearest.works(old)
+
+
+def wanted(added: Addition, name: str, siblings: Iterable[Row]) -> tuple[Missing, str] | None:
+    """Return a fact that a template wants of the row, and what to do; nothing when other rows have none of the name."""
+    row = added.row
+    axes = (axis for sibling in siblings for found, axis in facts_of_row(sibling) if found == name)
+    axis = next((axis for axis in axes if axis in row.values), "")
+    if not axis:
+        return None
+    missed = missing_fact(row, axis, name)
+    if axis == "base":
+        return missed, f'write it: [bases.{row.values[axis]}] {name} = "…"'
+    names = dict.fromkeys(each.name for each in (missed, *added.missing) if each.axis != "base")
+    return missed, f"say it too: {added.command} {' '.join(f'{each}=…' for each in names)}"
