@@ -19,7 +19,7 @@ from imagematrix.planning.checks import is_checked
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
 from imagematrix.planning.render import Renderer
-from imagematrix.planning.requirements import Chain, Locked
+from imagematrix.planning.requirements import Locked, RequirementStack
 from imagematrix.workspace import Workspace
 
 _T = TypeVar("_T")
@@ -115,12 +115,12 @@ class Project:
                 rows += [row.name] if problem.rows else []
         return _with_rows(found)
 
-    def chains(self, rows: Iterable[Row]) -> Mapping[Chain, Sequence[str]]:
+    def requirement_stacks(self, rows: Iterable[Row]) -> Mapping[RequirementStack, Sequence[str]]:
         """Return what rows require of the package index, with the names of the rows that ask the same."""
-        asked: dict[Chain, list[str]] = {}
-        for name, chain in _each(rows, self.renderer.chain).items():
-            if chain.layers:
-                asked.setdefault(chain, []).append(name)
+        asked: dict[RequirementStack, list[str]] = {}
+        for name, stack in _each(rows, self.renderer.requirements).items():
+            if stack.layers:
+                asked.setdefault(stack, []).append(name)
         return asked
 
     def locked(self, row: Row) -> Sequence[Locked]:

@@ -1,4 +1,4 @@
-"""Asks uv: one question about requirements in, one lock or uv's refusal out."""
+"""Asks uv: one request about requirements in, one lock or uv's refusal out."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ from imagematrix import scratch, site
 from imagematrix.errors import NoIndexError
 from imagematrix.model import Site
 from imagematrix.planning import failure, requirements, sizes
-from imagematrix.planning.requirements import Locked, Question
+from imagematrix.planning.requirements import Locked, ResolveRequest
 from imagematrix.planning.sizes import Download
 from imagematrix.shell import Shell
 
@@ -27,7 +27,7 @@ _UNREACHABLE: Final = re.compile(r"Failed to fetch|Request failed after|error se
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ResolveResult:
     """A lock's text, or why there is none."""
 
     text: str = ""
@@ -35,7 +35,7 @@ class Answer:
 
 
 class Uv:
-    """Resolves questions with what a site fetches from."""
+    """Resolves requests with what a site fetches from."""
 
     def __init__(self, shell: Shell, where: Site) -> None:
         self._shell = shell
@@ -44,7 +44,7 @@ class Uv:
         self._environment = site.resolving_environment(where)
         self._configuration = site.resolving_toml(where)
 
-    def resolve(self, question: Question) -> Answer:
+    def resolve(self, request: ResolveRequest) -> ResolveResult:
         """Resolve upon the locks below or, where that has no solution, anew together with all that is below.
 
         A package that has no wheel, and does not build without a compiler, is resolved again among its wheels.
@@ -52,27 +52,27 @@ class Uv:
         """
         barred: dict[str, str] = {}
         while True:
-            text, said = self._resolved(question, barred)
+            text, said = self._resolved(request, barred)
             if not text:
                 _refuse_silence(said)
-                told = ["\n".join(barred.values()), said + self._remedy(said), _bounds(question)]
-                return Answer(why="\n".join(filter(None, told)))
-            files, said = self._files(question, text)
-            unbuildable = self._unbuildable(question, text, files)
+                told = ["\n".join(barred.values()), said + self._remedy(said), _bounds(request)]
+                return ResolveResult(why="\n".join(filter(None, told)))
+            files, said = self._files(request, text)
+            unbuildable = self._unbuildable(request, text, files)
             if not unbuildable.keys() - barred:
-                return Answer(text=_measured(question, text, files) if files else text)
+                return ResolveResult(text=_measured(request, text, files) if files else text)
             barred |= unbuildable
 
-    def measure(self, question: Question, locked: Locked) -> Answer:
+    def measure(self, request: ResolveRequest, locked: Locked) -> ResolveResult:
         """Return a lock with the sizes of the files that it adds to those below, or why they are not known.
 
         Raises NoIndexError when the index does not answer.
         """
-        files, said = self._files(question, locked.installed)
+        files, said = self._files(request, locked.installed)
         if not files:
             _refuse_silence(said)
-            return Answer(why=said)
-        return Answer(text=_measured(question, locked.text, files))
+            return ResolveResult(why=said)
+        return ResolveResult(text=_measured(request, locked.text, files))
 
     def silence(self) -> str:
         """Ask the index for a package that every index has; return why it gives none, empty when it does."""
@@ -94,41 +94,41 @@ class Uv:
         is_nowhere = "there is no version of" in said and not self._has_wheelhouse
         return "\nno wheelhouse is configured here: if a wheel is to come from one, see `[site]`" if is_nowhere else ""
 
-    def _resolved(self, question: Question, wheels: Collection[str]) -> tuple[str, str]:
-        """Return the lock of a question, and what uv said; no lock means that it failed."""
-        resolved, said = self._compile(question, anew=False, wheels=wheels)
-        anew = not resolved and bool(question.constraints) and _NO_SOLUTION in said
+    def _resolved(self, request: ResolveRequest, wheels: Collection[str]) -> tuple[str, str]:
+        """Return the lock of a request, and what uv said; no lock means that it failed."""
+        resolved, said = self._compile(request, anew=False, wheels=wheels)
+        anew = not resolved and bool(request.constraints) and _NO_SOLUTION in said
         if anew:
-            resolved, said = self._compile(question, anew=True, wheels=wheels)
-        return requirements.lock_text(question, resolved, anew=anew) if resolved else "", said
+            resolved, said = self._compile(request, anew=True, wheels=wheels)
+        return requirements.lock_text(request, resolved, anew=anew) if resolved else "", said
 
-    def _files(self, question: Question, text: str) -> tuple[Mapping[str, Download], str]:
+    def _files(self, request: ResolveRequest, text: str) -> tuple[Mapping[str, Download], str]:
         """Return the files of a lock by package, and what uv said; none means that it failed."""
-        with self._folder({requirements.lock_file(question): requirements.with_options(question, text)}) as folder:
-            argv = requirements.sizes_argv(question, uv=(self._program, sys.executable), folder=str(folder))
+        with self._folder({requirements.lock_file(request): requirements.with_options(request, text)}) as folder:
+            argv = requirements.sizes_argv(request, uv=(self._program, sys.executable), folder=str(folder))
             code, said = self._shell.capture(argv, env=self._environment)
             if code:
                 return {}, _failure(code, said)
             told = (folder / requirements.PYLOCK).read_text(encoding="utf-8")
-        return sizes.downloads(told, python=question.python, platform=question.platform), said
+        return sizes.downloads(told, python=request.python, platform=request.platform), said
 
-    def _unbuildable(self, question: Question, text: str, files: Mapping[str, Download]) -> Mapping[str, str]:
+    def _unbuildable(self, request: ResolveRequest, text: str, files: Mapping[str, Download]) -> Mapping[str, str]:
         """Return the packages of a lock that cannot be installed, and why: those of the locks below were judged."""
         found, uv = {}, (self._program, sys.executable)
-        for package in requirements.sources(question, text, files):
-            with self._folder({requirements.SOURCE: requirements.with_options(question, package)}) as folder:
-                argv = requirements.building_argv(question, package, uv=uv, folder=str(folder))
+        for package in requirements.sources(request, text, files):
+            with self._folder({requirements.SOURCE: requirements.with_options(request, package)}) as folder:
+                argv = requirements.building_argv(request, package, uv=uv, folder=str(folder))
                 code, said = self._shell.capture(argv, env={**self._environment, **_NO_COMPILER})
             if code:
                 _refuse_silence(said)
-                found[package.partition("==")[0]] = requirements.unbuildable(question, package, _failure(code, said))
+                found[package.partition("==")[0]] = requirements.unbuildable(request, package, _failure(code, said))
         return found
 
-    def _compile(self, question: Question, *, anew: bool, wheels: Collection[str]) -> tuple[str, str]:
+    def _compile(self, request: ResolveRequest, *, anew: bool, wheels: Collection[str]) -> tuple[str, str]:
         """Return what uv resolved and what it said; nothing resolved means that it failed."""
         uv = (self._program, sys.executable)
-        with self._folder(requirements.files(question, anew=anew)) as folder:
-            argv = requirements.argv(question, uv=uv, folder=str(folder), anew=anew, wheels=wheels)
+        with self._folder(requirements.files(request, anew=anew)) as folder:
+            argv = requirements.argv(request, uv=uv, folder=str(folder), anew=anew, wheels=wheels)
             code, said = self._shell.capture(argv, env=self._environment)
             if code:
                 return "", _failure(code, said)
@@ -147,14 +147,14 @@ class Uv:
             yield folder
 
 
-def _measured(question: Question, text: str, files: Mapping[str, Download]) -> str:
+def _measured(request: ResolveRequest, text: str, files: Mapping[str, Download]) -> str:
     """Return a lock with the sizes of the files that it adds to those below."""
-    wanted = sizes.unmeasured(text, (below.text for below in question.constraints))
+    wanted = sizes.unmeasured(text, (below.text for below in request.constraints))
     return sizes.measured(text, {name: _size(files[name]) if name in files else None for name in wanted})
 
 
-def _bounds(question: Question) -> str:
-    reasons = requirements.reasons(question)
+def _bounds(request: ResolveRequest) -> str:
+    reasons = requirements.reasons(request)
     return "\n".join(["bounds of the catalogue:", *(f"    {reason}" for reason in reasons)]) if reasons else ""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from imagematrix.model import Site
 from imagematrix.planning import requirements
-from imagematrix.planning.requirements import Chain, Question, Requirements
+from imagematrix.planning.requirements import Requirements, RequirementStack, ResolveRequest
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
 
@@ -56,9 +56,9 @@ def wheel(folder: Path, name: str, version: str, tag: str = "cp39-cp39-manylinux
         archive.writestr(f"{info}/RECORD", "")
 
 
-def question(text: str, *, compiled: frozenset[str] = frozenset()) -> Question:
+def question(text: str, *, compiled: frozenset[str] = frozenset()) -> ResolveRequest:
     layer = Requirements(layer="tools", text=f"--no-index\n{text}\n", file="", compiled=compiled)
-    found = requirements.follow(Chain(python="3.9", platform=PLATFORM, layers=(layer,)), {})[1]
+    found = requirements.follow(RequirementStack(python="3.9", platform=PLATFORM, layers=(layer,)), {})[1]
     assert found
     return found
 
@@ -111,9 +111,11 @@ def test_bounds_are_given_to_uv(uv: Uv, tmp_path: Path) -> None:
     wheel(tmp_path, "torch", "2.2.2")
     held = bounds.constraining({"torch": "2.2.2"}, (), allowed=False)
 
-    def asked(text: str) -> Question:
+    def asked(text: str) -> ResolveRequest:
         layer = Requirements(layer="torch", text=f"--no-index\ntorch==2.2.2\n{text}\n", file="")
-        found = requirements.follow(Chain(python="3.9", platform=PLATFORM, layers=(layer,), bounds=held), {})[1]
+        found = requirements.follow(
+            RequirementStack(python="3.9", platform=PLATFORM, layers=(layer,), bounds=held), {}
+        )[1]
         assert found
         return found
 

@@ -12,8 +12,8 @@ from imagematrix.cli import program
 from imagematrix.compat import Finding, bounds, catalogue
 from imagematrix.model import Base, Family, Row
 from imagematrix.planning import requirements
-from imagematrix.planning.requirements import Chain, Question, Requirements
-from imagematrix.resolver import Answer
+from imagematrix.planning.requirements import Requirements, RequirementStack, ResolveRequest
+from imagematrix.resolver import ResolveResult
 from imagematrix.text.versions import comparison
 
 
@@ -174,12 +174,12 @@ class Index(FakeResolver):
         self.numpy = numpy
         self.layer = layer
 
-    def resolve(self, question: Question) -> Answer:
+    def resolve(self, question: ResolveRequest) -> ResolveResult:
         answer = super().resolve(question)
         limited = any(bound.requirement == "numpy<2" for bound in question.bounds)
         brings = question.asker.layer == self.layer and "torch" in question.layers[-2].text + question.asker.text
         numpy = "1.26.4" if limited else self.numpy
-        return Answer(text=f"{answer.text}numpy=={numpy}\n" if brings else answer.text)
+        return ResolveResult(text=f"{answer.text}numpy=={numpy}\n" if brings else answer.text)
 
 
 def asked(resolver: FakeResolver, row: str) -> dict[str, set[str]]:
@@ -219,8 +219,8 @@ def test_only_locks_that_a_bound_is_for_have_another_name() -> None:
     """The layer that needs it, and those above that may install what it is about."""
     texts = {"python": "pip\n", "torch": "torch==2.2.2\n", "boot": "jupyterlab\n"}
     layers = tuple(Requirements(layer=name, text=text, file="") for name, text in texts.items())
-    plain = Chain(python="3.10", platform="x86_64-manylinux_2_35", layers=layers)
-    bound = Chain(
+    plain = RequirementStack(python="3.10", platform="x86_64-manylinux_2_35", layers=layers)
+    bound = RequirementStack(
         python="3.10", platform="x86_64-manylinux_2_35", layers=layers, bounds=of(torch="2.2.2", python="3.10")
     )
 
@@ -236,7 +236,7 @@ def of(**values: str) -> tuple[compat.Bound, ...]:
     return bounds.constraining(values, (), allowed=False)
 
 
-def committed(chain: Chain, text: str) -> Mapping[str, str]:
+def committed(chain: RequirementStack, text: str) -> Mapping[str, str]:
     """Return locks for all layers of a chain, which hold the same."""
     found: dict[str, str] = {}
     while question := requirements.follow(chain, found)[1]:
@@ -244,7 +244,7 @@ def committed(chain: Chain, text: str) -> Mapping[str, str]:
     return found
 
 
-def paths(chain: Chain, text: str) -> list[str]:
+def paths(chain: RequirementStack, text: str) -> list[str]:
     return [*committed(chain, text)]
 
 

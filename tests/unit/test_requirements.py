@@ -12,9 +12,9 @@ from imagematrix.cli import program
 from imagematrix.commands.lock import run as locking
 from imagematrix.errors import InputError, NoIndexError
 from imagematrix.planning import requirements, sizes
-from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
+from imagematrix.planning.requirements import Locked, Requirements, RequirementStack, ResolveRequest
 from imagematrix.project import Project, Selection, open_project
-from imagematrix.resolver import Answer
+from imagematrix.resolver import ResolveResult
 
 TOOLS = "common/layers/python/files/requirements.txt"
 TORCH = "common/layers/torch/files/requirements.txt.j2"
@@ -42,29 +42,31 @@ class FakeResolver:
     conflicts: Collection[str] = ()
     """Layers that have no solution upon the locks below them."""
     is_down: bool = False
-    asked: list[Question] = field(default_factory=list)
+    asked: list[ResolveRequest] = field(default_factory=list)
     bytes: int | None = 1_000_000
     """The size of each file."""
-    measured: list[Question] = field(default_factory=list)
+    measured: list[ResolveRequest] = field(default_factory=list)
     cancelled: bool = False
 
-    def resolve(self, question: Question) -> Answer:
+    def resolve(self, question: ResolveRequest) -> ResolveResult:
         self.asked.append(question)
         if self.is_down:
             raise NoIndexError("nobody answers")
         if any(word in question.asker.text for word in self.impossible):
-            return Answer(why="No solution found\n\nhint: sorry")
+            return ResolveResult(why="No solution found\n\nhint: sorry")
         anew = question.asker.layer in self.conflicts
-        return Answer(text=requirements.lock_text(question, f"# {self.state}\n{question.asker.text}", anew=anew))
+        return ResolveResult(text=requirements.lock_text(question, f"# {self.state}\n{question.asker.text}", anew=anew))
 
-    def measure(self, question: Question, locked: Locked) -> Answer:
+    def measure(self, question: ResolveRequest, locked: Locked) -> ResolveResult:
         self.measured.append(question)
         if self.is_down:
             raise NoIndexError("nobody answers")
         if self.bytes is None:
-            return Answer(why="no sizes\nhint: none")
+            return ResolveResult(why="no sizes\nhint: none")
         below = [lower.text for lower in question.constraints]
-        return Answer(text=sizes.measured(locked.text, dict.fromkeys(sizes.unmeasured(locked.text, below), self.bytes)))
+        return ResolveResult(
+            text=sizes.measured(locked.text, dict.fromkeys(sizes.unmeasured(locked.text, below), self.bytes))
+        )
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -391,7 +393,7 @@ def test_platforms(docker: str, system: str, expected: str) -> None:
 def test_command() -> None:
     """Upon the locks below, or with the requirements below; files lie by layer, so that results name layers."""
     asked = tuple(Requirements(layer=name, text=f"{name}\n", file="") for name in ("python", "torch"))
-    chain = Chain(python="3.11", platform="x86_64-manylinux_2_36", layers=asked)
+    chain = RequirementStack(python="3.11", platform="x86_64-manylinux_2_36", layers=asked)
     _, tools = requirements.follow(chain, {})
     assert tools
     _, question = requirements.follow(chain, {tools.path: "locked\n"})

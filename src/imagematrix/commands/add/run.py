@@ -18,7 +18,7 @@ from imagematrix.model import File, Leaf, Row
 from imagematrix.planning import addition, cost
 from imagematrix.planning.addition import Addition
 from imagematrix.planning.cost import Cost
-from imagematrix.planning.requirements import Chain, Ledger
+from imagematrix.planning.requirements import LockSession, RequirementStack
 from imagematrix.project import Project
 
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
@@ -67,15 +67,15 @@ def _locked(
     say: Callable[[str], None],
 ) -> Mapping[str, str]:
     """Return the locks that the new row needs and that are not there: resolved now."""
-    chains: Mapping[Chain, Sequence[str]] = project.chains([decided.row])
-    ledger = Ledger(chains, committed, chosen=chains, upgrade=False)
-    if ledger.questions():
+    stacks: Mapping[RequirementStack, Sequence[str]] = project.requirement_stacks([decided.row])
+    session = LockSession(stacks, committed, chosen=stacks, upgrade=False)
+    if session.requests():
         try:
-            locking.settle(ledger, chains, resolver=resolver(), say=say)
+            locking.settle(session, stacks, resolver=resolver(), say=say)
         except InputError as error:
             near = f"\nthe nearest row that is there: {decided.near}" if decided.near else ""
             raise FlagError(f"{error}\nnothing was written{near}") from None
-    return {path: text for path, text in ledger.locks().items() if path not in committed}
+    return {path: text for path, text in session.locks().items() if path not in committed}
 
 
 def _refuse_broken(row: Row, packages: Mapping[str, str]) -> None:

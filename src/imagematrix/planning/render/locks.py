@@ -12,7 +12,7 @@ from imagematrix.model import File, LayerSource, Row, Sources
 from imagematrix.planning import requirements
 from imagematrix.planning.render.sources import name_of
 from imagematrix.planning.render.templates import Templates
-from imagematrix.planning.requirements import Chain, Locked, Question, Requirements
+from imagematrix.planning.requirements import Locked, Requirements, RequirementStack, ResolveRequest
 from imagematrix.text.versions import exact
 
 _COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--no-binary[ =]([\w.-]+)""")
@@ -27,20 +27,20 @@ class Locks:
         self._locks = locks
         self._platform = platform
         self._files = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
-        self._chains: dict[Chain, tuple[tuple[Locked, ...], Question | None]] = {}
-        self._followed: dict[Hashable, tuple[tuple[Locked, ...], Question | None]] = {}
+        self._stacks: dict[RequirementStack, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
+        self._followed: dict[Hashable, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
 
     def is_locked(self, layer: str) -> bool:
         """Whether a layer is installed from a lock of ours."""
         return layer in self._files
 
-    def chain(self, row: Row) -> Chain:
+    def stack(self, row: Row) -> RequirementStack:
         """Render what a row requires of the package index, of the layers that are installed from a lock."""
         layers = tuple(self._requirements(layer, row) for layer in row.family.layers if layer in self._files)
         if not layers:
-            return Chain(python="", platform="", layers=())
+            return RequirementStack(python="", platform="", layers=())
         file = layers[0].file
-        return Chain(
+        return RequirementStack(
             python=_locked_for("python", row, file=file),
             platform=self._uv_platform(row, file=file),
             layers=layers,
@@ -53,14 +53,14 @@ class Locks:
 
     def refuse_unlocked(self, row: Row) -> None:
         """Raise InputError for a row whose requirements are not all locked."""
-        _, question = self._follow(row)
-        if question:
-            layer = question.asker.layer
-            what = f"requirements of layer {layer} are not locked for Python {question.python}"
-            hint, file = "run `invoke lock`", question.asker.file
+        _, request = self._follow(row)
+        if request:
+            layer = request.asker.layer
+            what = f"requirements of layer {layer} are not locked for Python {request.python}"
+            hint, file = "run `invoke lock`", request.asker.file
             raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlocked", rows=(row.name,))])
 
-    def _follow(self, row: Row) -> tuple[tuple[Locked, ...], Question | None]:
+    def _follow(self, row: Row) -> tuple[tuple[Locked, ...], ResolveRequest | None]:
         if self._files.keys().isdisjoint(row.family.layers):
             return (), None
         layers = tuple(layer for layer in row.family.layers if layer in self._files)
@@ -72,9 +72,9 @@ class Locks:
         )
         known = self._followed.get(asked)
         if known is None:
-            chain = self.chain(row)
-            known = self._followed[asked] = self._chains.get(chain) or requirements.follow(chain, self._locks)
-            self._chains[chain] = known
+            stack = self.stack(row)
+            known = self._followed[asked] = self._stacks.get(stack) or requirements.follow(stack, self._locks)
+            self._stacks[stack] = known
         return known
 
     def _requirements(self, layer: str, row: Row) -> Requirements:

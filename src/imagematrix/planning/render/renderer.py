@@ -15,7 +15,7 @@ from imagematrix.planning.render.locks import Locks
 from imagematrix.planning.render.sources import template_names
 from imagematrix.planning.render.stages import Stages, base_image
 from imagematrix.planning.render.templates import Templates
-from imagematrix.planning.requirements import Chain, Locked
+from imagematrix.planning.requirements import Locked, RequirementStack
 
 
 class Renderer:
@@ -71,9 +71,9 @@ class Renderer:
             found += self._tried(self._companions.subject(row, values), lambda: self.files(self.leaf(row)))
         return tuple(dict.fromkeys(replace(each, rows=(row.name,)) if each.rows else each for each in found))
 
-    def chain(self, row: Row) -> Chain:
+    def requirements(self, row: Row) -> RequirementStack:
         """Render what a row requires of the package index, of the layers that are installed from a lock."""
-        return self._locks.chain(row)
+        return self._locks.stack(row)
 
     def locked(self, row: Row) -> tuple[Locked, ...]:
         """Return the locks that a row's layers are installed from, as far as they are there."""
@@ -98,7 +98,7 @@ class Renderer:
             return False
         layers = row.family.layers
         try:
-            self.chain(row)
+            self.requirements(row)
             for layer in layers:
                 for name in template_names(self._sources.layers[layer]):
                     # What a leaf's README may ask for too: a section of it is a template of its layer.

@@ -1,0 +1,39 @@
+"""What neither the matrix nor the last nights need, of all that builds leave behind. Decides, removes nothing.
+
+A thing goes only when it is proven to be ours: a node by the label and the name that agree, and by the record of this
+project; a name by the rows it was built for; a piece of build cache by the step that made it.
+"""
+
+from imagematrix.planning.garbage.build_cache import CacheRecord, cache
+from imagematrix.planning.garbage.found import SHORT, Found, Kind, Needs, Swept, Thing, joined, total
+from imagematrix.planning.garbage.leftovers import CheckContainer, containers, logs
+from imagematrix.planning.garbage.nodes import Layers, Node, images
+from imagematrix.planning.garbage.registry import Stored, stored_keys, tags
+from imagematrix.planning.garbage.runs import keys, nights, node_repositories, repositories, repository
+
+__all__ = [
+    "SHORT",
+    "CacheRecord",
+    "CheckContainer",
+    "Found",
+    "Kind",
+    "Layers",
+    "Needs",
+    "Node",
+    "Stored",
+    "Swept",
+    "Thing",
+    "cache",
+    "containers",
+    "images",
+    "joined",
+    "keys",
+    "logs",
+    "nights",
+    "node_repositories",
+    "repositories",
+    "repository",
+    "stored_keys",
+    "tags",
+    "total",
+]

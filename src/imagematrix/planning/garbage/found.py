@@ -1,0 +1,93 @@
+"""What goes, what stays and why: the nouns of a clean-up."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from imagematrix.model import Key
+
+SHORT: Final = 12
+"""How many digits of a key stand in names of files and of published images."""
+
+
+class Kind(StrEnum):
+    """What a thing is."""
+
+    CONTAINER = "container"
+    IMAGE = "image"
+    CACHE = "cache"
+    TAG = "tag"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """One thing that goes or, though nothing needs it, stays."""
+
+    kind: Kind
+    name: str
+    """What a person knows it by."""
+    refs: tuple[str, ...] = ()
+    """What it is removed by: names, ids or a path; of a tag in a registry the key and the digest."""
+    bytes: int = 0
+    """What its removal frees, of several that share something counted once."""
+    reason: str
+    """Why it goes, or stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What goes, and what stays though nothing needs it."""
+
+    garbage: tuple[Thing, ...] = ()
+    kept: tuple[Thing, ...] = ()
+
+    def of(self, kind: Kind) -> tuple[Thing, ...]:
+        """Return what goes of one kind."""
+        return tuple(thing for thing in self.garbage if thing.kind is kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What came of a clean-up."""
+
+    found: Found
+    freed: int
+    """Bytes: measured on the engine's disk; of a dry run what is expected."""
+    dry: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What has to stay."""
+
+    keys: frozenset[Key]
+    """The nodes of the matrix and of the last nights."""
+    images: Collection[str] = ()
+    """The names of the matrix' images."""
+    repositories: Collection[str] = ()
+    """Where this project names images: its rows' repositories, and those that its reports name."""
+    node_repositories: Collection[str] = ()
+    """Where this project pushes nodes: the matrix' own repository, and those that its reports name."""
+    nights: int
+    """How many nights those are."""
+
+    @property
+    def none(self) -> str:
+        """Say that nothing needs a thing."""
+        nights = {0: "", 1: " and the last night"}.get(self.nights, f" and the last {self.nights} nights")
+        return f"not needed by the matrix{nights.replace(' and', ' or')}"
+
+
+def total(found: Iterable[Thing]) -> int:
+    """Return the bytes that all of it frees."""
+    return sum(thing.bytes for thing in found)
+
+
+def joined(*parts: Found) -> Found:
+    """Join what was found of several kinds."""
+    return Found(
+        garbage=tuple(thing for part in parts for thing in part.garbage),
+        kept=tuple(thing for part in parts for thing in part.kept),
+    )

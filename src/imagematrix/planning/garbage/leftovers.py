@@ -1,0 +1,50 @@
+"""Which containers and logs of ended runs nothing needs."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix.model import Key
+from imagematrix.planning.garbage.found import SHORT, Found, Kind, Thing
+
+_LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{SHORT}}})\.log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckContainer:
+    """A container that checks of ours were given."""
+
+    id: str
+    name: str
+    since: float
+    """When it stopped; of one that runs, when it was made."""
+    runs: bool
+
+
+def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float) -> Found:
+    """Return which containers of checks go: those that stopped before one moment, or run since before another."""
+    return Found(
+        garbage=tuple(
+            Thing(
+                kind=Kind.CONTAINER,
+                name=one.name,
+                refs=(one.id,),
+                reason=f"the checks that {'started' if one.runs else 'stopped'} it are over",
+            )
+            for one in found
+            if one.since < (begun if one.runs else stopped)
+        )
+    )
+
+
+def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> Found:
+    """Return which logs of nodes go: file name -> bytes in. A name that is no node's stays."""
+    short = {key[:SHORT] for key in needed}
+    return Found(
+        garbage=tuple(
+            Thing(kind=Kind.LOG, name=name, refs=(name,), bytes=size, reason="nothing needs its node")
+            for name, size in sorted(sizes.items())
+            if (match := _LOG.fullmatch(name)) and match[1] not in short
+        )
+    )
