@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from tests.chat import Chat
 
+from imagematrix import secrecy
 from imagematrix.compat import catalogue
 
 # Speed is measured by benchmarks, never asserted: a busy machine made tests fail by hypothesis' deadline.
@@ -23,6 +24,12 @@ def chat() -> Iterator[tuple[str, type[Chat]]]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", handler
         server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _unknown_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test hides the secrets of another one."""
+    monkeypatch.setattr(secrecy._KNOWN, "_forms", ())
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
 
-from imagematrix import scratch, site
+from imagematrix import scratch, secrecy, site
 from imagematrix.errors import NoIndexError
 from imagematrix.model import Site
 from imagematrix.planning import failure, requirements, sizes
@@ -79,7 +79,7 @@ class Uv:
         with self._folder({_ASKED_FOR: "pip\n"}) as folder:
             argv = (self._program, "--directory", str(folder), "--config-file", requirements.CONFIGURATION)
             asking = ("pip", "compile", _ASKED_FOR, "--no-deps", "--no-cache", "--quiet", "--python", sys.executable)
-            code, said = self._shell.capture((*argv, *asking), env={**self._environment, "UV_HTTP_RETRIES": "0"})
+            code, said = self._capture((*argv, *asking), env={**self._environment, "UV_HTTP_RETRIES": "0"})
         # What uv draws before a line is none of its words.
         lines = [words[1] for line in said.splitlines() if (words := re.match(r"\W*(.+)", line))]
         return (lines[-1] if lines else f"uv ended with exit code {code}") if code else ""
@@ -106,7 +106,7 @@ class Uv:
         """Return the files of a lock by package, and what uv said; none means that it failed."""
         with self._folder({requirements.lock_file(request): requirements.with_options(request, text)}) as folder:
             argv = requirements.sizes_argv(request, uv=(self._program, sys.executable), folder=str(folder))
-            code, said = self._shell.capture(argv, env=self._environment)
+            code, said = self._capture(argv, env=self._environment)
             if code:
                 return {}, _failure(code, said)
             told = (folder / requirements.PYLOCK).read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ class Uv:
         for package in requirements.sources(request, text, files):
             with self._folder({requirements.SOURCE: requirements.with_options(request, package)}) as folder:
                 argv = requirements.building_argv(request, package, uv=uv, folder=str(folder))
-                code, said = self._shell.capture(argv, env={**self._environment, **_NO_COMPILER})
+                code, said = self._capture(argv, env={**self._environment, **_NO_COMPILER})
             if code:
                 _refuse_silence(said)
                 found[package.partition("==")[0]] = requirements.unbuildable(request, package, _failure(code, said))
@@ -129,11 +129,16 @@ class Uv:
         uv = (self._program, sys.executable)
         with self._folder(requirements.files(request, anew=anew)) as folder:
             argv = requirements.argv(request, uv=uv, folder=str(folder), anew=anew, wheels=wheels)
-            code, said = self._shell.capture(argv, env=self._environment)
+            code, said = self._capture(argv, env=self._environment)
             if code:
                 return "", _failure(code, said)
             # Even what requires nothing is an answer.
             return (folder / requirements.OUTPUT).read_text(encoding="utf-8") or "# nothing\n", said
+
+    def _capture(self, argv: Sequence[str], *, env: Mapping[str, str]) -> tuple[int, str]:
+        """Run uv; return its exit code and what it printed, without the logins of indexes and proxies."""
+        code, said = self._shell.capture(argv, env=env)
+        return code, secrecy.hidden(said)
 
     @contextmanager
     def _folder(self, files: Mapping[str, str]) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from imagematrix import secrecy
 from imagematrix.errors import FlagError
 from imagematrix.model import Site
 from imagematrix.text import names
@@ -43,6 +44,7 @@ def discover(declared: Site, *, root: Path) -> Site:
         wheelhouse=_absolute(wheelhouse, root),
         proxies={name: os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)},
     )
+    secrecy.learn_addresses(site.index_url, *site.extra_index_urls, *site.proxies.values())
     table = f"[sites.{site.name}]" if site.name else "[site]"
     if site.ca_bundle and not Path(site.ca_bundle).is_file():
         raise FlagError(f"{table} ca_bundle: {site.ca_bundle} is not a file")

@@ -22,6 +22,7 @@ from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
+from imagematrix.secrecy import hidden
 from imagematrix.text import documents, words
 from imagematrix.text.documents import DamagedError
 from imagematrix.tree import Tree
@@ -301,12 +302,12 @@ class Workspace:
     def write(self, path: Path, text: str) -> None:
         """Write a picture or a page where the user asked for it."""
         with _telling():
-            tree.replace(path, File(path=path.name, content=text.encode()))
+            tree.replace(path, File(path=path.name, content=hidden(text).encode()))
 
     def try_write(self, path: Path, text: str) -> bool:
         """Write a file of a report; return whether the disk took it. What it refuses is a warning, and no more."""
         with self._sparing(str(path)) as spared:
-            tree.replace(path, File(path=path.name, content=text.encode()))
+            tree.replace(path, File(path=path.name, content=hidden(text).encode()))
         return not spared
 
     @contextmanager
@@ -468,13 +469,13 @@ class Workspace:
     def _write_state(self, name: str, text: str) -> None:
         with self._sparing(f"{STATE}/{name}"):
             self._make_state()
-            self._tree.replace(f"{STATE}/{name}", File(path=name, content=text.encode()))
+            self._tree.replace(f"{STATE}/{name}", File(path=name, content=hidden(text).encode()))
 
     def _append(self, name: str, line: str) -> None:
         """Append a line to a file of the state; a killed run loses at most this one."""
         with self._sparing(f"{STATE}/{name}"):
             self._make_state()
-            self._tree.append(f"{STATE}/{name}", f"\n{line}")  # the line before may be half-written
+            self._tree.append(f"{STATE}/{name}", f"\n{hidden(line)}")  # the line before may be half-written
 
     def _make_state(self) -> None:
         self._tree.make_folder(f"{STATE}/logs")
@@ -501,7 +502,7 @@ class Log:
         """Add text; where the disk refuses it, what comes later is tried again."""
         with self._sparing():
             self._stream = self._stream or self._opened()
-            left = text.encode(errors="replace")
+            left = hidden(text).encode(errors="replace")
             while left:
                 left = left[self._stream.write(left) :]
 

@@ -22,6 +22,7 @@ LEVELS: Final = (
     "matrix",
     "compat",
     "planning",
+    "secrecy",
     "patience scratch shell site tree web",
     "workspace",
     "schedule",

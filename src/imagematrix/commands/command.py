@@ -103,10 +103,14 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
 
     @functools.wraps(body)
     def run(_: Context, **values: Any) -> None:  # noqa: ANN401 - of any flag
+        from imagematrix import secrecy
+
+        secrecy.learn_environment()
         try:
-            body(**{name: _value(option, values.get(name)) for name, option in options.items()})
+            with secrecy.guarded_output():
+                body(**{name: _value(option, values.get(name)) for name, option in options.items()})
         except UserError as error:
-            raise Exit(str(error), code=int(error.code)) from None
+            raise Exit(secrecy.hidden(str(error)), code=int(error.code)) from None
         except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:

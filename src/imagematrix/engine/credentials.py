@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Final
 
+from imagematrix import secrecy
 from imagematrix.errors import DeniedError
 from imagematrix.shell import Shell
 from imagematrix.text import documents
@@ -27,10 +28,20 @@ class Login:
 
 
 def login(registry: str) -> Login | None:
-    """Return how docker is logged in to a registry: by its configuration, or the credential helper that it names.
+    """Return how docker is logged in to a registry; the login is hidden in all output from then on.
 
-    Raises DeniedError when either gives no valid answer, or not in time.
+    Raises DeniedError when docker's configuration, or the credential helper that it names, gives no valid answer, or
+    not in time.
     """
+    found = _configured_login(registry)
+    if found:
+        secrecy.learn_login(found.name, found.password)
+        secrecy.learn(found.token)
+    return found
+
+
+def _configured_login(registry: str) -> Login | None:
+    """Return how docker is logged in to a registry: by its configuration, or the credential helper that it names."""
     from docker import auth
     from docker.errors import DockerException
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
+from imagematrix.secrecy import hidden
 from imagematrix.text.visible import visible
 
 _HIDDEN: Final = ("[internal]", "[context ", "copy /context", "load remote build context")
@@ -52,14 +53,14 @@ class Reader:
             if not length:
                 return
             self._pending = self._pending[length:]
-            yield from self._told(value) if isinstance(value, dict) else self._said("", visible(str(value)))
+            yield from self._told(value) if isinstance(value, dict) else self._said("", _clean(str(value)))
 
     def close(self) -> Iterator[str]:
         """Yield what is left when the program has ended."""
         for vertex in tuple(self._partial):
             yield from self._rest(vertex)
         for line in self._pending.splitlines():
-            yield from self._said("", visible(line))
+            yield from self._said("", _clean(line))
         self._pending = ""
 
     def _next(self) -> tuple[object, int]:
@@ -83,7 +84,7 @@ class Reader:
             yield from self._end(vertex)
 
     def _start(self, vertex: Mapping[str, Any]) -> Iterator[str]:
-        name = visible(vertex.get("name", ""))
+        name = _clean(vertex.get("name", ""))
         if not vertex.get("started") or name.startswith(_HIDDEN):
             return
         if self._watcher and not vertex.get("completed"):
@@ -95,7 +96,7 @@ class Reader:
     def _end(self, vertex: Mapping[str, Any]) -> Iterator[str]:
         if vertex.get("completed"):
             yield from self._rest(vertex["digest"])
-        error = visible(vertex.get("error", ""))
+        error = _clean(vertex.get("error", ""))
         if self._watcher and (vertex.get("completed") or error):
             self._watcher.ended(vertex["digest"], error)
         if error:
@@ -125,4 +126,9 @@ def without_mounts(name: str) -> str:
 
 def _line(data: bytes) -> str:
     """Return a line as text that can be seen; of one redrawn with carriage returns the last state counts."""
-    return visible(data.decode(errors="replace").rstrip("\r").rpartition("\r")[2])
+    return _clean(data.decode(errors="replace").rstrip("\r").rpartition("\r")[2])
+
+
+def _clean(text: str) -> str:
+    """Return a line as text that can be seen, without secrets."""
+    return hidden(visible(text))

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-from imagematrix import web
+from imagematrix import secrecy, web
 from imagematrix.engine.credentials import Login, login
 from imagematrix.errors import DeniedError, SilentRegistryError
 from imagematrix.model import Site
@@ -108,7 +108,9 @@ class Access:
         except NoAnswerError as error:
             raise self._silent(error) from None
         self._refuse(answer, "a login")
-        return answers.token(answer, self._name)
+        token = answers.token(answer, self._name)
+        secrecy.learn(token)
+        return token
 
     def _refuse(self, answer: Reply, what: str) -> None:
         reason = printable(answer.reason)

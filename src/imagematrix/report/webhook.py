@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import tenacity
 
 from imagematrix import web
+from imagematrix.secrecy import hidden
 
 VARIABLE: Final = "IMAGEMATRIX_WEBHOOK"
 _TRIES: Final = 3
@@ -35,7 +36,7 @@ def post(url: str, message: Mapping[str, object], *, sleep: Callable[[float], No
         reraise=True,
     )
     try:
-        trying(_post, url, json.dumps(message, ensure_ascii=False).encode(errors="replace"))
+        trying(_post, url, hidden(json.dumps(message, ensure_ascii=False)).encode(errors="replace"))
     except ValueError:  # its words hold the address
         return f"warning: the webhook ({VARIABLE}) did not take the report: it is not a valid address"
     except _NotTakenError as error:

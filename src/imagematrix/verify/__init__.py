@@ -23,6 +23,7 @@ from imagematrix.errors import FlagError, LostEngineError, NoEngineError, did_yo
 from imagematrix.model import Key, Leaf, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Check, CheckOutcome, Running, Subject, Suite, Verified
+from imagematrix.secrecy import hidden
 from imagematrix.shell import Shell, stoppable
 from imagematrix.text import words
 
@@ -298,7 +299,7 @@ class _Runner:
             raise _CutOffError(checks.ENGINE_STOPPED)
         (folder / "room").write_bytes(bytes(_BLOCK))
         if not any(check.outcome is CheckOutcome.FAILED for check in ran):
-            tail = tuple(said.decode(errors="replace").splitlines()[-_TAIL_LINES:])
+            tail = tuple(hidden(said.decode(errors="replace")).splitlines()[-_TAIL_LINES:])
             owner = _layers(subject)[0].owner
             ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tail))
 
@@ -407,6 +408,6 @@ def _check(values: Mapping[str, Any]) -> Check:
         name=values["name"],
         outcome=CheckOutcome(values["outcome"]),
         seconds=values["seconds"],
-        why=values["why"],
-        tail=tuple(values["tail"]),
+        why=hidden(values["why"]),
+        tail=tuple(map(hidden, values["tail"])),
     )

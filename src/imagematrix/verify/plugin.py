@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import pytest
 from testinfra.host import Host
 
-from imagematrix import engine
+from imagematrix import engine, secrecy
 from imagematrix.compat import BroughtBy, CudaUse
 from imagematrix.engine import Container, Engine
 from imagematrix.errors import LostEngineError, NoEngineError
@@ -321,6 +321,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Say which marks checks may carry, and listen to results."""
+    secrecy.learn_environment()
     config.addinivalue_line("markers", "slow: it runs after the quick ones")
     config.addinivalue_line("markers", "final: it ends the machine, so it runs last of all")
     config.pluginmanager.register(_Listener(_read_request(config)))
@@ -391,7 +392,7 @@ class _Listener:
 
     def _tell(self, line: Mapping[str, object]) -> None:
         with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            stream.write(secrecy.hidden(json.dumps(line, ensure_ascii=False)) + "\n")
 
 
 def _loss(config: pytest.Config, call: pytest.CallInfo[None]) -> str:
