@@ -14,7 +14,7 @@ from tests import nights, projects
 from imagematrix.commands import reporting
 from imagematrix.errors import FlagError
 from imagematrix.model import Key
-from imagematrix.planning import garbage, night
+from imagematrix.planning import garbage, nightly
 from imagematrix.planning.checks import Check, CheckOutcome, Settled
 from imagematrix.project import Project, open_project
 
@@ -49,9 +49,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opened.workspace.remember_settled(
         Settled(key=Key("a" * 64), owner="system", fingerprint=Key("b" * 64), checks=(passed,), whole=True)
     )
-    ended = night.Ended(code=0, seconds=1.0)
-    begun = night.Night(epoch="1", began=time.time() - 60.0, ended={night.Part.BASES: ended})
-    opened.workspace.write_night(night.dump(begun))
+    ended = nightly.StageResult(code=0, seconds=1.0)
+    begun = nightly.NightlyRun(epoch="1", began=time.time() - 60.0, ended={nightly.NightlyStage.BASES: ended})
+    opened.workspace.write_night(nightly.dump(begun))
     grid = nights.grid(3)
     text = nights.with_checks(next(nights.nights(grid, 1)), failing=frozenset())
     opened.workspace.keep_run("2026-11-22T030400Z", nights.with_published(text, refused=frozenset()))
@@ -69,7 +69,7 @@ def use(root: Path, report: Path) -> list[str]:
     opened = open_project(str(root / "matrix.toml"), warn=said.append)
     projects.plan(opened)
     opened.workspace.settled()
-    night.begun(opened.workspace.night_text(), now=time.time())
+    nightly.begun(opened.workspace.night_text(), now=time.time())
     runs = opened.workspace.runs()
     for name in garbage.nights(runs, 7, now=time.time()):
         garbage.keys([runs[name]])
@@ -181,7 +181,7 @@ def test_what_is_remembered_is_whole(root: Path, tmp_path: Path) -> None:
     assert use(root, tmp_path / "report") == []
     assert opened.workspace.history()
     assert opened.workspace.settled()
-    assert night.begun(opened.workspace.night_text(), now=time.time())
+    assert nightly.begun(opened.workspace.night_text(), now=time.time())
     assert garbage.nights(opened.workspace.runs(), 7, now=time.time())
     assert (tmp_path / "report/index.html").exists()
 
@@ -189,8 +189,8 @@ def test_what_is_remembered_is_whole(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("hours", [1, 30])
 def test_a_night_that_began_in_the_future(hours: int) -> None:
     """Of a clock that was wrong: it is not resumed for ever."""
-    began = night.Night(epoch="1", began=time.time() + hours * 3600)
-    assert night.begun(night.dump(began), now=time.time()) is None
+    began = nightly.NightlyRun(epoch="1", began=time.time() + hours * 3600)
+    assert nightly.begun(nightly.dump(began), now=time.time()) is None
 
 
 def test_forgetting_drops_what_is_damaged(tmp_path: Path) -> None:

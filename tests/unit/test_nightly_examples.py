@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from imagematrix.planning import night
-from imagematrix.planning.night import Options, Part
+from imagematrix.planning import nightly
+from imagematrix.planning.nightly import NightlyOptions, NightlyStage
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples"
@@ -61,7 +61,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 def test_the_table_of_parts_is_what_a_night_does() -> None:
     rows = re.findall(r"^\| (\w+) \| `([^`]+)` \|", (ROOT / "docs/nightly.md").read_text(), re.MULTILINE)
-    options = Options(file="", report="", keep="7")
-    done = {part.value: " ".join(night.command(part, options)) for part in Part}
+    options = NightlyOptions(file="", report="", keep="7")
+    done = {part.value: " ".join(nightly.command(part, options)) for part in NightlyStage}
     assert [name for name, _ in rows] == list(done)
     assert all(done[name].startswith(words) for name, words in rows)

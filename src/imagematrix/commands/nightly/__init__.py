@@ -32,20 +32,20 @@ def nightly(
     site: Site,
     file: File,
 ) -> None:
-    """Rebuild all that installs from the network, verify, push, report, clean up; one part's failure stops none.
+    """Rebuild all that installs from the network, verify, push, report, clean up; a failed stage stops no other.
 
     Bases are asked for their digests, all rows are built at a new epoch, verified and published, and what nothing
-    needs any more is removed; each part is also a command of its own. The next run resumes an interrupted one, at the
+    needs any more is removed; each stage is also a command of its own. The next run resumes an interrupted one, at the
     epoch of that one. Two never overlap: the second ends with exit code 1.
     """
     from imagematrix.commands import request
     from imagematrix.commands.nightly import run
     from imagematrix.commands.terminal import echo, on_wait
-    from imagematrix.planning.night import Options
-    from imagematrix.report.console.nightly import night_text
+    from imagematrix.planning.nightly import NightlyOptions
+    from imagematrix.report.console.nightly import nightly_text
 
     project, selection = request.opened(file, site=site), request.selection(only, group)
-    options = Options(
+    options = NightlyOptions(
         rows=(
             *(word for pattern in only for word in ("--only", pattern)),
             *(word for name in group for word in ("--group", name)),
@@ -62,6 +62,6 @@ def nightly(
     project.leaves(request.possible_rows(project, selection))
     request.engine()
     night = run.run(project.workspace, options, resume=resume, say=echo, waiting=on_wait)
-    print(night_text(night) if night else "no interrupted run to resume: nothing to do")
+    print(nightly_text(night) if night else "no interrupted run to resume: nothing to do")
     if night and not night.good:
         raise Exit("", code=int(ExitCode.FAILED))

@@ -1,4 +1,4 @@
-"""The nightly command: runs the parts of a night, each as the command that it is, whatever comes of the others."""
+"""Runs the stages of a nightly run, each as the command that it is, whatever becomes of the others."""
 
 import sys
 import time
@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from imagematrix.errors import ExitCode, InterruptedRunError, UserError
-from imagematrix.planning import lock, night
-from imagematrix.planning.night import Ended, Night, Options, Part
+from imagematrix.planning import lock, nightly
+from imagematrix.planning.nightly import NightlyOptions, NightlyRun, NightlyStage, StageResult
 from imagematrix.project import open_project
 from imagematrix.report import webhook
 from imagematrix.shell import attached
@@ -16,59 +16,64 @@ from imagematrix.workspace import Workspace
 
 
 def run(
-    workspace: Workspace, options: Options, *, resume: bool, say: Callable[[str], None], waiting: Callable[[], None]
-) -> Night | None:
-    """Run a night, or go on with the one that was cut off. With `resume` only that; then None: there was none.
+    workspace: Workspace,
+    options: NightlyOptions,
+    *,
+    resume: bool,
+    say: Callable[[str], None],
+    waiting: Callable[[], None],
+) -> NightlyRun | None:
+    """Start a nightly run, or resume the interrupted one. With `resume` only that; then None: there was none.
 
-    `waiting` is called when a build holds the project. Raises BusyError when another night of this project runs,
-    InterruptedRunError when it was stopped: the next run goes on with it.
+    `waiting` is called when a build holds the project. Raises BusyError when another nightly run of this project is
+    under way, InterruptedRunError when it was stopped: the next one resumes it.
     """
     with workspace.sole_night():
         now = datetime.now(UTC)
-        known = night.begun(workspace.night_text(), now=now.timestamp())
+        known = nightly.begun(workspace.night_text(), now=now.timestamp())
         if known is None and resume:
             return None
         epoch = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        tonight = known or Night(epoch=epoch, began=now.timestamp())
-        say(f"{'going on with the' if known else 'the'} night of {tonight.epoch}")
-        workspace.write_night(night.dump(tonight))
-        for part in night.todo(tonight, options):
-            tonight = tonight.after(part, _do(part, tonight, workspace, options, say=say, waiting=waiting))
-            workspace.write_night(night.dump(tonight))
+        tonight = known or NightlyRun(epoch=epoch, began=now.timestamp())
+        say(f"{'resuming the' if known else 'the'} night of {tonight.epoch}")
+        workspace.write_night(nightly.dump(tonight))
+        for stage in nightly.todo(tonight, options):
+            tonight = tonight.after(stage, _do(stage, tonight, workspace, options, say=say, waiting=waiting))
+            workspace.write_night(nightly.dump(tonight))
         tonight = replace(tonight, finished=True)
-        workspace.write_night(night.dump(tonight))
+        workspace.write_night(nightly.dump(tonight))
         return tonight
 
 
 def _do(
-    part: Part,
-    tonight: Night,
+    stage: NightlyStage,
+    tonight: NightlyRun,
     workspace: Workspace,
-    options: Options,
+    options: NightlyOptions,
     *,
     say: Callable[[str], None],
     waiting: Callable[[], None],
-) -> Ended:
-    """Do a part: in a process of its own, so that whatever goes wrong there is the end of this part alone."""
-    words = night.command(part, options)
+) -> StageResult:
+    """Do a stage in a process of its own, so that whatever goes wrong there ends this stage alone."""
+    words = nightly.command(stage, options)
     say(f"== {' '.join(words)}")
     clock = time.monotonic()
     try:
-        if part is Part.BUILD:
+        if stage is NightlyStage.BUILD:
             _refresh(workspace, tonight.epoch, waiting=waiting)
-        # A chat is told once a night, of all of it.
-        quiet = {} if part is Part.REPORT else {webhook.VARIABLE: ""}
+        # A chat gets one message a night, about all of it.
+        quiet = {} if stage is NightlyStage.REPORT else {webhook.VARIABLE: ""}
         code = attached((sys.executable, "-m", "imagematrix", *words), env=quiet)
     except UserError as error:
         say(str(error))
         code = error.code
     if code == ExitCode.INTERRUPTED:
-        raise InterruptedRunError("interrupted: run the same command to go on with this night")
-    return Ended(code=code, seconds=time.monotonic() - clock)
+        raise InterruptedRunError("interrupted: run the same command to resume")
+    return StageResult(code=code, seconds=time.monotonic() - clock)
 
 
 def _refresh(workspace: Workspace, epoch: str, *, waiting: Callable[[], None]) -> None:
-    """Move the epoch to that of the night, unless an earlier run of the same night did."""
+    """Move the epoch to that of the nightly run, unless it was moved before the run was interrupted."""
     with workspace.sole_builder(waiting=waiting):
         project = open_project(str(workspace.matrix_file))  # as it is by now: the bases may have moved
         refreshed = project.refreshed(epoch)

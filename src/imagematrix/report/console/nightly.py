@@ -1,16 +1,16 @@
-"""What came of a night, for a reader."""
+"""What `nightly` prints at its end."""
 
-from imagematrix.planning.night import Night, Part
+from imagematrix.planning.nightly import NightlyRun, NightlyStage
 from imagematrix.text.words import duration
 
 
-def night_text(night: Night) -> str:
-    """Write a line for each part, and the verdict."""
-    width = max(map(len, Part))
+def nightly_text(run: NightlyRun) -> str:
+    """Write a line for each stage, and the verdict."""
+    width = max(map(len, NightlyStage))
     lines = [
-        f"{part.value:<{width}}  {'good' if ended.good else f'exit code {ended.code}':<12}  {duration(ended.seconds)}"
-        for part in Part
-        if (ended := night.ended.get(part))
+        f"{stage.value:<{width}}  {'good' if ended.good else f'exit code {ended.code}':<12}  {duration(ended.seconds)}"
+        for stage in NightlyStage
+        if (ended := run.ended.get(stage))
     ]
-    verdict = "all is well" if night.good else "something failed, see above"
-    return "\n".join([f"the night of {night.epoch}:", *lines, verdict])
+    verdict = "all is well" if run.good else "something failed, see above"
+    return "\n".join([f"the night of {run.epoch}:", *lines, verdict])

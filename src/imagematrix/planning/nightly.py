@@ -1,0 +1,160 @@
+"""One nightly run as data: its stages, their commands, what of them is done, and whether it is resumed.
+
+An interrupted run, by a kill or a reboot, is resumed at the same epoch, so that what it built is reused.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from imagematrix.text import documents
+from imagematrix.text.documents import DamagedError, Moment, Seconds
+
+LONGEST: Final = 20 * 3600.0
+"""In seconds. A run that began longer ago is not resumed, finished or not: the next run gets an epoch of its own."""
+
+
+class NightlyStage(StrEnum):
+    """What a nightly run does, in this order."""
+
+    BASES = "bases"
+    BUILD = "build"
+    VERIFY = "verify"
+    PUSH = "push"
+    REPORT = "report"
+    GC = "gc"
+
+
+_ALWAYS: Final = frozenset({NightlyStage.REPORT, NightlyStage.GC})
+"""They are about what the others did, so a resumed run does them again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """How a stage ended."""
+
+    code: int
+    seconds: Seconds
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was wrong."""
+        return self.code == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightlyRun:
+    """One nightly run."""
+
+    epoch: str
+    """The refresh epoch of all that it builds."""
+    began: float
+    """Seconds since 1970."""
+    ended: Mapping[NightlyStage, StageResult] = field(default_factory=dict)
+    finished: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether each stage that was tried went well."""
+        return all(stage.good for stage in self.ended.values())
+
+    def after(self, stage: NightlyStage, ended: StageResult) -> "NightlyRun":
+        """Return the same run with one more stage done."""
+        return replace(self, ended={**self.ended, stage: ended})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightlyOptions:
+    """What the stages are given."""
+
+    rows: tuple[str, ...] = ()
+    """The flags that select rows; none: all."""
+    file: str
+    """The matrix file."""
+    site: str = ""
+    nodes: bool = False
+    """The matrix names a repository for nodes: they are pushed there, and removed."""
+    images: bool = False
+    """Rows have registries: their images are published."""
+    report: str
+    jobs: str = ""
+    keep: str
+
+
+def begun(text: str, *, now: float) -> NightlyRun | None:
+    """Return the run that a record describes, if it is to be resumed; `now` in seconds since 1970."""
+    run = _read(text)
+    if run is None or run.finished or not 0 <= now - run.began <= LONGEST:
+        return None
+    return run
+
+
+def todo(run: NightlyRun, options: NightlyOptions) -> tuple[NightlyStage, ...]:
+    """Return the stages to be run, in order: what did not end well is tried again, what is about the others too.
+
+    Base digests are looked up once a run, whatever came of it: one that moves meanwhile would void what was built.
+    """
+    return tuple(
+        stage for stage in NightlyStage if _is_due(stage, run) and (stage is not NightlyStage.PUSH or options.images)
+    )
+
+
+def _is_due(stage: NightlyStage, run: NightlyRun) -> bool:
+    if stage in _ALWAYS or stage not in run.ended:
+        return True
+    return not run.ended[stage].good and stage is not NightlyStage.BASES
+
+
+def command(stage: NightlyStage, options: NightlyOptions) -> tuple[str, ...]:
+    """Return the command of a stage: the one that does it alone."""
+    rows = options.rows or ("--matrix",)
+    jobs = ("--jobs", options.jobs) if options.jobs else ()
+    site = ("--site", options.site) if options.site else ()
+    report = ("--report", options.report)
+    words: Sequence[str]
+    match stage:
+        case NightlyStage.BASES:
+            words = ("lock", "--bases", "--upgrade", *options.rows, *site)
+        case NightlyStage.BUILD:
+            words = ("build", *rows, *jobs, *site, *report, *(["--push"] * (options.nodes or options.images)))
+        case NightlyStage.VERIFY:
+            words = ("verify", *rows, *jobs, *report)
+        case NightlyStage.PUSH:
+            words = ("push", *rows, *site, *report)
+        case NightlyStage.REPORT:
+            words = ("report", *report)
+        case NightlyStage.GC:
+            words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes))
+    return (*words, "--file", options.file)
+
+
+def dump(run: NightlyRun) -> str:
+    """Write the record of a run."""
+    document = {
+        "epoch": run.epoch,
+        "began": run.began,
+        "finished": run.finished,
+        "parts": {stage.value: {"code": ended.code, "seconds": ended.seconds} for stage, ended in run.ended.items()},
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """What .imagematrix/night.json holds."""
+
+    epoch: str
+    began: Moment
+    finished: bool
+    parts: Mapping[NightlyStage, StageResult]
+
+
+def _read(text: str) -> NightlyRun | None:
+    """Read a record; None for one that is damaged."""
+    try:
+        document = documents.read(text, _Document)
+    except DamagedError:
+        return None
+    return NightlyRun(epoch=document.epoch, began=document.began, finished=document.finished, ended=document.parts)
