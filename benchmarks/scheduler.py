@@ -1,6 +1,6 @@
 """How near the scheduler comes to the shortest possible run; run as `python -m benchmarks.scheduler`.
 
-Part 1 plays DAGs with known durations through `Frontier`, the same state machine that `schedule.run` uses,
+Part 1 plays DAGs with known durations through `ReadyQueue`, the same state machine that `schedule.run` uses,
 in virtual time. Three kinds of DAG, all from fixed seeds:
 
 - `quickstart`: three bases, ten rows, the durations measured on a two-core machine;
@@ -37,7 +37,7 @@ from imagematrix import schedule
 from imagematrix.model import Attempt, Key, Outcome, Plan, Retry, Step
 from imagematrix.planning import estimates
 from imagematrix.planning.estimates import TYPICAL_SECONDS
-from imagematrix.planning.frontier import Frontier
+from imagematrix.planning.ready_queue import ReadyQueue
 
 Seconds = Mapping[str, float]
 JOBS = (1, 2, 4, 8, 16, 64)
@@ -109,16 +109,16 @@ def at_random(nodes: int, seed: int) -> Grid:
 
 def makespan(plan: Plan, seconds: Seconds, jobs: int, thought: Mapping[Key, float]) -> float:
     """Run a plan in virtual time, in the order of what its builds are thought to take."""
-    frontier = Frontier(plan.steps, thought)
+    queue = ReadyQueue(plan.steps, thought)
     running: list[tuple[float, Key]] = []
     now = 0.0
     while True:
-        while len(running) < jobs and (step := frontier.take()):
+        while len(running) < jobs and (step := queue.take()):
             heapq.heappush(running, (now + seconds[step.node.key], step.node.key))
         if not running:
             return now
         now, key = heapq.heappop(running)
-        frontier.done(key)
+        queue.done(key)
 
 
 def bounds(grid: Grid, jobs: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ import tenacity
 from imagematrix import patience
 from imagematrix.model import Attempt, FlakeKind, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
 from imagematrix.planning import estimates
-from imagematrix.planning.frontier import Frontier
+from imagematrix.planning.ready_queue import ReadyQueue
 
 _POLL_SECONDS: Final = 0.1
 """How long a stop that comes from a signal handler or another thread may go unseen."""
@@ -164,7 +164,7 @@ class _Coordinator:
         self._fail_fast = fail_fast
         self._refuses = refuses
         self._tick = tick
-        self._frontier = Frontier(plan.steps, seconds or estimates.seconds(plan.steps))
+        self._ready = ReadyQueue(plan.steps, seconds or estimates.seconds(plan.steps))
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
         self._begun: dict[Key, _Begun] = {}
@@ -198,10 +198,10 @@ class _Coordinator:
         return tuple(self._outcomes[step.node.key] for step in self._plan.steps)
 
     def _start_ready(self) -> None:
-        while self._lanes and (step := self._frontier.take()):
+        while self._lanes and (step := self._ready.take()):
             refusal = self._refuses(step, self._threads.keys())
             if refusal:
-                self._frontier.give_back(step)
+                self._ready.give_back(step)
                 if not self._threads:
                     self._skip_rest(refusal)
                 return
@@ -230,18 +230,18 @@ class _Coordinator:
         heapq.heappush(self._lanes, self._begun[news.step.node.key].lane)
         self._record(news.step, news.outcome)
         if news.outcome.status in {Status.BUILT, Status.REUSED}:
-            self._frontier.done(news.step.node.key)
+            self._ready.done(news.step.node.key)
         elif news.outcome.status is Status.FAILED:
             self._cascade(news.step.node)
 
     def _cascade(self, failed: Node) -> None:
-        for step in self._frontier.failed(failed.key):
+        for step in self._ready.failed(failed.key):
             self._skip(step, f"skipped: {failed.layer} failed", blame=failed.key)
         if self._fail_fast:
             self._skip_rest(f"not started after {failed.layer} failed (--fail-fast)")
 
     def _skip_rest(self, why: str) -> None:
-        for step in self._frontier.drain():
+        for step in self._ready.drain():
             self._skip(step, f"skipped: {why}")
 
     def _skip(self, step: Step, why: str, *, blame: Key | None = None) -> None:

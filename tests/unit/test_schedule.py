@@ -14,7 +14,7 @@ from tests.virtual import World, lower_bound, nature
 
 from imagematrix import schedule
 from imagematrix.model import Attempt, Flake, FlakeKind, Key, Outcome, Plan, Status, Step
-from imagematrix.planning.frontier import Frontier
+from imagematrix.planning.ready_queue import ReadyQueue
 
 CHAIN_AND_FORK: dict[str, str | None] = {
     "base": None,
@@ -124,20 +124,20 @@ def test_longest_remaining_path_starts_first() -> None:
     assert executor.images == ["root", "next", "lone", "twin", "last"]
 
 
-def test_frontier_gives_each_step_once_and_breaks_ties_by_plan_order() -> None:
+def test_the_queue_gives_each_step_once_and_breaks_ties_by_plan_order() -> None:
     """The same events give the same order."""
     plan = plan_of({"b": None, "a": None, "c": "a", "d": "c", "e": "a"})
-    frontier = Frontier(plan.steps, {step.node.key: 1.0 for step in plan.steps})
+    queue = ReadyQueue(plan.steps, {step.node.key: 1.0 for step in plan.steps})
 
-    assert name(frontier.take()) == "a"
-    assert name(frontier.take()) == "b"
-    assert frontier.take() is None
-    frontier.done(Key("a"))
-    assert name(frontier.take()) == "c"
-    assert [name(step) for step in frontier.failed(Key("c"))] == ["d"]
-    assert [name(step) for step in frontier.drain()] == ["e"]
-    frontier.done(Key("b"))
-    assert frontier.take() is None
+    assert name(queue.take()) == "a"
+    assert name(queue.take()) == "b"
+    assert queue.take() is None
+    queue.done(Key("a"))
+    assert name(queue.take()) == "c"
+    assert [name(step) for step in queue.failed(Key("c"))] == ["d"]
+    assert [name(step) for step in queue.drain()] == ["e"]
+    queue.done(Key("b"))
+    assert queue.take() is None
 
 
 def name(step: Step | None) -> str:

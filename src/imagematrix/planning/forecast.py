@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Collection, Mapping
 
 from imagematrix.model import Key, Step, Verdict
-from imagematrix.planning.frontier import Frontier
+from imagematrix.planning.ready_queue import ReadyQueue
 
 
 class Forecast:
@@ -32,15 +32,15 @@ class Forecast:
         """
         running = [(max(0.0, begun + self._seconds[key] - now), key) for key, begun in self._begun.items()]
         heapq.heapify(running)
-        frontier = Frontier(tuple(self._left.values()), self._seconds, begun=self._begun)
+        queue = ReadyQueue(tuple(self._left.values()), self._seconds, begun=self._begun)
         moment = 0.0
         while True:
-            while len(running) < self._jobs and (step := frontier.take()):
+            while len(running) < self._jobs and (step := queue.take()):
                 heapq.heappush(running, (moment + self._seconds[step.node.key], step.node.key))
             if not running:
                 return moment
             moment, key = heapq.heappop(running)
-            frontier.done(key)
+            queue.done(key)
 
 
 def whole(steps: Collection[Step], seconds: Mapping[Key, float], *, jobs: int) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from imagematrix.model import Key, Step, Verdict
 
 
-class Frontier:
+class ReadyQueue:
     """The steps of a plan that must be built and have not begun; `begun` are those that have.
 
     `take` gives, of those whose parent is done, the one with the longest remaining path: its own seconds
