@@ -12,7 +12,7 @@ from imagematrix.commands.lock import bases
 from imagematrix.errors import NoEngineError
 from imagematrix.planning import lock
 from imagematrix.project import Selection, open_project
-from imagematrix.registry import Found, host
+from imagematrix.registry import BaseDigest, host
 
 OTHERS = MATRIX.replace('base = ["cuda", "debian"]', 'base = ["cuda", "here", "there", "fixed", "debian"]') + "".join(
     f'\n[bases.{name}]\nimage = "{image}"\nos = "ubuntu22.04"\n'
@@ -32,14 +32,14 @@ class FakeRegistry:
     silent: Collection[str] = ()
     asked: list[str] = field(default_factory=list)
 
-    def digest(self, image: str, platform: str) -> Found:
+    def digest(self, image: str, platform: str) -> BaseDigest:
         assert platform == "linux/amd64"
         self.asked.append(image)
         if host(image) in self.silent:
-            return Found(why="dial tcp: no route", is_silent=True)
+            return BaseDigest(why="dial tcp: no route", is_silent=True)
         if image not in self.digests:
-            return Found(why=f"{image}: not found")
-        return Found(digest=f"sha256:{self.digests[image] * 64}")
+            return BaseDigest(why=f"{image}: not found")
+        return BaseDigest(digest=f"sha256:{self.digests[image] * 64}")
 
     def cancel(self) -> None:
         raise AssertionError("nobody stops this")

@@ -10,7 +10,7 @@ from tests import projects
 from imagematrix.commands.doctor import run as doctor
 from imagematrix.project import Selection
 from imagematrix.report.console import doctor as health
-from imagematrix.report.console.doctor import Finding, State
+from imagematrix.report.console.doctor import Prerequisite, State
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
 
-def looked(file: Path, *only: str) -> dict[str, Finding]:
+def looked(file: Path, *only: str) -> dict[str, Prerequisite]:
     found = doctor.run(str(file), Selection(only=only), site_name="", seconds=5.0)
     return {finding.what: finding for finding in found}
 
@@ -72,8 +72,8 @@ def test_where_images_are_pushed_to_stops_no_build(tmp_path: Path) -> None:
 
 def test_the_page_has_a_line_for_each_and_below_it_what_to_do() -> None:
     findings = [
-        Finding(what="engine", state=State.GOOD, said="26.1"),
-        Finding(what="disk", state=State.BAD, said="1 GB", remedy="`invoke gc`"),
+        Prerequisite(what="engine", state=State.GOOD, said="26.1"),
+        Prerequisite(what="disk", state=State.BAD, said="1 GB", remedy="`invoke gc`"),
     ]
     assert health.health_text(findings).splitlines() == [
         "ok       engine  26.1",

@@ -47,7 +47,7 @@ def test_what_was_survived_is_no_reason(name: str) -> None:
     last = "curl: (6) Could not resolve host: a.example"
     lines = [*output(name), *(f"line {number}" for number in range(50)), last]
     cause = failure.find(lines)
-    assert cause == failure.Cause(text=last, line=len(lines) - 1)
+    assert cause == failure.FailureCause(text=last, line=len(lines) - 1)
     quiet = failure.find([*output(name), *(f"Setting up package{number} ..." for number in range(50))])
     assert quiet is None or not quiet.text.startswith(EXPECTED[name]["reason"][:20])
 
@@ -56,10 +56,10 @@ def test_an_earlier_failure_of_the_same_tool_is_no_reason() -> None:
     """Errors belong together when they stand together; a compiler goes on, so its first one counts wherever it is."""
     between = [f"line {number}" for number in range(20)]
     first, second = "curl: (6) Could not resolve host: a.example", "curl: (22) The requested URL returned error: 404"
-    assert failure.find([first, *between, second]) == failure.Cause(text=second, line=21)
-    assert failure.find([first, "Warning: Problem : timeout.", second]) == failure.Cause(text=first, line=0)
+    assert failure.find([first, *between, second]) == failure.FailureCause(text=second, line=21)
+    assert failure.find([first, "Warning: Problem : timeout.", second]) == failure.FailureCause(text=first, line=0)
     first, second = "a.c:1:1: error: unknown type name 'x'", "b.c:9:9: error: expected ';' before '}' token"
-    assert failure.find([first, *between, second, "make: *** [a] Error 1"]) == failure.Cause(text=first, line=0)
+    assert failure.find([first, *between, second, "make: *** [a] Error 1"]) == failure.FailureCause(text=first, line=0)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_whose_fault_it_was(name: str, source: str) -> None:
 
 
 def test_a_reason_has_the_exit_code_and_the_step() -> None:
-    cause = failure.Cause(text="E: Unable to locate package nosuch", line=3)
+    cause = failure.FailureCause(text="E: Unable to locate package nosuch", line=3)
     step = "Dockerfile:12 [system 2/3] RUN apt-get update && apt-get install -y nosuch " + "and-more " * 20
     said = failure.reason(cause, code="100", step=step)
     assert said.startswith(

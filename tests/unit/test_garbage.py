@@ -10,7 +10,7 @@ import pytest
 from imagematrix.engine import node_ref
 from imagematrix.model import Key
 from imagematrix.planning import garbage
-from imagematrix.planning.garbage import CacheRecord, CheckContainer, Found, Layers, Needs, Node, Stored
+from imagematrix.planning.garbage import CacheRecord, CheckContainer, CleanupPlan, EngineNode, Layers, Needs, Stored
 
 OLD, NEW, NIGHTLY, FOREIGN, OTHER = (Key(digit * 64) for digit in "abcde")
 NEEDS = Needs(
@@ -24,11 +24,11 @@ NOW = datetime(2026, 3, 9, 12, tzinfo=UTC).timestamp()
 SIZES: Mapping[str, Layers] = {OLD: Layers(ids=("base", "old"), bytes=150), NEW: Layers(ids=("base", "new"), bytes=130)}
 
 
-def node(key: Key, *names: str, rows: Collection[str] = ()) -> Node:
-    return Node(id=key, key=key, names=(node_ref(key), *names), rows=rows, ref=node_ref(key))
+def node(key: Key, *names: str, rows: Collection[str] = ()) -> EngineNode:
+    return EngineNode(id=key, key=key, names=(node_ref(key), *names), rows=rows, ref=node_ref(key))
 
 
-def images(*found: Node, users: Mapping[str, str] | None = None) -> Found:
+def images(*found: EngineNode, users: Mapping[str, str] | None = None) -> CleanupPlan:
     return garbage.images(found, needs=NEEDS, mine=lambda key: key != FOREIGN, users=users or {}, layers=lambda: SIZES)
 
 
@@ -42,7 +42,7 @@ def record(description: str, *, shared: bool = False, in_use: bool = False, last
     )
 
 
-def removed(found: Found) -> list[str]:
+def removed(found: CleanupPlan) -> list[str]:
     return [ref for thing in found.garbage for ref in thing.refs]
 
 
@@ -160,7 +160,7 @@ RUN --mount=type=cache,id=imagematrix-uv,target=/root/.cache/uv \\
     ],
 )
 def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None:
-    def found(**facts: object) -> Found:
+    def found(**facts: object) -> CleanupPlan:
         made = record(description, **facts)  # type: ignore[arg-type]
         return garbage.cache([made], texts=[STAGE], before=2.0, nights=7, installed=0)
 
@@ -168,7 +168,7 @@ def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None
     assert found().garbage[0].reason == "no build has used it for 7 days"
     assert garbage.total(found().garbage) == 10
     assert garbage.total(found(shared=True).garbage) == 0
-    assert found(in_use=True) == found(last_used=2.0) == Found()
+    assert found(in_use=True) == found(last_used=2.0) == CleanupPlan()
 
 
 def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> None:
@@ -199,7 +199,7 @@ def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> Non
     ],
 )
 def test_build_cache_that_may_be_anybodys_stays(description: str) -> None:
-    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7, installed=0) == Found()
+    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7, installed=0) == CleanupPlan()
 
 
 def test_containers_of_checks_go_when_no_check_can_need_them() -> None:
@@ -234,7 +234,7 @@ def test_a_digest_that_a_needed_tag_has_too_is_not_deleted() -> None:
     assert removed(made) == [FOREIGN, "sha256:2", OTHER, "sha256:3"]
     assert [thing.bytes for thing in made.garbage] == [3, 2]
     assert [thing.name for thing in made.kept] == [f"r/nodes:{OLD}"]
-    assert garbage.tags(found, name=str, needs=NEEDS, mine=lambda _: False) == Found()
+    assert garbage.tags(found, name=str, needs=NEEDS, mine=lambda _: False) == CleanupPlan()
 
 
 def test_tags_that_are_no_keys_are_somebody_elses() -> None:

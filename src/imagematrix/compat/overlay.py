@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from imagematrix.compat import catalogue, shapes
 from imagematrix.compat.catalogue import Allowance, Corrections, Document
-from imagematrix.compat.shapes import Shape
+from imagematrix.compat.shapes import FieldShape
 from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.text import toml_text, versions
 from imagematrix.text.locate import KeyPath, locate
@@ -87,7 +87,7 @@ def _entries(table: Table, document: Document, mistakes: Mistakes) -> Iterator[_
 
 
 def _listed(
-    part: str, tables: Sequence[Table], known: Sequence[Mapping[str, Any]], shape: Shape, mistakes: Mistakes
+    part: str, tables: Sequence[Table], known: Sequence[Mapping[str, Any]], shape: FieldShape, mistakes: Mistakes
 ) -> Iterator[_Entry]:
     """Yield the entries of a list of tables, as `[[releases]]`."""
     names = _identifying(part, known)
@@ -102,7 +102,9 @@ def _listed(
         yield _entry(table.at, part, facts, shape.of_elements, mistakes, known=there.get(identity, {}))
 
 
-def _mapped(part: str, table: Table, known: Mapping[str, Any], shape: Shape, mistakes: Mistakes) -> Iterator[_Entry]:
+def _mapped(
+    part: str, table: Table, known: Mapping[str, Any], shape: FieldShape, mistakes: Mistakes
+) -> Iterator[_Entry]:
     """Yield the entries of a table of tables, `[toolkits."12.4.1"]`, or a table of plain facts as one, `[glibc]`."""
     if not shape.of_elements.is_table:
         yield _entry(table.at, part, _values(table), shape, mistakes, known=known)
@@ -115,7 +117,7 @@ def _mapped(part: str, table: Table, known: Mapping[str, Any], shape: Shape, mis
 
 
 def _entry(
-    at: KeyPath, part: str, facts: Mapping[str, Any], shape: Shape, mistakes: Mistakes, *, known: Mapping[str, Any]
+    at: KeyPath, part: str, facts: Mapping[str, Any], shape: FieldShape, mistakes: Mistakes, *, known: Mapping[str, Any]
 ) -> _Entry:
     source = facts.get(_SOURCE, "")
     if not isinstance(source, str) or not source.strip():

@@ -65,20 +65,20 @@ _TABLE: Final = "a table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class FieldShape:
     """What the values at one place of a data file have in common."""
 
     kinds: frozenset[str]
     text: _Text | None = None
     words: frozenset[str] = frozenset()
     """The only strings there are; none: any."""
-    fields: Mapping[str, "Shape"] = field(default_factory=dict)
+    fields: Mapping[str, "FieldShape"] = field(default_factory=dict)
     """Of a table; none: it is a mapping, whose keys are facts too."""
     required: frozenset[str] = frozenset()
     """Fields that each table has."""
     key: _Text | None = None
     """Of a mapping."""
-    element: "Shape | None" = None
+    element: "FieldShape | None" = None
     """Of a list, or of a mapping."""
     length: int = 0
     """Of every list; 0: they differ."""
@@ -89,12 +89,12 @@ class Shape:
         return _TABLE in self.kinds
 
     @property
-    def of_elements(self) -> "Shape":
+    def of_elements(self) -> "FieldShape":
         """The shape of what is in it; where the package has nothing there, nothing is right."""
-        return self.element or Shape(kinds=frozenset())
+        return self.element or FieldShape(kinds=frozenset())
 
 
-def learn(examples: Iterable[object], name: str = "") -> Shape:
+def learn(examples: Iterable[object], name: str = "") -> FieldShape:
     """Return what the values of a field have in common; null is a value that is missing."""
     values = [each for each in examples if each is not None]
     tables = [each for each in values if isinstance(each, Mapping)]
@@ -105,7 +105,7 @@ def learn(examples: Iterable[object], name: str = "") -> Shape:
     elements = [each for some in lists for each in some]
     elements += [each for table in tables if is_mapping for each in table.values()]
     lengths = {len(each) for each in lists}
-    return Shape(
+    return FieldShape(
         kinds=frozenset(map(_kind, values)),
         text=_common(texts),
         words=_WORDS[name].union(texts) if name in _WORDS else frozenset(),
@@ -125,7 +125,7 @@ def _kind(value: object) -> str:
     return _TABLE if isinstance(value, Mapping) else _KINDS.get(type(value), "a date")
 
 
-def check(value: object, shape: Shape, at: KeyPath, mistakes: Mistakes, *, known: object = None) -> None:
+def check(value: object, shape: FieldShape, at: KeyPath, mistakes: Mistakes, *, known: object = None) -> None:
     """Note what is wrong with a fact; a table that is not known needs all fields that others have."""
     if _kind(value) not in shape.kinds:
         mistyped(at, value, " or ".join(sorted(shape.kinds)), mistakes)
@@ -137,14 +137,14 @@ def check(value: object, shape: Shape, at: KeyPath, mistakes: Mistakes, *, known
         _check_text(value, shape, at, mistakes)
 
 
-def check_key(key: str, shape: Shape, at: KeyPath, mistakes: Mistakes) -> None:
+def check_key(key: str, shape: FieldShape, at: KeyPath, mistakes: Mistakes) -> None:
     """Note that the key of a mapping is not like the others."""
     if shape.key and not shape.key.matches(key):
         mistakes.add(at, f"{key!r} is not a valid key", f"expected {shape.key.expected}")
 
 
 def _check_table(
-    table: Mapping[str, object], shape: Shape, at: KeyPath, mistakes: Mistakes, known: Mapping[str, object]
+    table: Mapping[str, object], shape: FieldShape, at: KeyPath, mistakes: Mistakes, known: Mapping[str, object]
 ) -> None:
     for key, value in table.items():
         if not shape.fields:
@@ -158,14 +158,14 @@ def _check_table(
         mistakes.add(at, f"{key!r} is missing", "the catalogue has no such entry yet: give what all others have")
 
 
-def _check_list(values: Sequence[object], shape: Shape, at: KeyPath, mistakes: Mistakes) -> None:
+def _check_list(values: Sequence[object], shape: FieldShape, at: KeyPath, mistakes: Mistakes) -> None:
     for index, each in enumerate(values):
         check(each, shape.of_elements, (*at, index), mistakes)
     if shape.length and len(values) != shape.length:
         mistakes.add(at, f"a list of {len(values)} is not valid", f"expected {shape.length} elements")
 
 
-def _check_text(value: str, shape: Shape, at: KeyPath, mistakes: Mistakes) -> None:
+def _check_text(value: str, shape: FieldShape, at: KeyPath, mistakes: Mistakes) -> None:
     if shape.words and value not in shape.words:
         mistakes.add(at, f"{value!r} is not valid", did_you_mean(value, shape.words))
     elif shape.text and not shape.text.matches(value):

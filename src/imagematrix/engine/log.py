@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from imagematrix.engine.locks import BuildLocks
 from imagematrix.engine.progress import Reader, without_mounts
 from imagematrix.planning import failure
-from imagematrix.planning.failure import Cause
+from imagematrix.planning.failure import FailureCause
 
 _TAIL_LINES: Final = 20
 _KEPT_LINES: Final = 20_000
@@ -64,7 +64,7 @@ class BuildLog:
         if self._locks:
             self._locks.ended(step)
 
-    def judged(self) -> tuple[Cause | None, str]:
+    def judged(self) -> tuple[FailureCause | None, str]:
         """Return the cause of the failure, and what decides whether it may pass by itself."""
         output = self._output()
         cause = failure.find(output)
@@ -75,7 +75,7 @@ class BuildLog:
         """Return what the failing step said last: its own output, else all there is."""
         return tuple(self._output() or self._engine())[-_TAIL_LINES:]
 
-    def why(self, cause: Cause | None, code: int) -> str:
+    def why(self, cause: FailureCause | None, code: int) -> str:
         """Return the failure in one line."""
         if self._failed is None:
             return cause.text if cause else f"ended with exit code {code}"

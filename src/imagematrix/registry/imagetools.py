@@ -19,7 +19,7 @@ _SILENT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class BaseDigest:
     """The digest that an image's name stands for, or why it is not known."""
 
     digest: str = ""
@@ -39,7 +39,7 @@ class Registry:
         # The engine's own builder: another one need not exist here, and may run in a container that is not up.
         self._environment = {"BUILDX_BUILDER": "default", **trust, **where.proxies}
 
-    def digest(self, image: str, platform: str) -> Found:
+    def digest(self, image: str, platform: str) -> BaseDigest:
         """Return the digest of an image, or of its list of images for several platforms, if it is for this one."""
         asked = mirrored(image, self._where)
         argv = (self._program, "imagetools", "inspect", "--format", "{{json .Manifest}}", asked)
@@ -47,23 +47,23 @@ class Registry:
         if code == 0:
             return _found(said, platform)
         if code == TIMED_OUT:
-            return Found(why=f"no answer within {SECONDS:.0f} s", is_silent=True)
+            return BaseDigest(why=f"no answer within {SECONDS:.0f} s", is_silent=True)
         why = _reason(said)
         # What a client says of a registry that is not there begins with its way there: only the end is news.
-        return Found(why=why.rpartition(": ")[2], is_silent=True) if _SILENT.search(said) else Found(why=why)
+        return BaseDigest(why=why.rpartition(": ")[2], is_silent=True) if _SILENT.search(said) else BaseDigest(why=why)
 
     def cancel(self) -> None:
         """Stop asking."""
         self._shell.cancel()
 
 
-def _found(said: str, platform: str) -> Found:
+def _found(said: str, platform: str) -> BaseDigest:
     manifest: dict[str, Any] = json.JSONDecoder().raw_decode(said[said.index("{") :])[0]
     platforms = [entry.get("platform", {}) for entry in manifest.get("manifests", ())]
     names = ["/".join(filter(None, (each.get("os"), each.get("architecture")))) for each in platforms]
     if names and platform not in names:
-        return Found(why=f"is not for {platform}: only for {', '.join(sorted({*names} - {'unknown/unknown'}))}")
-    return Found(digest=str(manifest["digest"]))
+        return BaseDigest(why=f"is not for {platform}: only for {', '.join(sorted({*names} - {'unknown/unknown'}))}")
+    return BaseDigest(digest=str(manifest["digest"]))
 
 
 def _reason(said: str) -> str:

@@ -17,7 +17,7 @@ _MACHINE: Final = "boot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CatalogueEntry:
     """An image that can be pulled."""
 
     row: Row
@@ -56,7 +56,7 @@ class Entry:
         return f"docker run {how} {self.names[0]}"
 
 
-def make(rows: Iterable[Row], past: Sequence[PastRun], checked: Container[str]) -> tuple[Entry, ...]:
+def make(rows: Iterable[Row], past: Sequence[PastRun], checked: Container[str]) -> tuple[CatalogueEntry, ...]:
     """Return the rows that are published, by name; of each what the last run that published it says.
 
     `checked` are the layers that have checks.
@@ -65,7 +65,7 @@ def make(rows: Iterable[Row], past: Sequence[PastRun], checked: Container[str]) 
     return tuple(entry for entry in entries if entry)
 
 
-def _entry(row: Row, past: Sequence[PastRun], checked: Container[str]) -> Entry | None:
+def _entry(row: Row, past: Sequence[PastRun], checked: Container[str]) -> CatalogueEntry | None:
     told = [(run, leaf) for run in past if (leaf := run.by_name.get(row.name)) and leaf.names]
     if not told:
         return None
@@ -74,7 +74,7 @@ def _entry(row: Row, past: Sequence[PastRun], checked: Container[str]) -> Entry 
     changes = overview.moved(told[same - 1][1], told[same][1]) if same else ()
     names = sorted(now.names, key=lambda name: not name.endswith(f":{row.tag}"))
     use = compat.cuda_of(row.values)
-    return Entry(
+    return CatalogueEntry(
         row=row,
         names=tuple(names),
         digest=_digest(now, row),

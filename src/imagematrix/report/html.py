@@ -14,7 +14,7 @@ import jinja2
 from imagematrix.model import Status
 from imagematrix.planning.checks import CheckOutcome
 from imagematrix.report import plots
-from imagematrix.report.catalogue import Entry
+from imagematrix.report.catalogue import CatalogueEntry
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastLeaf, PastRun
 from imagematrix.text.words import ages, count, duration, growth, size, some
@@ -69,7 +69,7 @@ def page(overview: Overview, screenshots: Mapping[str, bytes]) -> str:
     )
 
 
-def catalogue(entries: Sequence[Entry], made: datetime) -> str:
+def catalogue(entries: Sequence[CatalogueEntry], made: datetime) -> str:
     """Write the page for the users of images, as of a moment."""
     return (
         _environment()

@@ -76,7 +76,7 @@ class Unpublished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flake:
+class FlakyTry:
     """A try of this run that failed in passing."""
 
     what: str
@@ -132,7 +132,7 @@ class Overview:
     broken_checks: tuple[BrokenCheck, ...]
     untried: tuple[Untried, ...]
     unpublished: tuple[Unpublished, ...]
-    flakes: tuple[Flake, ...]
+    flakes: tuple[FlakyTry, ...]
     ledger: tuple[LedgerLine, ...]
     ledger_runs: int
     changes: tuple[VersionChange, ...]
@@ -166,7 +166,7 @@ def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
         broken_checks=tuple(_broken_checks(run, before)),
         untried=tuple(_untried(run)),
         unpublished=tuple(_unpublished(run)),
-        flakes=tuple(Flake(what=what, retry=retry) for what, retry in run.retries),
+        flakes=tuple(FlakyTry(what=what, retry=retry) for what, retry in run.retries),
         ledger=_ledger([*before, run][-LEDGER_RUNS:]),
         ledger_runs=min(len(before) + 1, LEDGER_RUNS),
         changes=_changes(run, before),

@@ -240,7 +240,7 @@ def _guard(
     def reclaimable() -> int:
         from imagematrix.commands.gc import run as gc  # seldom asked, and as long to import as half of the rest
 
-        return gc.run(project, gc.Options(dry=True), engine=engine, waiting=lambda: None).freed
+        return gc.run(project, gc.GcOptions(dry=True), engine=engine, waiting=lambda: None).freed
 
     def free() -> int:
         return shutil.disk_usage(folder).free

@@ -16,7 +16,7 @@ from imagematrix.errors import FlagError, InputError, RegistryError, UserError
 from imagematrix.model import Row, Site
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client, host
-from imagematrix.report.console.doctor import Finding, State
+from imagematrix.report.console.doctor import Prerequisite, State
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
 from imagematrix.text.words import ages, count, size, some
@@ -35,12 +35,12 @@ class _Probe:
     """Asks for one thing."""
 
     what: str
-    ask: Callable[[], Finding]
+    ask: Callable[[], Prerequisite]
     severity: State = State.BAD
     """How bad it is when nobody answers."""
 
 
-def run(file: str, selection: Selection, *, site_name: str, seconds: float = SECONDS) -> tuple[Finding, ...]:
+def run(file: str, selection: Selection, *, site_name: str, seconds: float = SECONDS) -> tuple[Prerequisite, ...]:
     """Look at all that a build of the selected rows needs; what depends on a matrix that is wrong is not asked.
 
     Who does not answer within so many seconds is told so.
@@ -60,15 +60,15 @@ def run(file: str, selection: Selection, *, site_name: str, seconds: float = SEC
     return _answers([*probes, *_network(project, rows, where, shell)], shell, seconds)
 
 
-def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Finding, ...]:
+def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Prerequisite, ...]:
     """Ask all at once; who does not answer in time is told so, and left behind."""
-    found: dict[str, Finding] = {}
+    found: dict[str, Prerequisite] = {}
 
     def ask(probe: _Probe) -> None:
         try:
             found[probe.what] = probe.ask()
         except (UserError, OSError) as error:
-            found[probe.what] = Finding(what=probe.what, state=probe.severity, said=str(error))
+            found[probe.what] = Prerequisite(what=probe.what, state=probe.severity, said=str(error))
 
     # Daemons, not a pool: the program must not wait at its end for somebody who never answers.
     threads = [threading.Thread(target=ask, args=[probe], daemon=True) for probe in probes]
@@ -81,7 +81,7 @@ def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Fi
     shell.cancel()
     silence = f"no answer within {seconds:.0f} s"
     return tuple(
-        answers.get(probe.what) or Finding(what=probe.what, state=probe.severity, said=silence) for probe in probes
+        answers.get(probe.what) or Prerequisite(what=probe.what, state=probe.severity, said=silence) for probe in probes
     )
 
 
@@ -90,23 +90,23 @@ def _matrix(project: Project, rows: Sequence[Row]) -> Iterator[_Probe]:
     yield _Probe(what="leaves", ask=lambda: _leaves(project, rows))
 
 
-def _leaves(project: Project, rows: Sequence[Row]) -> Finding:
+def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     """Locks and leaves: rows whose lock is missing cannot be rendered at all."""
     files = project.files(project.leaves(rows))
     stale = {line.partition(":")[0] for line in project.workspace.stale(files, keep=project.directories())}
     if not stale:
         return _good("leaves", "all are locked, and are what the matrix says")
     said = f"stale: {some(sorted(stale), _NAMES_SHOWN)}"
-    return Finding(what="leaves", state=State.WEAK, said=said, remedy="`invoke render`, and commit the result")
+    return Prerequisite(what="leaves", state=State.WEAK, said=said, remedy="`invoke render`, and commit the result")
 
 
-def _catalogue() -> Finding:
+def _catalogue() -> Prerequisite:
     """Tell how old the facts are that versions are judged by."""
     old = catalogue.outdated(catalogue.days(), datetime.now(UTC).date())
     if not old:
         return _good("catalogue", f"all facts were looked at in the last {catalogue.OLD_AFTER_DAYS} days")
     remedy = "upgrade imagematrix; in its repository, scripts/update-compat refreshes what an index tells"
-    return Finding(what="catalogue", state=State.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
+    return Prerequisite(what="catalogue", state=State.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
 
 
 def _machine(shell: Shell) -> Iterator[_Probe]:
@@ -117,13 +117,13 @@ def _machine(shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="git", ask=lambda: _git(shell), severity=State.WEAK)
 
 
-def _engine() -> Finding:
+def _engine() -> Prerequisite:
     facts = connect().facts()
     whose = "the private one of scripts/engine" if facts.is_private else "the one that docker uses"
     return _good("engine", f"{facts.version}, {whose}")
 
 
-def _disk() -> Finding:
+def _disk() -> Prerequisite:
     """Where the engine keeps its images; of an engine on another machine nothing is known."""
     place = connect().storage()
     if place is None:
@@ -133,15 +133,15 @@ def _disk() -> Finding:
     if free >= _FEW_BYTES:
         return _good("disk", said)
     state = State.BAD if free < _LEAST_BYTES else State.WEAK
-    return Finding(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` tells what can go")
+    return Prerequisite(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` tells what can go")
 
 
-def _git(shell: Shell) -> Finding:
+def _git(shell: Shell) -> Prerequisite:
     code, said = shell.capture(["git", "--version"])
     if code == 0:
         return _good("git", said.strip())
     remedy = "without it images do not say which commit they are of"
-    return Finding(what="git", state=State.WEAK, said="there is none", remedy=remedy)
+    return Prerequisite(what="git", state=State.WEAK, said="there is none", remedy=remedy)
 
 
 def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
@@ -155,7 +155,7 @@ def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -
         yield _registry(where, name, pulled, pushed)
 
 
-def _certificates(where: Site) -> Finding:
+def _certificates(where: Site) -> Prerequisite:
     if not where.ca_bundle:
         return _good("certificates", "no bundle is configured: containers trust what their bases do")
     try:
@@ -165,7 +165,7 @@ def _certificates(where: Site) -> Finding:
     return _good("certificates", f"{count(found, 'authority', 'authorities')} in {where.ca_bundle}; builds mount it")
 
 
-def _index(where: Site, shell: Shell) -> Finding:
+def _index(where: Site, shell: Shell) -> Prerequisite:
     why = Uv(shell, where).silence()
     if not why:
         return _good("index", "it answers" + (f", through [sites.{where.name}]" if where.name else ""))
@@ -180,7 +180,7 @@ def _registry(where: Site, name: str, pulled: Sequence[str], pushed: Sequence[st
     # A build needs nothing of where its images are pushed to.
     what, severity = f"registry {name}", State.BAD if pulled else State.WEAK
 
-    def ask() -> Finding:
+    def ask() -> Prerequisite:
         client = Client(where)
         client.cancel()  # one try is enough
         try:
@@ -188,7 +188,7 @@ def _registry(where: Site, name: str, pulled: Sequence[str], pushed: Sequence[st
                 client.digest(*_parted(image))  # that there is none is an answer
         except RegistryError as error:
             said = f"{str(error).removeprefix(f'{what} ')} ({', '.join(uses)})"
-            return Finding(what=what, state=severity, said=said)
+            return Prerequisite(what=what, state=severity, said=said)
         return _good(what, f"it answers ({', '.join(uses)})")
 
     return _Probe(what=what, ask=ask, severity=severity)
@@ -199,9 +199,9 @@ def _parted(image: str) -> tuple[str, str]:
     return (repository, tag) if colon and "/" not in tag else (image, "latest")
 
 
-def _good(what: str, said: str) -> Finding:
-    return Finding(what=what, state=State.GOOD, said=said)
+def _good(what: str, said: str) -> Prerequisite:
+    return Prerequisite(what=what, state=State.GOOD, said=said)
 
 
-def _bad(what: str, said: str, remedy: str) -> Finding:
-    return Finding(what=what, state=State.BAD, said=said, remedy=remedy)
+def _bad(what: str, said: str, remedy: str) -> Prerequisite:
+    return Prerequisite(what=what, state=State.BAD, said=said, remedy=remedy)

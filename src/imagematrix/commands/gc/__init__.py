@@ -25,5 +25,5 @@ def gc(
     if registry and not project.matrix.nodes:
         raise FlagError('--registry: the matrix does not say where nodes are kept: nodes = "host/path"')
     store = request.node_store(project) if registry else None
-    options = run.Options(nights=keep, dry=dry_run, everyones=all)
+    options = run.GcOptions(nights=keep, dry=dry_run, everyones=all)
     print(cleanup_text(run.run(project, options, engine=request.engine(), store=store, waiting=on_wait)))

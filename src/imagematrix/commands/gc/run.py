@@ -10,7 +10,7 @@ from imagematrix import verify
 from imagematrix.engine import Engine, EngineImage, node_ref, nodes
 from imagematrix.model import Key, Row
 from imagematrix.planning import garbage, sizes
-from imagematrix.planning.garbage import Found, Kind, Needs, Node, Stored, Swept, Thing
+from imagematrix.planning.garbage import CleanupPlan, CleanupResult, EngineNode, GarbageKind, Needs, Stored, Thing
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection
@@ -25,7 +25,7 @@ _RUNNING_SECONDS: Final = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class GcOptions:
     """How to clean up."""
 
     nights: int = 7
@@ -36,8 +36,8 @@ class Options:
 
 
 def run(
-    project: Project, options: Options, *, engine: Engine, store: Store | None = None, waiting: Callable[[], None]
-) -> Swept:
+    project: Project, options: GcOptions, *, engine: Engine, store: Store | None = None, waiting: Callable[[], None]
+) -> CleanupResult:
     """Remove what neither the matrix nor the last nights need; `waiting` is called when a build holds the project.
 
     With a store that is cleaned up too; then raises RegistryError.
@@ -67,16 +67,16 @@ def run(
             garbage.tags(stored, name=lambda key: node_name(project.matrix.nodes, key), needs=needs, mine=mine),
         )
         if options.dry:
-            return Swept(found=found, freed=garbage.total(found.garbage), dry=True)
+            return CleanupResult(found=found, freed=garbage.total(found.garbage), dry=True)
         freed = _remove(project.workspace, engine, found.garbage)
         if store:
-            for thing in found.of(Kind.TAG):
+            for thing in found.of(GarbageKind.TAG):
                 store.client.delete(store.repository, thing.refs[1])
         if store or not project.matrix.nodes:  # what a registry still has is known by its record alone
-            kept = stored.keys() - {thing.refs[0] for thing in found.of(Kind.TAG)}
+            kept = stored.keys() - {thing.refs[0] for thing in found.of(GarbageKind.TAG)}
             there = needs.keys | nodes(engine.images()).keys() | kept
             project.workspace.forget(lambda key: key in there)
-        return Swept(found=found, freed=freed, dry=False)
+        return CleanupResult(found=found, freed=freed, dry=False)
 
 
 def _repositories(rows: Iterable[Row]) -> frozenset[str]:
@@ -93,13 +93,13 @@ def _stored(store: Store) -> Mapping[Key, Stored]:
 
 def _look(
     project: Project,
-    options: Options,
+    options: GcOptions,
     engine: Engine,
     needs: Needs,
     dag: Dag,
     history: Sequence[Record],
     mine: Callable[[Key], bool],
-) -> Found:
+) -> CleanupPlan:
     """Find what goes of this machine."""
     now = time.time()
     left = garbage.containers(
@@ -129,27 +129,29 @@ def _installed(project: Project, dag: Dag) -> int:
     return sizes.total(map(sizes.of_lock, texts)).installed
 
 
-def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Node]:
+def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[EngineNode]:
     rows: dict[Key, set[str]] = {}
     for record in history:
         rows.setdefault(record.key, set()).update(record.rows)
     return [
-        Node(id=image.id, key=key, ref=node_ref(key), names=image.names, rows=rows.get(key, set()) | {image.row} - {""})
+        EngineNode(
+            id=image.id, key=key, ref=node_ref(key), names=image.names, rows=rows.get(key, set()) | {image.row} - {""}
+        )
         for key, image in nodes(images).items()
     ]
 
 
 def _remove(workspace: Workspace, engine: Engine, things: Sequence[Thing]) -> int:
     """Remove what is of this machine; return how many bytes there are less on the engine's disk."""
-    refs: Mapping[Kind, list[str]] = {kind: [] for kind in Kind}
+    refs: Mapping[GarbageKind, list[str]] = {kind: [] for kind in GarbageKind}
     for thing in things:
         refs[thing.kind] += thing.refs
     before = engine.disk_bytes()
-    for id_ in refs[Kind.CONTAINER]:
+    for id_ in refs[GarbageKind.CONTAINER]:
         engine.remove_container(id_)
     # Before the images: a run that is killed in between leaves images, which the next one finds.
-    engine.prune_cache(refs[Kind.CACHE])
-    for name in refs[Kind.IMAGE]:
+    engine.prune_cache(refs[GarbageKind.CACHE])
+    for name in refs[GarbageKind.IMAGE]:
         engine.untag(name)
-    workspace.remove_logs(refs[Kind.LOG])
+    workspace.remove_logs(refs[GarbageKind.LOG])
     return max(0, before - engine.disk_bytes())

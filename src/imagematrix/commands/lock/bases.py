@@ -9,17 +9,17 @@ from imagematrix.errors import NoEngineError
 from imagematrix.model import Row
 from imagematrix.planning import lock
 from imagematrix.project import Project, Selection
-from imagematrix.registry import Found, host
+from imagematrix.registry import BaseDigest, host
 from imagematrix.text.words import count
 
 JOBS: Final = 4
 """How many questions are asked at once."""
 
 
-class Registry(Protocol):
+class DigestSource(Protocol):
     """Who answers."""
 
-    def digest(self, image: str, platform: str) -> Found: ...
+    def digest(self, image: str, platform: str) -> BaseDigest: ...
 
     def cancel(self) -> None: ...
 
@@ -28,7 +28,7 @@ def run(
     project: Project,
     selection: Selection,
     *,
-    registry: Callable[[], Registry],
+    registry: Callable[[], DigestSource],
     upgrade: bool,
     say: Callable[[str], None],
 ) -> None:
@@ -40,7 +40,7 @@ def run(
     known = project.lock.bases
     rows = project.possible(project.rows(selection))
     wanted = [image for image in _images(rows) if upgrade or image not in known]
-    answers: Mapping[str, Found] = {}
+    answers: Mapping[str, BaseDigest] = {}
     try:
         answers = _ask(wanted, registry(), project.matrix.platform) if wanted else {}
     except NoEngineError as error:
@@ -60,12 +60,12 @@ def _images(rows: Collection[Row]) -> list[str]:
     return sorted({row.base.image for row in rows if row.base.image and "@" not in row.base.image})
 
 
-def _ask(images: Sequence[str], registry: Registry, platform: str) -> Mapping[str, Found]:
+def _ask(images: Sequence[str], registry: DigestSource, platform: str) -> Mapping[str, BaseDigest]:
     """Ask each registry for one image, then for its others if it answers."""
     first = {host(image): image for image in reversed(images)}
     with ThreadPoolExecutor(JOBS) as pool:
 
-        def ask(wanted: Collection[str]) -> dict[str, Found]:
+        def ask(wanted: Collection[str]) -> dict[str, BaseDigest]:
             return dict(zip(wanted, pool.map(lambda image: registry.digest(image, platform), wanted), strict=True))
 
         try:
@@ -78,7 +78,7 @@ def _ask(images: Sequence[str], registry: Registry, platform: str) -> Mapping[st
     return {image: answers[image] if image in answers else silent[host(image)] for image in images}
 
 
-def _remarks(answers: Mapping[str, Found], known: Mapping[str, str]) -> list[str]:
+def _remarks(answers: Mapping[str, BaseDigest], known: Mapping[str, str]) -> list[str]:
     lines = [
         f"base {image}: {answer.digest or answer.why}"
         for image, answer in answers.items()

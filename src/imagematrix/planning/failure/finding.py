@@ -14,7 +14,7 @@ from imagematrix.planning.failure.lines import (
     BLOCK,
     GAP,
     PREFIX,
-    Cause,
+    FailureCause,
     abbreviated,
     message,
     traceback_frames,
@@ -31,7 +31,7 @@ class _Error:
     shape: Shape
 
 
-def find(output: Sequence[str]) -> Cause | None:
+def find(output: Sequence[str]) -> FailureCause | None:
     """Return the cause of a failure; None where the output does not say it."""
     lines = _tried_last([_bare(line) for line in output])
     errors = [*_errors(lines)]
@@ -39,10 +39,10 @@ def find(output: Sequence[str]) -> Cause | None:
     if last is None:
         return _last_words(lines, range(max(0, len(lines) - _REACH), len(lines)))
     place = _followed(errors, last, lines)
-    if isinstance(place, Cause):
+    if isinstance(place, FailureCause):
         return place
     text = abbreviated(place.shape.read(lines, place.line) if place.shape.read else message(lines[place.line]))
-    return _unreachable(lines, place) or Cause(text=text, line=place.line)
+    return _unreachable(lines, place) or FailureCause(text=text, line=place.line)
 
 
 _GOING_ON_RE: Final = re.compile("|".join(GOING_ON))
@@ -82,7 +82,7 @@ def _last(errors: Sequence[_Error], lines: Sequence[str]) -> _Error | None:
     return errors[-1] if errors and after <= _REACH else None
 
 
-def _followed(errors: Sequence[_Error], last: _Error, lines: Sequence[str]) -> _Error | Cause:
+def _followed(errors: Sequence[_Error], last: _Error, lines: Sequence[str]) -> _Error | FailureCause:
     """Follow echoes up to what they echo: the last of them where there is nothing."""
     echo = last
     for error in reversed([error for error in errors if error.line <= last.line]):
@@ -124,7 +124,7 @@ def _block(lines: Sequence[str], end: int) -> range:
     return range(heads[-1] + 1, len(lines)) if heads else range(0)
 
 
-def _quoted(lines: Sequence[str], end: int) -> Cause | None:
+def _quoted(lines: Sequence[str], end: int) -> FailureCause | None:
     """Return the last words of the output that pip or uv quote."""
     block = _block(lines, len(lines) - 1)
     stop = next((number for number in block if _BLOCK_END.match(lines[number])), len(lines))
@@ -134,22 +134,22 @@ def _quoted(lines: Sequence[str], end: int) -> Cause | None:
 _BLOCK_END: Final = re.compile(r"\s*(?:\[end of output\]|-{20,}|hint: .*)$")
 
 
-def _last_words(lines: Sequence[str], among: range) -> Cause | None:
+def _last_words(lines: Sequence[str], among: range) -> FailureCause | None:
     for number in reversed(among):
         text = PREFIX.sub("", lines[number]).strip()
         if text and not _GOING_ON_RE.match(text):
-            return Cause(text=abbreviated(text), line=number)
+            return FailureCause(text=abbreviated(text), line=number)
     return None
 
 
-def _unreachable(lines: Sequence[str], error: _Error) -> Cause | None:
+def _unreachable(lines: Sequence[str], error: _Error) -> FailureCause | None:
     """Return why a package is said to be missing that nobody could look for: a list that was not fetched."""
     if not _MISSING.search(lines[error.line]):
         return None
     for number in reversed(range(error.line)):
         if found := _NOT_FETCHED.search(lines[number]):
             why = re.sub(r"<\S+ object at 0x\w+>: ", "", next(filter(None, found.groups())))
-            return Cause(text=abbreviated(f"{why} (so: {message(lines[error.line])})"), line=number)
+            return FailureCause(text=abbreviated(f"{why} (so: {message(lines[error.line])})"), line=number)
     return None
 
 

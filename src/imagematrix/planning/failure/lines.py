@@ -16,7 +16,7 @@ _LOGIN: Final = re.compile(r"(?<=:)//[^/\s@]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class FailureCause:
     """What went wrong, in one line, and the line of the output that says it."""
 
     text: str

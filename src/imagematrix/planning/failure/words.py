@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from imagematrix.planning.failure.lines import Cause
+from imagematrix.planning.failure.lines import FailureCause
 from imagematrix.planning.failure.readers import MISSING_PACKAGE
 
 _KILLED: Final = "137"
@@ -12,7 +12,7 @@ _LED_TO: Final = 4
 _STEP_LENGTH: Final = 80
 
 
-def reason(cause: Cause | None, *, code: str, step: str) -> str:
+def reason(cause: FailureCause | None, *, code: str, step: str) -> str:
     """Return why a step failed, in one line: its cause, its exit code, and which it is."""
     killed = " (killed: perhaps it ran out of memory)" if code == _KILLED else ""
     return f"{cause.text if cause else 'it printed no error'}; exit code {code}{killed} of {_abbreviated(step)}"
@@ -23,7 +23,7 @@ def is_not_in_index(said: str) -> bool:
     return MISSING_PACKAGE.search(" ".join(said.split())) is not None
 
 
-def judged(output: Sequence[str], cause: Cause | None) -> str:
+def judged(output: Sequence[str], cause: FailureCause | None) -> str:
     """Return what decides whether a failure may pass by itself: its cause, what led to it, and what followed."""
     start = max(0, cause.line - _LED_TO) if cause else -_LED_TO
     return "\n".join(output[start:])

@@ -5,9 +5,18 @@ project; a name by the rows it was built for; a piece of build cache by the step
 """
 
 from imagematrix.planning.garbage.build_cache import CacheRecord, cache
-from imagematrix.planning.garbage.found import SHORT, Found, Kind, Needs, Swept, Thing, joined, total
+from imagematrix.planning.garbage.cleanup import (
+    SHORT,
+    CleanupPlan,
+    CleanupResult,
+    GarbageKind,
+    Needs,
+    Thing,
+    joined,
+    total,
+)
 from imagematrix.planning.garbage.leftovers import CheckContainer, containers, logs
-from imagematrix.planning.garbage.nodes import Layers, Node, images
+from imagematrix.planning.garbage.nodes import EngineNode, Layers, images
 from imagematrix.planning.garbage.registry import Stored, stored_keys, tags
 from imagematrix.planning.garbage.runs import keys, nights, node_repositories, repositories, repository
 
@@ -15,13 +24,13 @@ __all__ = [
     "SHORT",
     "CacheRecord",
     "CheckContainer",
-    "Found",
-    "Kind",
+    "CleanupPlan",
+    "CleanupResult",
+    "EngineNode",
+    "GarbageKind",
     "Layers",
     "Needs",
-    "Node",
     "Stored",
-    "Swept",
     "Thing",
     "cache",
     "containers",

@@ -7,7 +7,7 @@ from typing import Final
 
 from imagematrix.model import WHEELHOUSE
 from imagematrix.planning import dockerfile
-from imagematrix.planning.garbage.found import Found, Kind, Thing
+from imagematrix.planning.garbage.cleanup import CleanupPlan, GarbageKind, Thing
 
 _STEP: Final = re.compile(r"\[\S+ \d+/\d+\] (.*)", re.DOTALL)
 _COMMAND: Final = re.compile(r"(?:mount|cached mount) \S+ from exec .*? -c (.*?)(?: with id \"([^\"]*)\")?", re.DOTALL)
@@ -31,7 +31,9 @@ class CacheRecord:
     """Seconds since 1970, as all moments here."""
 
 
-def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int, installed: int) -> Found:
+def cache(
+    records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int, installed: int
+) -> CleanupPlan:
     """Return which pieces of build cache go: made by steps of these stages, and not used since.
 
     Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them. What is kept
@@ -50,10 +52,10 @@ def cache(records: Iterable[CacheRecord], *, texts: Iterable[str], before: float
         grown = record.bytes > most and record.description.startswith("cached mount ")
         return "old downloads have gathered in it: the next builds fetch what they need" if grown else ""
 
-    return Found(
+    return CleanupPlan(
         garbage=tuple(
             Thing(
-                kind=Kind.CACHE,
+                kind=GarbageKind.CACHE,
                 name=" ".join(record.description.split()),
                 refs=(record.id,),
                 bytes=0 if record.shared else record.bytes,

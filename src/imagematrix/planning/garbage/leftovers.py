@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.model import Key
-from imagematrix.planning.garbage.found import SHORT, Found, Kind, Thing
+from imagematrix.planning.garbage.cleanup import SHORT, CleanupPlan, GarbageKind, Thing
 
 _LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{SHORT}}})\.log")
 
@@ -22,12 +22,12 @@ class CheckContainer:
     runs: bool
 
 
-def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float) -> Found:
+def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float) -> CleanupPlan:
     """Return which containers of checks go: those that stopped before one moment, or run since before another."""
-    return Found(
+    return CleanupPlan(
         garbage=tuple(
             Thing(
-                kind=Kind.CONTAINER,
+                kind=GarbageKind.CONTAINER,
                 name=one.name,
                 refs=(one.id,),
                 reason=f"the checks that {'started' if one.runs else 'stopped'} it are over",
@@ -38,12 +38,12 @@ def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float)
     )
 
 
-def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> Found:
+def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> CleanupPlan:
     """Return which logs of nodes go: file name -> bytes in. A name that is no node's stays."""
     short = {key[:SHORT] for key in needed}
-    return Found(
+    return CleanupPlan(
         garbage=tuple(
-            Thing(kind=Kind.LOG, name=name, refs=(name,), bytes=size, reason="nothing needs its node")
+            Thing(kind=GarbageKind.LOG, name=name, refs=(name,), bytes=size, reason="nothing needs its node")
             for name, size in sorted(sizes.items())
             if (match := _LOG.fullmatch(name)) and match[1] not in short
         )

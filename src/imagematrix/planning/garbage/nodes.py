@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagematrix.model import Key
-from imagematrix.planning.garbage.found import SHORT, Found, Kind, Needs, Thing
+from imagematrix.planning.garbage.cleanup import SHORT, CleanupPlan, GarbageKind, Needs, Thing
 from imagematrix.planning.garbage.runs import repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class EngineNode:
     """An image on the engine that is proven to be a node."""
 
     id: str
@@ -31,13 +31,13 @@ class Layers:
 
 
 def images(
-    found: Iterable[Node],
+    found: Iterable[EngineNode],
     *,
     needs: Needs,
     mine: Callable[[Key], bool],
     users: Mapping[str, str],
     layers: Callable[[], Mapping[str, Layers]],
-) -> Found:
+) -> CleanupPlan:
     """Return which nodes go, with the names of leaves that they have.
 
     `mine` tells whether a node is of this project. `users` names for an image's id a container that uses it.
@@ -49,10 +49,10 @@ def images(
     foreign = {node.id: [name for name in node.names if not _is_ours(name, node, needs)] for node in going}
     gone = [node.id for node in going if not foreign[node.id]]
     freed = _freed(gone, layers()) if gone else {}
-    return Found(
+    return CleanupPlan(
         garbage=tuple(
             Thing(
-                kind=Kind.IMAGE,
+                kind=GarbageKind.IMAGE,
                 name=_name(node),
                 refs=tuple(name for name in node.names if name not in foreign[node.id]),
                 bytes=freed.get(node.id, 0),
@@ -61,12 +61,12 @@ def images(
             for node in going
         ),
         kept=tuple(
-            Thing(kind=Kind.IMAGE, name=_name(node), reason=stays[node.id]) for node in idle if node.id in stays
+            Thing(kind=GarbageKind.IMAGE, name=_name(node), reason=stays[node.id]) for node in idle if node.id in stays
         ),
     )
 
 
-def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
+def _stays(node: EngineNode, needs: Needs, users: Mapping[str, str]) -> str:
     """Return why a node stays that nothing needs; empty: it goes."""
     rows = sorted(name for name in node.names if name in needs.images)
     if rows:
@@ -74,7 +74,7 @@ def _stays(node: Node, needs: Needs, users: Mapping[str, str]) -> str:
     return f"container {users[node.id]} uses it" if node.id in users else ""
 
 
-def _is_ours(name: str, node: Node, needs: Needs) -> bool:
+def _is_ours(name: str, node: EngineNode, needs: Needs) -> bool:
     """Whether this project gave a name: the node's own, a row's, or one that a row was published under.
 
     A name in a repository that is not ours belongs to somebody else, whatever its tag is. A push that was killed leaves
@@ -89,7 +89,7 @@ def _is_ours(name: str, node: Node, needs: Needs) -> bool:
     )
 
 
-def _name(node: Node) -> str:
+def _name(node: EngineNode) -> str:
     leaves = [name for name in node.names if name != node.ref]
     return f"{leaves[0]} ({node.key[:SHORT]})" if leaves else node.ref
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.model import Key
-from imagematrix.planning.garbage.found import SHORT, Found, Kind, Needs, Thing
+from imagematrix.planning.garbage.cleanup import SHORT, CleanupPlan, GarbageKind, Needs, Thing
 
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -26,7 +26,7 @@ def stored_keys(tags: Iterable[str]) -> tuple[Key, ...]:
 
 def tags(
     found: Mapping[Key, Stored], *, name: Callable[[Key], str], needs: Needs, mine: Callable[[Key], bool]
-) -> Found:
+) -> CleanupPlan:
     """Return which nodes that a registry keeps go; `name` is what a node is called there.
 
     A registry deletes a digest with all of its tags: one that a node to be kept has as well stays.
@@ -40,10 +40,10 @@ def tags(
         stored = found[key]
         if stored.digest in stay:
             reason = f"the same image is the node {stay[stored.digest][:SHORT]}"
-            kept.append(Thing(kind=Kind.TAG, name=name(key), reason=reason))
+            kept.append(Thing(kind=GarbageKind.TAG, name=name(key), reason=reason))
             continue
         freed = sum(size for blob, size in stored.blobs.items() if blob not in counted)
         counted |= stored.blobs.keys()
         refs = (key, stored.digest)
-        garbage.append(Thing(kind=Kind.TAG, name=name(key), refs=refs, bytes=freed, reason=needs.none))
-    return Found(garbage=tuple(garbage), kept=tuple(kept))
+        garbage.append(Thing(kind=GarbageKind.TAG, name=name(key), refs=refs, bytes=freed, reason=needs.none))
+    return CleanupPlan(garbage=tuple(garbage), kept=tuple(kept))

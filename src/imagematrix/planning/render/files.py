@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from imagematrix.errors import InputError, Problem
 from imagematrix.model import File, LayerSource, Row, Sources
 from imagematrix.planning import requirements
-from imagematrix.planning.render.locks import Locks
+from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.render.sources import TEMPLATE_SUFFIX, folder_of, is_section, is_template
 from imagematrix.planning.render.templates import Templates
 
@@ -13,7 +13,7 @@ from imagematrix.planning.render.templates import Templates
 class LayerFiles:
     """The files of each layer of a row; rows that render the same share them."""
 
-    def __init__(self, sources: Sources, templates: Templates, locks: Locks) -> None:
+    def __init__(self, sources: Sources, templates: Templates, locks: RowLocks) -> None:
         self._sources = sources
         self._placed = {
             name: [file for file in source.files if not is_section(file)] for name, source in sources.layers.items()

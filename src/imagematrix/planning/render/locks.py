@@ -18,7 +18,7 @@ from imagematrix.text.versions import exact
 _COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--no-binary[ =]([\w.-]+)""")
 
 
-class Locks:
+class RowLocks:
     """The requirements of rows, followed through the locks of a project."""
 
     def __init__(self, sources: Sources, templates: Templates, locks: Mapping[str, str], *, platform: str) -> None:

@@ -11,7 +11,7 @@ from imagematrix.model import File, Leaf, Row, Sources
 from imagematrix.planning.render.companions import Companions
 from imagematrix.planning.render.demands import Demands
 from imagematrix.planning.render.files import LayerFiles
-from imagematrix.planning.render.locks import Locks
+from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.render.sources import template_names
 from imagematrix.planning.render.stages import Stages, base_image
 from imagematrix.planning.render.templates import Templates
@@ -24,7 +24,7 @@ class Renderer:
     def __init__(self, sources: Sources, *, locks: Mapping[str, str], platform: str) -> None:
         self._sources = sources
         self._templates = Templates(sources)
-        self._locks = Locks(sources, self._templates, locks, platform=platform)
+        self._locks = RowLocks(sources, self._templates, locks, platform=platform)
         self._files = LayerFiles(sources, self._templates, self._locks)
         self._stages = Stages(sources, self._templates, self._files, self._locks)
         self._companions = Companions(sources, self._templates)

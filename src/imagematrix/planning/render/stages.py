@@ -7,7 +7,7 @@ from imagematrix.errors import InputError, Problem, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Row, Sources, Stage
 from imagematrix.planning import dockerfile, requirements
 from imagematrix.planning.render.files import LayerFiles
-from imagematrix.planning.render.locks import Locks
+from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.render.templates import Templates
 
 _LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
@@ -18,7 +18,7 @@ environment of each step after it, even over an ENV of the base, and never in th
 class Stages:
     """The stages of rows; equal ones are one object."""
 
-    def __init__(self, sources: Sources, templates: Templates, files: LayerFiles, locks: Locks) -> None:
+    def __init__(self, sources: Sources, templates: Templates, files: LayerFiles, locks: RowLocks) -> None:
         self._sources = sources
         self._templates = templates
         self._files = files
@@ -79,7 +79,7 @@ class Stages:
             )
 
     def _unfound(self, body: str, layer: str, row: Row) -> Iterable[dockerfile.Fault]:
-        """Yield the sources that are not in the leaf; a lock that is not there yet is reported by `Locks`."""
+        """Yield the sources that are not in the leaf; a lock that is not there yet is reported by `RowLocks`."""
         tree = (*self._files.of(layer, row), *self._sources.init)
         expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
         for line, path in dockerfile.sources(body):

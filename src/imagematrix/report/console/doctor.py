@@ -17,7 +17,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Prerequisite:
     """What was found of one thing, and what to do."""
 
     what: str
@@ -26,24 +26,24 @@ class Finding:
     remedy: str = ""
 
 
-def good(findings: Collection[Finding]) -> bool:
+def good(prerequisites: Collection[Prerequisite]) -> bool:
     """Whether nothing would stop a build."""
-    return all(finding.state is not State.BAD for finding in findings)
+    return all(prerequisite.state is not State.BAD for prerequisite in prerequisites)
 
 
-def health_text(findings: Collection[Finding]) -> str:
+def health_text(prerequisites: Collection[Prerequisite]) -> str:
     """Write a line for each thing, and below it what to do."""
-    width = max((len(finding.what) for finding in findings), default=0)
-    return "\n".join(line for finding in findings for line in _lines(finding, width))
+    width = max((len(prerequisite.what) for prerequisite in prerequisites), default=0)
+    return "\n".join(line for prerequisite in prerequisites for line in _lines(prerequisite, width))
 
 
-def health_json(findings: Collection[Finding]) -> str:
+def health_json(prerequisites: Collection[Prerequisite]) -> str:
     """Write the same for programs."""
-    return json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)
+    return json.dumps([asdict(prerequisite) for prerequisite in prerequisites], indent=2, ensure_ascii=False)
 
 
-def _lines(finding: Finding, width: int) -> Iterator[str]:
+def _lines(prerequisite: Prerequisite, width: int) -> Iterator[str]:
     indent = " " * (len(State.WEAK.value) + 2)
-    first, *others = [*finding.said.splitlines(), *finding.remedy.splitlines()]
-    yield f"{finding.state.value:<{len(State.WEAK.value)}}  {finding.what:<{width}}  {first}"
+    first, *others = [*prerequisite.said.splitlines(), *prerequisite.remedy.splitlines()]
+    yield f"{prerequisite.state.value:<{len(State.WEAK.value)}}  {prerequisite.what:<{width}}  {first}"
     yield from (f"{indent}{'':<{width}}  {line.strip()}" for line in others)

@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Final
 
-from imagematrix.planning.garbage import Kind, Swept, Thing, total
+from imagematrix.planning.garbage import CleanupResult, GarbageKind, Thing, total
 from imagematrix.text.words import count, size
 
-_NOUNS: Final[Mapping[Kind, str]] = {
-    Kind.CONTAINER: "container",
-    Kind.IMAGE: "image",
-    Kind.CACHE: "piece of build cache",
-    Kind.TAG: "tag in the registry",
-    Kind.LOG: "log",
+_NOUNS: Final[Mapping[GarbageKind, str]] = {
+    GarbageKind.CONTAINER: "container",
+    GarbageKind.IMAGE: "image",
+    GarbageKind.CACHE: "piece of build cache",
+    GarbageKind.TAG: "tag in the registry",
+    GarbageKind.LOG: "log",
 }
 
 
-def cleanup_text(swept: Swept) -> str:
+def cleanup_text(swept: CleanupResult) -> str:
     """List what goes with each name of an image, what stays though nothing needs it, and how much that frees."""
     garbage, kept = swept.found.garbage, swept.found.kept
     blocks = [_table(garbage)] if garbage else []
@@ -36,7 +36,7 @@ def _table(things: Sequence[Thing]) -> str:
         table.add_column(no_wrap=True)
     for thing in things:
         table.add_row(*map(Text, (size(thing.bytes), thing.kind.value, thing.name, thing.reason)))
-        for name in thing.refs if thing.kind is Kind.IMAGE else ():
+        for name in thing.refs if thing.kind is GarbageKind.IMAGE else ():
             table.add_row("", "", Text(f"  {name}"), "")
     drawn = StringIO()
     # As wide as it takes: a name that is cut or wrapped cannot be copied.
@@ -44,19 +44,19 @@ def _table(things: Sequence[Thing]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
 
 
-def _last_line(swept: Swept) -> str:
+def _last_line(swept: CleanupResult) -> str:
     kinds = [thing.kind for thing in swept.found.garbage]
     if not kinds:
         return "nothing to remove"
-    counted = ", ".join(_counted(kind, kinds.count(kind)) for kind in Kind if kind in kinds)
+    counted = ", ".join(_counted(kind, kinds.count(kind)) for kind in GarbageKind if kind in kinds)
     if swept.dry:
         return f"would remove {counted}: about {size(swept.freed)}"
     # A registry frees nothing at once: its own garbage collection does.
-    there = total(swept.found.of(Kind.TAG))
+    there = total(swept.found.of(GarbageKind.TAG))
     remote = f", {size(there)} for the registry to collect" if there else ""
     return f"removed {counted}: {size(swept.freed)} freed on the engine's disk{remote}"
 
 
-def _counted(kind: Kind, number: int) -> str:
+def _counted(kind: GarbageKind, number: int) -> str:
     noun, _, rest = _NOUNS[kind].partition(" ")
     return f"{count(number, noun)} {rest}".strip()

@@ -11,7 +11,7 @@ SHORT: Final = 12
 """How many digits of a key stand in names of files and of published images."""
 
 
-class Kind(StrEnum):
+class GarbageKind(StrEnum):
     """What a thing is."""
 
     CONTAINER = "container"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 class Thing:
     """One thing that goes or, though nothing needs it, stays."""
 
-    kind: Kind
+    kind: GarbageKind
     name: str
     """What a person knows it by."""
     refs: tuple[str, ...] = ()
@@ -37,22 +37,22 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class CleanupPlan:
     """What goes, and what stays though nothing needs it."""
 
     garbage: tuple[Thing, ...] = ()
     kept: tuple[Thing, ...] = ()
 
-    def of(self, kind: Kind) -> tuple[Thing, ...]:
+    def of(self, kind: GarbageKind) -> tuple[Thing, ...]:
         """Return what goes of one kind."""
         return tuple(thing for thing in self.garbage if thing.kind is kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Swept:
+class CleanupResult:
     """What came of a clean-up."""
 
-    found: Found
+    found: CleanupPlan
     freed: int
     """Bytes: measured on the engine's disk; of a dry run what is expected."""
     dry: bool
@@ -85,9 +85,9 @@ def total(found: Iterable[Thing]) -> int:
     return sum(thing.bytes for thing in found)
 
 
-def joined(*parts: Found) -> Found:
+def joined(*parts: CleanupPlan) -> CleanupPlan:
     """Join what was found of several kinds."""
-    return Found(
+    return CleanupPlan(
         garbage=tuple(thing for part in parts for thing in part.garbage),
         kept=tuple(thing for part in parts for thing in part.kept),
     )
