@@ -336,7 +336,7 @@ def test_every_field_of_a_data_file_is_read(name: str) -> None:
     assert fields <= read
 
 
-def _fields(shape: shapes.Shape, at: str) -> list[str]:
+def _fields(shape: shapes.FieldShape, at: str) -> list[str]:
     """Return the named fields of a shape by their paths; what is below a mapping is seen with its keys only."""
     below = [shape.element] if shape.element and not shape.is_table else []
     return (
