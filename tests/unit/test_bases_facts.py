@@ -8,7 +8,7 @@ from tests import projects
 from tests.unit.test_compat import row
 
 from imagematrix import compat
-from imagematrix.compat import Severity, catalogue
+from imagematrix.compat import Severity, bases, catalogue
 from imagematrix.project import Project
 from imagematrix.text import distributions
 
@@ -204,3 +204,17 @@ def test_suites_are_known() -> None:
     """Each suite's distribution is in the catalogue."""
     for suite in ("buster", "bullseye", "bookworm", "trixie", "focal", "jammy", "noble", "oracular"):
         assert distributions.of_suite(suite) in catalogue.distributions()
+
+
+@pytest.mark.parametrize("os", ["debian9", "debian10", "ubuntu22.10", "centos7"])
+def test_what_a_failed_build_says_of_an_old_base_is_what_check_says(os: str) -> None:
+    """In the same words, so that one finds the other."""
+    [found] = bases.mirror(os, apt_layers="system")
+
+    assert bases.moved(os).startswith(f"{found.what}: ")
+    assert bases.expired(os).startswith(found.what)
+    assert bases.moved(os).partition(": ")[2] in found.remedy
+
+
+def test_a_living_base_is_where_it_should_be() -> None:
+    assert bases.moved("debian13") == bases.moved("nosuch") == ""

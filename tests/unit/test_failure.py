@@ -6,13 +6,14 @@ The logs were produced by the tools themselves against a broken index, mirror or
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imagematrix.planning import failure, transient
 
 LOGS = Path(__file__).parent / "logs"
-EXPECTED: Mapping[str, Mapping[str, str]] = tomllib.loads((LOGS / "reasons.toml").read_text(encoding="utf-8"))
+EXPECTED: Mapping[str, Mapping[str, Any]] = tomllib.loads((LOGS / "reasons.toml").read_text(encoding="utf-8"))
 MISLEADING = ("() -> handle", "Reading package lists", "WARNING", "hint:", "note:", "[notice]", "W: ")
 
 
@@ -39,6 +40,16 @@ def test_retry(name: str) -> None:
     lines = output(name)
     flake = transient.flake(1, failure.judged(lines, failure.find(lines)))
     assert (flake.kind if flake else "") == EXPECTED[name].get("flake", "")
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_remedy(name: str) -> None:
+    """What is not the build's own fault has one, which names what to look for; all else has none."""
+    lines = output(name)
+    found = failure.remedy(failure.judged(lines, failure.find(lines)))
+    wanted = EXPECTED[name].get("remedy", ())
+    assert bool(found) == bool(wanted)
+    assert all(words in found for words in wanted)
 
 
 @pytest.mark.parametrize("name", ["gcc-errors", "apt-no-such-package", "uv-hash", "pip-no-header", "python-chained"])

@@ -3,7 +3,8 @@
 import pytest
 
 from imagematrix.model import Flake, FlakeKind
-from imagematrix.planning.transient import flake, remedy
+from imagematrix.planning.failure import remedy
+from imagematrix.planning.transient import flake
 
 PASSES = {
     "engine: a race of its own": "ERROR: failed to solve: failed to get dead record x1y2: no such job x1y2: not found",

@@ -14,6 +14,14 @@ from imagematrix.text.distributions import of_image, of_suite, own_python
 from imagematrix.text.versions import minor
 
 _GONE: Final = "gone"
+_ARCHIVES: Final = {
+    "debian": "archive.debian.org",
+    "ubuntu": "old-releases.ubuntu.com",
+    "centos": "vault.centos.org",
+    "centosstream": "vault.centos.org",
+}
+"""Where each distribution keeps what has left its mirrors (https://www.debian.org/distrib/archive,
+https://help.ubuntu.com/community/EOLUpgrades, https://www.centos.org/download/)."""
 _RED_HAT: Final = ("dnf", "yum")
 
 
@@ -52,13 +60,26 @@ def mirror(
     if not (apt_layers or dnf_layers or apk_layers or bootstrap):
         return
     if base.mirror != _GONE:
-        what = f"{os} gets no fixes since {base.eol}, and some of its packages have left the mirrors"
-        yield note("os", what, f"newer: {_newer(base)}")
+        yield note("os", _left(os, base), f"newer: {_newer(base)}")
         return
-    what = f"{os} gets no fixes since {base.eol}, and its packages have left the mirrors that its images name"
-    remedy = f"take a newer base ({_newer(base)}), or one that is set up for the archive, and say so in allow"
+    what = _left(os, base)
+    remedy = f"{_instead(base)}, and say so in allow"
     is_sure = bool(bootstrap or of_image(base_image))
     yield broken("os", what, remedy) if is_sure else unknown("os", what, remedy)
+
+
+def moved(os: str) -> str:
+    """Return what a person can do about a mirror that does not have a distribution; nothing where it should have it."""
+    base = catalogue.distributions().get(os)
+    return f"{_left(os, base)}: {_instead(base)}" if base and base.mirror else ""
+
+
+def expired(os: str) -> str:
+    """Return what a person can do about a mirror whose lists of a distribution have expired."""
+    base = catalogue.distributions().get(os)
+    if base and base.mirror:
+        return f"{_left(os, base)}, whose lists expire: {_instead(base)}, with `Acquire::Check-Valid-Until false`"
+    return "the mirror is out of date, or the clock of this machine is wrong"
 
 
 def base_python(
@@ -104,6 +125,18 @@ def musl(
         if value:
             what = f"{name} {value} is made for glibc, and {os} has musl"
             yield impossible(name, what, "take a base of Debian, Ubuntu or Red Hat's family")
+
+
+def _left(os: str, base: Distribution) -> str:
+    """Say of a distribution past its end that its packages are elsewhere."""
+    gone = "its packages have left the mirrors that its images name"
+    leaving = "some of its packages have left the mirrors"
+    return f"{os} gets no fixes since {base.eol}, and {gone if base.mirror == _GONE else leaving}"
+
+
+def _instead(base: Distribution) -> str:
+    archive = _ARCHIVES.get(base.kind, "")
+    return f"take a newer base ({_newer(base)}), or one that is set up for the archive{archive and f' ({archive})'}"
 
 
 def _all() -> Iterable[Distribution]:

@@ -14,7 +14,7 @@ from imagematrix.engine.locks import Locks, Told
 from imagematrix.engine.log import BuildLog
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
-from imagematrix.planning import publication, transient
+from imagematrix.planning import failure, publication, transient
 from imagematrix.planning.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell
 from imagematrix.workspace import Workspace
@@ -74,7 +74,7 @@ class Builder:
         flake = transient.flake(code if node.layer != BASE_LAYER else 1, said)
         if flake and not self.answers():  # what breaks with the engine may look like any broken connection
             flake = Flake(kind=FlakeKind.ENGINE)
-        return Attempt(ok=False, flake=flake, why=log.why(cause, code) + transient.remedy(said))
+        return Attempt(ok=False, flake=flake, why=log.why(cause, code) + failure.remedy(said))
 
     def answers(self) -> bool:
         """Whether the engine is there."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from imagematrix.errors import DeniedError, SilentRegistryError, UserError
 from imagematrix.model import Flake, FlakeKind
+from imagematrix.planning.failure.remedies import DISK_FULL
 from imagematrix.text.names import host
 
 _INTERNAL_ERROR: Final = 100
@@ -27,8 +28,6 @@ _MISSING: Final = re.compile(
     r"|Unable to locate package|has no installation candidate|Version '.*' for '.*' was not found"
 )
 
-_DISK_FULL: Final = r"[Nn]o space left on device"
-
 _PERMANENT: Final = (
     r"No solution found when resolving",
     # someone may have tampered with a package: another try would hide it
@@ -37,7 +36,7 @@ _PERMANENT: Final = (
     r"(?i:certificate verify failed)|CERTIFICATE_VERIFY_FAILED|invalid peer certificate|SSL certificate problem",
     r"[Cc]ertificate verification failed|cannot verify [^\n]*certificate",
     r"40[134] +(?:Unauthorized|Forbidden|Not Found)|(?:returned error: |ERROR |HTTP error )40[134]\b",
-    _DISK_FULL,
+    DISK_FULL,
     r"dockerfile parse error",
 )
 
@@ -119,11 +118,6 @@ def of_registry(error: UserError, repository: str) -> Flake | None:
         return None
     found = flake(1, str(error))
     return replace(found, source=found.source or host(repository)) if found else None
-
-
-def remedy(output: str) -> str:
-    """Return what a person can do about a failure that is none of the build's own; mostly nothing."""
-    return "; `invoke gc` makes room on the disk" if re.search(_DISK_FULL, output) else ""
 
 
 def _source(output: str, position: int) -> str:
