@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import os
 from collections.abc import Iterator
 from http.server import HTTPServer
 from threading import Thread
@@ -24,6 +25,18 @@ def chat() -> Iterator[tuple[str, type[Chat]]]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", handler
         server.shutdown()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests build out of the record of the user who runs them."""
+    before = os.environ.get("IMAGEMATRIX_STATE_DIR")
+    os.environ["IMAGEMATRIX_STATE_DIR"] = str(tmp_path_factory.mktemp("ledger"))
+    yield
+    if before is None:
+        del os.environ["IMAGEMATRIX_STATE_DIR"]
+    else:
+        os.environ["IMAGEMATRIX_STATE_DIR"] = before
 
 
 @pytest.fixture(autouse=True)

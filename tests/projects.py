@@ -7,6 +7,7 @@ from imagematrix.engine import EngineImage, node_ref
 from imagematrix.model import Key, Plan, Step
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
+from imagematrix.planning.trust import Bond
 from imagematrix.project import Project, Selection, open_project
 
 MATRIX = """\
@@ -109,7 +110,13 @@ def build(opened: Project, *only: str) -> tuple[EngineImage, ...]:
     with opened.workspace.sole_builder(waiting=lambda: None):
         for step in steps:
             opened.workspace.remember(_record(step))
-    return tuple(image(step.node.key) for step in steps)
+    return believe(opened, *(image(step.node.key) for step in steps))
+
+
+def believe(opened: Project, *images: EngineImage) -> tuple[EngineImage, ...]:
+    """Record that images are the nodes of their keys; return them."""
+    opened.workspace.bind(*(Bond(key=each.key, digest=each.id) for each in images))
+    return images
 
 
 def image(key: Key) -> EngineImage:

@@ -329,6 +329,8 @@ class Step:
     reason: str
     leaves: tuple[str, ...]
     """`family:tag` of the rows that stand on this node, sorted."""
+    digest: str = ""
+    """Of a node that is pulled: the digest that it has in the registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,6 +398,8 @@ class Attempt:
     """Path of the node's full log, relative to the project's root."""
     waited: float = 0.0
     """Seconds in which it waited for a cache that another build used."""
+    image: str = ""
+    """The id of the image that it made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,6 +426,8 @@ class Pushed:
     """With all tries and the waits between them."""
     attempts: int = 0
     retries: tuple[Retry, ...] = ()
+    digest: str = ""
+    """What the registry has of it, where that was found to be what was pushed."""
     why: str = ""
     """Why it failed."""
 
@@ -445,5 +451,7 @@ class Outcome:
     why: str = ""
     tail: tuple[str, ...] = ()
     log: str = ""
+    image: str = ""
+    """The id of the image that was built or pulled."""
     blame: Key | None = None
     """For a skipped node: the node whose failure skipped it."""

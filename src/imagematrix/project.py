@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from imagematrix import audit, compat, matrix
 from imagematrix.compat import Cause, Finding, Severity, catalogue, nearest, overlay
-from imagematrix.engine import EngineImage, nodes
+from imagematrix.engine import EngineImage, doubts, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, RuleDeclaration, Size, Verdict
 from imagematrix.planning import estimates, graph, lock, plan, requirements
@@ -167,13 +167,25 @@ class Project:
         with _only_keepsakes():
             return graph.build({name: assigner.chain(leaf) for name, leaf in leaves.items()})
 
-    def plan(self, dag: Dag, images: Collection[EngineImage], *, kept: Collection[Key] = ()) -> Plan:
-        """Compare the DAG with what the engine has, and with the keys that are kept in the registry."""
+    def plan(
+        self,
+        dag: Dag,
+        images: Collection[EngineImage],
+        *,
+        kept: Mapping[Key, str] | None = None,
+        doubted: Mapping[Key, str] | None = None,
+    ) -> Plan:
+        """Compare the DAG with what the engine has, and with what the registry keeps: key -> digest there.
+
+        `doubted` says why nodes that the registry has are not believed.
+        """
+        bonds = self.workspace.bonds()
         with _only_keepsakes():
             return plan.make(
                 dag,
-                present=nodes(images),
+                present=nodes(images, bonds),
                 kept=kept,
+                doubts={**(doubted or {}), **doubts(images, bonds)},
                 history=self.workspace.history,
                 all_rows={row.name for row in self.obtainable},
             )
@@ -301,7 +313,7 @@ class RowState:
     `stale`: it is of another key; `missing`: there is none;
     `impossible`: it cannot be had."""
     reason: str = ""
-    """Why it is impossible; of an image that is there, that it is unchecked."""
+    """Why it is impossible; of an image that is there, that it is unchecked; why an image of its name is not it."""
     nearest: str = ""
     """Then, the name of the nearest row of its family that works; empty: there is none."""
 
@@ -323,7 +335,8 @@ def states(
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
     tips, checked = dag.tips, project.workspace.checks()
     named = {name for image in images for name in image.names}
-    present = nodes(images)
+    bonds = project.workspace.bonds()
+    present, doubted = nodes(images, bonds), doubts(images, bonds)
     remote = kept(dag, present)
     families: dict[str, list[Row]] = {}
     for row in project.matrix.rows if impossible else ():
@@ -337,7 +350,7 @@ def states(
         key = tips[row.name]
         missing = "stale" if row.image in named else "missing"
         found = "built" if key in present else "remote" if key in remote else missing
-        reason = "" if found == missing or is_checked(row, checked) else UNCHECKED
+        reason = doubted.get(key, "") if found == missing else "" if is_checked(row, checked) else UNCHECKED
         return RowState(row=row, key=key, state=found, reason=reason)
 
     return tuple(state(row) for row in rows)

@@ -326,6 +326,7 @@ class _Worker:
             why=why,
             tail=last.tail,
             log=last.log,
+            image=last.image,
         )
         put(_End(step=step, outcome=outcome))
 

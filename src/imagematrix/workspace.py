@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix import scratch, tree
 from imagematrix.errors import BusyError, Collector, FlagError, InputError, Problem, WorkspaceError
+from imagematrix.ledger import Ledger
 from imagematrix.model import File, Key, LayerSource, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
+from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.secrecy import hidden
 from imagematrix.text import documents, words
 from imagematrix.text.documents import DamagedError
@@ -77,6 +79,7 @@ class Workspace:
         self.root = matrix_file.parent
         self._tree = Tree(self.root)
         self._state = self.root / STATE
+        self._ledger = Ledger(self._state, warn=warn)
 
     def matrix_text(self) -> str:
         """Return the text of the matrix file. Raises InputError when there is none to read."""
@@ -368,6 +371,16 @@ class Workspace:
     def remember(self, record: Record) -> None:
         """Append what was just built to the record; a killed run loses at most the last line."""
         self._append("built.jsonl", json.dumps(asdict(record), separators=(",", ":")))
+
+    def bonds(self) -> Bonds:
+        """Return which content is known to be which node."""
+        return self._ledger.bonds()
+
+    def bind(self, *bonds: Bond) -> None:
+        """Record that content is proven to be nodes."""
+        with _telling():
+            self._make_state()
+            self._ledger.add(*bonds)
 
     def history(self) -> list[Record]:
         """Return what was built before, oldest first; damaged lines are skipped and reported."""

@@ -75,7 +75,9 @@ def test_a_proxys_password_is_in_no_command_line(tmp_path: Path) -> None:
     node = next(iter(projects.dag(opened, projects.PYTORCH).nodes.values()))
     site = Site(proxies={"https_proxy": "http://robot:s3cret@proxy.example.com:3128"})
 
-    argv = buildx.argv(node, program="buildx", site=site, platform="linux/amd64", secrets={}, epoch="", labels={})
+    argv = buildx.argv(
+        node, program="buildx", site=site, platform="linux/amd64", secrets={}, epoch="", labels={}, metadata=""
+    )
 
     assert "https_proxy" in argv
     assert not any("s3cret" in word for word in argv)

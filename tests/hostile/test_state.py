@@ -47,7 +47,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     projects.build(opened)
     passed = Check(owner="system", name="test_a", outcome=CheckOutcome.PASSED, seconds=1.0)
     opened.workspace.remember_settled(
-        Settled(key=Key("a" * 64), owner="system", fingerprint=Key("b" * 64), checks=(passed,), whole=True)
+        Settled(
+            key=Key("a" * 64),
+            image=f"sha256:{'c' * 64}",
+            owner="system",
+            fingerprint=Key("b" * 64),
+            checks=(passed,),
+            whole=True,
+        )
     )
     ended = nightly.StageResult(code=0, seconds=1.0)
     begun = nightly.NightlyRun(epoch="1", began=time.time() - 60.0, ended={nightly.NightlyStage.BASES: ended})

@@ -53,6 +53,11 @@ def engine() -> Iterator[Engine]:
     found._client.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ledger() -> None:
+    """Use the user's own record: the engine is the user's too, and the base is on it from one run to the next."""
+
+
 @pytest.fixture(scope="session")
 def registry() -> str:
     """The address of a real registry, which stays for the next run."""
@@ -121,7 +126,8 @@ def _write(root: Path, engine: Engine) -> Monorepo:
 def _remove_images(monorepo: Monorepo) -> None:
     """Remove what the test left on the engine; what it built on another engine went with that."""
     records = Workspace(monorepo.root / "matrix.toml").history()
-    nodes = [node_ref(record.key) for record in reversed(records) if record.layer != BASE_LAYER]
+    built = dict.fromkeys(record.key for record in reversed(records) if record.layer != BASE_LAYER)
+    nodes = [node_ref(key) for key in built]
     there = {name for image in monorepo.engine.images() for name in image.names}
     leaves = [name for name in there if monorepo.family in name]
     for name in (*leaves, *(name for name in nodes if name in there)):

@@ -46,7 +46,7 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_from_there(monorepo: Monorep
     before = moments(monorepo)
     for kill in range(KILLS):
         run_until(monorepo, before + kill + 1)
-        there = nodes(monorepo.engine.images())
+        there = nodes(monorepo.engine.images(), workspace.bonds())
         assert {record.key for record in workspace.history()} <= there.keys()
 
     recorded = [record.key for record in workspace.history()]

@@ -39,6 +39,7 @@ def argv(
         secrets=secrets or {},
         epoch=epoch,
         labels=labels or {},
+        metadata="/private/made.json",
     )
     return list(made)
 
@@ -48,6 +49,7 @@ def command(node: Node, *options: str) -> list[str]:
     return [
         *("/bin/buildx", "build", "--progress", "rawjson", "--provenance", "false", "--platform", "linux/amd64"),
         *("--target", node.layer, "--tag", f"imagematrix/node:{node.key}"),
+        *("--metadata-file", "/private/made.json"),
         *options,
         "-",
     ]

@@ -1,5 +1,6 @@
 """Which checks must run, which need not, and what is remembered of those that ran."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,19 +30,20 @@ def decide(
     plugin: str = "plugin",
     platforms: Sequence[Platform] = (),
     history: Sequence[Settled] = (),
+    image: str = "sha256:1",
 ) -> Subject:
     dag = projects.dag(opened, name)
-    [subject] = checks.decide(
-        dag.rows,
-        dag.tips,
+    return checks.decide(
+        dag.rows[name],
+        dag.tips[name],
+        image,
         files=files,
         plugin=plugin,
-        platforms=lambda _: platforms,
+        platforms=platforms,
         auditor="auditor",
         rules={"no-new-setuid": "text", "max-size": "text"},
-        history=lambda: history,
+        known=checks.Known(history),
     )
-    return subject
 
 
 def check(owner: str, name: str, outcome: CheckOutcome = CheckOutcome.PASSED) -> Check:
@@ -67,6 +69,23 @@ def test_what_passed_is_not_repeated(opened: Project) -> None:
     assert again.open == ()
     told = [(one.name, one.outcome, one.why, one.known) for one in checks.joined(again, ())]
     assert told == [("test_ssh", "passed", "", True), ("test_cuda", "skipped", "why", True)]
+
+
+def test_what_passed_on_another_image_of_the_same_key_proves_nothing(opened: Project) -> None:
+    history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"))
+
+    replaced = decide(opened, history=history, image="sha256:2")
+
+    assert [suite.owner for suite in replaced.open] == ["system", "torch"]
+    assert not replaced.verified
+
+
+def test_what_was_settled_before_images_were_recorded_settles_nothing(opened: Project) -> None:
+    history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"))
+    lines = [json.loads(checks.line(settled)) for settled in history]
+    old = [checks.settled(json.dumps({name: line[name] for name in line if name != "image"})) for line in lines]
+
+    assert [suite.owner for suite in decide(opened, history=old).open] == ["system", "torch"]
 
 
 def test_what_failed_is_repeated_and_nothing_else(opened: Project) -> None:

@@ -24,7 +24,9 @@ def repository() -> Plan:
     opened = open_project(str(ROOT / "matrix.toml"))
     dag = projects.dag(opened)
     first, *_, last = dag.tips.values()
-    return opened.plan(dag, [projects.image(first)], kept=[dag.nodes[last].parent or last])
+    kept = {dag.nodes[last].parent or last: f"sha256:{last}"}
+    image = projects.image(first)
+    return opened.plan(dag, projects.believe(opened, image), kept=kept)
 
 
 @pytest.fixture

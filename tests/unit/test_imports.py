@@ -24,6 +24,7 @@ LEVELS: Final = (
     "planning",
     "secrecy",
     "patience scratch shell site tree web",
+    "ledger",
     "workspace",
     "schedule",
     "engine",

@@ -71,16 +71,18 @@ def test_what_the_registry_keeps(tmp_path: Path) -> None:
     """Is not built; of it only that is pulled on which something is built that is nowhere."""
     project = projects.project(tmp_path)
     dag = projects.dag(project, PYTORCH)
-    whole = project.plan(dag, (), kept=dag.nodes)
+    digests = {key: f"sha256:{key}" for key in dag.nodes}
+    whole = project.plan(dag, (), kept=digests)
     assert {step.verdict for step in whole.steps} == {Verdict.REUSE}
     assert reasons(whole)["boot"] == f"reuse: an image with key {key_of(project, 'boot')[:12]} is in the registry"
 
     boot, torch, python = (key_of(project, layer) for layer in ("boot", "torch", "python"))
-    kept = {*dag.nodes} - {boot, torch}
+    kept = {key: digest for key, digest in digests.items() if key not in {boot, torch}}
     some = project.plan(dag, (), kept=kept)
     assert reasons(some)["python"] == f"pull: an image with key {python[:12]} is in the registry"
     assert [step.verdict for step in some.steps] == [Verdict.REUSE, Verdict.PULL, Verdict.BUILD, Verdict.BUILD]
-    there = project.plan(dag, [projects.image(python)], kept=kept)
+    assert [step.digest for step in some.steps] == ["", digests[python], "", ""]
+    there = project.plan(dag, projects.believe(project, projects.image(python)), kept=kept)
     assert Verdict.PULL not in {step.verdict for step in there.steps}
 
     assert to_push(some, present=(), kept=kept) == (torch, boot)
@@ -239,7 +241,10 @@ def test_a_row_that_moves_to_another_parent(tmp_path: Path) -> None:
     swapped = MATRIX.replace('[bases.debian]\nbootstrap = "bookworm"', '[bases.debian]\nbootstrap = "trixie"')
     both = projects.project(tmp_path, matrix=swapped)
     others = projects.plan(both, PLAIN)
-    known = [*images, *(projects.image(step.node.key) for step in others.steps if step.node.layer != "boot")]
+    known = [
+        *images,
+        *projects.believe(both, *(projects.image(step.node.key) for step in others.steps if step.node.layer != "boot")),
+    ]
 
     found = reasons(projects.plan(both, PLAIN, images=known), PLAIN)
     assert found["boot"].endswith("its parent python is another one")

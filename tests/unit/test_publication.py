@@ -44,7 +44,7 @@ def test_names() -> None:
 )
 def test_an_immutable_tag(found: Held | None, outcome: PublishOutcome) -> None:
     """It is pushed once. Engines know an image by its configuration, or by its manifest; another image stays."""
-    made = publication.decide_immutable(TARGET, found, "sha256:id")
+    made = publication.decide_immutable(TARGET, found, ["sha256:id"])
     assert made.outcome is outcome
     assert made.good == (outcome is not PublishOutcome.REFUSED) == (not made.why)
 

@@ -15,8 +15,11 @@ from tests.registry_server import RegistryServer, digest_of, serving
 from imagematrix.commands.push.run import Publisher
 from imagematrix.errors import RegistryError, SilentRegistryError
 from imagematrix.model import Key, Row, Site
+from imagematrix.planning import publication
 from imagematrix.planning.publication import Publication, PublishOutcome
+from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client, Manifest
+from imagematrix.registry.vouching import Voucher
 
 KEY = Key("a" * 64)
 TAG = f"2.4-20261122-{'a' * 12}"
@@ -25,8 +28,12 @@ VERSIONS = "python=3.11 torch=2.4"
 
 def made(versions: str, *, content: str = "") -> dict[str, Any]:
     """Return what an image says of itself."""
-    labels = {"imagematrix.versions": versions, "content": content}
+    labels = {"imagematrix.versions": versions, "imagematrix.key": KEY, "content": content}
     return {"created": "2026-11-22T03:00:00Z", "config": {"Labels": labels}}
+
+
+def image_id(image: Mapping[str, Any]) -> str:
+    return digest_of(json.dumps(image).encode())
 
 
 @dataclass
@@ -38,19 +45,27 @@ class FakeEngine:
     fails: dict[str, list[str]] = field(default_factory=dict)
     """Registry -> what its next pushes fail with."""
     pushed: list[str] = field(default_factory=list)
+    swap: dict[str, Any] = field(default_factory=dict)
+    """The image that somebody puts under each name in the moment before it is pushed."""
 
-    def image_id(self, name: str) -> str:
-        return digest_of(json.dumps(self.names[name]).encode()) if name in self.names else ""
+    @property
+    def id(self) -> str:
+        """The id of the image of the row's node."""
+        return image_id(self.names[f"imagematrix/node:{KEY}"])
 
     def config(self, name: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.names[name]["config"]
+        found: Mapping[str, Any] = self._image(name)["config"]
         return found
 
     def created(self, name: str) -> str:
-        return str(self.names[name]["created"])
+        return str(self._image(name)["created"])
 
     def tag(self, source: str, name: str) -> None:
-        self.names[name] = self.names[source]
+        self.names[name] = self._image(source)
+
+    def _image(self, name: str) -> dict[str, Any]:
+        """Return an image by its name or its id."""
+        return self.names.get(name) or next(image for image in self.names.values() if image_id(image) == name)
 
     def untag(self, name: str) -> None:
         del self.names[name]
@@ -61,12 +76,14 @@ class FakeEngine:
         if self.fails.get(address):
             raise RegistryError(f"{name}: {self.fails[address].pop(0)}")
         self.pushed.append(name)
+        if self.swap:
+            self.names[name] = self.swap
         repository, _, tag = path.rpartition(":")
         return self._server(address).put(repository, tag, **self.names[name])
 
     def pull(self, name: str) -> None:
         address, _, path = name.partition("/")
-        repository, _, tag = path.rpartition(":")
+        repository, _, tag = path.partition("@")
         server = self._server(address)
         config = json.loads(server.manifests[repository][tag])["config"]["digest"]
         self.names[name] = json.loads(server.blobs[repository][config])
@@ -95,15 +112,20 @@ class World:
     nodes: str = ""
     client: Client = field(default_factory=lambda: Client(Site(), tries=1))
 
+    bonds: tuple[Bond, ...] = ()
+    doubts: Mapping[Key, str] = field(default_factory=dict)
+
     def publish(self, *, verified: bool = True) -> Publication:
-        return self.publisher(verified=verified).publish(self.row, KEY)
+        image = self.engine.id if f"imagematrix/node:{KEY}" in self.engine.names and not self.doubts else ""
+        return self.publisher(verified=verified).publish(self.row, KEY, image)
 
     def publisher(self, *, verified: bool = True) -> "Impatient":
         return Impatient(
             engine=self.engine,
             client=self.client,
-            nodes=self.nodes,
-            unverified={self.row.name: ""} if verified else {},
+            voucher=Voucher(repository=self.nodes, bonds=Bonds(self.bonds)) if self.nodes else None,
+            doubts=self.doubts,
+            unverified=lambda _row, _image: "" if verified else publication.UNVERIFIED,
             stop=threading.Event(),
         )
 
@@ -233,12 +255,12 @@ def test_a_registry_that_is_silent(world: World) -> None:
     """Is asked a few times, and then by no other image for a minute."""
     world.row = replace(world.row, repositories=("localhost:9/x/torch",))
     publisher = world.publisher()
-    first, second = (publisher.publish(world.row, KEY) for _ in range(2))
+    first, second = (publisher.publish(world.row, KEY, world.engine.id) for _ in range(2))
     assert outcomes(first) == [f"{TAG} failed", "2.4 failed", "2.4-latest failed"]
     assert "does not answer" in second.tags[0].why
     waited = publisher.waited
     assert waited >= 2.0
-    publisher.publish(world.row, KEY)
+    publisher.publish(world.row, KEY, world.engine.id)
     assert publisher.waited == waited
 
 
@@ -261,3 +283,39 @@ def test_an_image_that_is_nowhere(world: World) -> None:
     assert world.publish() == Publication(row=world.row, tags=(), built=False)
     world.nodes = f"{world.one.address}/team/nodes"
     assert not world.publish().built
+
+
+def test_an_image_that_somebody_put_in_the_place_of_the_node(world: World) -> None:
+    """Is not published, not even under an immutable tag; the reason is in every tag."""
+    why = "the image named imagematrix/node:… is not the one that was built or pulled here"
+    world.doubts = {KEY: why}
+    found = world.publish()
+
+    assert {(tag.outcome, tag.why) for tag in found.tags} == {(PublishOutcome.REFUSED, why)}
+    assert (found.good, found.sound) == (False, False)
+    assert world.tags(world.one) == world.tags(world.two) == {}
+
+
+def test_a_tag_that_is_moved_in_the_moment_before_the_push(world: World) -> None:
+    """What arrived is not what was verified: no tag moves, and the immutable one is reported."""
+    world.engine.swap = made(VERSIONS, content="FROM scratch")
+    found = world.publish()
+
+    assert outcomes(found) == [f"{TAG} failed"] * 2 + ["2.4 failed", "2.4-latest failed"] * 2
+    assert all(tag.digest in tag.why for tag in found.tags[:2])
+    assert world.tags(world.one).keys() == {TAG}
+
+
+@pytest.mark.parametrize("forged", [made(VERSIONS, content="forged"), {"created": "2026-11-22T03:00:00Z"}])
+def test_a_node_that_was_replaced_in_its_registry(world: World, forged: dict[str, Any]) -> None:
+    """By one with the same labels, where another was recorded; and by one that is not labelled so: both stay there."""
+    world.nodes = f"{world.one.address}/team/nodes"
+    whole = world.engine.names.pop(f"imagematrix/node:{KEY}")
+    world.bonds = (Bond(key=KEY, digest=world.one.put("team/nodes", KEY, **whole), place=world.nodes),)
+    assert world.publish().good
+
+    world.one.put("team/nodes", KEY, **forged)
+    world.row = replace(world.row, repositories=(f"{world.two.address}/x/other",))
+    found = world.publish()
+    assert {tag.outcome for tag in found.tags} == {PublishOutcome.REFUSED}
+    assert "x/other" not in world.two.manifests

@@ -1,20 +1,23 @@
 """Nodes in a registry: what is asked of it, and how they get there."""
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests import projects
 from tests.projects import PYTORCH
-from tests.registry_server import RegistryServer, serving
+from tests.registry_server import RegistryServer, digest_of, serving
 
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import FlakeKind, Key, Pushed, PushStatus, Site
+from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client
 from imagematrix.registry.pushing import Pushing
 from imagematrix.registry.store import Store
+from imagematrix.registry.vouching import Voucher
 
 
 @pytest.fixture
@@ -22,6 +25,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with serving() as state:
         yield state
+
+
+def image_id(key: str, content: str = "") -> str:
+    """Return the id of the image that the engine has of a node."""
+    return digest_of(json.dumps({"content": content or key}).encode())
 
 
 @dataclass
@@ -32,11 +40,13 @@ class FakeEngine:
     fails: dict[str, list[Exception]] = field(default_factory=dict)
     """Key -> what its next pushes raise."""
     names: set[str] = field(default_factory=set)
+    swap: str = ""
+    """What somebody puts under each name in the moment before it is pushed."""
     endless: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
 
     def tag(self, source: str, name: str) -> None:
-        assert source == f"imagematrix/node:{name.rpartition(':')[2]}"
+        assert source == image_id(name.rpartition(":")[2])
         self.names.add(name)
 
     def untag(self, name: str) -> None:
@@ -51,15 +61,24 @@ class FakeEngine:
             raise RegistryError(f"{name}: interrupted")
         if self.fails.get(key):
             raise self.fails[key].pop(0)
-        return self.server.put(repository.partition("/")[2], key)
+        return self.server.put(repository.partition("/")[2], key, content=self.swap or key)
+
+
+def voucher(repository: str, *bonds: Bond) -> Voucher:
+    return Voucher(repository=repository, bonds=Bonds(bonds))
 
 
 def pushing(
-    server: RegistryServer, engine: FakeEngine, *wanted: str, stop: threading.Event | None = None, retries: int = 2
+    server: RegistryServer,
+    engine: FakeEngine,
+    *wanted: str,
+    stop: threading.Event | None = None,
+    retries: int = 2,
+    bonds: Sequence[Bond] = (),
 ) -> Pushing:
     return Pushing(
         [Key(key) for key in wanted],
-        repository=f"{server.address}/nodes",
+        voucher=Voucher(repository=f"{server.address}/nodes", bonds=Bonds(bonds)),
         engine=engine,
         client=Client(Site(), tries=1),
         jobs=2,
@@ -72,7 +91,7 @@ def pushing(
 def ended(pushes: Pushing, *keys: str) -> dict[str, Pushed]:
     """Offer nodes, wait for the end; return what became of them."""
     for key in keys:
-        pushes.offer(Key(key))
+        pushes.offer(Key(key), image_id(key))
     while not pushes.is_over():
         pushes.news()
     pushes.close()
@@ -82,20 +101,20 @@ def ended(pushes: Pushing, *keys: str) -> dict[str, Pushed]:
 def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
     """Only for last nodes that the engine lacks; then for all that those stand on which are nowhere."""
     said: list[str] = []
-    store = Store(f"{server.address}/nodes", Client(Site()), say=said.append)
+    store = Store(voucher(f"{server.address}/nodes"), Client(Site()), say=said.append)
     dag = projects.dag(projects.project(tmp_path))
     for key in dag.nodes:
         server.put("nodes", key)
     tips = {*dag.tips.values()}
 
-    assert store.keys(dag, ()) == tips
-    assert store.keys(dag, tips) == set()
+    assert store.keys(dag, ()) == {key: digest_of(server.manifests["nodes"][key]) for key in tips}
+    assert store.keys(dag, tips) == {}
     assert len([path for _, path, _ in server.asked if "/manifests/" in path]) == len(tips)
-    assert store.keys(dag, tips, whole=True) == {*dag.nodes}
+    assert store.keys(dag, tips, whole=True).keys() == dag.nodes.keys()
 
     gone = dag.tips[PYTORCH]
     del server.manifests["nodes"][gone]
-    assert store.keys(dag, ()) == tips - {gone} | {
+    assert store.keys(dag, ()).keys() == tips - {gone} | {
         key for key, rows in dag.standing_on().items() if PYTORCH in rows and key != gone
     }
     assert said == []
@@ -104,11 +123,11 @@ def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
 def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
     """Is told once, and asked no more."""
     said: list[str] = []
-    store = Store("localhost:9/nodes", Client(Site(), tries=1), say=said.append)
+    store = Store(voucher("localhost:9/nodes"), Client(Site(), tries=1), say=said.append)
     dag = projects.dag(projects.project(tmp_path))
 
-    assert store.keys(dag, ()) == set()
-    assert store.manifests(dag.nodes) == {}
+    assert store.keys(dag, ()) == {}
+    assert store.manifests({key: f"sha256:{key}" for key in dag.nodes}) == {}
     assert said == ["registry localhost:9 does not answer: Connection refused\n    Going on with what the engine has."]
 
 
@@ -162,9 +181,42 @@ def test_an_interrupt(server: RegistryServer) -> None:
     stop, engine = threading.Event(), FakeEngine(server, endless=True)
     pushes = pushing(server, engine, "a", "b", "c", stop=stop)
     for key in "abc":
-        pushes.offer(Key(key))
+        pushes.offer(Key(key), image_id(key))
     assert engine.reached.wait(60)
     stop.set()
     assert {pushed.status for pushed in ended(pushes).values()} == {PushStatus.INTERRUPTED}
     assert engine.names == set()
     assert "nodes" not in server.manifests
+
+
+def test_a_node_that_was_replaced(tmp_path: Path, server: RegistryServer) -> None:
+    """Once its digest is recorded no other one is believed: the reason is given, and it is never overwritten."""
+    dag = projects.dag(projects.project(tmp_path), PYTORCH)
+    place, tip = f"{server.address}/nodes", dag.tips[PYTORCH]
+    digests = {key: server.put("nodes", key, content=key) for key in dag.nodes}
+    bonds = [Bond(key=key, digest=digest, place=place) for key, digest in digests.items()]
+    server.put("nodes", tip, content="forged")
+
+    store = Store(voucher(place, *bonds), Client(Site()), say=print)
+    assert store.keys(dag, ()) == {key: digest for key, digest in digests.items() if key != tip}
+    assert store.doubts.keys() == {tip}
+    assert digests[tip] in store.doubts[tip]
+
+    engine = FakeEngine(server)
+    [pushed] = ended(pushing(server, engine, tip, bonds=bonds), tip).values()
+    assert (pushed.status, pushed.digest) == (PushStatus.FAILED, "")
+    assert place in pushed.why
+
+
+def test_a_push_that_somebody_redirects(server: RegistryServer) -> None:
+    """What arrived is not the node: the push has failed."""
+    engine = FakeEngine(server, swap="forged")
+    [pushed] = ended(pushing(server, engine, "a"), "a").values()
+
+    assert (pushed.status, pushed.digest) == (PushStatus.FAILED, "")
+
+
+def test_what_arrived_is_known_by_its_digest(server: RegistryServer) -> None:
+    [pushed] = ended(pushing(server, FakeEngine(server), "a"), "a").values()
+
+    assert pushed.digest == digest_of(server.manifests["nodes"]["a"])

@@ -114,34 +114,47 @@ def test_moving_tags_wait_for_a_check(opened: Project) -> None:
     """Also when all rules of a platform are settled, and when all checks were skipped."""
     dag = projects.dag(opened, PLAIN, PYTORCH)
 
-    assert publishing.unverified(opened, dag) == {PLAIN: publication.UNCHECKED, PYTORCH: publication.UNVERIFIED}
+    why = publishing.unverified(opened, dag)
+    assert why(dag.rows[PLAIN], ["sha256:1"]) == publication.UNCHECKED
+    assert why(dag.rows[PYTORCH], ["sha256:1"]) == publication.UNVERIFIED
 
 
 @pytest.mark.parametrize(("check", "why"), [(PASSED, ""), (SKIPPED, publication.UNCHECKED)])
 def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: Check, why: str) -> None:
     dag = projects.dag(opened, PYTORCH)
-    [subject] = verify.subjects(opened, dag, dag.tips)
+    [subject] = verify.subjects(opened, dag, images={dag.tips[PYTORCH]: "sha256:1"})
     settled = [
-        Settled(key=subject.key, owner=suite.owner, fingerprint=suite.fingerprint, checks=(check,), whole=True)
+        Settled(
+            key=subject.key,
+            image=subject.image,
+            owner=suite.owner,
+            fingerprint=suite.fingerprint,
+            checks=(check,),
+            whole=True,
+        )
         for suite in subject.suites
     ]
     for one in settled:
         opened.workspace.remember_settled(one)
 
-    assert publishing.unverified(opened, dag) == {PYTORCH: why}
+    told = publishing.unverified(opened, dag)
+    row = dag.rows[PYTORCH]
+    assert told(row, ["sha256:0", "sha256:1"]) == why  # in a registry it may be known by two digests
+    assert told(row, ["sha256:2"]) == publication.UNVERIFIED
 
 
 def test_a_platforms_rules_alone_verify_nothing(opened: Project) -> None:
     dag = projects.dag(opened, PLAIN)
-    [subject] = checks.decide(
-        dag.rows,
-        dag.tips,
+    subject = checks.decide(
+        dag.rows[PLAIN],
+        dag.tips[PLAIN],
+        "sha256:1",
         files={},
         plugin="",
-        platforms=lambda _: [Platform(name="art", rules={"no-new-setuid": {}})],
+        platforms=[Platform(name="art", rules={"no-new-setuid": {}})],
         auditor="",
         rules={"no-new-setuid": ""},
-        history=lambda: (),
+        known=checks.Known(),
     )
     again = replace(subject, suites=tuple(replace(one, known=(RULE,), whole=True) for one in subject.suites))
 

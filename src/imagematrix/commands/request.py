@@ -12,6 +12,7 @@ from imagematrix.model import Plan, Row, Site
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client
 from imagematrix.registry.store import Store
+from imagematrix.registry.vouching import Voucher
 from imagematrix.text.words import count
 from imagematrix.workspace import nearest_matrix
 
@@ -57,7 +58,8 @@ def plan(project: Project, selected: Selection) -> Plan:
         images_or_none(),
         node_store(project),
     )
-    return project.plan(dag, images, kept=store.keys(dag, nodes(images)) if store else ())
+    kept = store.keys(dag, nodes(images, project.workspace.bonds())) if store else {}
+    return project.plan(dag, images, kept=kept, doubted=store.doubts if store else {})
 
 
 def site_of(project: Project) -> Site:
@@ -67,7 +69,10 @@ def site_of(project: Project) -> Site:
 
 def node_store(project: Project) -> Store | None:
     """Return where nodes are kept for all machines, if the matrix names a place."""
-    return Store(project.matrix.nodes, Client(site_of(project)), say=note) if project.matrix.nodes else None
+    if not project.matrix.nodes:
+        return None
+    voucher = Voucher(repository=project.matrix.nodes, bonds=project.workspace.bonds())
+    return Store(voucher, Client(site_of(project)), say=note)
 
 
 def engine() -> Engine:

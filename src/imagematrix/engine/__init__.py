@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagematrix.errors import LostEngineError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Key
-from imagematrix.planning import garbage
+from imagematrix.planning import garbage, trust
+from imagematrix.planning.trust import Bonds
 
 if TYPE_CHECKING:
     from docker import APIClient, DockerClient
@@ -185,7 +186,7 @@ class Engine:
         )
 
     def image_id(self, name: str) -> str:
-        """Return the id of a local image, empty when there is none of that name."""
+        """Return the id of a local image by a name or its id, empty when there is none."""
         from docker.errors import ImageNotFound
 
         with _answering():
@@ -195,7 +196,7 @@ class Engine:
                 return ""
 
     def tag(self, source: str, name: str) -> None:
-        """Give an image one more name."""
+        """Give an image, by a name or its id, one more name."""
         repository, _, tag = name.rpartition(":")
         with _answering():
             self._client.api.tag(source, repository, tag)
@@ -219,12 +220,14 @@ class Engine:
         return next((str(line["aux"]["Digest"]) for line in said if "Digest" in line.get("aux", {})), "")
 
     def pull(self, name: str) -> None:
-        """Pull an image. Raises RegistryError with what the registry said."""
+        """Pull an image by its tag, or by its digest (`name@sha256:…`). Raises RegistryError with what was said."""
         self._transfer(name, lambda api: api.pull, lambda: False)
 
     def _transfer(self, name: str, transfer: "_Transfer", stopped: Callable[[], bool]) -> Sequence[Mapping[str, Any]]:
         """Let the engine push or pull; return what it said of the results."""
-        repository, _, tag = name.rpartition(":")
+        repository, at, tag = name.partition("@")
+        if not at:
+            repository, _, tag = name.rpartition(":")
         lasting: list[Mapping[str, Any]] = []
         # A client of its own: for an answer that takes its time, and logged in as docker is by now.
         client = _client(self.environment, seconds=_TRANSFER_SECONDS)
@@ -394,9 +397,19 @@ def node_ref(key: Key) -> str:
     return f"{_NODES}:{key}"
 
 
-def nodes(images: Collection[EngineImage]) -> Mapping[Key, EngineImage]:
-    """Return the nodes among images. A label alone is no proof: images built on a node inherit it."""
+def named(images: Collection[EngineImage]) -> Mapping[Key, EngineImage]:
+    """Return the images that bear the name and the label of a node, which anyone may have given them."""
     return {image.key: image for image in images if node_ref(image.key) in image.names}
+
+
+def nodes(images: Collection[EngineImage], bonds: Bonds) -> Mapping[Key, EngineImage]:
+    """Return the nodes among images: those that are named so, and whose content is known to be the node's."""
+    return {key: image for key, image in named(images).items() if bonds.hold(key, image.id)}
+
+
+def doubts(images: Collection[EngineImage], bonds: Bonds) -> Mapping[Key, str]:
+    """Return why images that bear the name of a node are not believed to be it."""
+    return trust.doubts({key: image.id for key, image in named(images).items()}, bonds)
 
 
 def connect() -> Engine:

@@ -41,6 +41,10 @@ class Builder:
     revision: str
     names: Mapping[Key, Sequence[str]]
     """What else a node's image is called: the leaves that end in it."""
+    images: dict[Key, str]
+    """The id of each node's image, as far as it is there; nodes that are built or pulled are added."""
+    folder: Path
+    """Where builds write what they made."""
     time_limit: float
     """Seconds that a try may take."""
     said: Callable[[Key, str], None]
@@ -60,11 +64,11 @@ class Builder:
     def _attempt(self, step: Step, log: BuildLog) -> Attempt:
         node = step.node
         try:
-            code = self._make(step, log)
+            if why := self._point_to_parent(step):
+                return Attempt(ok=False, why=why)
+            code, image = self._make(step, log)
             if code == 0:
-                for name in (*self.names.get(node.key, ()), *_base_names(node)):
-                    self.engine.tag(node_ref(node.key), name)
-                return Attempt(ok=True)
+                return self._kept(step, image)
         except TimeoutError:
             return Attempt(ok=False, why=f"took longer than {self.time_limit / 60:g} minutes (--time-limit)")
         except NoEngineError as error:
@@ -84,12 +88,47 @@ class Builder:
         """Stop all builds; the engine drops what their clients asked for within moments."""
         self.shell.cancel()
 
-    def _make(self, step: Step, log: BuildLog) -> int:
+    def _point_to_parent(self, step: Step) -> str:
+        """See that the parent's name stands for the parent's image; return why it cannot.
+
+        Builds name their parent, because no builder takes the id of a local image; a name may be moved by anyone.
+        """
+        parent = step.node.parent
+        if step.verdict is Verdict.PULL or not parent:
+            return ""
+        image = self.images.get(parent, "")
+        if not image or not self.engine.image_id(image):
+            return f"the image of its parent is gone from the engine ({node_ref(parent)}): run the build again"
+        self.engine.tag(image, node_ref(parent))
+        return ""
+
+    def _kept(self, step: Step, image: str) -> Attempt:
+        """Note what was made, and give it its names; what does not stand on its parent is not the node."""
+        node = step.node
+        if not image:
+            return Attempt(ok=False, why="buildx does not say which image it made")
+        if step.verdict is Verdict.BUILD and node.parent:
+            below = self.engine.diff_ids(self.images[node.parent])
+            if self.engine.diff_ids(image)[: len(below)] != below:
+                return Attempt(
+                    ok=False,
+                    why=f"it was built upon another image than its parent: somebody moved {node_ref(node.parent)} "
+                    "to another image in that moment. Find out who may use this engine, and run the build again",
+                )
+        self.images[node.key] = image
+        for name in (node_ref(node.key), *self.names.get(node.key, ()), *_base_names(node)):
+            self.engine.tag(image, name)
+        return Attempt(ok=True, image=image)
+
+    def _make(self, step: Step, log: BuildLog) -> tuple[int, str]:
+        """Build or pull a node; return the exit code and the id of its image."""
         if step.verdict is Verdict.PULL:
-            return self._pull(step.node, log)
+            return self._pull(step, log)
         return self._bootstrap(step.node, log) if step.node.layer == BASE_LAYER else self._solve(step.node, log)
 
-    def _solve(self, node: Node, log: BuildLog) -> int:
+    def _solve(self, node: Node, log: BuildLog) -> tuple[int, str]:
+        metadata = self.folder / f"{node.key}.json"
+        metadata.unlink(missing_ok=True)  # of the last try
         argv = buildx.argv(
             node,
             program=self.buildx,
@@ -98,43 +137,62 @@ class Builder:
             secrets=self.secrets,
             epoch=self.lock.epoch_of(node.layer),
             labels=self._labels(node),
+            metadata=str(metadata),
         )
         environment = {**buildx.ENVIRONMENT, **self.site.proxies, **self.engine.environment}
-        return self._run(argv, environment, log, stdin=buildx.context(node))
+        code = self._run(argv, environment, log.feed, log, stdin=buildx.context(node))
+        return code, buildx.image_id(metadata.read_text(encoding="utf-8")) if metadata.exists() else ""
 
-    def _bootstrap(self, node: Node, log: BuildLog) -> int:
+    def _bootstrap(self, node: Node, log: BuildLog) -> tuple[int, str]:
         """Make a base with the very script that its leaves carry."""
+        said: list[bytes] = []
+
+        def feed(chunk: bytes) -> None:
+            said.append(chunk)
+            log.feed(chunk)
+
         with scratch.folder("bootstrap") as folder:
             script = folder / "bootstrap.sh"
             script.write_bytes(node.stage.inputs[0].content)
             argv = buildx.bootstrap_argv(node, script=str(script))
-            return self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, log)
+            code = self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, feed, log)
+        return code, buildx.imported_id(b"".join(said).decode(errors="replace"))
 
-    def _run(self, argv: Sequence[str], environment: Mapping[str, str], log: BuildLog, stdin: bytes = b"") -> int:
+    def _run(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        feed: Callable[[bytes], None],
+        log: BuildLog,
+        stdin: bytes = b"",
+    ) -> int:
         try:
-            return self.shell.run(argv, env=environment, stdin=stdin, sink=log.feed, seconds=self.time_limit)
+            return self.shell.run(argv, env=environment, stdin=stdin, sink=feed, seconds=self.time_limit)
         finally:
             log.close()
 
-    def _pull(self, node: Node, log: BuildLog) -> int:
-        name = f"{self.repository}:{node.key}"
+    def _pull(self, step: Step, log: BuildLog) -> tuple[int, str]:
+        """Pull a node by the digest that was decided upon: its tag may stand for something else by now."""
+        name = f"{self.repository}@{step.digest}"
         try:
             self.engine.pull(name)
-            self._take_over(name, node)
+            return 0, self._taken_over(name, step.node)
         except RegistryError as error:
             log.feed(f"ERROR: {error}\n".encode())
             log.close()
-            return 1
-        return 0
+            return 1, ""
 
-    def _take_over(self, name: str, node: Node) -> None:
-        """Keep what was pulled as if it was built here, under no other name."""
-        labels = self.engine.config(name).get("Labels") or {}
+    def _taken_over(self, name: str, node: Node) -> str:
+        """Keep what was pulled as if it was built here, under no other name; return its id."""
+        image, labels = self.engine.image_id(name), self.engine.config(name).get("Labels") or {}
         if labels.get(KEY_LABEL) == node.key:
-            self.engine.tag(name, node_ref(node.key))
+            self.engine.tag(image, node_ref(node.key))
         self.engine.untag(name)
         if labels.get(KEY_LABEL) != node.key:
-            raise RegistryError(f"{name} is not the node of that key: remove it from the registry")
+            raise RegistryError(
+                f"{self.repository}:{node.key} is not the node of that key ({name}): remove it from the registry"
+            )
+        return image
 
     def _labels(self, node: Node) -> Mapping[str, str]:
         base = node.leaf.row.base
@@ -155,12 +213,14 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
     matrix: Matrix,
     workspace: Workspace,
     names: Mapping[Key, Sequence[str]],
+    images: Mapping[Key, str],
     time_limit: float,
     said: Callable[[Key, str], None],
     waiting: Told,
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
 
+    `images` are the ids of the nodes that the engine has.
     Raises NoEngineError when there is no buildx, or one too old.
     """
     program = buildx_command(engine)
@@ -179,6 +239,8 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             secrets=_secrets(where, folder),
             revision=_revision(shell, workspace.root),
             names=names,
+            images=dict(images),
+            folder=folder,
             time_limit=time_limit,
             said=said,
             locks=Locks(waiting),

@@ -1,6 +1,7 @@
 """One node in, the `docker buildx build` that makes it out: command line, build context, nothing executed."""
 
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -8,8 +9,15 @@ from typing import Final
 from imagematrix.engine import KEY_LABEL, node_ref
 from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Node, Site
 from imagematrix.site import mirrored
+from imagematrix.text import documents
+from imagematrix.text.documents import DamagedError
+from imagematrix.text.names import is_digest
 
 LAYER_LABEL: Final = "imagematrix.layer"
+_MADE: Final = ("containerimage.digest", "containerimage.config.digest")
+"""Where the metadata of a build has the image's id: with containerd's image store that is the manifest's digest, else
+that of the configuration, which both fields hold then."""
+_ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 ENVIRONMENT: Final = {
     # The engine's own builder: only it sees local, unpushed images as named contexts.
     "BUILDX_BUILDER": "default",
@@ -26,11 +34,13 @@ def argv(
     secrets: Mapping[str, str],
     epoch: str,
     labels: Mapping[str, str],
+    metadata: str,
 ) -> tuple[str, ...]:
     """Return the command that builds a node from the context on its standard input.
 
     `secrets`: id -> path of the file that holds it. `epoch` reaches the stages that install from the
-    network, whose cached steps it makes void. `labels` are added to our own.
+    network, whose cached steps it makes void. `labels` are added to our own. `metadata` is the path of the file
+    that is to say what was made (`image_id`).
     """
     options = [
         ("--progress", "rawjson"),
@@ -38,6 +48,7 @@ def argv(
         ("--platform", platform),
         ("--target", node.layer),
         ("--tag", node_ref(node.key)),
+        ("--metadata-file", metadata),
         *_parent(node, site),
         *(("--label", f"{name}={value}") for name, value in _all_labels(node, labels).items()),
         *([("--build-arg", f"{EPOCH}={epoch}")] if epoch and node.stage.network else []),
@@ -61,6 +72,20 @@ def context(node: Node) -> bytes:
             entry.mode = 0o755 if file.executable else 0o644
             archive.addfile(entry, io.BytesIO(file.content))
     return buffer.getvalue()
+
+
+def image_id(metadata: str) -> str:
+    """Return the id of the image that a build made, by its metadata; empty where that does not say it."""
+    try:
+        found = documents.read(metadata, dict[str, object])
+    except DamagedError:
+        return ""
+    return next((value for name in _MADE if isinstance(value := found.get(name), str) and is_digest(value)), "")
+
+
+def imported_id(output: str) -> str:
+    """Return the id of the image that `docker import` made: it prints it last."""
+    return next((line for line in reversed(output.splitlines()) if _ID.fullmatch(line)), "")
 
 
 def bootstrap_argv(node: Node, *, script: str) -> tuple[str, ...]:

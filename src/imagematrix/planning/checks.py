@@ -1,11 +1,11 @@
 """What is to be checked of which image, and what need not be checked again: decides, runs nothing.
 
-A check that passed stays passed while the image's key, the file the check stands in, the values of the row and the
-plugin that runs it are the same.
+A check that passed stays passed while the image (its key and its id), the file the check stands in, the values of the
+row and the plugin that runs it are the same.
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -87,6 +87,8 @@ class Settled:
     """What is remembered of a suite that ran: the checks that did not fail, and whether that was all of them."""
 
     key: Key
+    image: str
+    """The id of the image that they ran on."""
     owner: str
     fingerprint: Key
     checks: tuple[Check, ...]
@@ -99,6 +101,8 @@ class Subject:
 
     row: Row
     key: Key
+    image: str
+    """Its id. What is settled of another image of the same key proves nothing of this one."""
     suites: tuple[Suite, ...]
 
     @property
@@ -132,6 +136,8 @@ class Verified:
     checks: tuple[Check, ...]
     built: bool = True
     """There is an image of it on the engine."""
+    doubt: str = ""
+    """Of one that is not there: why an image of its name is not it."""
     seconds: float = 0.0
     cut_off: str = ""
     """Why its checks did not come to their end; what failed by then proves nothing, and is not among them."""
@@ -163,28 +169,38 @@ def is_checked(row: Row, layers: Container[str]) -> bool:
     return any(layer in layers for layer in row.family.layers)
 
 
+class Known:
+    """What was settled before, by image and suite; given oldest first."""
+
+    def __init__(self, history: Iterable[Settled] = ()) -> None:
+        self._settled = {(one.key, one.image, one.owner, one.fingerprint): one for one in history}
+
+    def of(self, key: Key, image: str, owner: str, fingerprint: Key) -> Settled | None:
+        """Return what is settled of a suite for exactly this image."""
+        return self._settled.get((key, image, owner, fingerprint))
+
+
 def decide(
-    rows: Mapping[str, Row],
-    tips: Mapping[str, Key],
+    row: Row,
+    key: Key,
+    image: str,
     *,
     files: Mapping[str, str],
     plugin: str,
-    platforms: Callable[[Row], Iterable[Platform]],
+    platforms: Iterable[Platform],
     auditor: str,
     rules: Mapping[str, str],
-    history: Callable[[], Iterable[Settled]],
-) -> tuple[Subject, ...]:
-    """Return what is to be checked of each row.
+    known: Known,
+) -> Subject:
+    """Return what is to be checked of a row's image, by its id.
 
-    `files` are the check files' texts by layer, `plugin` is the text of what runs them. `platforms` gives the platforms
-    whose rules an image must obey, `rules` are the texts of all rules, `auditor` is that of what judges by them.
-    `history` is what was settled before, oldest first.
+    `files` are the check files' texts by layer, `plugin` is the text of what runs them. `platforms` are those whose
+    rules the image must obey, `rules` are the texts of all rules, `auditor` is that of what judges by them.
     """
-    known = {(settled.key, settled.owner, settled.fingerprint): settled for settled in history()}
 
-    def suite(row: Row, owner: str, inputs: Mapping[str, str], platform: Platform | None = None) -> Suite:
+    def suite(owner: str, inputs: Mapping[str, str], platform: Platform | None = None) -> Suite:
         fingerprint = key_of(inputs)
-        settled = known.get((tips[row.name], owner, fingerprint))
+        settled = known.of(key, image, owner, fingerprint)
         return Suite(
             owner=owner,
             fingerprint=fingerprint,
@@ -193,24 +209,17 @@ def decide(
             platform=platform,
         )
 
-    def suites(row: Row) -> Iterator[Suite]:
+    def suites() -> Iterator[Suite]:
         for layer in row.family.layers:
             if layer in files:
-                yield suite(row, layer, {"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
-        for platform in platforms(row):
+                yield suite(layer, {"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
+        for platform in platforms:
             if platform.rules:
                 texts = {f"rule {rule}": rules[rule] for rule in platform.rules}
                 said = {"platform": repr(platform), "auditor": auditor, "base": row.base.image, **texts}
-                yield suite(row, f"{_PLATFORM}{platform.name}", said, platform)
+                yield suite(f"{_PLATFORM}{platform.name}", said, platform)
 
-    return tuple(
-        Subject(
-            row=rows[name],
-            key=tip,
-            suites=tuple(suites(rows[name])),
-        )
-        for name, tip in tips.items()
-    )
+    return Subject(row=row, key=key, image=image, suites=tuple(suites()))
 
 
 def _values(row: Row) -> Mapping[str, str]:
@@ -226,16 +235,17 @@ def settle(subject: Subject, ran: Sequence[Check], *, ended: bool = True) -> tup
     own = {suite.owner: [one for one in ran if one.owner == suite.owner] for suite in subject.open}
     return tuple(
         _settled(
-            subject.key, suite, own[suite.owner], ended=bool(own[suite.owner]) if suite.platform is not None else ended
+            subject, suite, own[suite.owner], ended=bool(own[suite.owner]) if suite.platform is not None else ended
         )
         for suite in subject.open
     )
 
 
-def _settled(key: Key, suite: Suite, ran: Sequence[Check], *, ended: bool) -> Settled:
+def _settled(subject: Subject, suite: Suite, ran: Sequence[Check], *, ended: bool) -> Settled:
     good = tuple(check for check in ran if check.outcome is not CheckOutcome.FAILED)
     return Settled(
-        key=key,
+        key=subject.key,
+        image=subject.image,
         owner=suite.owner,
         fingerprint=suite.fingerprint,
         checks=(*suite.known, *good),
@@ -256,6 +266,7 @@ def line(settled: Settled) -> str:
     """Write what is remembered as a line of JSON."""
     document = {
         "key": settled.key,
+        "image": settled.image,
         "owner": settled.owner,
         "fingerprint": settled.fingerprint,
         "checks": [[check.name, check.outcome.value, check.seconds, check.why] for check in settled.checks],
@@ -273,6 +284,8 @@ class _Line:
     fingerprint: Key
     checks: tuple[tuple[str, CheckOutcome, Seconds, str], ...]
     whole: bool
+    image: str = ""
+    """Earlier versions did not record it: such a line settles nothing."""
 
 
 def settled(text: str) -> Settled:
@@ -282,4 +295,11 @@ def settled(text: str) -> Settled:
         Check(owner=line.owner, name=name, outcome=outcome, seconds=seconds, why=why, known=True)
         for name, outcome, seconds, why in line.checks
     )
-    return Settled(key=line.key, owner=line.owner, fingerprint=line.fingerprint, checks=checks, whole=line.whole)
+    return Settled(
+        key=line.key,
+        image=line.image,
+        owner=line.owner,
+        fingerprint=line.fingerprint,
+        checks=checks,
+        whole=line.whole,
+    )

@@ -28,16 +28,19 @@ def make(
     dag: Dag,
     *,
     present: Collection[Key],
-    kept: Collection[Key] = (),
+    kept: Mapping[Key, str] | None = None,
+    doubts: Mapping[Key, str] | None = None,
     history: Callable[[], Sequence[Record]] = list,
     all_rows: Collection[str] = (),
 ) -> Plan:
     """Decide for each node whether it is built, pulled or reused.
 
-    `present` are the keys that exist on the engine, `kept` those in the registry. `history` gives what was built
-    before, oldest first, and is only called when something must be built; `all_rows` names every row of the matrix.
-    Both are only asked for reasons, never for verdicts.
+    `present` are the keys that exist on the engine, `kept` those in the registry, each with its digest there: both are
+    proven. `doubts` says of others why what bears their names is not believed to be them. `history` gives what was
+    built before, oldest first, and is only called when something must be built; `all_rows` names every row of the
+    matrix. These three are only asked for reasons, never for verdicts.
     """
+    kept, doubts = kept or {}, doubts or {}
     needed = dag.needed({*present, *kept})
     parents = {parent for key in needed if (parent := dag.nodes[key].parent) and parent not in needed}
     pulled = parents.difference(present)
@@ -47,8 +50,11 @@ def make(
         Step(
             node=node,
             verdict=_verdict(node, needed, pulled),
-            reason=past.reason(node, standing[node.key], needed) if node.key in needed else _found(node, present, kept),
+            reason=doubts.get(node.key) or past.reason(node, standing[node.key], needed)
+            if node.key in needed
+            else _found(node, present, kept),
             leaves=standing[node.key],
+            digest=kept[node.key] if node.key in pulled else "",
         )
         for node in dag.order()
     )

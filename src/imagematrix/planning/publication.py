@@ -117,11 +117,11 @@ def moving(row: Row) -> tuple[Target, ...]:
     return tuple(Target(repository=repository, tag=tag) for repository in row.repositories for tag in tags)
 
 
-def decide_immutable(target: Target, held: Held | None, image: str) -> Published:
-    """Return whether an image is pushed under its immutable tag; `image` is the id that it is known by."""
+def decide_immutable(target: Target, held: Held | None, image: Collection[str]) -> Published:
+    """Return whether an image is pushed under its immutable tag; `image` are the digests that it may be known by."""
     if held is None:
         return Published(target=target, outcome=PublishOutcome.PUSHED)
-    if image and image in (held.digest, held.config):
+    if {held.digest, held.config}.intersection(image):
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
     why = (
         "another image has this immutable tag: one of the same key, made elsewhere on that day. It stays: remove it "
@@ -152,6 +152,20 @@ def decide_moving(  # three of them by name
     if not verified:
         return Published(target=target, outcome=PublishOutcome.WAITING, digest=now, why=why)
     return Published(target=target, outcome=PublishOutcome.MOVED, digest=new.digest)
+
+
+def doubted(targets: Iterable[Target], why: str) -> tuple[Published, ...]:
+    """Return tags that stay as they are, because the image that would go there is not believed to be the row's."""
+    return tuple(Published(target=target, outcome=PublishOutcome.REFUSED, why=why) for target in targets)
+
+
+def arrived(target: Target, held: Held | None, image: Collection[str]) -> Published:
+    """Return what became of a push, by what the registry holds after it; `image` are the digests it may be known by."""
+    if held and {held.digest, held.config}.intersection(image):
+        return Published(target=target, outcome=PublishOutcome.PUSHED, digest=held.digest)
+    has = f"the image {held.digest}" if held else "nothing"
+    why = f"after the push the registry has {has} under this tag, and not the image that was pushed: somebody moved it"
+    return Published(target=target, outcome=PublishOutcome.FAILED, digest=held.digest if held else "", why=why)
 
 
 def held_back(targets: Iterable[Target], immutable: Iterable[Published]) -> tuple[Published, ...]:

@@ -10,12 +10,12 @@ from typing import Final, Protocol
 import tenacity
 
 from imagematrix import patience
-from imagematrix.engine import node_ref
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import Flake, Key, Pushed, PushStatus, Retry
 from imagematrix.planning import transient
 from imagematrix.registry import Client
 from imagematrix.registry.store import node_name
+from imagematrix.registry.vouching import Voucher
 
 LONGEST_WAIT: Final = 120.0
 """How long, in seconds, a registry is left alone at most before the next try."""
@@ -48,7 +48,7 @@ class Pushing:
         self,
         wanted: Collection[Key],
         *,
-        repository: str,
+        voucher: Voucher,
         engine: Engine,
         client: Client,
         jobs: int,
@@ -57,14 +57,15 @@ class Pushing:
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._wanted = frozenset(wanted)
-        self._repository = repository
+        self._repository = voucher.repository
+        self._voucher = voucher
         self._engine = engine
         self._client = client
         self._retries = retries
         self._stop = stop
         self._sleep = sleep or stop.wait
         self._offered: dict[Key, Pushed | None] = {}
-        self._waiting: queue.SimpleQueue[Key | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Key, str] | None] = queue.SimpleQueue()
         self._news: queue.SimpleQueue[Pushed] = queue.SimpleQueue()
         self._is_silent = threading.Event()
         """The registry did not answer, however often it was asked: until it does, each push is tried once."""
@@ -73,11 +74,11 @@ class Pushing:
         for thread in self._threads:
             thread.start()
 
-    def offer(self, key: Key) -> None:
-        """Push a node, which the engine has, if it is wanted; each is pushed once."""
+    def offer(self, key: Key, image: str) -> None:
+        """Push a node, which the engine has as the image with this id, if it is wanted; each is pushed once."""
         if key in self._wanted and key not in self._offered:
             self._offered[key] = None
-            self._waiting.put(key)
+            self._waiting.put((key, image))
 
     def news(self) -> tuple[Pushed, ...]:
         """Return what ended since this was last asked."""
@@ -114,19 +115,20 @@ class Pushing:
         return Pushed(key=key, name=name, status=PushStatus.INTERRUPTED, why="interrupted")
 
     def _work(self) -> None:
-        while (key := self._waiting.get()) is not None and not self._stop.is_set():
-            self._news.put(self._push(key))
+        while (node := self._waiting.get()) is not None and not self._stop.is_set():
+            self._news.put(self._push(*node))
 
-    def _push(self, key: Key) -> Pushed:
+    def _push(self, key: Key, image: str) -> Pushed:
         begun, tries = time.monotonic(), 0
         retries: list[Retry] = []
 
-        def attempt() -> _Failure | None:
+        def attempt() -> _Failure | str:
             nonlocal tries
             tries += 1
-            return self._try(key)
+            return self._try(key, image)
 
-        failure = self._retrying(retries.append)(attempt)
+        ended = self._retrying(retries.append)(attempt)
+        failure = ended if isinstance(ended, _Failure) else None
         silent = failure is not None and failure.flake is not None
         (self._is_silent.set if silent else self._is_silent.clear)()
         if failure and self._stop.is_set():
@@ -138,22 +140,36 @@ class Pushing:
             seconds=time.monotonic() - begun,
             attempts=tries,
             retries=tuple(retries),
+            digest="" if isinstance(ended, _Failure) else ended,
             why=failure.why if failure else "",
         )
 
-    def _try(self, key: Key) -> _Failure | None:
+    def _try(self, key: Key, image: str) -> _Failure | str:
+        """Push a node once, unless it is there; return the digest that it has there."""
         name = node_name(self._repository, key)
         try:
-            if not self._client.digest(self._repository, key):  # else another machine was faster, or the last try
-                self._send(key, name)
+            held = self._client.digest(self._repository, key)
+            if not held:
+                self._send(image, name)
+                return self._arrived(key, image)
+            # Another machine was faster, or the last try was.
+            why = self._voucher.doubt(key, held)
+            return _Failure(why=f"{why}. Remove it from the registry, and push again", flake=None) if why else held
         except (RegistryError, NoEngineError) as error:
             return _Failure(why=str(error), flake=transient.of_registry(error, self._repository))
         except Exception as error:  # noqa: BLE001  (a worker's failure is that of its push, never lost)
             return _Failure(why=f"{type(error).__name__}: {error}", flake=None)
-        return None
 
-    def _send(self, key: Key, name: str) -> None:
-        self._engine.tag(node_ref(key), name)
+    def _arrived(self, key: Key, image: str) -> _Failure | str:
+        """Return the digest of what the registry has after a push, where that is what was pushed."""
+        found = self._client.manifest(self._repository, key)
+        if image in (found.digest, found.config):
+            return found.digest
+        why = f"after the push the registry has another image under {key} ({found.digest}): somebody moved the tag"
+        return _Failure(why=why, flake=None)
+
+    def _send(self, image: str, name: str) -> None:
+        self._engine.tag(image, name)
         try:
             self._engine.push(name, stopped=self._stop.is_set)
         finally:  # its name in the registry is of no use here
@@ -162,12 +178,12 @@ class Pushing:
     def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
         tries = 1 if self._is_silent.is_set() else self._retries + 1
         return tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda failure: failure is not None and failure.flake is not None),
+            retry=tenacity.retry_if_result(lambda ended: isinstance(ended, _Failure) and ended.flake is not None),
             stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(self._stop),
             wait=patience.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
             before_sleep=lambda state: tell(_retry(state)),
-            retry_error_callback=_failure,
+            retry_error_callback=_ended,
         )
 
     def _nap(self, seconds: float) -> None:
@@ -175,17 +191,17 @@ class Pushing:
 
 
 def _retry(state: tenacity.RetryCallState) -> Retry:
-    failure = _failure(state)
-    assert failure is not None and failure.flake is not None  # noqa: S101, PT018  (else it would not be tried again)
+    failure = _ended(state)
+    assert isinstance(failure, _Failure) and failure.flake is not None  # noqa: S101, PT018  (else it is not retried)
     return patience.noted(state, why=failure.why, flake=failure.flake)
 
 
 def _asked(state: tenacity.RetryCallState) -> float:
-    failure = _failure(state)
-    return failure.flake.retry_after if failure and failure.flake else 0.0
+    failure = _ended(state)
+    return failure.flake.retry_after if isinstance(failure, _Failure) and failure.flake else 0.0
 
 
-def _failure(state: tenacity.RetryCallState) -> _Failure | None:
+def _ended(state: tenacity.RetryCallState) -> _Failure | str:
     assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
-    failure: _Failure | None = state.outcome.result()
-    return failure
+    ended: _Failure | str = state.outcome.result()
+    return ended

@@ -1,11 +1,16 @@
 """Where nodes are kept for all machines: one repository of a registry, in which each has its key as tag."""
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from imagematrix.errors import RegistryError
 from imagematrix.model import Key
 from imagematrix.planning.graph import Dag
 from imagematrix.registry import Client, Manifest
+from imagematrix.registry.vouching import Voucher
+
+_NONE: Final[Mapping[Key, str]] = MappingProxyType({})
 
 
 def node_name(repository: str, key: Key) -> str:
@@ -16,39 +21,51 @@ def node_name(repository: str, key: Key) -> str:
 class Store:
     """The nodes in a registry. One that does not answer, or refuses, is told once: then it has none that we know of."""
 
-    def __init__(self, repository: str, client: Client, *, say: Callable[[str], None]) -> None:
-        self.repository = repository
+    def __init__(self, voucher: Voucher, client: Client, *, say: Callable[[str], None]) -> None:
+        self.repository = voucher.repository
         self.client = client
+        self.voucher = voucher
         self._say = say
         self._is_silent = False
+        self._doubts: dict[Key, str] = {}
 
-    def keys(self, dag: Dag, present: Collection[Key], *, whole: bool = False) -> frozenset[Key]:
-        """Return which nodes of a DAG are kept, of those that a plan depends on; with `whole` of all.
+    @property
+    def doubts(self) -> Mapping[Key, str]:
+        """Why nodes that were asked for and that the registry has are not believed."""
+        return self._doubts
+
+    def keys(self, dag: Dag, present: Collection[Key], *, whole: bool = False) -> Mapping[Key, str]:
+        """Return which nodes of a DAG are kept, of those that a plan depends on, each with its digest; or of all.
 
         What is `present` on the engine is not asked for. First all last nodes are, at once; then all that the missing
-        ones stand on.
+        ones stand on. What is not believed to be the node is not kept.
         """
         if whole:
-            return frozenset(self._ask(dag.nodes.keys()))
+            return self._ask(dag.nodes.keys())
         asked = {*dag.tips.values()}.difference(present)
         kept = self._ask(asked)
-        return frozenset(kept | self._ask(dag.needed({*present, *kept}) - asked))
+        return {**kept, **self._ask(dag.needed({*present, *kept}) - asked)}
 
-    def manifests(self, keys: Collection[Key]) -> Mapping[Key, Manifest]:
-        """Return what is known of nodes that are kept."""
+    def manifests(self, kept: Mapping[Key, str]) -> Mapping[Key, Manifest]:
+        """Return what is known of nodes that are kept, by their digests."""
         try:
-            found = {} if self._is_silent else self.client.manifests(self.repository, keys)
+            found = {} if self._is_silent else self.client.manifests(self.repository, {*kept.values()})
         except RegistryError as error:
             self._give_up(error)
             return {}
-        return {Key(key): manifest for key, manifest in found.items()}
+        return {key: found[digest] for key, digest in kept.items() if digest in found}
 
-    def _ask(self, keys: Collection[Key]) -> set[Key]:
+    def _ask(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        if self._is_silent:
+            return _NONE
         try:
-            return set() if self._is_silent else {Key(key) for key in self.client.digests(self.repository, keys)}
+            found = {Key(key): digest for key, digest in self.client.digests(self.repository, keys).items()}
+            doubts = {key: why for key, digest in found.items() if (why := self.voucher.doubt(key, digest))}
         except RegistryError as error:
             self._give_up(error)
-            return set()
+            return _NONE
+        self._doubts.update(doubts)
+        return {key: digest for key, digest in found.items() if key not in doubts}
 
     def _give_up(self, error: RegistryError) -> None:
         self._is_silent = True

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from imagematrix import audit, compat
-from imagematrix.engine import Engine, docker_command, node_ref, nodes
+from imagematrix.engine import Engine, docker_command, doubts, nodes
 from imagematrix.errors import FlagError, LostEngineError, NoEngineError, did_you_mean
 from imagematrix.model import Key, Leaf, Platform, Row
 from imagematrix.planning import checks
@@ -94,10 +94,13 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
-    present = nodes(engine.images())
-    found = subjects(project, dag, {name: tip for name, tip in dag.tips.items() if tip in present}, also=asked)
+    listed, bonds = engine.images(), project.workspace.bonds()
+    present, doubted = nodes(listed, bonds), doubts(listed, bonds)
+    found = subjects(project, dag, images={key: image.id for key, image in present.items()}, also=asked)
     missing = [
-        Verified(row=dag.rows[name], checks=(), built=False) for name, tip in dag.tips.items() if tip not in present
+        Verified(row=dag.rows[name], checks=(), built=False, doubt=doubted.get(tip, ""))
+        for name, tip in dag.tips.items()
+        if tip not in present
     ]
     known = [_known(subject) for subject in found if not subject.open]
     # The biggest take longest: begun last, they would be waited for alone.
@@ -130,19 +133,40 @@ def _lost(images: Sequence[Verified]) -> NoEngineError | None:
 
 
 def subjects(
-    project: "Project", dag: "Dag", tips: Mapping[str, Key], *, also: Platform | None = None
+    project: "Project", dag: "Dag", *, images: Mapping[Key, str], also: Platform | None = None
 ) -> tuple[Subject, ...]:
-    """Return what is to be checked of some rows' images, and what of it is settled; by another platform's rules too."""
-    return checks.decide(
-        dag.rows,
-        tips,
-        files=project.workspace.checks(),
-        plugin="".join(map(_text, _PLUGIN)),
-        platforms=lambda row: {one.name: one for one in (row.platform, also) if one}.values(),
-        auditor="".join(map(_text, _AUDITOR)),
-        rules={name: rule.text for name, rule in project.matrix.rules.items()},
-        history=project.workspace.settled,
-    )
+    """Return what is to be checked of the images that are there, and what of it is settled.
+
+    `images` are their ids, `also` is another platform whose rules they must obey.
+    """
+    judge = Judge(project)
+    tips = {name: tip for name, tip in dag.tips.items() if tip in images}
+    return tuple(judge.subject(dag.rows[name], tip, images[tip], also=also) for name, tip in tips.items())
+
+
+class Judge:
+    """Says what is to be checked of an image, from what is remembered by the time that it is made."""
+
+    def __init__(self, project: "Project") -> None:
+        self._files = project.workspace.checks()
+        self._plugin = "".join(map(_text, _PLUGIN))
+        self._auditor = "".join(map(_text, _AUDITOR))
+        self._rules = {name: rule.text for name, rule in project.matrix.rules.items()}
+        self._known = checks.Known(project.workspace.settled())
+
+    def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
+        """Return what is to be checked of the image (by its id) of a row, and what of it is settled."""
+        return checks.decide(
+            row,
+            key,
+            image,
+            files=self._files,
+            plugin=self._plugin,
+            platforms=tuple({one.name: one for one in (row.platform, also) if one}.values()),
+            auditor=self._auditor,
+            rules=self._rules,
+            known=self._known,
+        )
 
 
 def _platform(project: "Project", name: str) -> Platform | None:
@@ -277,7 +301,7 @@ class _Runner:
         stop = self._closed.is_set
         known = self._project.matrix.rules
         rules = {name: audit.load(known[name], parameters) for name, parameters in platform.rules.items()}
-        return filesystem.audited(self._engine, subject.key, leaf.base_image, rules, owner=owner, stop=stop)
+        return filesystem.audited(self._engine, subject.image, leaf.base_image, rules, owner=owner, stop=stop)
 
     def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> None:
         """Run the checks of layers, adding to those that ran. Raises _CutOffError where the image is not to blame."""
@@ -306,7 +330,7 @@ class _Runner:
     def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
         return {
             "name": subject.row.name,
-            "image": node_ref(subject.key),
+            "image": subject.image,
             "layers": subject.row.family.layers,
             "values": dict(subject.row.values),
             "locked": _locked(leaf),

@@ -8,8 +8,7 @@ from typing import IO, Any, Final, Protocol, cast
 
 from imagematrix import audit
 from imagematrix.audit import Entry, Kind, Layer, Rule
-from imagematrix.engine import Engine, node_ref
-from imagematrix.model import Key
+from imagematrix.engine import Engine
 from imagematrix.planning.checks import Check, CheckOutcome
 
 _BLOCK: Final = 1 << 16
@@ -33,21 +32,21 @@ _KINDS: Final[Mapping[bytes, Kind]] = {
 
 
 def audited(
-    engine: Engine, key: Key, base: str, rules: Mapping[str, Rule], *, owner: str, stop: Callable[[], bool]
+    engine: Engine, image: str, base: str, rules: Mapping[str, Rule], *, owner: str, stop: Callable[[], bool]
 ) -> list[Check]:
-    """Check a node's image, which stands on `base`, by rules: a check for each.
+    """Check an image, by its id, which stands on `base`, by rules: a check for each.
 
     Raises InterruptedError soon after `stop` says so.
     """
     if not engine.image_id(base):
         why = f"the base {base} is not on the engine, so its layers cannot be told apart: docker pull {base}"
         return [_check(owner, rule, (why,)) for rule in rules]
-    below, all_layers = engine.diff_ids(base), engine.diff_ids(node_ref(key))
+    below, all_layers = engine.diff_ids(base), engine.diff_ids(image)
     if all_layers[: len(below)] != below:
         why = f"the image does not stand on the {base} that is on the engine now: build it anew"
         return [_check(owner, rule, (why,)) for rule in rules]
-    layers = read(_until(stop, engine.saved(node_ref(key))), rules)
-    command = _command(engine.config(node_ref(key)))
+    layers = read(_until(stop, engine.saved(image)), rules)
+    command = _command(engine.config(image))
     found = audit.judge(rules, layers, base=base, below=len(below), command=command)
     return [_check(owner, rule, offences) for rule, offences in found.items()]
 

@@ -3,22 +3,23 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import report, schedule, site
 from imagematrix.commands.push import run as publishing
-from imagematrix.commands.push.run import Publisher, Publishing
+from imagematrix.commands.push.run import Publisher, Publishing, Unverified
 from imagematrix.compat import catalogue
-from imagematrix.engine import Engine, EngineImage, builder, disk, node_ref, nodes
+from imagematrix.engine import Engine, EngineImage, builder, disk, nodes
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Row, Site, Status, Step, Verdict
 from imagematrix.planning import estimates, lock
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.plan import Record, to_push
 from imagematrix.planning.publication import Publication
+from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.project import Project, Selection
 from imagematrix.registry import Client, Manifest
 from imagematrix.registry.pushing import Pushing
@@ -92,7 +93,8 @@ def run(
             done = _act(project, decided, options, engine=engine, store=store, listen=listen, stop=stop)
         else:
             done = _Done(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
-        facts, sizes, lost = _name_leaves(engine, decided, done.outcomes, store)
+        bonds = _pinned(project, decided)
+        facts, sizes, lost = _name_leaves(engine, decided, done.outcomes, store, bonds)
     made = report.make(
         plan,
         done.outcomes,
@@ -122,14 +124,15 @@ class _Decided:
     """All that a run is going to do."""
 
     plan: Plan
-    images: Sequence[EngineImage]
-    kept: Collection[Key]
-    """Nodes that are in the registry, of those that were asked for."""
+    images: Mapping[Key, EngineImage]
+    """The nodes that the engine has."""
+    kept: Mapping[Key, str]
+    """Nodes that are in the registry, of those that were asked for, with their digests there."""
     pushes: tuple[Key, ...]
     homes: Mapping[Key, Row]
     """Last nodes of rows that are published."""
-    unverified: Mapping[str, str]
-    """Of those, why the image of each row was not verified before; empty where it was."""
+    unverified: Unverified
+    """Says of their images why they are not verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,18 +149,18 @@ def _decide(
 ) -> _Decided:
     leaves = project.leaves(rows)
     project.workspace.write_leaves(project.files(leaves), keep=project.directories())
-    images, dag = engine.images(), project.dag(leaves)
-    present = nodes(images)
-    kept = store.keys(dag, present, whole=options.push) if store else frozenset[Key]()
-    plan = project.plan(dag, images, kept=kept)
+    listed, dag = engine.images(), project.dag(leaves)
+    present = nodes(listed, project.workspace.bonds())
+    kept = store.keys(dag, present, whole=options.push) if store else {}
+    plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})
     homes = {tip: dag.rows[name] for name, tip in dag.tips.items() if options.push and dag.rows[name].repositories}
     return _Decided(
         plan=plan,
-        images=images,
+        images=present,
         kept=kept,
         pushes=to_push(plan, present=present, kept=kept) if options.push and store else (),
         homes=homes,
-        unverified=publishing.unverified(project, dag) if homes else {},
+        unverified=publishing.unverified(project, dag),
     )
 
 
@@ -175,7 +178,7 @@ def _act(
     where = site.discover(project.matrix.site, root=project.workspace.root)
     history, sizes = project.workspace.history(), project.node_sizes(plan)
     seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
-    there = {key: image.bytes for key, image in nodes(decided.images).items()}
+    there = {key: image.bytes for key, image in decided.images.items()}
     needs = estimates.added_bytes(plan.steps, history=history, sizes=sizes, images=there)
     with (
         listen(plan, Forecast(plan.steps, seconds, jobs=options.jobs)) as progress,
@@ -187,27 +190,26 @@ def _act(
             matrix=project.matrix,
             workspace=project.workspace,
             names=_names(plan),
+            images={key: image.id for key, image in decided.images.items()},
             time_limit=options.time_limit,
             said=progress.output,
             waiting=progress.waiting,
         ) as executor,
-        publishing.beside(
-            _publisher(decided, engine, where, repository, stop), jobs=options.push_jobs, stop=stop
-        ) as out,
+        publishing.beside(_publisher(decided, engine, where, store, stop), jobs=options.push_jobs, stop=stop) as out,
     ):
         pushing = None
         if store and decided.pushes:
             pushing = Pushing(
                 decided.pushes,
-                repository=repository,
+                voucher=store.voucher,
                 engine=engine,
                 client=Client(where, tries=1),  # pushes are tried again as a whole
                 jobs=options.push_jobs,
                 retries=options.retries,
                 stop=stop,
             )
-        listener = _Keeping(progress, project.workspace, decided, pushing, out)
-        listener.push(nodes(decided.images))
+        listener = _Keeping(progress, project.workspace, decided, pushing, out, repository=repository)
+        listener.push({key: image.id for key, image in decided.images.items()})
         outcomes = schedule.run(
             plan,
             executor,
@@ -223,9 +225,14 @@ def _act(
         return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
 
 
-def _publisher(decided: _Decided, engine: Engine, where: Site, repository: str, stop: threading.Event) -> Publisher:
+def _publisher(decided: _Decided, engine: Engine, where: Site, store: Store | None, stop: threading.Event) -> Publisher:
     return Publisher(
-        engine=engine, client=Client(where, tries=1), nodes=repository, unverified=decided.unverified, stop=stop
+        engine=engine,
+        client=Client(where, tries=1),
+        voucher=store.voucher if store else None,
+        doubts={},  # what is doubted was built anew
+        unverified=decided.unverified,
+        stop=stop,
     )
 
 
@@ -257,23 +264,36 @@ def _names(plan: Plan) -> Mapping[Key, Sequence[str]]:
 
 
 def _name_leaves(
-    engine: Engine, decided: _Decided, outcomes: Sequence[Outcome], store: Store | None
+    engine: Engine, decided: _Decided, outcomes: Sequence[Outcome], store: Store | None, bonds: Bonds
 ) -> tuple[Mapping[str, ImageFact], Mapping[Key, int], NoEngineError | None]:
     """See that each leaf that exists has its own name; return what became of them, by row name, and the nodes' sizes.
 
     An engine that is gone by now must not cost the report: the error is returned beside it.
     """
-    plan, images = decided.plan, decided.images
+    plan, present = decided.plan, decided.images
     try:
         if any(outcome.attempts for outcome in outcomes):
-            images = engine.images()
-        present = nodes(images)
-        remote = {*plan.tips.values()}.intersection(decided.kept).difference(present)
+            present = nodes(engine.images(), bonds)
+        tips = {*plan.tips.values()}.difference(present)
+        remote = {key: digest for key, digest in decided.kept.items() if key in tips}
         found = _remote(plan, store.manifests(remote)) if store and remote else {}
         sizes = {key: image.bytes for key, image in present.items()}
         return {**found, **_named(engine, plan, present)}, sizes, None
     except NoEngineError as error:
         return {}, {}, error
+
+
+def _pinned(project: Project, decided: _Decided) -> Bonds:
+    """Record what this run took the registry's word for, so that later ones take nothing else; return all records."""
+    bonds, place = project.workspace.bonds(), project.matrix.nodes
+    news = [
+        Bond(key=key, digest=digest, place=place)
+        for key, digest in decided.kept.items()
+        if not bonds.hold(key, digest, place)
+    ]
+    if news:
+        project.workspace.bind(*news)
+    return bonds
 
 
 def _remote(plan: Plan, manifests: Mapping[Key, Manifest]) -> Mapping[str, ImageFact]:
@@ -292,7 +312,7 @@ def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Map
         if image:
             wanted = plan.rows[name].image
             if wanted not in image.names:
-                engine.tag(node_ref(tip), wanted)
+                engine.tag(image.id, wanted)
             facts[name] = ImageFact(image=wanted, digest=image.id, bytes=image.bytes)
     return facts
 
@@ -310,8 +330,11 @@ class _Keeping:
         decided: _Decided,
         pushing: Pushing | None,
         publishing: Publishing,
+        *,
+        repository: str,
     ) -> None:
         self._next = listener
+        self._repository = repository
         self._workspace = workspace
         self._steps = {step.node.key: step for step in decided.plan.steps}
         self._pushing = pushing
@@ -319,7 +342,8 @@ class _Keeping:
         self._homes = decided.homes
         for step in decided.plan.steps:
             if step.verdict is not Verdict.BUILD:
-                self._publish(step.node.key)
+                key = step.node.key
+                self._publish(key, decided.images[key].id if key in decided.images else "")
 
     def started(self, step: Step) -> None:
         self._next.started(step)
@@ -328,26 +352,29 @@ class _Keeping:
         self._next.retried(step, retry)
 
     def finished(self, step: Step, outcome: Outcome) -> None:
+        node = step.node
+        if outcome.image:
+            pulled = [Bond(key=node.key, digest=step.digest, place=self._repository)] if step.digest else []
+            self._workspace.bind(Bond(key=node.key, digest=outcome.image), *pulled)
         if outcome.status is Status.BUILT:
-            node = step.node
             self._workspace.remember(
                 Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
             )
         self._next.finished(step, outcome)
         if outcome.status is Status.BUILT:
-            self.push([step.node.key])
-            self._publish(step.node.key)
+            self.push({node.key: outcome.image})
+            self._publish(node.key, outcome.image)
         self._tell()
 
-    def push(self, keys: Iterable[Key]) -> None:
-        """Push nodes that the engine has, of those that are to be pushed."""
+    def push(self, images: Mapping[Key, str]) -> None:
+        """Push nodes that the engine has, key -> id, of those that are to be pushed."""
         if self._pushing:
-            for key in keys:
-                self._pushing.offer(key)
+            for key, image in images.items():
+                self._pushing.offer(key, image)
 
-    def _publish(self, key: Key) -> None:
+    def _publish(self, key: Key, image: str) -> None:
         if key in self._homes:
-            self._publishing.offer(self._homes[key], key)
+            self._publishing.offer(self._homes[key], key, image)
 
     def pushed(self) -> tuple[Pushed, ...]:
         """Wait for the pushes that are not over; return what became of all."""
@@ -364,4 +391,6 @@ class _Keeping:
     def _tell(self) -> None:
         self._next.tick()
         for pushed in self._pushing.news() if self._pushing else ():
+            if pushed.digest:
+                self._workspace.bind(Bond(key=pushed.key, digest=pushed.digest, place=self._repository))
             self._next.pushed(self._steps[pushed.key], pushed)

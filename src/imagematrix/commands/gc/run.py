@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix import verify
-from imagematrix.engine import Engine, EngineImage, node_ref, nodes
+from imagematrix.engine import Engine, EngineImage, named, node_ref
 from imagematrix.model import Key, Row
 from imagematrix.planning import garbage, sizes
 from imagematrix.planning.garbage import CleanupPlan, CleanupResult, EngineNode, GarbageKind, Needs, Stored, Thing
@@ -74,7 +74,7 @@ def run(
                 store.client.delete(store.repository, thing.refs[1])
         if store or not project.matrix.nodes:  # what a registry still has is known by its record alone
             kept = stored.keys() - {thing.refs[0] for thing in found.of(GarbageKind.TAG)}
-            there = needs.keys | nodes(engine.images()).keys() | kept
+            there = needs.keys | named(engine.images()).keys() | kept
             project.workspace.forget(lambda key: key in there)
         return CleanupResult(found=found, freed=freed, dry=False)
 
@@ -137,7 +137,7 @@ def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Eng
         EngineNode(
             id=image.id, key=key, ref=node_ref(key), names=image.names, rows=rows.get(key, set()) | {image.row} - {""}
         )
-        for key, image in nodes(images).items()
+        for key, image in named(images).items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from typing import Any, Final, Protocol, TypeVar
 import tenacity
 
 from imagematrix import patience, verify
-from imagematrix.engine import node_ref
+from imagematrix.engine import KEY_LABEL, EngineImage, doubts, nodes
 from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Flake, Key, Retry, Row
 from imagematrix.planning import publication, transient
-from imagematrix.planning.checks import Subject
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
 from imagematrix.project import Project, Selection
 from imagematrix.registry import Client, Manifest, host
+from imagematrix.registry.vouching import Voucher
 from imagematrix.shell import stoppable
 
 TRIES: Final = 3
@@ -34,9 +34,7 @@ _T = TypeVar("_T")
 
 
 class Engine(Protocol):
-    """Who has images, and pushes."""
-
-    def image_id(self, name: str) -> str: ...
+    """Who has images, and pushes. Images are named by their ids."""
 
     def config(self, name: str) -> Mapping[str, Any]: ...
 
@@ -68,11 +66,17 @@ class Result:
         return not self.interrupted and all(image.good for image in self.images)
 
 
+class ListingEngine(Engine, Protocol):
+    """Who also says which images there are."""
+
+    def images(self) -> Sequence[EngineImage]: ...
+
+
 def run(
     project: Project,
     selection: Selection,
     *,
-    engine: Callable[[], Engine],
+    engine: Callable[[], ListingEngine],
     client: Client,
     jobs: int,
     listen: Callable[[Publication], None],
@@ -90,17 +94,21 @@ def run(
     dag = project.dag(project.leaves(rows))
     images: list[Publication] = []
     with stoppable() as stop:
+        asked = engine()
+        listed, bonds = asked.images(), project.workspace.bonds()
+        present = nodes(listed, bonds)
         publisher = Publisher(
-            engine=engine(),
+            engine=asked,
             client=client,
-            nodes=project.matrix.nodes,
+            voucher=Voucher(repository=project.matrix.nodes, bonds=bonds) if project.matrix.nodes else None,
+            doubts=doubts(listed, bonds),
             unverified=unverified(project, dag),
             stop=stop,
         )
         with beside(publisher, jobs=jobs, stop=stop) as publishing:
             for name, tip in dag.tips.items():
                 if dag.rows[name].repositories:
-                    publishing.offer(dag.rows[name], tip)
+                    publishing.offer(dag.rows[name], tip, present[tip].id if tip in present else "")
             for image in publishing.rest():
                 images.append(image)
                 listen(image)
@@ -113,15 +121,25 @@ def run(
     )
 
 
-def unverified(project: Project, dag: Dag) -> Mapping[str, str]:
-    """Return why the image of each row is not verified; empty where every check of its layers and platform passed."""
+Unverified = Callable[[Row, Collection[str]], str]
+"""Says of a row's image, by the digests it may be known by, why it is not verified; nothing: all its checks passed."""
 
-    def why(subject: Subject) -> str:
+
+def unverified(project: Project, dag: Dag) -> Unverified:
+    """Return who says why a row's image is not verified: which checks passed on exactly that image."""
+    judge = verify.Judge(project)
+
+    def why(row: Row, image: str) -> str:
+        subject = judge.subject(row, dag.tips[row.name], image)
         if subject.open:
             return publication.UNVERIFIED
         return "" if subject.verified else publication.UNCHECKED
 
-    return {subject.row.name: why(subject) for subject in verify.subjects(project, dag, dag.tips)}
+    def of_any(row: Row, image: Collection[str]) -> str:
+        reasons = {why(row, digest) for digest in image}
+        return next(best for best in ("", publication.UNCHECKED, publication.UNVERIFIED) if best in reasons)
+
+    return of_any
 
 
 class Publishing:
@@ -133,9 +151,9 @@ class Publishing:
         self._stop = stop
         self._waiting: set[Future[Publication]] = set()
 
-    def offer(self, row: Row, key: Key) -> None:
-        """Publish a row's image, which is there."""
-        self._waiting.add(self._pool.submit(self._publisher.publish, row, key))
+    def offer(self, row: Row, key: Key, image: str) -> None:
+        """Publish a row's image: the one with this id on the engine; of none, the one in the registry of nodes."""
+        self._waiting.add(self._pool.submit(self._publisher.publish, row, key, image))
 
     def rest(self) -> Iterator[Publication]:
         """Yield what became of each image, as it becomes known; what is not begun when it is stopped is left out."""
@@ -160,10 +178,14 @@ class _Image:
     """What is published: on the engine, or only in the registry of nodes (`remote`)."""
 
     key: Key
-    id: str
+    ids: tuple[str, ...]
+    """The digests that it may be known by: on the engine its id; in a registry its manifest's and its configuration's.
+    """
     created: str
     versions: Mapping[str, str] | None
     remote: Manifest | None = None
+    doubt: str = ""
+    """Why it is not believed to be the node."""
 
 
 class Publisher:
@@ -174,33 +196,42 @@ class Publisher:
         *,
         engine: Engine,
         client: Client,
-        nodes: str,
-        unverified: Mapping[str, str],
+        voucher: Voucher | None,
+        doubts: Mapping[Key, str],
+        unverified: Unverified,
         stop: threading.Event,
     ) -> None:
         self._engine = engine
         self._client = client
-        self._nodes = nodes
+        self._voucher = voucher
+        self._doubts = doubts
         self._unverified = unverified
         self._stop = stop
         self._silent: dict[str, tuple[float, str]] = {}
         """Registry -> when it was found silent, and what was said."""
 
-    def publish(self, row: Row, key: Key) -> Publication:
-        """Publish a row's image under all of its tags, as far as they may stand for it."""
+    def publish(self, row: Row, key: Key, image_id: str) -> Publication:
+        """Publish a row's image under all of its tags, as far as they may stand for it.
+
+        It is the one with this id on the engine; where there is none, the one in the registry of nodes.
+        """
         targets = publication.moving(row)
+        if not image_id and key in self._doubts:
+            return Publication(row=row, tags=publication.doubted(targets, self._doubts[key]))
         try:
-            image = self._image(key) or self._kept(key)
+            image = self._image(key, image_id) if image_id else self._kept(key)
         except (RegistryError, NoEngineError) as error:
             return Publication(row=row, tags=tuple(_failed(target, error) for target in targets))
         if image is None:
             return Publication(row=row, tags=(), built=False)
+        if image.doubt:
+            return Publication(row=row, tags=publication.doubted(targets, image.doubt))
         fixed = publication.immutable(row, key, created=image.created)
         pushed = tuple(self._tried(self._immutable, target, image) for target in fixed)
         if not all(tag.good for tag in pushed):
             return Publication(row=row, tags=(*pushed, *publication.held_back(targets, pushed)))
         sources = {tag.target.repository: tag for tag in pushed}
-        why = self._unverified.get(row.name, publication.UNVERIFIED)
+        why = self._unverified(row, image.ids)
         moved = tuple(
             self._tried(self._moving, target, image, sources[target.repository], why, row.family.promises)
             for target in targets
@@ -211,31 +242,30 @@ class Publisher:
         """Wait for no registry any more."""
         self._client.cancel()
 
-    def _image(self, key: Key) -> _Image | None:
+    def _image(self, key: Key, image_id: str) -> _Image:
         """Return the image that the engine has of a node."""
-        name = node_ref(key)
-        known = self._engine.image_id(name)
-        if not known:
-            return None
-        labels = self._engine.config(name).get("Labels") or {}
-        versions = publication.labelled(labels)
-        return _Image(key=key, id=known, created=self._engine.created(name), versions=versions)
+        labels = self._engine.config(image_id).get("Labels") or {}
+        created = self._engine.created(image_id)
+        return _Image(key=key, ids=(image_id,), created=created, versions=publication.labelled(labels))
 
     def _kept(self, key: Key) -> _Image | None:
         """Return the image that the registry of nodes has of one."""
-        return self._ask(self._nodes, self._remote, key) if self._nodes else None
+        return self._ask(self._voucher.repository, self._remote, key, self._voucher) if self._voucher else None
 
-    def _remote(self, key: Key) -> _Image | None:
-        manifest = self._manifest(Target(repository=self._nodes, tag=key))
+    def _remote(self, key: Key, voucher: Voucher) -> _Image | None:
+        manifest = self._manifest(Target(repository=voucher.repository, tag=key))
         if manifest is None:
             return None
         said = self._client.config(manifest)
+        is_labelled = said.labels.get(KEY_LABEL) == key
+        doubt = voucher.doubt(key, manifest.digest) if is_labelled else f"{voucher.repository}:{key} is another node"
         return _Image(
             key=key,
-            id=manifest.config,
+            ids=(manifest.digest, manifest.config),
             created=said.created,
             versions=publication.labelled(said.labels),
             remote=manifest,
+            doubt=doubt,
         )
 
     def _tried(self, publish: Callable[..., Published], target: Target, *more: object) -> Published:
@@ -265,19 +295,22 @@ class Publisher:
             raise
 
     def _immutable(self, target: Target, image: _Image) -> Published:
-        found = self._manifest(target)
-        held = Held(digest=found.digest, config=found.config) if found else None
-        decided = publication.decide_immutable(target, held, image.id)
+        decided = publication.decide_immutable(target, self._holds(target), image.ids)
         if decided.outcome is not PublishOutcome.PUSHED:
             return decided
         self._send(image, target)
-        return replace(decided, digest=self._client.digest(target.repository, target.tag))
+        return publication.arrived(target, self._holds(target), image.ids)
+
+    def _holds(self, target: Target) -> Held | None:
+        """Return what a tag stands for; its content was compared with its digest."""
+        found = self._manifest(target)
+        return Held(digest=found.digest, config=found.config) if found else None
 
     def _moving(
         self, target: Target, image: _Image, source: Published, unverified: str, promises: Collection[str] | None
     ) -> Published:
         found = self._manifest(target)
-        new = Held(digest=source.digest, config=image.id, versions=image.versions)
+        new = Held(digest=source.digest, config=image.ids[-1], versions=image.versions)
         decided = publication.decide_moving(
             target,
             self._held(found, unless=new.digest) if found else None,
@@ -307,9 +340,9 @@ class Publisher:
         """Bring an image into a repository: within its registry, else through the engine."""
         if image.remote and self._takes_over(image.remote, target):
             return
-        source = node_ref(image.key)
+        source = image.ids[0]
         if image.remote:
-            source = f"{self._nodes}:{image.key}"
+            source = f"{image.remote.repository}@{image.remote.digest}"
             self._engine.pull(source)
         self._engine.tag(source, target.name)
         try:

@@ -236,6 +236,7 @@ def _missing(images: Sequence[Verified]) -> Iterator[str]:
     names = [image.row.name for image in images if not image.built]
     if names:
         yield f"missing: {count(len(names), 'image')} not built: {some(names, _NAMES_SHOWN)}"
+        yield from (f"  {image.row.name}: {image.doubt}" for image in images if image.doubt)
         yield f"  build:   invoke build --only '{names[0]}'"
         yield ""
 

@@ -1,0 +1,95 @@
+"""The user's record of which image is which node, outside of every checkout.
+
+A checkout may come from anyone, and several may share an engine: so what is believed is kept in one file of the user.
+Losing the file costs builds, which BuildKit's cache makes short, and no more.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from imagematrix.errors import InputError
+from imagematrix.model import File
+from imagematrix.planning import trust
+from imagematrix.planning.trust import Bond, Bonds
+from imagematrix.text import words
+from imagematrix.text.documents import DamagedError
+from imagematrix.tree import Tree
+
+FILE: Final = "images.jsonl"
+_MOST_BYTES: Final = 16 * 2**20
+"""About 80,000 bonds; the older half of a file that is bigger is dropped."""
+
+
+def folder(environment: Mapping[str, str]) -> Path | None:
+    """Return the user's folder for it: that of $IMAGEMATRIX_STATE_DIR, else as the XDG base directories have it.
+
+    None where the user has no home directory.
+    """
+    if own := environment.get("IMAGEMATRIX_STATE_DIR"):
+        return Path(own).absolute()
+    try:
+        return Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local/state", "imagematrix")
+    except RuntimeError:
+        return None
+
+
+class Ledger:
+    """The bonds of a user. Several processes may add to it at once."""
+
+    def __init__(self, spare: Path, *, warn: Callable[[str], None] = lambda _: None) -> None:
+        """Take the folder that holds it where the user's own cannot be written to; `warn` hears of damage, once."""
+        self._tree = Tree(_usable(folder(os.environ)) or spare)
+        self._warn = warn
+        self._has_warned = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._tree.root / FILE
+
+    def bonds(self) -> Bonds:
+        """Return all that is recorded; damaged lines are skipped and reported once."""
+        found: list[Bond] = []
+        damaged: list[str] = []
+        for number, line in enumerate(self._text().split("\n"), start=1):
+            if line:
+                try:
+                    found.append(trust.bond(line))
+                except DamagedError as error:
+                    damaged.append(f"{number}: {error}")
+        if damaged:
+            self._warn_once(f"{self.path}:{damaged[0]}; skipped {words.count(len(damaged), 'damaged line')}")
+        return Bonds(found)
+
+    def add(self, *bonds: Bond) -> None:
+        """Record bonds. Raises OSError."""
+        self._tree.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The line before may be half-written.
+        self._tree.append(FILE, "".join(f"\n{trust.line(bond)}" for bond in bonds))
+        if self._tree.size(FILE) > _MOST_BYTES:
+            lines = self._text().split("\n")
+            kept = "\n".join(lines[len(lines) // 2 :])
+            self._tree.replace(FILE, File(path=FILE, content=kept.encode()))
+
+    def _text(self) -> str:
+        try:
+            text = self._tree.read(FILE, most=2 * _MOST_BYTES) if self._tree.is_file(FILE) else b""
+        except (InputError, OSError) as error:
+            self._warn_once(f"{self.path}: {error}")
+            return ""
+        return text.decode(errors="replace")
+
+    def _warn_once(self, what: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(what)
+
+
+def _usable(path: Path | None) -> Path | None:
+    """Return a folder that files can be written to, or that can be made; else None."""
+    if path is None:
+        return None
+    there = next((each for each in (path, *path.parents) if each.exists()), path)
+    return path if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else None

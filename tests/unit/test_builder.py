@@ -1,0 +1,179 @@
+"""What a builder does about names that somebody moves: it goes by ids, before and after each build."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from tests import projects
+from tests.projects import PYTORCH
+
+from imagematrix.engine import Engine, node_ref
+from imagematrix.engine.builder import Builder
+from imagematrix.engine.locks import Locks
+from imagematrix.model import Attempt, Key, Lock, Site, Step, Verdict
+
+if TYPE_CHECKING:
+    from imagematrix.shell import Shell
+
+OTHER = f"sha256:{'f' * 64}"
+DIGEST = f"sha256:{'d' * 64}"
+NODES = "registry.example.com/nodes"
+
+
+def id_of(key: Key) -> str:
+    return f"sha256:{key}"
+
+
+@dataclass
+class FakeEngine:
+    """Images by id, with their layers and labels; names stand for ids."""
+
+    layers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    registry: dict[str, str] = field(default_factory=dict)
+    """Name in a registry -> id."""
+
+    def image_id(self, name: str) -> str:
+        return name if name in self.layers else self.names.get(name, "")
+
+    def tag(self, source: str, name: str) -> None:
+        self.names[name] = self.image_id(source)
+
+    def untag(self, name: str) -> None:
+        self.names.pop(name)
+
+    def diff_ids(self, name: str) -> tuple[str, ...]:
+        return self.layers[self.image_id(name)]
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        return {"Labels": self.labels[self.image_id(name)]}
+
+    def pull(self, name: str) -> None:
+        self.names[name] = self.registry[name]
+
+
+@dataclass
+class FakeBuildx:
+    """Puts one layer upon the image that the parent's name stands for, as buildx does."""
+
+    engine: FakeEngine
+    before: Callable[[], None] = lambda: None
+    """What somebody does in the moment before."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes, **_: Any) -> int:
+        assert stdin
+        self.before()
+        words = list(argv)
+        key = Key(words[words.index("--tag") + 1].rpartition(":")[2])
+        parent = next(word.rpartition("docker-image://")[2] for word in words if "docker-image://" in word)
+        self.engine.layers[id_of(key)] = (*self.engine.diff_ids(parent), f"layer {key}")
+        made = {"containerimage.digest": id_of(key), "containerimage.config.digest": OTHER}
+        Path(words[words.index("--metadata-file") + 1]).write_text(json.dumps(made))
+        return 0
+
+
+@dataclass
+class World:
+    """A node to be built, and its parent, which is there."""
+
+    step: Step
+    engine: FakeEngine
+    buildx: FakeBuildx
+    builder: Builder
+
+    @property
+    def parent(self) -> Key:
+        assert self.step.node.parent
+        return self.step.node.parent
+
+    def build(self) -> Attempt:
+        return self.builder.build(self.step)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    opened = projects.project(tmp_path)
+    step = next(step for step in projects.plan(opened, PYTORCH).steps if step.node.layer == "torch")
+    parent = step.node.parent
+    assert parent
+    engine = FakeEngine(
+        layers={id_of(parent): ("base", "python"), OTHER: ("evil",)},
+        names={node_ref(parent): id_of(parent)},
+    )
+    buildx = FakeBuildx(engine)
+    builder = Builder(
+        engine=cast("Engine", engine),
+        shell=cast("Shell", buildx),
+        site=Site(),
+        lock=Lock(),
+        platform="linux/amd64",
+        workspace=opened.workspace,
+        repository=NODES,
+        buildx="buildx",
+        docker="docker",
+        secrets={},
+        revision="",
+        names={},
+        images={parent: id_of(parent)},
+        folder=tmp_path,
+        time_limit=1.0,
+        said=lambda _key, _line: None,
+        locks=Locks(lambda _key, _blockers: None),
+    )
+    return World(step=step, engine=engine, buildx=buildx, builder=builder)
+
+
+def test_a_node_is_known_by_the_id_of_what_was_made(world: World) -> None:
+    attempt = world.build()
+
+    assert (attempt.ok, attempt.image) == (True, id_of(world.step.node.key))
+    assert world.builder.images[world.step.node.key] == attempt.image
+
+
+def test_a_parents_name_that_was_moved_before_the_build(world: World) -> None:
+    """Is put back: the node stands on the image that was decided upon."""
+    world.engine.names[node_ref(world.parent)] = OTHER
+    attempt = world.build()
+
+    assert attempt.ok
+    assert world.engine.diff_ids(attempt.image)[:2] == ("base", "python")
+    assert world.engine.names[node_ref(world.parent)] == id_of(world.parent)
+
+
+def test_a_parents_name_that_is_moved_in_the_moment_of_the_build(world: World) -> None:
+    """What was built upon another image is not the node."""
+    world.buildx.before = lambda: world.engine.tag(OTHER, node_ref(world.parent))
+    attempt = world.build()
+
+    assert (attempt.ok, attempt.image, attempt.flake) == (False, "", None)
+    assert node_ref(world.parent) in attempt.why
+    assert world.step.node.key not in world.builder.images
+
+
+def test_a_parent_that_is_gone(world: World) -> None:
+    world.engine.names[node_ref(world.parent)] = OTHER
+    del world.engine.layers[id_of(world.parent)]
+    attempt = world.build()
+
+    assert not attempt.ok
+    assert node_ref(world.parent) in attempt.why
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_node_is_pulled_by_its_digest(world: World, is_right: bool) -> None:
+    """And kept only where its label is right; the engine keeps no name of the registry."""
+    key = world.step.node.key
+    world.engine.registry = {f"{NODES}@{DIGEST}": id_of(key)}
+    world.engine.layers[id_of(key)] = ("base",)
+    world.engine.labels[id_of(key)] = {"imagematrix.key": key if is_right else "0" * 64}
+    pulled = Step(node=world.step.node, verdict=Verdict.PULL, reason="", leaves=(), digest=DIGEST)
+    attempt = world.builder.build(pulled)
+
+    assert (attempt.ok, attempt.image) == (is_right, id_of(key) if is_right else "")
+    assert (node_ref(key) in world.engine.names) == is_right
+    assert f"{NODES}@{DIGEST}" not in world.engine.names
