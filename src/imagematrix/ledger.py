@@ -43,6 +43,8 @@ class Ledger:
         self._tree = Tree(_usable(folder(os.environ)) or spare)
         self._warn = warn
         self._has_warned = False
+        self._added: list[Bond] = []
+        """What this process has added: it is known even if it could not be written."""
 
     @property
     def path(self) -> Path:
@@ -51,7 +53,7 @@ class Ledger:
 
     def bonds(self) -> Bonds:
         """Return all that is recorded; damaged lines are skipped and reported once."""
-        found: list[Bond] = []
+        found = [*self._added]
         damaged: list[str] = []
         for number, line in enumerate(self._text().split("\n"), start=1):
             if line:
@@ -64,7 +66,8 @@ class Ledger:
         return Bonds(found)
 
     def add(self, *bonds: Bond) -> None:
-        """Record bonds. Raises OSError."""
+        """Record bonds. Raises OSError where they cannot be written; this process knows them all the same."""
+        self._added += bonds
         self._tree.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The line before may be half-written.
         self._tree.append(FILE, "".join(f"\n{trust.line(bond)}" for bond in bonds))

@@ -17,13 +17,14 @@ from imagematrix.errors import WorkspaceError
 from imagematrix.model import File, Key
 from imagematrix.planning.checks import Check, CheckOutcome, Settled
 from imagematrix.planning.plan import Record
+from imagematrix.planning.trust import Bond
 from imagematrix.project import Project, open_project
 from imagematrix.report import webhook
 from imagematrix.tree import Tree
 
 STATE: Final = (
     *(".imagematrix/.gitignore", ".imagematrix/built.jsonl", ".imagematrix/verified.jsonl", ".imagematrix/night.json"),
-    *(".imagematrix/logs/a.log", ".imagematrix/runs/2026-11-01T010000Z.json"),
+    *(".imagematrix/logs/a.log", ".imagematrix/runs/2026-11-01T010000Z.json", "user/images.jsonl"),
 )
 REPORT: Final = ("report/report.json", "report/junit.xml", "report/summary.md", "report/index.html")
 
@@ -37,7 +38,7 @@ class Disk:
         self._number = 0
         self._replace, self._appending = tree.replace, Tree.appending
         monkeypatch.setattr(tree, "replace", self._replacing)
-        monkeypatch.setattr(Tree, "appending", lambda of, path: self._full(path) or self._appending(of, path))
+        monkeypatch.setattr(Tree, "appending", lambda of, path: self._full(of, path) or self._appending(of, path))
 
     def refuse(self, *paths: str, number: int = errno.ENOSPC) -> None:
         self._refused, self._number = frozenset(paths), number
@@ -47,8 +48,9 @@ class Disk:
             raise OSError(self._number, os.strerror(self._number), f"{path.parent}/.writing-xyz")
         self._replace(path, file)
 
-    def _full(self, path: str) -> FileIO | None:
-        return FileIO("/dev/full", "w") if path in self._refused else None
+    def _full(self, of: Tree, path: str) -> FileIO | None:
+        name = (of.root / path).relative_to(self._root).as_posix()
+        return FileIO("/dev/full", "w") if name in self._refused else None
 
 
 @pytest.fixture
@@ -57,7 +59,8 @@ def warnings() -> list[str]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, warnings: list[str]) -> Project:
+def project(tmp_path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("IMAGEMATRIX_STATE_DIR", str(tmp_path / "user"))
     return open_project(str(projects.write(tmp_path)), warn=warnings.append)
 
 
@@ -80,10 +83,13 @@ def run(project: Project) -> bool:
         for number in range(3):
             workspace.write_night("{}")
             log.write(f"line {number}\n")
+            workspace.bind(Bond(key=Key(f"{number}" * 64), digest=f"sha256:{str(number) * 64}"))
             workspace.remember(Record(key=Key(f"{number}" * 64), layer="a", inputs={}, rows=(), seconds=1.0))
             passed = (Check(owner="a", name="b", outcome=CheckOutcome.PASSED),)
             key = Key(f"{number}" * 64)
-            workspace.remember_settled(Settled(key=key, owner="a", fingerprint=key, checks=passed, whole=True))
+            workspace.remember_settled(
+                Settled(key=key, image="", owner="a", fingerprint=key, checks=passed, whole=True)
+            )
         workspace.forget(lambda key: key != "0" * 64)
     report = project.workspace.root / "report"
     return reporting.built(project, nights.night(nights.grid(6), 0), (), report, say=print)
@@ -122,6 +128,14 @@ def test_nothing_fits(project: Project, disk: Disk, warnings: list[str], heard: 
     refused = [word for path in (*STATE, *REPORT) for word in warnings if path in word]
     assert len(refused) == len(warnings) == len({*STATE, *REPORT})
     assert len(heard) == 1
+
+
+def test_a_run_knows_what_it_could_not_write_down(project: Project, disk: Disk) -> None:
+    """What it built is named and published all the same."""
+    disk.refuse(*STATE)
+    run(project)
+
+    assert project.workspace.bonds().hold(Key("1" * 64), f"sha256:{'1' * 64}")
 
 
 def test_a_log_goes_on_once_there_is_room(project: Project, disk: Disk, warnings: list[str]) -> None:

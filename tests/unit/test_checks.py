@@ -10,7 +10,7 @@ from tests.projects import MATRIX, PLAIN, PYTORCH
 
 from imagematrix.model import Platform
 from imagematrix.planning import checks
-from imagematrix.planning.checks import Check, CheckOutcome, Settled, Subject
+from imagematrix.planning.checks import Check, CheckOutcome, Settled, Subject, Texts
 from imagematrix.project import Project
 from imagematrix.text.documents import DamagedError
 
@@ -37,11 +37,8 @@ def decide(
         dag.rows[name],
         dag.tips[name],
         image,
-        files=files,
-        plugin=plugin,
+        texts=Texts(files=files, plugin=plugin, rules={"no-new-setuid": "text", "max-size": "text"}, auditor="auditor"),
         platforms=platforms,
-        auditor="auditor",
-        rules={"no-new-setuid": "text", "max-size": "text"},
         known=checks.Known(history),
     )
 

@@ -32,8 +32,8 @@ def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def built(tmp_path: Path) -> tuple[Project, tuple[EngineImage, ...]]:
     """One row, of which every node was built here."""
-    opened = projects.project(tmp_path / "project")
-    return opened, projects.build(opened, PYTORCH)
+    images = projects.build(projects.project(tmp_path / "project"), PYTORCH)
+    return projects.project(tmp_path / "project"), images  # as a later run finds it
 
 
 def forged(image: EngineImage) -> EngineImage:
@@ -127,12 +127,11 @@ def test_a_damaged_record(own_ledger: Path, tmp_path: Path, damage: str) -> None
 def test_a_link_in_the_place_of_the_record(own_ledger: Path, tmp_path: Path) -> None:
     """Nothing is read through it."""
     said: list[str] = []
-    book = Ledger(tmp_path, warn=said.append)
-    book.add(BOND)
+    Ledger(tmp_path).add(BOND)
     own_ledger.rename(tmp_path / "elsewhere")
     own_ledger.symlink_to(tmp_path / "elsewhere")
 
-    assert not book.bonds().of(KEY)
+    assert not Ledger(tmp_path, warn=said.append).bonds().of(KEY)
     assert len(said) == 1
 
 
@@ -142,7 +141,7 @@ def test_a_record_that_grew(own_ledger: Path, tmp_path: Path, monkeypatch: pytes
     book = Ledger(tmp_path)
     for number in range(200):
         book.add(replace(BOND, key=Key(f"{number:064}")))
-    bonds = book.bonds()
+    bonds = Ledger(tmp_path).bonds()
 
     assert own_ledger.stat().st_size <= 10_000
     assert bonds.of(Key(f"{199:064}"))

@@ -149,11 +149,8 @@ def test_a_platforms_rules_alone_verify_nothing(opened: Project) -> None:
         dag.rows[PLAIN],
         dag.tips[PLAIN],
         "sha256:1",
-        files={},
-        plugin="",
+        texts=checks.Texts(files={}, plugin="", rules={"no-new-setuid": ""}, auditor=""),
         platforms=[Platform(name="art", rules={"no-new-setuid": {}})],
-        auditor="",
-        rules={"no-new-setuid": ""},
         known=checks.Known(),
     )
     again = replace(subject, suites=tuple(replace(one, known=(RULE,), whole=True) for one in subject.suites))

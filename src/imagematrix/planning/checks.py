@@ -180,23 +180,30 @@ class Known:
         return self._settled.get((key, image, owner, fingerprint))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What the outcome of checks depends on, beside the image and its row."""
+
+    files: Mapping[str, str]
+    """The check files, by layer."""
+    plugin: str
+    """What runs them."""
+    rules: Mapping[str, str]
+    """All rules of platforms, by name."""
+    auditor: str
+    """What judges by rules."""
+
+
 def decide(
     row: Row,
     key: Key,
     image: str,
     *,
-    files: Mapping[str, str],
-    plugin: str,
+    texts: Texts,
     platforms: Iterable[Platform],
-    auditor: str,
-    rules: Mapping[str, str],
     known: Known,
 ) -> Subject:
-    """Return what is to be checked of a row's image, by its id.
-
-    `files` are the check files' texts by layer, `plugin` is the text of what runs them. `platforms` are those whose
-    rules the image must obey, `rules` are the texts of all rules, `auditor` is that of what judges by them.
-    """
+    """Return what is to be checked of a row's image, by its id; `platforms` are those whose rules it must obey."""
 
     def suite(owner: str, inputs: Mapping[str, str], platform: Platform | None = None) -> Suite:
         fingerprint = key_of(inputs)
@@ -211,13 +218,14 @@ def decide(
 
     def suites() -> Iterator[Suite]:
         for layer in row.family.layers:
-            if layer in files:
-                yield suite(layer, {"check": files[layer], "plugin": plugin, "name": row.name, **_values(row)})
+            if layer in texts.files:
+                inputs = {"check": texts.files[layer], "plugin": texts.plugin, "name": row.name, **_values(row)}
+                yield suite(layer, inputs)
         for platform in platforms:
             if platform.rules:
-                texts = {f"rule {rule}": rules[rule] for rule in platform.rules}
-                said = {"platform": repr(platform), "auditor": auditor, "base": row.base.image, **texts}
-                yield suite(f"{_PLATFORM}{platform.name}", said, platform)
+                rules = {f"rule {rule}": texts.rules[rule] for rule in platform.rules}
+                inputs = {"platform": repr(platform), "auditor": texts.auditor, "base": row.base.image, **rules}
+                yield suite(f"{_PLATFORM}{platform.name}", inputs, platform)
 
     return Subject(row=row, key=key, image=image, suites=tuple(suites()))
 

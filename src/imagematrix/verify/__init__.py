@@ -148,10 +148,12 @@ class Judge:
     """Says what is to be checked of an image, from what is remembered by the time that it is made."""
 
     def __init__(self, project: "Project") -> None:
-        self._files = project.workspace.checks()
-        self._plugin = "".join(map(_text, _PLUGIN))
-        self._auditor = "".join(map(_text, _AUDITOR))
-        self._rules = {name: rule.text for name, rule in project.matrix.rules.items()}
+        self._texts = checks.Texts(
+            files=project.workspace.checks(),
+            plugin="".join(map(_text, _PLUGIN)),
+            rules={name: rule.text for name, rule in project.matrix.rules.items()},
+            auditor="".join(map(_text, _AUDITOR)),
+        )
         self._known = checks.Known(project.workspace.settled())
 
     def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
@@ -160,11 +162,8 @@ class Judge:
             row,
             key,
             image,
-            files=self._files,
-            plugin=self._plugin,
+            texts=self._texts,
             platforms=tuple({one.name: one for one in (row.platform, also) if one}.values()),
-            auditor=self._auditor,
-            rules=self._rules,
             known=self._known,
         )
 
