@@ -122,7 +122,7 @@ def test_what_a_run_leaves_behind(
     workspace.remember(Record(key=Key("a"), layer=text, inputs={"x": text}, rows=(text,), seconds=1.0))
     passed = Check(owner="system", name=text, outcome=CheckOutcome.PASSED)
     workspace.remember_settled(
-        Settled(key=Key("a"), owner="system", fingerprint=Key("b"), checks=(passed,), whole=True)
+        Settled(key=Key("a"), image="", owner="system", fingerprint=Key("b"), checks=(passed,), whole=True)
     )
     workspace.write_night(json.dumps({"why": text}))
     with workspace.log("a.log") as log:

@@ -76,6 +76,7 @@ def test_states(tmp_path: Path) -> None:
     stale = EngineImage(id="sha256:1", key=Key("f" * 64), bytes=1, names=("pytorch:2.4.1-python3.10-cuda",))
     inherited = EngineImage(id="sha256:2", key=dag.tips["pytorch:2.4.1-python3.11-cuda"], bytes=1, names=("mine:1",))
 
+    projects.believe(opened, projects.image(dag.tips[PLAIN]))
     found = project.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN]), stale, inherited])
     assert [state.row.name for state in found] == sorted(dag.tips)
     assert {state.row.name: state.state for state in found if state.state != "missing"} == {
