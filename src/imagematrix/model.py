@@ -253,6 +253,8 @@ class LayerSource:
     template: str
     template_path: str
     files: tuple[File, ...] = ()
+    leaf: tuple[File, ...] = ()
+    """Templates of what stands beside the Dockerfiles of its rows, relative to its `leaf/`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,8 @@ class Sources:
     layers: Mapping[str, LayerSource]
     init: tuple[File, ...] = ()
     """Boot files, their paths already as in the leaf (`init/…`)."""
+    leaf: tuple[File, ...] = ()
+    """Templates of what stands beside every Dockerfile, relative to `common/leaf`; a layer's own go before them."""
     bootstrap: File | None = None
     """The script that makes a base from a distribution's packages."""
 

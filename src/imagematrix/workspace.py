@@ -44,6 +44,7 @@ LOCK: Final = "matrix.lock"
 LOCKS: Final = "locks"
 LAYERS: Final = "common/layers"
 RULES: Final = "common/rules"
+COMPANIONS: Final = "common/leaf"
 IMAGES: Final = "images"
 COMPAT: Final = "compat"
 _MOST_BYTES: Final = 256 * 2**20
@@ -177,11 +178,13 @@ class Workspace:
             if whole and (layer := found.attempt(functools.partial(self._layer, name)))
         }
         init = found.attempt(lambda: self._read_all("common/init", prefix="init/")) or ()
+        leaf = found.attempt(lambda: self._read_all(COMPANIONS)) or ()
         if found.problems:
             raise InputError(found.problems)
         return Sources(
             layers=layers,
             init=init,
+            leaf=leaf,
             bootstrap=File(path="bootstrap.sh", content=self._tree.read(_BOOTSTRAP), executable=True)
             if script
             else None,
@@ -194,6 +197,7 @@ class Workspace:
             template=self._tree.text(template),
             template_path=template,
             files=self._read_all(f"{LAYERS}/{name}/files"),
+            leaf=self._read_all(f"{LAYERS}/{name}/leaf"),
         )
 
     def _read_all(self, folder: str, prefix: str = "") -> tuple[File, ...]:

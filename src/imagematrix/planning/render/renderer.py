@@ -81,8 +81,9 @@ class Renderer:
 
     def reads(self, layers: Iterable[str]) -> frozenset[str]:
         """Return the names of all values that the templates of some layers, and of each leaf, may ask for."""
+        layers = tuple(layers)
         names = [name for layer in layers for name in template_names(self._sources.layers[layer])]
-        return self._templates.names(names) | self._companions.reads()
+        return self._templates.names(names) | self._companions.reads(layers)
 
     def findings(self, row: Row) -> tuple[Finding, ...]:
         """Return what is known of a row, and of what its layers take from its base."""

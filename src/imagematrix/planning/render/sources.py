@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from imagematrix.errors import InputError, Problem
-from imagematrix.model import File, LayerSource
+from imagematrix.model import File, LayerSource, Sources
 
 TEMPLATE_SUFFIX: Final = ".j2"
+COMPANIONS: Final = "leaf"
+"""The folder of what stands beside a Dockerfile: of the monorepo, of a layer, of the package."""
 _SECTION: Final = "README.md"
 """What a layer has to say in the README of each leaf that has it: a file of this name, or a template of it."""
 SECTION_TEMPLATE: Final = f"/files/{_SECTION}{TEMPLATE_SUFFIX}"
@@ -19,6 +21,22 @@ def templates_of(layer: LayerSource) -> Iterable[tuple[str, str]]:
         if is_template(file):
             name = name_of(layer, file)
             yield name, decoded(name, file.content)
+
+
+def companions_of(layer: LayerSource) -> dict[str, File]:
+    """Return what a layer puts beside the Dockerfiles of its rows, by its path in the repository."""
+    return {f"{folder_of(layer)}/{COMPANIONS}/{file.path}": file for file in layer.leaf}
+
+
+def companions(sources: Sources) -> dict[str, File]:
+    """Return what the monorepo puts beside every Dockerfile, by its path in the repository."""
+    return {f"common/{COMPANIONS}/{file.path}": file for file in sources.leaf}
+
+
+def companion_templates(sources: Sources) -> Iterable[tuple[str, str]]:
+    """Yield the templates among all companions, name and text. Raises InputError for one that is not UTF-8."""
+    for files in (companions(sources), *map(companions_of, sources.layers.values())):
+        yield from ((name, decoded(name, file.content)) for name, file in files.items() if is_template(file))
 
 
 def template_names(layer: LayerSource) -> Iterable[str]:

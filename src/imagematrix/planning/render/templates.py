@@ -23,6 +23,7 @@ from imagematrix.errors import Collector, InputError, Problem, did_you_mean
 from imagematrix.model import File, LayerSource, Row, Sources
 from imagematrix.planning.render.sources import (
     TEMPLATE_SUFFIX,
+    companion_templates,
     decoded,
     is_template,
     name_of,
@@ -210,6 +211,7 @@ def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
 def _template_texts(sources: Sources) -> Iterable[tuple[str, str]]:
     for layer in sources.layers.values():
         yield from templates_of(layer)
+    yield from companion_templates(sources)
 
 
 def _environment(loader: jinja2.BaseLoader, extensions: Sequence[type[Extension]] = ()) -> jinja2.Environment:
