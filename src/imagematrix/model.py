@@ -1,6 +1,6 @@
 """The nouns of imagematrix, frozen: what every other module takes and returns (design.md 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
@@ -258,6 +258,42 @@ class LayerSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """An environment variable that people give to containers."""
+
+    name: str
+    kind: str
+    """What its value must be, in the monorepo's own words; `secret`: it is in no image and in no example's text."""
+    default: str
+    meaning: str
+    kubectl: str
+    """How `kubectl create secret` makes one of a secret; empty: people give it themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A program that containers start and that people reach by a port: a folder of `common/services`."""
+
+    name: str
+    layers: tuple[str, ...]
+    """Those that bring its program: images with one of them have it."""
+    program: str
+    port: int
+    host_port: int
+    """Where run examples publish it."""
+    title: str
+    """What it is, in the README's table of ports."""
+    use: str
+    """What people type or open, with {port} for the published one."""
+    note: str
+    ready: str
+    """The path that answers over HTTP once it is ready; empty: it is ready when its port is open."""
+    settings: tuple[Setting, ...]
+    files: tuple[File, ...] = ()
+    """All but its declaration, their paths already as in the leaf (`services/NAME/…`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """Everything people wrote under `common/`, read once."""
 
@@ -266,8 +302,19 @@ class Sources:
     """Boot files, their paths already as in the leaf (`init/…`)."""
     leaf: tuple[File, ...] = ()
     """Templates of what stands beside every Dockerfile, relative to `common/leaf`; a layer's own go before them."""
+    services: tuple[Service, ...] = ()
+    """Sorted by port."""
     bootstrap: File | None = None
     """The script that makes a base from a distribution's packages."""
+
+    @property
+    def shared(self) -> tuple[File, ...]:
+        """The files that stages of any layer may copy."""
+        return (*self.init, *(file for service in self.services for file in service.files))
+
+    def services_of(self, layers: Collection[str]) -> tuple[Service, ...]:
+        """Return the services that images with some layers have."""
+        return tuple(service for service in self.services if not set(service.layers).isdisjoint(layers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,20 +6,22 @@ estimates and what pages say of earlier nights is lost.
 """
 
 import errno
-import functools
+
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from io import FileIO
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix import scratch, tree
 from imagematrix.errors import BusyError, Collector, FlagError, InputError, Problem, WorkspaceError
 from imagematrix.ledger import Ledger
-from imagematrix.model import File, Key, LayerSource, Sources
+from imagematrix.matrix import service
+from imagematrix.model import File, Key, LayerSource, Service, Sources
 from imagematrix.planning import checks, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
@@ -45,6 +47,7 @@ LOCKS: Final = "locks"
 LAYERS: Final = "common/layers"
 RULES: Final = "common/rules"
 COMPANIONS: Final = "common/leaf"
+SERVICES: Final = "common/services"
 IMAGES: Final = "images"
 COMPAT: Final = "compat"
 _MOST_BYTES: Final = 256 * 2**20
@@ -175,20 +178,32 @@ class Workspace:
         layers = {
             name: layer
             for name, whole in self.layers().items()
-            if whole and (layer := found.attempt(functools.partial(self._layer, name)))
+            if whole and (layer := found.attempt(partial(self._layer, name)))
         }
         init = found.attempt(lambda: self._read_all("common/init", prefix="init/")) or ()
         leaf = found.attempt(lambda: self._read_all(COMPANIONS)) or ()
+        services = [found.attempt(partial(self._service, name, layers)) for name in self._tree.folders(SERVICES)]
         if found.problems:
             raise InputError(found.problems)
         return Sources(
             layers=layers,
             init=init,
             leaf=leaf,
+            services=tuple(sorted(filter(None, services), key=lambda service: service.port)),
             bootstrap=File(path="bootstrap.sh", content=self._tree.read(_BOOTSTRAP), executable=True)
             if script
             else None,
         )
+
+    def _service(self, name: str, layers: Collection[str]) -> Service:
+        folder = f"{SERVICES}/{name}"
+        declaration = f"{folder}/{service.FILE}"
+        if not self._tree.is_file(declaration):
+            what, hint = f"there is no {service.FILE}", "it says what the service is: see docs/services.md"
+            raise InputError([Problem(file=folder, line=0, what=what, hint=hint)])
+        files = self._read_all(folder, prefix=f"services/{name}/")
+        others = tuple(file for file in files if not file.path.endswith(f"/{service.FILE}"))
+        return service.parse(self._tree.text(declaration), name, layers=layers, files=others, file=declaration)
 
     def _layer(self, name: str) -> LayerSource:
         template = f"{LAYERS}/{name}/{_TEMPLATE}"
@@ -362,7 +377,7 @@ class Workspace:
     def log(self, name: str) -> Iterator["Log"]:
         """Give the log that takes the full output of a node, at its end."""
         path = f"{STATE}/logs/{name}"
-        made = Log(path, functools.partial(self._opened_log, path), functools.partial(self._sparing, path))
+        made = Log(path, partial(self._opened_log, path), functools.partial(self._sparing, path))
         try:
             yield made
         finally:

@@ -1,4 +1,4 @@
-"""Who gets through to TensorBoard: the guard of common/init/tensorboard/serve.py, called as a web server calls it."""
+"""Who gets through to TensorBoard: the guard of common/services/tensorboard/serve.py, called as a web server calls it."""
 
 import importlib.util
 from collections.abc import Collection
@@ -16,7 +16,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 
 def load() -> ModuleType:
-    path = Path(__file__).parents[2] / "common/init/tensorboard/serve.py"
+    path = Path(__file__).parents[2] / "common/services/tensorboard/serve.py"
     spec = importlib.util.spec_from_file_location("tensorboard_serve", path)
     assert spec
     assert spec.loader

@@ -215,7 +215,7 @@ def test_the_banner_knows_both_versions_of_control_groups(host: Host, files: dic
 
 def test_every_program_in_supervisors_files_exists(host: Host, image: Image) -> None:
     parser = RawConfigParser(strict=False, inline_comment_prefixes=(";",))
-    parser.read_string(host.check_output("cat /init/supervisor/*.conf"))
+    parser.read_string(host.check_output("cat /init/supervisor/*.conf /init/services/*/supervisor.conf"))
     programs = {
         name: shlex.split(parser[section]["command"])[0]
         for section in parser.sections()

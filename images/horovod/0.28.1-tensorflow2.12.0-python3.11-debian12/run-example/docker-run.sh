@@ -7,12 +7,10 @@
 #   ROOT_PASSWORD=... sh docker-run.sh                                     log in with a password
 #
 #   ssh -p 2222 root@localhost
-#
-# Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
-#
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
 #
-# It asks for JUPYTER_TOKEN. Where it is not set, "docker logs NAME" shows a link with the token.
+# Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
+# The web pages ask for JUPYTER_TOKEN. Where it is not set, the log shows a link with the token.
 set -eu
 
 NAME=${NAME:-horovod-test}
@@ -20,8 +18,8 @@ NAME=${NAME:-horovod-test}
 # A variable that is only named here is passed on from this shell. Where it is not set there, it is
 # taken away from the container, so what the image sets itself is passed on only if it is set.
 docker run --detach --name "$NAME" --restart unless-stopped --shm-size "${SHM_SIZE:-8g}" \
-    --env ROOT_PASSWORD \
     --env SSH_AUTHORIZED_KEYS \
+    --env ROOT_PASSWORD \
     --env JUPYTER_TOKEN \
     ${TZ:+--env=TZ} \
     --publish "${ADDRESS:-127.0.0.1}:${SSH_PORT:-2222}:22" \

@@ -7,13 +7,11 @@
 #   ROOT_PASSWORD=... sh docker-run.sh                                     log in with a password
 #
 #   ssh -p 2222 root@localhost
+#   http://localhost:6006/monitor   reads /root/tensorboard-logs
+#   http://localhost:8888/jupyter
 #
 # Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
-#
-#   http://localhost:8888/jupyter
-#   http://localhost:6006/monitor   reads /root/tensorboard-logs
-#
-# Both ask for JUPYTER_TOKEN. Where it is not set, "docker logs NAME" shows links with the token.
+# The web pages ask for JUPYTER_TOKEN. Where it is not set, the log shows a link with the token.
 set -eu
 
 NAME=${NAME:-pytorch-test}
@@ -22,13 +20,13 @@ NAME=${NAME:-pytorch-test}
 # taken away from the container, so what the image sets itself is passed on only if it is set.
 docker run --detach --name "$NAME" --restart unless-stopped --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
-    --env ROOT_PASSWORD \
     --env SSH_AUTHORIZED_KEYS \
+    --env ROOT_PASSWORD \
     --env JUPYTER_TOKEN \
     ${TZ:+--env=TZ} \
     --publish "${ADDRESS:-127.0.0.1}:${SSH_PORT:-2222}:22" \
-    --publish "${ADDRESS:-127.0.0.1}:${JUPYTER_PORT:-8888}:8888" \
     --publish "${ADDRESS:-127.0.0.1}:${TENSORBOARD_PORT:-6006}:6006" \
+    --publish "${ADDRESS:-127.0.0.1}:${JUPYTER_PORT:-8888}:8888" \
     "${IMAGE:-pytorch:1.13.1-python3.8-cuda11.7.1-cudnn8-devel-ubuntu20.04}"
 
 echo "$NAME is starting: docker logs -f $NAME" >&2

@@ -47,8 +47,10 @@ class Renderer:
     def files(self, leaf: Leaf) -> tuple[File, ...]:
         """Return every file of a leaf's directory, sorted by path."""
         files = [File(path="Dockerfile", content=leaf.dockerfile.encode())]
-        if any(file in self._sources.init for stage in leaf.stages for file in stage.inputs):
-            files += self._sources.init
+        read = {file for stage in leaf.stages for file in stage.inputs}
+        for together in (self._sources.init, *(service.files for service in self._sources.services)):
+            if not read.isdisjoint(together):
+                files += together
         for layer in leaf.row.family.layers:
             files += self._files.of(layer, leaf.row)
         if leaf.bootstrap:

@@ -20,6 +20,7 @@ class Stages:
 
     def __init__(self, sources: Sources, templates: Templates, files: LayerFiles, locks: RowLocks) -> None:
         self._sources = sources
+        self._shared = sources.shared
         self._templates = templates
         self._files = files
         self._locks = locks
@@ -80,7 +81,7 @@ class Stages:
 
     def _unfound(self, body: str, layer: str, row: Row) -> Iterable[dockerfile.Fault]:
         """Yield the sources that are not in the leaf; a lock that is not there yet is reported by `RowLocks`."""
-        tree = (*self._files.of(layer, row), *self._sources.init)
+        tree = (*self._files.of(layer, row), *self._shared)
         expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
         for line, path in dockerfile.sources(body):
             if path != expected and not any(_within(file.path, path) for file in tree):
@@ -97,7 +98,7 @@ class Stages:
         return stage
 
     def _inputs(self, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
-        paths, tree = dockerfile.context_paths(text), (*files, *self._sources.init)
+        paths, tree = dockerfile.context_paths(text), (*files, *self._shared)
         chosen = {file for file in tree for path in paths if _within(file.path, path)}
         return tuple(sorted(chosen, key=lambda file: file.path))
 

@@ -20,7 +20,7 @@ from jinja2.lexer import Token, TokenStream
 
 from imagematrix import compat
 from imagematrix.errors import Collector, InputError, Problem, did_you_mean
-from imagematrix.model import File, LayerSource, Row, Sources
+from imagematrix.model import File, LayerSource, Row, Service, Sources
 from imagematrix.planning.render.sources import (
     TEMPLATE_SUFFIX,
     companion_templates,
@@ -95,6 +95,7 @@ class Templates:
         self._named: dict[str, set[str]] = {}
         self._texts: dict[tuple[str, tuple[object, ...]], str] = {}
         self._reading: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._services: dict[tuple[str, ...], tuple[Service, ...]] = {}
 
     def ours(self, prefix: str) -> list[str]:
         """Return the names of our own templates that begin so."""
@@ -122,8 +123,15 @@ class Templates:
             "tag": row.tag,
             "driver_requirement": compat.driver_requirement(row.values),
             "torch_local": compat.local_version(row.values),
+            "services": self._services_of(row.family.layers),
             **extra,
         }
+
+    def _services_of(self, layers: tuple[str, ...]) -> tuple[Service, ...]:
+        known = self._services.get(layers)
+        if known is None:
+            known = self._services[layers] = self._sources.services_of(layers)
+        return known
 
     def names(self, templates: Iterable[str]) -> frozenset[str]:
         """Return the names of the values that templates read. Raises InputError where one cannot be compiled."""

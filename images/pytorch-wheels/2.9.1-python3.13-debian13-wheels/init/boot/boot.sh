@@ -10,13 +10,12 @@ source "$here/environment.sh"
 
 make_run_directory
 if [[ -z ${UNDER_TINI:-} ]]; then
-    put_secrets_away
+    put_secrets_away "$here/settings.sh"
     # It reaps orphans, also where it is not process 1, and passes signals on to all that runs.
     if [[ -x /usr/bin/tini ]]; then UNDER_TINI=yes exec /usr/bin/tini -s -g -- "$0" "$@"; fi
 fi
 unset UNDER_TINI
 check_settings "$here/settings.sh"
-set_credentials
 set_zone
 write_environment "$run"
 run_hooks
@@ -29,7 +28,7 @@ fi
 choose_services
 for service in "${chosen[@]}"; do
     "prepare_$service"
-    cp "/init/supervisor/$service.conf" "$run/supervisor.d/"
+    cp "/init/services/$service/supervisor.conf" "$run/supervisor.d/$service.conf"
 done
 prepare_web
 # supervisord stops one group after the other, but all members of a group at once.

@@ -1,8 +1,11 @@
 # shellcheck shell=bash
 # The steps of boot.sh, in the order in which it takes them.
 
+known=()
 chosen=()
 wrong=()
+pages=()
+declare -A programs=() secret=()
 
 log() { printf '[boot] %s\n' "$*" >&2; }
 
@@ -30,9 +33,9 @@ make_run_directory() {
 
 # Tells all that is wrong at once.
 check_settings() { # FILE
-    take_path_of_platform
     # shellcheck disable=SC1090  # made of a template
     source "$1"
+    rm -rf "$run/secrets"
     check_authentication_of_hub
     local fault
     [[ ${#wrong[@]} -eq 0 ]] || {
@@ -41,21 +44,24 @@ check_settings() { # FILE
     }
 }
 
-# JupyterHub and Kubeflow say under which path their proxies reach JupyterLab.
-take_path_of_platform() {
-    export JUPYTER_BASE_URL=${JUPYTER_BASE_URL:-${JUPYTERHUB_SERVICE_PREFIX:-${NB_PREFIX-}}}
-}
-
 # JupyterHub's proxy passes on what anybody sends.
 check_authentication_of_hub() {
-    [[ -z ${JUPYTERHUB_SERVICE_PREFIX:-} || $WEB_AUTHENTICATION != none ]] ||
+    [[ -z ${JUPYTERHUB_SERVICE_PREFIX:-} || ${WEB_AUTHENTICATION:-} != none ]] ||
         wrong+=("WEB_AUTHENTICATION is 'none', expected token: JupyterHub's proxy lets everybody through")
+}
+
+# Adds a service that the image has; settings.sh says which there are.
+service() { # NAME PROGRAM
+    known+=("$1")
+    programs[$1]=$2
 }
 
 # Checks one setting by what its value must be. "docker run --env NAME" takes a variable away where
 # the caller has none of that name: then, and when it is empty, it has its default, or is not set.
 setting() { # NAME KIND [DEFAULT]
     local value=${!1:-${3-}}
+    # JupyterHub and Kubeflow say under which path their proxies reach the image.
+    [[ $2 != prefix || -n ${!1:-} ]] || value=${JUPYTERHUB_SERVICE_PREFIX:-${NB_PREFIX:-$value}}
     if [[ -z $value ]]; then
         unset "$1"
         return
@@ -99,14 +105,13 @@ check_folder() {
 check_services() {
     local service
     [[ $2 == auto ]] && return
-    [[ ${2//[, ]/} ]] || expected "$1" "$2" "ssh, jupyter, tensorboard or auto"
+    [[ ${2//[, ]/} ]] || expected "$1" "$2" "$(service_names)"
     for service in ${2//,/ }; do
-        case $service in
-            ssh | jupyter | tensorboard) ;;
-            *) expected "$1" "$service" "ssh, jupyter, tensorboard or auto" ;;
-        esac
+        [[ " ${known[*]} " == *" $service "* ]] || expected "$1" "$service" "$(service_names)"
     done
 }
+
+service_names() { printf '%s, ' "${known[@]}" && echo "or auto"; }
 
 check_zone() {
     [[ $2 =~ ^[A-Za-z0-9_+/-]+$ && -f /usr/share/zoneinfo/$2 ]] ||
@@ -137,18 +142,16 @@ check_language() {
 
 # --- who may log in ---------------------------------------------------------------------
 
-secrets=(ROOT_PASSWORD SSH_AUTHORIZED_KEYS JUPYTER_TOKEN)
-
-# Moves the secrets of the environment into files, which set_credentials reads and removes. The environment of process 1
+# Moves the secrets of the environment into files, which check_settings reads and removes. The environment of process 1
 # can be read as long as the container lives, and what runs in the container has no business with them.
-put_secrets_away() {
+put_secrets_away() { # FILE
     local name
     rm -rf "$run/secrets"
     mkdir -m 700 "$run/secrets"
-    for name in "${secrets[@]}"; do
+    while read -r name; do
         if [[ -n ${!name:-} ]]; then (umask 077 && printf '%s' "${!name}" > "$run/secrets/$name"); fi
         unset "$name"
-    done
+    done < <(sed -n 's/^secret //p' "$1")
 }
 
 # Prints what the variable NAME held, else the file that NAME_FILE names, else the secret of that name.
@@ -164,18 +167,9 @@ setting_or_file() { # NAME
     fi
 }
 
-set_credentials() {
-    password=$(setting_or_file ROOT_PASSWORD)
-    keys=$(setting_or_file SSH_AUTHORIZED_KEYS)
-    token=$(setting_or_file JUPYTER_TOKEN)
-    rm -rf "$run/secrets"
-    if [[ -z $password && -r /etc/sync_passwd ]]; then password=$(password_of_platform); fi
-    [[ $password != *$'\n'* ]] || die "ROOT_PASSWORD has more than one line"
-}
-
-# Its first line, which may name the user as chpasswd wants it.
-password_of_platform() {
-    sed -n '1 { s/\r$//; s/^root://; p; }' /etc/sync_passwd
+# Reads the value of a secret; settings.sh says which there are.
+secret() { # NAME
+    secret[$1]=$(setting_or_file "$1")
 }
 
 # --- the time of what is started without this environment ---------------------------------
@@ -208,9 +202,10 @@ run_hooks() {
 # Every service that the image has and that can run here, or those that SERVICES names.
 choose_services() {
     local service program why
-    local -A programs=([ssh]=/usr/sbin/sshd [jupyter]=jupyter-lab [tensorboard]=tensorboard)
-    for service in ssh jupyter tensorboard; do
+    for service in "${known[@]}"; do
         program=${programs[$service]}
+        # shellcheck disable=SC1090  # of the service
+        source "/init/services/$service/service.sh"
         [[ $SERVICES == auto || ,${SERVICES// /,}, == *,$service,* ]] || continue
         if ! command -v "$program" > /dev/null; then
             why="this image has no $program"
@@ -230,25 +225,8 @@ choose_services() {
 }
 
 # Prints why a service cannot run here, or nothing.
-obstacle() {
-    if [[ $1 != ssh ]]; then
-        return
-    elif ! as_root; then
-        echo "it needs to run as root, this is user $(id -u)"
-    elif ! has_capabilities 6 7 18 29; then
-        echo "it needs the capabilities SETGID, SETUID, SYS_CHROOT and AUDIT_WRITE, and not all of them were given"
-    elif ! mkdir -p /run/sshd 2> /dev/null; then
-        echo "it needs /run/sshd, and /run cannot be written to: mount a tmpfs there"
-    fi
-}
-
-# Whether root may do all that is named by number (capabilities(7)): without, sshd starts, but drops every login.
-has_capabilities() {
-    local number held
-    held=$((16#$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)))
-    for number; do
-        ((held >> number & 1)) || return 1
-    done
+obstacle() { # SERVICE
+    if declare -F "obstacle_$1" > /dev/null; then "obstacle_$1"; fi
 }
 
 # Writes down for the health check which service listens where; a page that it serves is asked for by its path.
@@ -259,93 +237,18 @@ serve() { # SERVICE PORT [PATH]
     echo "$*" >> "$list"
 }
 
-prepare_ssh() {
-    local key_type host_keys=/etc/ssh with_password=no
-    [[ -w $host_keys ]] || host_keys=$run
-    for key_type in ed25519 ecdsa; do
-        make_host_key "$key_type" "$host_keys/ssh_host_${key_type}_key"
-    done
-    if [[ -n $keys ]]; then
-        printf '%s\n' "$keys" > "$run/authorized_keys"
-        log "ssh: $(grep -c '^[^#]' "$run/authorized_keys") authorized key(s)"
-    fi
-    if [[ -n $password ]]; then set_password; fi
-    if [[ -z $keys && $with_password == no && ! -s /root/.ssh/authorized_keys ]]; then
-        log "ssh: nobody can log in yet. Give a key or a password when the container starts:"
-        log "  docker run -e SSH_AUTHORIZED_KEYS=\"\$(cat ~/.ssh/id_ed25519.pub)\" ..."
-        log "  docker run -e ROOT_PASSWORD=... ...   or mount /run/secrets/root_password"
-    fi
-    {
-        cat /init/ssh/sshd_config
-        printf 'Port %s\n' "$SSH_PORT"
-        printf 'HostKey %s\n' "$host_keys"/ssh_host_{ed25519,ecdsa}_key
-        printf 'AuthorizedKeysFile .ssh/authorized_keys %s\n' "$run/authorized_keys"
-        printf 'PasswordAuthentication %s\n' "$with_password"
-        forwarded_displays
-        health_login
-    } > "$run/sshd_config"
-    chmod 600 "$run/sshd_config"
-    /usr/sbin/sshd -t -f "$run/sshd_config" || die "sshd refuses its configuration"
-    serve ssh "$SSH_PORT"
+# The same for a service whose pages ask for the token; a link with it opens OPEN.
+serve_pages() { # SERVICE PORT PATH OPEN
+    serve "$1" "$2" "$3"
+    pages+=("http://localhost:$2$4")
 }
 
-# Prints what forwarding X11 needs here: sshd refuses it where IPv6 is known but off, and the cookies want a file.
-forwarded_displays() {
-    [[ -s /proc/net/if_inet6 ]] || echo 'AddressFamily inet'
-    [[ -w /root ]] || printf 'SetEnv XAUTHORITY=%s\n' "$run/Xauthority"
-}
-
-# Prints how sshd treats the health check (health.sh), by the address of loopback that it comes from: it has a key of its
-# own, can do nothing but log in, and is not logged.
-health_login() {
-    rm -f "$run/health_key"
-    make_host_key ed25519 "$run/health_key"
-    cat << END
-Match Address 127.72.69.65
-    AuthorizedKeysFile $run/health_key.pub
-    PasswordAuthentication no
-    ForceCommand internal-sftp -R -p realpath
-    DisableForwarding yes
-    PermitTTY no
-    LogLevel QUIET
-END
-}
-
-make_host_key() {
-    [[ -s $2 ]] || ssh-keygen -q -t "$1" -N '' -f "$2"
-}
-
-set_password() {
-    if [[ ! -w /etc/shadow || ! -w /etc ]]; then
-        log "ssh: the password is left out: /etc cannot be written to. Give a key instead"
-        return
-    fi
-    printf 'root:%s\n' "$password" | chpasswd || die "ROOT_PASSWORD was not accepted"
-    with_password=yes
-    log "ssh: root may log in with the password given"
-}
-
-prepare_jupyter() {
-    # JupyterLab is in Chinese; in any other language where that is the container's.
-    [[ ${LC_ALL:-$LANG} == zh_CN.* ]] || export JUPYTER_CONFIG_PATH=/init/jupyter${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}
-    serve jupyter "$JUPYTER_PORT" "${JUPYTER_BASE_URL%/}/api"
-}
-
-prepare_tensorboard() {
-    if ! mkdir -p "$TENSORBOARD_LOGDIR" 2> /dev/null; then
-        log "tensorboard: cannot write to $TENSORBOARD_LOGDIR, reading $HOME/tensorboard-logs"
-        export TENSORBOARD_LOGDIR=$HOME/tensorboard-logs
-        mkdir -p "$TENSORBOARD_LOGDIR"
-    fi
-    serve tensorboard "$TENSORBOARD_PORT" "${TENSORBOARD_PATH%/}/"
-}
-
-# Writes down the token of the web pages, JupyterLab and TensorBoard. One that was made stays the same when the
-# container is started again; a link with it opens either.
+# Writes down the token of the services' pages. One that was made stays the same when the
+# container is started again.
 prepare_web() {
-    local file=$run/token made=$run/token-made
-    [[ " ${chosen[*]} " == *" jupyter "* || " ${chosen[*]} " == *" tensorboard "* ]] || return 0
-    if [[ $WEB_AUTHENTICATION == none ]]; then
+    local token=${secret[JUPYTER_TOKEN]:-} page file=$run/token made=$run/token-made
+    [[ ${#pages[@]} -gt 0 ]] || return 0
+    if [[ ${WEB_AUTHENTICATION:-} == none ]]; then
         rm -f "$file"
         log "web: WARNING: WEB_AUTHENTICATION is none: anyone who reaches the ports of the web pages can use them"
         return
@@ -354,17 +257,7 @@ prepare_web() {
         [[ -s $made ]] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$made")
         token=$(< "$made")
         log "web: no JUPYTER_TOKEN was given, this one was made for this container:"
-        show_links
+        for page in "${pages[@]}"; do log "  $page?token=$token"; done
     fi
     (umask 077 && printf '%s' "$token" > "$file")
-}
-
-show_links() {
-    local service
-    for service in "${chosen[@]}"; do
-        case $service in
-            jupyter) log "  http://localhost:$JUPYTER_PORT${JUPYTER_BASE_URL%/}/lab?token=$token" ;;
-            tensorboard) log "  http://localhost:$TENSORBOARD_PORT${TENSORBOARD_PATH%/}/?token=$token" ;;
-        esac
-    done
 }

@@ -1,19 +1,11 @@
 #!/bin/bash
-# Healthy when each service that boot.sh started does what its users want of it: sshd accepts a login, the others
-# answer with a page. Takes 8 seconds at most, and leaves nothing in the log.
+# Healthy when each service that boot.sh started does what its users want of it: its own health.sh says so, or it
+# answers with a page. Takes 8 seconds at most, and leaves nothing in the log.
 set -euo pipefail
 
 seconds=8
 
 run=$("${0%/*}/run.sh") && [[ -r $run/services ]] || { echo "boot.sh has not started the services yet"; exit 1; }
-
-# As root, with a key that sshd accepts from this address of loopback alone. No shell is started: a user's may take long.
-accepts_login() { # PORT
-    timeout "$seconds" ssh -F none -i "$run/health_key" -p "$1" -s -o BindAddress=127.72.69.65 \
-        -o BatchMode=yes -o IdentitiesOnly=yes -o PreferredAuthentications=publickey -o LogLevel=ERROR \
-        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null \
-        root@127.0.0.1 sftp < /dev/null
-}
 
 # A page that asks who one is has answered. A server may have been given a certificate.
 serves_page() { # PORT PATH
@@ -32,8 +24,8 @@ status_of() { # URL
 
 check() { # SERVICE PORT [PATH]
     local said
-    if [[ $1 == ssh ]]; then
-        said=$(accepts_login "$2" 2>&1)
+    if [[ -x /init/services/$1/health.sh ]]; then
+        said=$(IMAGE_RUN=$run timeout "$seconds" "/init/services/$1/health.sh" "$2" 2>&1)
     else
         said=$(serves_page "$2" "$3" 2>&1)
     fi || {
