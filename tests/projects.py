@@ -57,6 +57,22 @@ FILES: Mapping[str, str] = {
     "common/layers/boot/Dockerfile.j2": "COPY --link init/ /init/\n",
 }
 
+_COMMON = Path(__file__).parents[1] / "common"
+
+
+def machine_files() -> Mapping[str, str]:
+    """Return FILES with this repository's layer `boot`, its services and all that it puts beside Dockerfiles."""
+    layers = ("notebook", "paddle", "tensorflow")
+    folders = (_COMMON / "leaf", _COMMON / "services", _COMMON / "layers/boot", *(_COMMON / "layers").glob("*/leaf"))
+    paths = (path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {
+        **FILES,
+        "common/init/profile/banner.sh": "#!/bin/sh\n",
+        **{f"common/layers/{layer}/Dockerfile.j2": "ENV LAYER=1\n" for layer in layers},
+        **{str(path.relative_to(_COMMON.parent)): path.read_text(encoding="utf-8") for path in paths},
+    }
+
+
 CUDA = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
 """The base that is pulled."""
 PYTORCH = "pytorch:2.3.0-python3.10-cuda"

@@ -6,14 +6,13 @@ estimates and what pages say of earlier nights is lost.
 """
 
 import errno
-
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
-from io import FileIO
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -377,7 +376,7 @@ class Workspace:
     def log(self, name: str) -> Iterator["Log"]:
         """Give the log that takes the full output of a node, at its end."""
         path = f"{STATE}/logs/{name}"
-        made = Log(path, partial(self._opened_log, path), functools.partial(self._sparing, path))
+        made = Log(path, partial(self._opened_log, path), partial(self._sparing, path))
         try:
             yield made
         finally:

@@ -326,13 +326,18 @@ axes.torch = ["2.3.0"]
 """
 
 
+def examples(root: Path, matrix: str = EXAMPLES) -> Project:
+    """Write a monorepo with this repository's run examples."""
+    return projects.project(root, matrix=matrix, files=projects.machine_files())
+
+
 @pytest.mark.parametrize(
     ("row", "is_machine", "has_gpu"),
     [(GPU, True, True), ("machine:2.3.0", True, False), (JOB, False, True), ("training:2.3.0", False, False)],
 )
 def test_run_examples_fit_what_the_row_is(tmp_path: Path, row: str, is_machine: bool, has_gpu: bool) -> None:
     """A machine with ssh and notebooks where its layers boot one, else a job; GPUs only for what has CUDA."""
-    found = files(projects.project(tmp_path, matrix=EXAMPLES), row)
+    found = files(examples(tmp_path), row)
     texts = {path: file.content.decode() for path, file in found.items()}
     kind, manifest = ("Deployment", "k8s-run-deployment.yaml") if is_machine else ("Job", "k8s-run-job.yaml")
     script = texts["run-example/docker-run.sh"]
@@ -368,19 +373,18 @@ def test_run_examples_fit_what_the_row_is(tmp_path: Path, row: str, is_machine: 
     [
         (["torch", "boot"], ["ssh"]),
         (["torch", "tensorflow", "boot"], ["ssh", "tensorboard"]),
-        (["torch", "notebook", "boot"], ["ssh", "jupyter", "tensorboard"]),
+        (["torch", "notebook", "boot"], ["ssh", "tensorboard", "jupyter"]),
     ],
 )
 def test_run_examples_name_the_services_that_the_image_has(
     tmp_path: Path, layers: list[str], services: list[str]
 ) -> None:
     """Ports of none else are published, and nothing waits for them."""
-    others = {f"common/layers/{layer}/Dockerfile.j2": "ENV LAYER=1\n" for layer in ("tensorflow", "notebook")}
     matrix = EXAMPLES.replace('layers = ["torch", "boot"]', f"layers = {layers}".replace("'", '"'))
-    found = files(projects.project(tmp_path, matrix=matrix, files={**FILES, **others}), "machine:2.3.0")
+    found = files(examples(tmp_path, matrix), "machine:2.3.0")
     texts = {path: file.content.decode() for path, file in found.items()}
 
-    ports = {"ssh": 22, "jupyter": 8888, "tensorboard": 6006}
+    ports = {"ssh": 22, "tensorboard": 6006, "jupyter": 8888}
     documents = manifests.documents(texts["run-example/k8s-run-deployment.yaml"])
     [container] = manifests.pods(documents["Deployment"])[0]["spec"]["containers"]
     assert [port["name"] for port in container["ports"]] == services
@@ -404,7 +408,7 @@ def test_run_examples_name_the_services_that_the_image_has(
 def test_families_whose_names_mean_something_in_yaml(tmp_path: Path, family: str) -> None:
     """They are names all the same."""
     matrix = EXAMPLES.replace("[families.machine", f'[families."{family}"').replace('"machine', f'"{family}')
-    found = files(projects.project(tmp_path, matrix=matrix), f"{family}:2.3.0")
+    found = files(examples(tmp_path, matrix), f"{family}:2.3.0")
     texts = {path: file.content.decode() for path, file in found.items()}
 
     composed = yaml.safe_load(texts["run-example/compose.yaml"])
@@ -421,7 +425,8 @@ def test_a_job_for_paddles_operator(tmp_path: Path, mode: str, parts: list[str],
         'base = "plain"\naxes.torch = ["2.3.0"]\n',
         f'base = "{base}"\naxes.torch = ["2.3.0"]\naxes.paddle_job = ["{mode}"]\n',
     )
-    found = files(projects.project(tmp_path, matrix=matrix), "training:2.3.0")
+    matrix = matrix.replace('layers = ["torch"]', 'layers = ["paddle"]')
+    found = files(examples(tmp_path, matrix), "training:2.3.0")
     assert [path for path in found if "k8s" in path] == ["run-example/k8s-run-paddlejob.yaml"]
     text = found["run-example/k8s-run-paddlejob.yaml"].content.decode()
     assert manifests.problems(text) == []
@@ -445,7 +450,8 @@ def test_a_job_for_paddles_operator(tmp_path: Path, mode: str, parts: list[str],
 def test_what_the_operator_would_refuse_is_seen(tmp_path: Path, right: str, wrong: str, problem: str) -> None:
     """The proof of the proof."""
     matrix = EXAMPLES.replace('base = "plain"\naxes', 'base = "plain"\naxes.paddle_job = ["ps"]\naxes')
-    found = files(projects.project(tmp_path, matrix=matrix), "training:2.3.0")
+    matrix = matrix.replace('layers = ["torch"]', 'layers = ["paddle"]')
+    found = files(examples(tmp_path, matrix), "training:2.3.0")
     text = found["run-example/k8s-run-paddlejob.yaml"].content.decode()
     assert any(problem in told for told in manifests.problems(text.replace(right, wrong)))
 
@@ -470,7 +476,7 @@ def test_what_words_after_an_image_are(tmp_path: Path, stage: str, script: str, 
 
 def test_a_services_selectors_find_its_pods(tmp_path: Path) -> None:
     """By labels of one name."""
-    found = files(projects.project(tmp_path, matrix=EXAMPLES), GPU)
+    found = files(examples(tmp_path), GPU)
     documents = manifests.documents(found["run-example/k8s-run-deployment.yaml"].content.decode())
     labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"]
 
@@ -488,6 +494,6 @@ def test_a_services_selectors_find_its_pods(tmp_path: Path) -> None:
 )
 def test_what_the_api_would_refuse_is_seen(tmp_path: Path, right: str, wrong: str, problem: str) -> None:
     """The proof of the proof."""
-    found = files(projects.project(tmp_path, matrix=EXAMPLES), GPU)
+    found = files(examples(tmp_path), GPU)
     text = found["run-example/k8s-run-deployment.yaml"].content.decode()
     assert any(problem in told for told in manifests.problems(text.replace(right, wrong)))

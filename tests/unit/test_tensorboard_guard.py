@@ -1,4 +1,4 @@
-"""Who gets through to TensorBoard: the guard of common/services/tensorboard/serve.py, called as a web server calls it."""
+"""Who gets through to TensorBoard: the guard in its service's serve.py, called as a web server calls it."""
 
 import importlib.util
 from collections.abc import Collection

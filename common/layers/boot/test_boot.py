@@ -173,7 +173,8 @@ def _with_password(host: Host, machine: Machine, password: str) -> str:
 def test_a_file_may_hold_the_password(host: Host, file: str, text: str) -> None:
     """A mounted secret, or what the platform wrote: boot.sh takes it for the one that the machine above was given."""
     place = f"mkdir -p $(dirname {file}) && echo '{text}' > {file}"
-    taken = "bash -euc '. /init/boot/lib.sh; run=/nosuch; set_credentials; echo \"$password\"'"
+    steps = ". /init/boot/lib.sh; . /init/services/ssh/service.sh; run=/nosuch; secret ROOT_PASSWORD; password_of_root"
+    taken = f"bash -euc '{steps}'"
     assert host.check_output(f"{place}; {taken}; rm {file}") == "open sesame"
 
 
