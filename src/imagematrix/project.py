@@ -13,7 +13,7 @@ from imagematrix import audit, compat, matrix
 from imagematrix.compat import Cause, Finding, Severity, catalogue, nearest, overlay
 from imagematrix.engine import EngineImage, doubts, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
-from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, RuleDeclaration, Size, Verdict
+from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, RuleDeclaration, Service, Size, Verdict
 from imagematrix.planning import estimates, graph, lock, plan, requirements
 from imagematrix.planning.checks import is_checked
 from imagematrix.planning.graph import Dag
@@ -136,6 +136,13 @@ class Project:
             return {} if row.impossible else requirements.packages(self.renderer.locked(row))
         except InputError:
             return {}
+
+    def services(self, row: Row) -> tuple[Service, ...]:
+        """Return the services that a row's containers start; none where its templates cannot be rendered."""
+        try:
+            return self.renderer.services(row)
+        except InputError:
+            return ()
 
     def sizes(self, row: Row) -> Mapping[str, Size]:
         """Predict how big the Python packages of a row's layers are: layer -> size, of those with a lock."""

@@ -1,9 +1,13 @@
 """What builds are thought to take, and how long is left of a run."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import projects
 from tests.fakes import plan_of
+from tests.projects import PLAIN
 
 from imagematrix.model import Key, Plan, Size
 from imagematrix.planning import estimates, forecast
@@ -32,15 +36,16 @@ def test_a_new_row_takes_what_its_layer_takes() -> None:
     assert estimates.seconds(PLAN.steps, history=[record("torch", OTHER, 7.0)])[Key("torch")] == 7.0
 
 
-def test_what_was_never_built_takes_what_its_lock_says_else_what_is_typical() -> None:
-    """More for a bigger lock; a layer that nobody timed is neither the fastest nor the slowest."""
+def test_what_was_never_built_takes_what_its_lock_says_else_what_is_typical(tmp_path: Path) -> None:
+    """More for a bigger lock; a stage that installs from the network takes longer than one that copies."""
     small = estimates.seconds(PLAN.steps, sizes={Key("torch"): Size(download=201_000_000, installed=796_000_000)})
     big = estimates.seconds(PLAN.steps, sizes={Key("torch"): Size(download=2_883_000_000, installed=5_201_000_000)})
     assert small[Key("torch")] == pytest.approx(16.1, abs=0.1)  # as measured
     assert big[Key("torch")] > 60
-    assert small[Key("system")] == estimates.TYPICAL_SECONDS["system"]
-    mine = estimates.seconds(plan_of({"boot": None, "my-layer": None, "torch": None}).steps)
-    assert mine[Key("boot")] < mine[Key("my-layer")] < mine[Key("torch")]
+    never = projects.project(tmp_path)
+    steps = projects.plan(never, PLAIN).steps
+    seconds = {step.node.layer: estimates.seconds(steps)[step.node.key] for step in steps}
+    assert seconds["boot"] < seconds["system"] < seconds["base"]
 
 
 def test_bytes_are_what_an_image_added_to_its_parent() -> None:

@@ -1,15 +1,17 @@
 """Services of containers: a folder of common/services each, and all that follows from it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from tests import manifests, projects
+from tests import manifests, nights, projects
 
 from imagematrix.errors import InputError
 from imagematrix.model import File
 from imagematrix.project import Project, Selection
+from imagematrix.report import catalogue, runs
 
 MATRIX = """\
 schema = 1
@@ -95,6 +97,21 @@ def test_one_folder_adds_a_service_to_the_images_that_have_its_program(tmp_path:
     assert manifests.problems(deployment) == []
     assert "| 80 | the pages of /srv |" in found["README.md"]
     assert "| `NGINX_PORT` | `80` | port of nginx |" in found["README.md"]
+
+
+def test_the_page_for_users_says_how_an_image_with_services_is_started(tmp_path: Path) -> None:
+    project = opened(tmp_path)
+    night = next(nights.nights(nights.grid(1), 1))
+    published = runs.read(nights.with_published(night))
+    [name] = published.by_name
+    [row] = project.rows(Selection(only=("web:1",)))
+    family, _, tag = name.partition(":")
+    known = replace(row, tag=tag, family=replace(row.family, name=family))
+
+    [entry] = catalogue.make([known], [published], (), lambda _: project.services(row))
+
+    assert "--env NGINX_PASSWORD --env ROOT_PASSWORD --env SSH_AUTHORIZED_KEYS" in entry.run
+    assert "--publish 127.0.0.1:2222:22 --publish 127.0.0.1:8080:80" in entry.run
 
 
 def test_an_image_without_its_program_has_nothing_of_a_service(tmp_path: Path) -> None:

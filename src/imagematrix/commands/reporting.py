@@ -72,7 +72,7 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
 def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
     """Write the page for the users of the images; return where it lies. Raises FlagError when none is published."""
     path = folder / "catalogue.html"
-    entries = entry_list.make(project.obtainable, _past(project, say), project.workspace.checks())
+    entries = entry_list.make(project.obtainable, _past(project, say), project.workspace.checks(), project.services)
     if not entries:
         raise FlagError("nothing is published yet, as far as the runs in .imagematrix/runs say: `invoke push` first")
     project.workspace.write(path, html.catalogue(entries, datetime.now(UTC)))

@@ -8,23 +8,14 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from imagematrix.model import Key, Size, Step, Verdict
+from imagematrix.model import BASE_LAYER, Key, Node, Size, Step, Verdict
 from imagematrix.planning.plan import Record
 
-TYPICAL_SECONDS: Final[Mapping[str, float]] = {
-    "base": 40,
-    "system": 26,
-    "python": 16,
-    "tensorflow": 20,
-    "paddle": 20,
-    "torch": 60,
-    "notebook": 10,
-    "boot": 2,
-}
-"""How long layers take on a two-core machine: for those that were never built here, and have no lock."""
-
-_MIDDLING_SECONDS: Final = 15.0
-"""For a layer that nobody timed."""
+_BASE_SECONDS: Final = 40.0
+_FETCHING_SECONDS: Final = 20.0
+_COPYING_SECONDS: Final = 2.0
+"""How long a base made here takes on a two-core machine, a stage that installs from the network, and one that does not:
+for those that were never built, and have no lock. Measured on the layers of this repository."""
 
 PULL_SECONDS: Final = 5.0
 """For any node that is pulled, since nobody asks how big it is: the order of builds needs no better."""
@@ -54,7 +45,7 @@ def seconds(
 
     def unknown(step: Step) -> float:
         size = found.get(step.node.key)
-        return _seconds_of(size) if size else TYPICAL_SECONDS.get(step.node.layer, _MIDDLING_SECONDS)
+        return _seconds_of(size) if size else _typical_seconds(step.node)
 
     return {
         step.node.key: PULL_SECONDS if step.verdict is Verdict.PULL else past.median(step, unknown) for step in steps
@@ -80,6 +71,12 @@ def added_bytes(
         return size.download + size.installed if size else _TYPICAL_BYTES
 
     return {step.node.key: round(past.median(step, unknown)) for step in steps}
+
+
+def _typical_seconds(node: Node) -> float:
+    if node.layer == BASE_LAYER:
+        return _BASE_SECONDS
+    return _FETCHING_SECONDS if node.stage.network else _COPYING_SECONDS
 
 
 def _seconds_of(size: Size) -> float:

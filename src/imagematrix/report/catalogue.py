@@ -1,19 +1,15 @@
 """The published images for those who use them: what is in each, what it needs, how it is had, what changed last."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from imagematrix import compat
-from imagematrix.model import Row
+from imagematrix.model import Row, Service
 from imagematrix.planning.checks import is_checked
 from imagematrix.report import overview
 from imagematrix.report.overview import VersionChange
 from imagematrix.report.runs import PastLeaf, PastRun
-
-_MACHINE: Final = "boot"
-"""The layer of images that are started as a machine to log in to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +34,8 @@ class CatalogueEntry:
     """What moved then."""
     unchecked: bool
     """None of its layers has a check."""
+    services: tuple[Service, ...]
+    """Those that its containers start; none: they run a command and end."""
 
     @property
     def pull(self) -> str:
@@ -49,23 +47,33 @@ class CatalogueEntry:
     def run(self) -> str:
         """The command that starts it."""
         gpus = " --gpus all" if compat.cuda_of(self.row.values) else ""
-        if _MACHINE in self.row.family.layers:
-            how = f"--detach --shm-size 8g{gpus} --env ROOT_PASSWORD --publish 127.0.0.1:2222:22"
-        else:
-            how = f"--rm --interactive --tty --shm-size 8g{gpus}"
-        return f"docker run {how} {self.names[0]}"
+        if not self.services:
+            return f"docker run --rm --interactive --tty --shm-size 8g{gpus} {self.names[0]}"
+        secrets = {
+            setting.name for service in self.services for setting in service.settings if setting.kind == "secret"
+        }
+        ports = (f" --publish 127.0.0.1:{service.host_port}:{service.port}" for service in self.services)
+        given = (f" --env {name}" for name in sorted(secrets))
+        return f"docker run --detach --shm-size 8g{gpus}{''.join(given)}{''.join(ports)} {self.names[0]}"
 
 
-def make(rows: Iterable[Row], past: Sequence[PastRun], checked: Container[str]) -> tuple[CatalogueEntry, ...]:
+def make(
+    rows: Iterable[Row],
+    past: Sequence[PastRun],
+    checked: Container[str],
+    services: Callable[[Row], tuple[Service, ...]] = lambda _: (),
+) -> tuple[CatalogueEntry, ...]:
     """Return the rows that are published, by name; of each what the last run that published it says.
 
-    `checked` are the layers that have checks.
+    `checked` are the layers that have checks; `services` gives those that a row's containers start.
     """
-    entries = (_entry(row, past, checked) for row in sorted(rows, key=lambda row: row.name))
+    entries = (_entry(row, past, checked, services) for row in sorted(rows, key=lambda row: row.name))
     return tuple(entry for entry in entries if entry)
 
 
-def _entry(row: Row, past: Sequence[PastRun], checked: Container[str]) -> CatalogueEntry | None:
+def _entry(
+    row: Row, past: Sequence[PastRun], checked: Container[str], services: Callable[[Row], tuple[Service, ...]]
+) -> CatalogueEntry | None:
     told = [(run, leaf) for run in past if (leaf := run.by_name.get(row.name)) and leaf.names]
     if not told:
         return None
@@ -85,6 +93,7 @@ def _entry(row: Row, past: Sequence[PastRun], checked: Container[str]) -> Catalo
         since=told[same][0].started,
         changes=tuple(changes),
         unchecked=not is_checked(row, checked),
+        services=services(row),
     )
 
 

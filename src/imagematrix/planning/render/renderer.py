@@ -7,7 +7,7 @@ from functools import partial
 from imagematrix import compat
 from imagematrix.compat import Finding
 from imagematrix.errors import Collector, InputError, Problem
-from imagematrix.model import File, Leaf, Row, Sources
+from imagematrix.model import File, Leaf, Row, Service, Sources
 from imagematrix.planning.render.companions import Companions
 from imagematrix.planning.render.demands import Demands
 from imagematrix.planning.render.files import LayerFiles
@@ -57,6 +57,11 @@ class Renderer:
             files += leaf.bootstrap.inputs
         files += self._companions.files(leaf)
         return tuple(sorted(files, key=lambda file: file.path))
+
+    def services(self, row: Row) -> tuple[Service, ...]:
+        """Return the services that a row's containers start: those whose files its stages copy. Raises InputError."""
+        read = {file for stage in self.leaf(row).stages for file in stage.inputs}
+        return tuple(service for service in self._sources.services if not read.isdisjoint(service.files))
 
     def faults(self, row: Row) -> tuple[Problem, ...]:
         """Return what keeps the files of a row from being rendered, as `leaf` and `files` raise it.
