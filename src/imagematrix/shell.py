@@ -27,6 +27,10 @@ _ATTENTION_SECONDS = 0.2
 """How soon it is seen that a program ended."""
 
 
+Source = bytes | Callable[[IO[bytes]], object]
+"""What a program reads: bytes, or what writes them to a file."""
+
+
 class Shell:
     """Starts programs, each in a process group of its own, and can stop them all."""
 
@@ -40,7 +44,7 @@ class Shell:
         argv: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: Source = b"",
         sink: Callable[[bytes], None],
         seconds: float | None = None,
     ) -> int:
@@ -51,7 +55,10 @@ class Shell:
         then it was stopped, with all that it had started.
         """
         with tempfile.TemporaryFile() as source:
-            source.write(stdin)
+            if callable(stdin):
+                stdin(source)
+            else:
+                source.write(stdin)
             source.seek(0)
             process = self._start(argv, env or {}, source)
         limit = _Limit(process, seconds)

@@ -5,17 +5,22 @@ So files are reached by their path relative to the project's root, and only thro
 it, or one that is not a regular file, is a problem with its place. What lies outside the root is never touched.
 """
 
+import functools
+import io
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from imagematrix.errors import InputError, Problem
-from imagematrix.model import File
+from imagematrix.model import File, Stored
+from imagematrix.planning import keys
 from imagematrix.text.visible import CONTROL
 
 WRITING: Final = ".writing-"
@@ -32,6 +37,8 @@ _KINDS: Final[Mapping[int, str]] = {
 }
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Also what stands for bytes of a name that are not UTF-8."""
+CHUNK: Final = 2**20
+"""Bytes that are read at once of a file that may be big."""
 _NO_FOLLOW: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """O_NONBLOCK: a FIFO that took the file's place meanwhile must not hang us."""
 
@@ -94,6 +101,14 @@ class Tree:
             if found != stat.S_IFREG:
                 raise InputError([_unexpected(path, found, stat.S_IFREG)])
             return stream.read(most)
+
+    def stored(self, path: str) -> Stored:
+        """Return where the content of a big file is, with its hash; one process hashes it once."""
+        self.check([path])
+        at = self.root.resolve() / path
+        found = at.lstat()
+        stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return Stored(path=str(at), sha256=_sha256(str(at), stamp), bytes=found.st_size)
 
     def text(self, path: str, *, encoding: str = "utf-8") -> str:
         r"""Return the text of a file, with "\n" as line ends. Raises InputError when it is not UTF-8."""
@@ -196,6 +211,13 @@ class Tree:
             return 0
 
 
+@functools.lru_cache
+def _sha256(path: str, _stamp: tuple[int, ...]) -> str:
+    """Return the hash of a file that has these numbers, device and inode to the moment of its last change."""
+    with os.fdopen(os.open(path, _NO_FOLLOW), "rb") as stream:
+        return keys.sha256_of(iter(functools.partial(stream.read, CHUNK), b""))
+
+
 def decoded(content: bytes, file: str, *, encoding: str) -> str:
     r"""Return the text of a file, with "\n" as line ends. Raises InputError when it is not UTF-8."""
     try:
@@ -205,13 +227,46 @@ def decoded(content: bytes, file: str, *, encoding: str) -> str:
         raise InputError([problem]) from None
 
 
+@contextmanager
+def reading(file: File) -> Iterator[tuple[IO[bytes], int]]:
+    """Give the content of a file as a stream, and its size in bytes.
+
+    Raises InputError at the end for a big file that is no longer what was hashed.
+    """
+    if not file.stored:
+        yield io.BytesIO(file.content), len(file.content)
+        return
+    with os.fdopen(os.open(file.stored.path, _NO_FOLLOW), "rb") as stream:
+        hashing = _Hashing(stream)
+        yield cast("IO[bytes]", hashing), file.stored.bytes
+        if hashing.sha256() != file.stored.sha256:
+            what = "changed while it was read"
+            raise InputError([Problem(file=file.stored.path, line=0, what=what, hint="run it again", code="changed")])
+
+
+class _Hashing:
+    """A stream that hashes what is read from it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = keys.Sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self._hash.add(chunk)
+        return chunk
+
+    def sha256(self) -> str:
+        return self._hash.text()
+
+
 def replace(path: Path, file: File) -> None:
     """Write a file anywhere, so that it is there as a whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(file.content)
+        with os.fdopen(handle, "wb") as stream, reading(file) as (content, _):
+            shutil.copyfileobj(content, stream, CHUNK)
         Path(temporary).chmod(0o755 if file.executable else 0o644)
         Path(temporary).replace(path)
     except BaseException:

@@ -8,7 +8,7 @@ estimates and what pages say of earlier nights is lost.
 import errno
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -21,9 +21,10 @@ from imagematrix.errors import BusyError, Collector, FlagError, InputError, Prob
 from imagematrix.ledger import Ledger
 from imagematrix.matrix import service
 from imagematrix.model import File, Key, LayerSource, Service, Sources
-from imagematrix.planning import checks, requirements
+from imagematrix.planning import checks, keys, requirements
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
+from imagematrix.planning.render.sources import TEMPLATE_SUFFIX
 from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.secrecy import hidden
 from imagematrix.text import documents, words
@@ -51,8 +52,10 @@ IMAGES: Final = "images"
 COMPAT: Final = "compat"
 _MOST_BYTES: Final = 256 * 2**20
 """How much of one file of the state is read: the record of 100,000 nodes takes half of it."""
-_MOST_OF_FILE: Final = 500 * 10**6
-"""How big a file of a layer may be: it is held in memory."""
+_BIG: Final = 8 * 2**20
+"""Bytes up to which a file of a layer is held in memory; a text may not have more."""
+_MOST_OF_FILE: Final = 20 * 10**9
+"""Bytes that a file of a layer may have: each command hashes it, a gigabyte a second."""
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
 _LOCK_FILE: Final = re.compile(r"[^/]+/[^/]+\.txt")
 _RUN_FILE: Final = re.compile(r"[^/]+\.json")
@@ -206,6 +209,7 @@ class Workspace:
 
     def _layer(self, name: str) -> LayerSource:
         template = f"{LAYERS}/{name}/{_TEMPLATE}"
+        self._refuse_big([template])
         return LayerSource(
             name=name,
             template=self._tree.text(template),
@@ -217,12 +221,20 @@ class Workspace:
     def _read_all(self, folder: str, prefix: str = "") -> tuple[File, ...]:
         """Return all files below a folder; without editors' and Python's droppings."""
         paths = {path: f"{folder}/{path}" for path in self._tree.files(folder, skip=_is_dropping)}
-        if problems := [_oversized(at, size) for at in paths.values() if (size := self._tree.size(at)) > _MOST_OF_FILE]:
+        self._refuse_big(paths.values(), most=_MOST_OF_FILE)
+        self._refuse_big(at for at in paths.values() if at.endswith((TEMPLATE_SUFFIX, ".md")))
+        return tuple(self._file(prefix + path, at) for path, at in paths.items())
+
+    def _file(self, path: str, at: str) -> File:
+        """Return a file of the repository as one of a leaf; a big one is hashed, and not read into memory."""
+        executable = self._tree.is_executable(at)
+        if self._tree.size(at) > _BIG:
+            return File(path=path, stored=self._tree.stored(at), executable=executable)
+        return File(path=path, content=self._tree.read(at), executable=executable)
+
+    def _refuse_big(self, texts: Iterable[str], *, most: int = _BIG) -> None:
+        if problems := [_oversized(at, size, most) for at in texts if (size := self._tree.size(at)) > most]:
             raise InputError(problems)
-        return tuple(
-            File(path=prefix + path, content=self._tree.read(at), executable=self._tree.is_executable(at))
-            for path, at in paths.items()
-        )
 
     def stale(self, leaves: Mapping[str, Sequence[File]], *, keep: Collection[str]) -> Iterator[str]:
         """Yield each difference between rendered leaves (directory -> files) and the disk, worst first told.
@@ -308,6 +320,8 @@ class Workspace:
         """Return how a file on disk differs from the rendered one, empty when it does not."""
         path = f"{directory}/{file.path}"
         try:
+            if file.stored or (self._tree.is_file(path) and self._tree.size(path) > _BIG):
+                return self._difference_of_big(path, file)
             content = self._tree.read(path)
         except FileNotFoundError:
             return ": is missing"
@@ -316,6 +330,18 @@ class Workspace:
             return f": {problem.what}" if problem.file == path else f": is missing ({problem.file} {problem.what})"
         if content != file.content:
             return _first_difference(content, file.content)
+        return self._difference_of_mode(path, file)
+
+    def _difference_of_big(self, path: str, file: File) -> str:
+        size, wanted = self._tree.size(path), file.stored.bytes if file.stored else len(file.content)
+        if size != wanted:
+            return f": has {size:,} bytes, should have {wanted:,}"
+        sha256 = file.stored.sha256 if file.stored else keys.sha256_of([file.content])
+        if self._tree.stored(path).sha256 != sha256:
+            return ": has another content"
+        return self._difference_of_mode(path, file)
+
+    def _difference_of_mode(self, path: str, file: File) -> str:
         if self._tree.is_executable(path) != file.executable:
             return f": should {'' if file.executable else 'not '}be executable"
         return ""
@@ -619,11 +645,11 @@ def _words(error: OSError) -> str:
             return error.strerror or str(error)
 
 
-def _oversized(path: str, size: int) -> Problem:
+def _oversized(path: str, size: int, most: int) -> Problem:
     return Problem(
         file=path,
         line=0,
-        what=f"has {words.size(size)}, and a file of a layer at most {words.size(_MOST_OF_FILE)}",
-        hint="download it in a step of the layer, checked by its hash, or take a base that has it",
+        what=f"has {words.size(size)}, and may have {words.size(most)}",
+        hint="copy what is not a template as it is, or download it in a step of the layer, checked by its hash",
         code="oversized_file",
     )

@@ -1,5 +1,6 @@
 """Builds on a real engine: what is built, what is reused, what is said about it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -49,6 +50,21 @@ def test_report_and_labels_keep_their_contract(monorepo: Monorepo) -> None:
     }
     assert expected.items() <= image.labels.items()
     assert image.labels["imagematrix.key"] == monorepo.run("list", "--json").json()[0]["key"]
+
+
+def test_a_big_file_reaches_the_image_whole(monorepo: Monorepo) -> None:
+    """One that is not held in memory."""
+    with (monorepo.root / "common/layers/app/files/weights.bin").open("wb") as stream:
+        stream.writelines(bytes([number]) * 2**20 for number in range(40))
+        wanted = stream.tell()
+    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", "COPY app/weights.bin /weights.bin\nRUN cat")
+
+    done, _ = monorepo.build("--only", "*-1.1")
+
+    assert done.code == 0, done.out + done.err
+    said = monorepo.output(f"{monorepo.family}:1.0-1.1", "sh", "-c", "stat -c %s /weights.bin; sha256sum /weights.bin")
+    source = (monorepo.root / "common/layers/app/files/weights.bin").read_bytes()
+    assert said.split()[:2] == [str(wanted), hashlib.sha256(source).hexdigest()]
 
 
 def test_list_follows_the_engine(monorepo: Monorepo) -> None:

@@ -146,7 +146,7 @@ def test_making_a_base(tmp_path: Path) -> None:
 def test_the_context_is_what_the_key_was_made_from(tmp_path: Path, layer: str, paths: Mapping[str, int]) -> None:
     """The Dockerfile and the stage's files with their modes; no time, no owner, nothing else."""
     node = nodes(tmp_path, PYTORCH)[layer]
-    data = buildx.context(node)
+    data = context(node)
 
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         entries = archive.getmembers()
@@ -155,7 +155,7 @@ def test_the_context_is_what_the_key_was_made_from(tmp_path: Path, layer: str, p
     assert content["Dockerfile"] == node.leaf.dockerfile
     assert all(content[file.path] == file.content.decode() for file in node.stage.inputs)
     assert {(entry.mtime, entry.uid, entry.gid, entry.type) for entry in entries} == {(0, 0, 0, tarfile.REGTYPE)}
-    assert buildx.context(nodes(tmp_path / "again", PYTORCH)[layer]) == data
+    assert context(nodes(tmp_path / "again", PYTORCH)[layer]) == data
 
 
 def test_long_paths_in_a_context(tmp_path: Path) -> None:
@@ -163,11 +163,17 @@ def test_long_paths_in_a_context(tmp_path: Path) -> None:
     deep = "/".join(["d" * 60] * 3)
     files = {**FILES, f"common/init/{deep}/a": "a\n"}
     dag = projects.dag(projects.project(tmp_path, files=files), PYTORCH)
-    data = buildx.context(next(node for node in dag.order() if node.layer == "boot"))
+    data = context(next(node for node in dag.order() if node.layer == "boot"))
 
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert f"init/{deep}/a" in archive.getnames()
         assert archive.pax_headers == {}
+
+
+def context(node: Node) -> bytes:
+    stream = io.BytesIO()
+    buildx.write_context(node, stream)
+    return stream.getvalue()
 
 
 def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:

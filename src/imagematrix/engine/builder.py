@@ -12,11 +12,11 @@ from imagematrix import scratch, site
 from imagematrix.engine import KEY_LABEL, Engine, buildx, buildx_command, docker_command, node_ref
 from imagematrix.engine.locks import Locks, Told
 from imagematrix.engine.log import BuildLog
-from imagematrix.errors import NoEngineError, RegistryError
+from imagematrix.errors import InputError, NoEngineError, RegistryError
 from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
 from imagematrix.planning import failure, publication, transient
 from imagematrix.planning.publication import VERSIONS_LABEL
-from imagematrix.shell import Shell
+from imagematrix.shell import Shell, Source
 from imagematrix.workspace import Workspace
 
 _OLDEST_BUILDX: Final = (0, 13)
@@ -71,6 +71,8 @@ class Builder:
                 return self._kept(step, image)
         except TimeoutError:
             return Attempt(ok=False, why=f"took longer than {self.time_limit / 60:g} minutes (--time-limit)")
+        except InputError as error:
+            return Attempt(ok=False, why=str(error))
         except NoEngineError as error:
             return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=str(error))
         cause, said = log.judged()
@@ -140,7 +142,7 @@ class Builder:
             metadata=str(metadata),
         )
         environment = {**buildx.ENVIRONMENT, **self.site.proxies, **self.engine.environment}
-        code = self._run(argv, environment, log.feed, log, stdin=buildx.context(node))
+        code = self._run(argv, environment, log.feed, log, stdin=functools.partial(buildx.write_context, node))
         return code, buildx.image_id(metadata.read_text(encoding="utf-8")) if metadata.exists() else ""
 
     def _bootstrap(self, node: Node, log: BuildLog) -> tuple[int, str]:
@@ -164,7 +166,7 @@ class Builder:
         environment: Mapping[str, str],
         feed: Callable[[bytes], None],
         log: BuildLog,
-        stdin: bytes = b"",
+        stdin: Source = b"",
     ) -> int:
         try:
             return self.shell.run(argv, env=environment, stdin=stdin, sink=feed, seconds=self.time_limit)

@@ -1,11 +1,11 @@
 """One node in, the `docker buildx build` that makes it out: command line, build context, nothing executed."""
 
-import io
 import re
 import tarfile
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import IO, Final
 
+from imagematrix import tree
 from imagematrix.engine import KEY_LABEL, node_ref
 from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Node, Site
 from imagematrix.site import mirrored
@@ -57,21 +57,20 @@ def argv(
     return (program, "build", *(word for option in options for word in option), "-")
 
 
-def context(node: Node) -> bytes:
-    """Return the build context as a tar: the leaf's Dockerfile and exactly the files that the key was made from.
+def write_context(node: Node, stream: IO[bytes]) -> None:
+    """Write the build context as a tar: the leaf's Dockerfile and exactly the files that the key was made from.
 
-    The engine judges a folder's files by size and mtime, a tar's by content, so no false cache hit is possible.
+    The engine judges a folder's files by size and mtime, a tar's by content, so no false cache hit is possible. Raises
+    InputError for a big file that is no longer what was hashed.
     """
     files = (File(path="Dockerfile", content=node.leaf.dockerfile.encode()), *node.stage.inputs)
-    buffer = io.BytesIO()
     # BuildKit does not read Python's default format (PAX headers).
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for file in files:
             entry = tarfile.TarInfo(file.path)
-            entry.size = len(file.content)
             entry.mode = 0o755 if file.executable else 0o644
-            archive.addfile(entry, io.BytesIO(file.content))
-    return buffer.getvalue()
+            with tree.reading(file) as (content, entry.size):
+                archive.addfile(entry, content)
 
 
 def image_id(metadata: str) -> str:

@@ -6,7 +6,7 @@ times, commits, absolute paths or mtimes. All keys are known offline.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Final
 
@@ -95,6 +95,29 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+def sha256_of(chunks: Iterable[bytes]) -> str:
+    """Return the hash of a content that comes in chunks, in hexadecimal digits."""
+    hashing = Sha256()
+    for chunk in chunks:
+        hashing.add(chunk)
+    return hashing.text()
+
+
+class Sha256:
+    """The hash of a content of which one chunk after the other is known."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next chunk."""
+        self._hash.update(chunk)
+
+    def text(self) -> str:
+        """Return the hash of all chunks so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """Say in words which inputs two recipes differ in, in the order a person looks for them."""
     changed = [name for name in {**new, **old} if old.get(name) != new.get(name)]
@@ -160,9 +183,13 @@ def _short(reference: str | None) -> str:
 
 def _file_input(file: File) -> str:
     mode = "0755" if file.executable else "0644"
-    text = _inline_text(file.content)
+    text = None if file.stored else _inline_text(file.content)
     # One line for a hash, so that no text can be taken for one.
-    return f"{mode}\n{text}" if text is not None else f"{mode} sha256 {hashlib.sha256(file.content).hexdigest()}"
+    return f"{mode}\n{text}" if text is not None else f"{mode} sha256 {_sha256(file)}"
+
+
+def _sha256(file: File) -> str:
+    return file.stored.sha256 if file.stored else hashlib.sha256(file.content).hexdigest()
 
 
 def _inline_text(content: bytes) -> str | None:

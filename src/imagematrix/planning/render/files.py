@@ -1,6 +1,7 @@
 """The files of layers as they lie in a leaf: under the layer's name, rendered, with the lock."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from imagematrix.errors import InputError, Problem
 from imagematrix.model import File, LayerSource, Row, Sources
@@ -41,7 +42,7 @@ class LayerFiles:
 def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
     path = f"{layer}/{file.path}"
     if not is_template(file):
-        return File(path=path, content=file.content, executable=file.executable)
+        return replace(file, path=path)
     return File(path=path.removesuffix(TEMPLATE_SUFFIX), content=next_text().encode(), executable=file.executable)
 
 

@@ -113,6 +113,8 @@ class Templates:
     def text(self, layer: LayerSource, file: File, row: Row, **extra: object) -> str:
         """Return a layer's file as text, rendered if it is a template. Raises InputError."""
         name = name_of(layer, file)
+        if file.stored:
+            raise InputError([Problem(file=name, line=0, what="is too big to be read as a text")])
         return self.render(name, row, layer=layer.name, **extra) if is_template(file) else decoded(name, file.content)
 
     def values(self, row: Row, **extra: object) -> dict[str, object]:
