@@ -74,6 +74,17 @@ def test_it_is_copied_into_leaf_and_context(tmp_path: Path) -> None:
     assert stale(project) == []
 
 
+@pytest.mark.parametrize("folder", ["common/leaf", f"{LAYER}/leaf"])
+def test_it_may_stand_beside_a_dockerfile(tmp_path: Path, folder: str) -> None:
+    projects.write(tmp_path)
+    (tmp_path / folder).mkdir()
+    with (tmp_path / folder / "sample.bin").open("wb") as stream:
+        stream.truncate(BIG)
+    written(projects.project(tmp_path), projects.PYTORCH)
+
+    assert (tmp_path / LEAF / "sample.bin").stat().st_size == BIG
+
+
 @pytest.mark.parametrize("damage", [b"x", b"longer"])
 def test_a_leaf_whose_copy_differs_is_stale(tmp_path: Path, damage: bytes) -> None:
     """Also where only its bytes do; and it is written again."""

@@ -6,6 +6,7 @@ monorepo (`common/leaf`), else of the package. What renders to nothing is left o
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from imagematrix import compat
@@ -58,7 +59,7 @@ class Companions:
         for path, name in self._of(leaf.row.family.layers).items():
             copied = self._copied(name)
             if copied:
-                yield File(path=path, content=copied.content, executable=copied.executable)
+                yield replace(copied, path=path)
             elif text := self._templates.render(name, leaf.row, **extra):
                 yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
 
