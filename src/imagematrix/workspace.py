@@ -152,6 +152,10 @@ class Workspace:
         found = self.locks()
         return self.write_locks({**found, **locks})
 
+    def texts(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """Return those of some files that are there, as text."""
+        return {path: self._tree.read(path).decode(errors="replace") for path in paths if self._tree.is_file(path)}
+
     def layers(self) -> Mapping[str, bool]:
         """Return the folders of common/layers, and whether each has a template."""
         return {name: self._tree.is_file(f"{LAYERS}/{name}/{_TEMPLATE}") for name in self._tree.folders(LAYERS)}

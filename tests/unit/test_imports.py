@@ -28,7 +28,7 @@ LEVELS: Final = (
     "workspace",
     "schedule",
     "engine",
-    "resolver registry",
+    "git resolver registry",
     "project",
     "report verify",
     "commands",

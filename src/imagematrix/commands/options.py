@@ -103,6 +103,15 @@ TimeLimit = Annotated[
 RenderCheck = Annotated[
     bool, _switch("Change nothing; fail when a leaf is stale, naming the first difference of each file.")
 ]
+Summary = Annotated[
+    str | bool,
+    Option(
+        help="Print what differs from the last commit, as Markdown; --summary=REVISION: from another one.",
+        kind=str,
+        default=False,
+        value_optional=True,
+    ),
+]
 Upgrade = Annotated[bool, _switch("Resolve again what is locked already; the diff shows what moved.")]
 Bases = Annotated[bool, _switch("Only the bases' digests.")]
 FailFast = Annotated[bool, _switch("Start nothing new after the first failure.")]

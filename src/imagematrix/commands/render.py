@@ -3,16 +3,19 @@
 from contextlib import nullcontext
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import File, RenderCheck
+from imagematrix.commands.options import File, RenderCheck, Summary
 from imagematrix.errors import StaleError
 
 
 @command
-def render(*, check: RenderCheck, file: File) -> None:
+def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
     """Write the leaves under images/, and remove generated ones that no row makes any more."""
     from imagematrix.commands import request
     from imagematrix.project import Selection
 
+    if summary:
+        print(_summary(file, "HEAD" if summary is True else str(summary)), end="")
+        return
     with nullcontext(request.opened(file)) if check else request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))
         touched = () if check else project.workspace.write_leaves(files, keep=project.directories())
@@ -23,3 +26,20 @@ def render(*, check: RenderCheck, file: File) -> None:
         print(f"{len(files)} leaves are what the matrix says")
         return
     print("\n".join([*touched, f"{len(touched)} of {len(files)} leaves written"]))
+
+
+def _summary(file: str, revision: str) -> str:
+    """Compare the leaves as they are with those of a revision."""
+    from pathlib import Path
+
+    from imagematrix.git import Repository
+    from imagematrix.planning import changes
+    from imagematrix.report.console.render import summary_text
+    from imagematrix.workspace import IMAGES, Workspace, nearest_matrix
+
+    workspace = Workspace(Path(file or nearest_matrix()).absolute())
+    repository = Repository(workspace.root)
+    changed = repository.changed(revision, [IMAGES])
+    leaves = {"/".join(path.split("/")[:3]) for path in changed}
+    paths = sorted({*changed, *(f"{leaf}/Dockerfile" for leaf in leaves)})
+    return summary_text(changes.between(repository.texts(revision, paths), workspace.texts(paths)))

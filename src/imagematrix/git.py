@@ -1,0 +1,55 @@
+"""What git knows of the project's files at another revision."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from imagematrix.errors import FlagError
+from imagematrix.shell import Shell
+
+
+class Repository:
+    """The git repository that a project lies in."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._shell = Shell()
+
+    def changed(self, revision: str, folders: Sequence[str]) -> tuple[str, ...]:
+        """Return the files of some folders that differ from a revision, new ones too, by paths from the root.
+
+        Raises FlagError where there is no such revision, or no git repository.
+        """
+        tracked = self._asked("diff", "--name-only", "--no-renames", "--relative", "-z", revision, "--", *folders)
+        untracked = self._asked("ls-files", "--others", "--exclude-standard", "-z", "--", *folders)
+        return tuple(sorted({*_names(tracked), *_names(untracked)}))
+
+    def texts(self, revision: str, paths: Iterable[str]) -> dict[str, str]:
+        """Return files as they are at a revision: path -> text; those that it does not have are left out."""
+        wanted = [*paths]
+        questions = "".join(f"{revision}:./{path}\n" for path in wanted)
+        answer = self._asked("cat-file", "--batch", stdin=questions.encode())
+        found, at = {}, 0
+        for path in wanted:
+            end = answer.index(b"\n", at)
+            head = answer[at:end].split()
+            at = end + 1
+            if head[-1] != b"missing":
+                size = int(head[-1])
+                found[path] = answer[at : at + size].decode(errors="replace")
+                at += size + 1
+        return found
+
+    def _asked(self, *words: str, stdin: bytes = b"") -> bytes:
+        parts: list[bytes] = []
+        try:
+            code = self._shell.run(["git", "-C", str(self._root), *words], stdin=stdin, sink=parts.append)
+        except FileNotFoundError:
+            raise FlagError("git is not installed: --summary compares with one of its revisions") from None
+        said = b"".join(parts)
+        if code:
+            raise FlagError(f"git {words[0]}: {said.decode(errors='replace').strip()}")
+        return said
+
+
+def _names(listing: bytes) -> list[str]:
+    return [name.decode(errors="surrogateescape") for name in listing.split(b"\0") if name]
