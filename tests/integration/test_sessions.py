@@ -1,14 +1,11 @@
 """Logging in to a container as people and their programs do: each session has the container's environment, whole."""
 
 import json
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.integration.monorepo import REPOSITORY, until
+from tests.integration.rooms import Room, rooms_of
 
 from imagematrix.engine import Engine
 
@@ -35,43 +32,10 @@ with open("/shown", "w") as file:
 SSH = "ssh -i /key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 
-class Room:
-    """A container in which commands run."""
-
-    def __init__(self, container: Any) -> None:
-        self.container = container
-
-    def run(self, command: str) -> tuple[int, str]:
-        code, output = self.container.exec_run(["bash", "-c", command])
-        return code, output.decode()
-
-    def output(self, command: str) -> str:
-        code, output = self.run(command)
-        assert code == 0, output
-        return output
-
-    @property
-    def address(self) -> str:
-        self.container.reload()
-        return str(next(iter(self.container.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"])
-
-
 @pytest.fixture(scope="module")
 def rooms(engine: Engine) -> Iterator[Any]:
-    """Give what starts containers of the image, which is built as the quickstart does."""
-    command = [sys.executable, "-m", "imagematrix", "build", "--only", IMAGE]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
-    made = []
-
-    def start(**options: Any) -> Room:
-        name = f"sessions-{uuid.uuid4().hex[:8]}"
-        made.append(engine._client.containers.run(IMAGE, detach=True, name=name, **options))
-        return Room(made[-1])
-
-    yield start
-    for container in made:
-        container.remove(force=True)
+    with rooms_of(IMAGE, engine) as start:
+        yield start
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +50,7 @@ def client(rooms: Any) -> Room:
 def server(rooms: Any, client: Room) -> Room:
     room: Room = rooms(environment={**SETTINGS, **SECRETS, **logins(client), "SERVICES": "ssh"})
     room.output(f"cat > /show <<'END'\n{SHOW}END\nchmod +x /show")
-    until(lambda: room.run("/init/boot/health.sh")[0] == 0)
+    room.wait_until_healthy()
     return room
 
 
@@ -99,7 +63,7 @@ def closed(rooms: Any, client: Room) -> Room:
         tmpfs={"/tmp": "", "/run": ""},  # noqa: S108  # the container's
         sysctls={"net.ipv6.conf.all.disable_ipv6": "1"},
     )
-    until(lambda: room.run("/init/boot/health.sh")[0] == 0)
+    room.wait_until_healthy()
     return room
 
 
@@ -148,7 +112,7 @@ def test_displays_are_forwarded(client: Room, kind: str, request: pytest.Fixture
 
 def test_a_session_has_the_shell_of_the_container_and_its_own_agent(rooms: Any, client: Room) -> None:
     server = rooms(environment={**logins(client), "SERVICES": "ssh", "SSH_AUTH_SOCK": "/agent", "SHELL": "/bin/sh"})
-    until(lambda: server.run("/init/boot/health.sh")[0] == 0)
+    server.wait_until_healthy()
     assert (
         client.output(f"{SSH} root@{server.address} 'readlink -f /proc/$$/exe; echo $SHELL'")
         == "/usr/bin/dash\n/bin/sh\n"
@@ -180,7 +144,7 @@ def test_no_process_of_the_container_has_its_secrets(server: Room) -> None:
 def test_the_health_check_notices_a_server_that_answers_nobody(rooms: Any, client: Room) -> None:
     """It still listens on its port."""
     server = rooms(environment={**logins(client), "SERVICES": "ssh"})
-    until(lambda: server.run("/init/boot/health.sh")[0] == 0)
+    server.wait_until_healthy()
     code, said = server.run("pkill -STOP -o -x sshd; /init/boot/health.sh")
     assert (code, said.strip()) == (1, "ssh does not answer on port 22")
     assert server.run("pkill -CONT -o -x sshd; /init/boot/health.sh")[0] == 0
@@ -189,5 +153,5 @@ def test_the_health_check_notices_a_server_that_answers_nobody(rooms: Any, clien
 def test_containers_can_be_started_again(server: Room, client: Room) -> None:
     """With the secrets of their first start. The last, since it ends what others use."""
     server.container.restart(timeout=5)
-    until(lambda: server.run("/init/boot/health.sh")[0] == 0)
+    server.wait_until_healthy()
     assert client.output(f"{SSH} root@{server.address} 'echo $HF_TOKEN'") == "hf_1\n"

@@ -48,7 +48,7 @@ def anyone(job: Job) -> Ended:
 
     Thai is compiled in half the time of others.
     """
-    words = "id -u; touch ~/x && echo home; date --date=2026-01-01 +%A"
+    words = "whoami; touch ~/x && echo home; date --date=2026-01-01 +%A"
     return job("sh", "-c", words, environment={"LC_ALL": "th_TH.UTF-8"}, user="12345:0", read_only=True)
 
 
@@ -61,7 +61,17 @@ def test_the_time_zone_is_also_that_of_what_starts_without_it(elsewhere: Ended) 
 
 
 def test_a_job_runs_under_any_user_and_without_a_writable_root(anyone: Ended) -> None:
-    assert (anyone.code, anyone.output.splitlines()[-3:-1]) == (0, ["12345", "home"])
+    assert (anyone.code, anyone.output.splitlines()[-3:-1]) == (0, ["user", "home"])
+
+
+def test_any_user_has_a_python_that_it_may_install_into(restricted: Machine) -> None:
+    """In a shell that `docker exec` starts."""
+    assert eventually(lambda: "starting" in restricted.logs()), restricted.logs()
+    where = "import sys, os; print(sys.prefix if os.access(sys.prefix, os.W_OK) else None)"
+    prefix = restricted.host.check_output(f"/init/boot/shell.sh -c 'python -c \"{where}\"'")
+    assert restricted.host.check_output("/init/boot/shell.sh -c 'pip --version; command -v pip'").endswith(
+        f"\n{prefix}/bin/pip"
+    )
 
 
 def test_any_language_is_one_setting_also_without_a_writable_root(anyone: Ended) -> None:
@@ -118,7 +128,7 @@ def test_what_others_planted_in_place_of_the_run_directory_is_not_read(
         assert (run == planted, mark) == (False, "own")
         assert host.check_output(f"stat -c '%a %U' {run}") == f"700 {user}"
     finally:
-        host.run("rm -rf /run/image* /tmp/image* /tmp/theirs")
+        host.run("rm -rf /run/image* /tmp/image* /tmp/theirs /tmp/.local")
 
 
 def test_what_a_user_may_not_run_is_left_out_and_said(restricted: Machine) -> None:

@@ -7,6 +7,8 @@ here=$(dirname "$(readlink -f "$0")")
 source "$here/lib.sh"
 # shellcheck source=common/init/boot/environment.sh
 source "$here/environment.sh"
+# shellcheck source=common/init/boot/user.sh
+source "$here/user.sh"
 
 make_run_directory
 if [[ -z ${UNDER_TINI:-} ]]; then
@@ -17,6 +19,7 @@ fi
 unset UNDER_TINI
 check_settings "$here/settings.sh"
 set_zone
+settle_user
 write_environment "$run"
 run_hooks
 

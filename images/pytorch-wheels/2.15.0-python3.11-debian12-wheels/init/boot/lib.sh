@@ -26,7 +26,6 @@ make_run_directory() {
     rm -f "$run"/supervisor.d/* "$run/services"
     : > "$run/services.new"
     export IMAGE_RUN=$run
-    [[ -w ${HOME:-/} ]] || export HOME=$run
 }
 
 # --- settings ---------------------------------------------------------------------------
