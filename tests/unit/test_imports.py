@@ -31,6 +31,7 @@ LEVELS: Final = (
     "git resolver registry",
     "project",
     "report verify",
+    "testing",
     "commands",
     "tasks",
     "cli",

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 from testinfra.host import Host
 
-from imagematrix.verify.plugin import Ended, Image, Job, Machine, Starter, eventually
+from imagematrix.testing import Ended, Image, Job, Machine, Starter, eventually
 
 SSH = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=30"
 SUPERVISOR = "IMAGE_RUN=/run/image supervisorctl -c /init/supervisor/supervisord.conf"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
-from imagematrix.verify.interpreter import Interpreter
+from imagematrix.testing import Interpreter
 
 MODEL = """\
 from official.vision.modeling.backbones import resnet

@@ -9,7 +9,7 @@ import re
 import pytest
 from testinfra.host import Host
 
-from imagematrix.verify.plugin import Machine, eventually
+from imagematrix.testing import Machine, eventually
 
 CURL = "curl --noproxy '*' -s -m 60"
 

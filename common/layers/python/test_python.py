@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from testinfra.host import Host
 
-from imagematrix.verify import cuda
-from imagematrix.verify.plugin import Image
+from imagematrix.testing import Image, cuda
 
 IDLE = """\
 import re

@@ -6,7 +6,7 @@ import re
 import pytest
 from testinfra.host import Host
 
-from imagematrix.verify.plugin import Image
+from imagematrix.testing import Image
 
 STEPS = 10
 LAUNCH = f"""\

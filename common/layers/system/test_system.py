@@ -4,7 +4,7 @@ import re
 
 from testinfra.host import Host
 
-from imagematrix.verify.plugin import Image
+from imagematrix.testing import Image
 
 TOOLS = "curl less ps rsync scp sftp ssh ssh-keygen tmux unzip vim wget xauth xz zip"
 SITE = "/etc/pip.conf /etc/uv /etc/apt/apt.conf.d/99-site /wheelhouse /root/.cache/pip /root/.cache/uv"

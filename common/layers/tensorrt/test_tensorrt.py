@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import pytest
 from testinfra.host import Host
 
-from imagematrix.verify import cuda
-from imagematrix.verify.interpreter import Interpreter
+from imagematrix.testing import Interpreter, cuda
 
 VERSION = 'import ctypes; print(ctypes.CDLL("libnvinfer.so.8").getInferLibVersion())'
 BUILT_FOR = """\

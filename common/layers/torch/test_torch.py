@@ -6,9 +6,7 @@ import pytest
 from testinfra.host import Host
 
 from imagematrix.compat.architectures import runs
-from imagematrix.verify import companions, cuda
-from imagematrix.verify.interpreter import Interpreter
-from imagematrix.verify.plugin import Image
+from imagematrix.testing import Image, Interpreter, companions, cuda
 
 TRAINING = """\
 import torch

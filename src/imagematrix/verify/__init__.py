@@ -36,7 +36,10 @@ LABEL: Final = "imagematrix.verify"
 _CHECK_SECONDS: Final = 300
 """A check that takes longer hangs."""
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
-_PLUGIN: Final = ("plugin.py", "inside.py", "interpreter.py", "companions.py", "cuda.py")
+_PLUGIN: Final = (
+    *("plugin.py", "given.py", "containers.py", "shell_backend.py"),
+    *("interpreter.py", "companions.py", "cuda.py"),
+)
 _AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rule.py")
 _TAIL_LINES: Final = 20
 _POLL_SECONDS: Final = 0.5

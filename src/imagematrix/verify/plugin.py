@@ -5,109 +5,24 @@ in JSON: the image, its row and what need not run. Results go, one line of JSON 
 """
 
 import json
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pytest
 from testinfra.host import Host
 
 from imagematrix import engine, secrecy
 from imagematrix.compat import BroughtBy, CudaUse
-from imagematrix.engine import Container, Engine
-from imagematrix.errors import LostEngineError, NoEngineError
-from imagematrix.planning import checks
-from imagematrix.verify.inside import Inside
+from imagematrix.errors import NoEngineError
+from imagematrix.verify.containers import Containers
+from imagematrix.verify.given import Image, Job, Machine, Starter
 from imagematrix.verify.interpreter import Interpreter
 
 _OPTION: Final = "--image-request"
 _TAIL_LINES: Final = 15
 _WHY_LINES: Final = 6
-_POLL_SECONDS: Final = 0.25
-_MAX_POLL_SECONDS: Final = 2.0
-"""Asking takes a `docker exec`, so it slows down what is waited for."""
-
-
-# --- what checks are given ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """The image under test."""
-
-    name: str
-    layers: tuple[str, ...]
-    config: Mapping[str, Any]
-    """What it says of itself, as `docker inspect` shows it under Config."""
-    locked: Mapping[str, str]
-    """The Python packages that its locks name, with their exact versions."""
-    cuda: Mapping[str, CudaUse | None]
-    """The CUDA that `check` takes each framework of its row to use; None: a build for CPUs."""
-    driver_requirement: str
-    """What it must ask of the host's driver; empty: its wheels bring no CUDA, or one that is not known."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What it sets for every process."""
-        return dict(text.split("=", 1) for text in self.config.get("Env") or ())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """A job that ran to its end."""
-
-    code: int
-    output: str
-    """Both streams."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """A container as users start it: with its services."""
-
-    container: Container
-    host: Host
-    """Commands run in it as with `docker exec`."""
-    password: str = ""
-    token: str = ""
-    """JupyterLab's."""
-
-    @property
-    def address(self) -> str:
-        """Where other containers reach it."""
-        return self.container.address()
-
-    def logs(self) -> str:
-        """Return what `docker logs` shows."""
-        return self.container.logs()
-
-
-class Job(Protocol):
-    """Runs `IMAGE command` to its end, in a container of its own."""
-
-    def __call__(
-        self, *command: str, environment: Mapping[str, str] = ..., user: str = ..., read_only: bool = ...
-    ) -> Ended: ...
-
-
-class Starter(Protocol):
-    """Starts one more machine; it is removed when the module's checks are done."""
-
-    def __call__(self, *, environment: Mapping[str, str], files: Mapping[str, str] = ...) -> Machine: ...
-
-
-def eventually(true: Callable[[], object], *, seconds: float = 120) -> bool:
-    """Wait until something is true; return whether it became so."""
-    deadline, pause = time.monotonic() + seconds, _POLL_SECONDS
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-        pause = min(pause * 1.5, _MAX_POLL_SECONDS)
-    return True
 
 
 @pytest.fixture(scope="session")
@@ -117,12 +32,12 @@ def row(_request: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session")
-def image(_request: Mapping[str, Any], _rooms: "_Rooms") -> Image:
+def image(_request: Mapping[str, Any], _containers: Containers) -> Image:
     """Give what is known of the image without running it."""
     return Image(
         name=_request["name"],
         layers=tuple(_request["layers"]),
-        config=_rooms.engine.config(_rooms.image),
+        config=_containers.engine.config(_containers.image),
         locked=dict(_request["locked"]),
         cuda={name: use and _cuda_use(**use) for name, use in _request["cuda"].items()},
         driver_requirement=_request["driver"],
@@ -134,13 +49,13 @@ def _cuda_use(version: str, brought_by: str) -> CudaUse:
 
 
 @pytest.fixture(scope="session")
-def host(_rooms: "_Rooms") -> Host:
+def host(_containers: Containers) -> Host:
     """Give a shell in a container that runs nothing else: one for all checks of the image."""
-    return _rooms.shell(_rooms.start("infinity", entrypoint="sleep"))
+    return _containers.shell(_containers.start("infinity", entrypoint="sleep"))
 
 
 @pytest.fixture(scope="session")
-def python(host: Host, _rooms: "_Rooms") -> Iterator[Interpreter]:
+def python(host: Host, _containers: Containers) -> Iterator[Interpreter]:
     """Give one Python in the container of `host`, for what is too slow to be imported by each check."""
     made = Interpreter(("docker", "exec", "--interactive", host.backend.hostname, "python"))
     yield made
@@ -148,13 +63,13 @@ def python(host: Host, _rooms: "_Rooms") -> Iterator[Interpreter]:
 
 
 @pytest.fixture(scope="session")
-def job(_rooms: "_Rooms") -> Job:
+def job(_containers: Containers) -> Job:
     """Give what runs a command as a job: `docker run --rm IMAGE command`."""
-    return _rooms.job
+    return _containers.job
 
 
 @pytest.fixture(scope="session")
-def machine(host: Host, image: Image, _rooms: "_Rooms") -> Machine:
+def machine(host: Host, image: Image, _containers: Containers) -> Machine:
     """Give a container as users start it, with a password, a key and a token; one for all checks of the image.
 
     `host` has the key, at /dev/shm/key: it is the other machine, from which one logs in. TensorBoard does not run,
@@ -168,23 +83,23 @@ def machine(host: Host, image: Image, _rooms: "_Rooms") -> Machine:
         "JUPYTER_TOKEN": token,
         "SERVICES": "ssh,jupyter" if "notebook" in image.layers else "ssh",
     }
-    made = _rooms.start(environment=settings)
-    return Machine(container=made, host=_rooms.shell(made), password=password, token=token)
+    made = _containers.start(environment=settings)
+    return Machine(container=made, host=_containers.shell(made), password=password, token=token)
 
 
 @pytest.fixture(scope="session")
-def gpu(_rooms: "_Rooms") -> Host:
+def gpu(_containers: Containers) -> Host:
     """Give a shell in a container that has all GPUs of the engine's machine; without one, the check is skipped."""
-    if not _rooms.engine.has_gpus():
+    if not _containers.engine.has_gpus():
         pytest.skip("the engine has no GPU")
-    return _rooms.shell(_rooms.start("infinity", entrypoint="sleep", gpus=True))
+    return _containers.shell(_containers.start("infinity", entrypoint="sleep", gpus=True))
 
 
 @pytest.fixture(scope="session")
-def restricted(_rooms: "_Rooms") -> Machine:
+def restricted(_containers: Containers) -> Machine:
     """Give a container as Kubernetes platforms run it: any user, a root that cannot be written to; and in English."""
-    made = _rooms.start(environment={"LANG": "C.UTF-8"}, user="12345:0", read_only=True)
-    return Machine(container=made, host=_rooms.shell(made))
+    made = _containers.start(environment={"LANG": "C.UTF-8"}, user="12345:0", read_only=True)
+    return Machine(container=made, host=_containers.shell(made))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -197,101 +112,19 @@ def _early(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="module")
-def start(_rooms: "_Rooms") -> Iterator[Starter]:
+def start(_containers: Containers) -> Iterator[Starter]:
     """Give what starts further machines, for checks of how one is started."""
     with ExitStack() as until:
 
         def starter(*, environment: Mapping[str, str], files: Mapping[str, str] | None = None) -> Machine:
-            made = _rooms.started((), environment, files or {})
+            made = _containers.started((), environment, files or {})
             until.callback(made.remove)
-            return Machine(container=made, host=_rooms.shell(made))
+            return Machine(container=made, host=_containers.shell(made))
 
         yield starter
 
 
-# --- the engine behind them ---------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Rooms:
-    """Starts containers of one image, and removes them when the session ends."""
-
-    engine: Engine
-    image: str
-    labels: Mapping[str, str]
-    made: list[Container] = field(default_factory=list)
-    idle: list[Container] = field(default_factory=list)
-    """Those of them that only sleep: nothing in them ends them."""
-    opened: list[Inside] = field(default_factory=list)
-
-    def start(
-        self,
-        *command: str,
-        entrypoint: str = "",
-        environment: Mapping[str, str] | None = None,
-        user: str = "",
-        read_only: bool = False,
-        gpus: bool = False,
-    ) -> Container:
-        """Start a container that lives as long as the session."""
-        made = self.started(
-            command, environment or {}, {}, entrypoint=entrypoint, user=user, read_only=read_only, gpus=gpus
-        )
-        self.made.append(made)
-        if entrypoint == "sleep":
-            self.idle.append(made)
-        return made
-
-    def loss(self, error: BaseException | None) -> str:
-        """Return why a check that failed proves nothing of the image: its engine went away; empty where it did not."""
-        if isinstance(error, LostEngineError) or not self.engine.answers():
-            return checks.ENGINE_STOPPED
-        return checks.ENGINE_RESTARTED if any(container.was_killed() for container in self.idle) else ""
-
-    def job(
-        self,
-        *command: str,
-        environment: Mapping[str, str] | None = None,
-        user: str = "",
-        read_only: bool = False,
-    ) -> Ended:
-        container = self.started(command, environment or {}, {}, user=user, read_only=read_only)
-        try:
-            return Ended(code=container.wait(), output=container.logs())
-        finally:
-            container.remove()
-
-    def shell(self, container: Container) -> Host:
-        self.opened.append(Inside(container.id))
-        return Host(self.opened[-1])
-
-    def started(
-        self,
-        command: tuple[str, ...],
-        environment: Mapping[str, str],
-        files: Mapping[str, str],
-        *,
-        entrypoint: str = "",
-        user: str = "",
-        read_only: bool = False,
-        gpus: bool = False,
-    ) -> Container:
-        return self.engine.start(
-            engine.Start(
-                image=self.image,
-                command=command,
-                entrypoint=entrypoint,
-                environment=environment,
-                labels=self.labels,
-                files=files,
-                user=user,
-                read_only=read_only,
-                gpus=gpus,
-            )
-        )
-
-
-_ROOMS: Final = pytest.StashKey[_Rooms]()
+_CONTAINERS: Final = pytest.StashKey[Containers]()
 
 
 @pytest.fixture(scope="session")
@@ -300,18 +133,15 @@ def _request(request: pytest.FixtureRequest) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _rooms(request: pytest.FixtureRequest, _request: Mapping[str, Any]) -> Iterator[_Rooms]:
+def _containers(request: pytest.FixtureRequest, _request: Mapping[str, Any]) -> Iterator[Containers]:
     label, _, value = _request["label"].partition("=")
-    made = _Rooms(engine=engine.connect(), image=_request["image"], labels={label: value})
-    request.config.stash[_ROOMS] = made
+    made = Containers(engine=engine.connect(), image=_request["image"], labels={label: value})
+    request.config.stash[_CONTAINERS] = made
     yield made
     for shell in made.opened:
         shell.close()
     for container in made.made:
         container.remove()
-
-
-# --- pytest's hooks -----------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -397,9 +227,9 @@ class _Listener:
 
 def _loss(config: pytest.Config, call: pytest.CallInfo[None]) -> str:
     error = call.excinfo.value if call.excinfo else None
-    rooms = config.stash.get(_ROOMS, None)
-    if rooms:
-        return rooms.loss(error)
+    containers = config.stash.get(_CONTAINERS, None)
+    if containers:
+        return containers.loss(error)
     return str(error) if isinstance(error, NoEngineError) else ""
 
 

@@ -5,7 +5,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from imagematrix.shell import OpenShell
 
 
-class Inside(BaseBackend):  # type: ignore[misc]  # testinfra has no types
+class ShellBackend(BaseBackend):  # type: ignore[misc]  # testinfra has no types
     """A running container, through one shell that stays open: checks run a hundred commands in it."""
 
     NAME = "docker"
