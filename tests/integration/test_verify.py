@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.integration.monorepo import REPOSITORY, Monorepo
 
-from imagematrix.engine import Engine, Start, node_ref
+from imagematrix.engine import ContainerSpec, Engine, node_ref
 from imagematrix.errors import NoEngineError
 from imagematrix.workspace import Workspace
 
@@ -446,7 +446,7 @@ def test_what_a_killed_run_left_the_next_one_removes(monorepo: Monorepo) -> None
 def test_a_gpu_is_asked_of_the_engine(monorepo: Monorepo) -> None:
     """One that has none says so, which is why checks that want one ask first."""
     monorepo.build("--only", "*-1.1")
-    start = Start(
+    start = ContainerSpec(
         image=f"{monorepo.family}:1.0-1.1", command=("sleep", "60"), environment={}, labels={}, files={}, gpus=True
     )
     if monorepo.engine.has_gpus():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from testinfra.host import Host
 
-from imagematrix.engine import Container, Engine, Start
+from imagematrix.engine import Container, ContainerSpec, Engine
 from imagematrix.errors import LostEngineError
 from imagematrix.planning import checks
 from imagematrix.verify.given import Ended
@@ -77,7 +77,7 @@ class Containers:
         gpus: bool = False,
     ) -> Container:
         return self.engine.start(
-            Start(
+            ContainerSpec(
                 image=self.image,
                 command=command,
                 entrypoint=entrypoint,

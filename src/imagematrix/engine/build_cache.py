@@ -1,0 +1,46 @@
+"""What BuildKit keeps, and what all of it takes on the disk."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from imagematrix.engine.answering import answering
+from imagematrix.engine.client import EngineClient
+from imagematrix.engine.containers import moment
+from imagematrix.planning import garbage
+
+_PRUNED_AT_ONCE: Final = 500
+
+
+class EngineCache(EngineClient):
+    """The part of an engine that is about its build cache and its disk."""
+
+    def build_cache(self) -> tuple[garbage.CacheRecord, ...]:
+        """Return what BuildKit keeps."""
+        with answering():
+            found = self._client.df()["BuildCache"] or ()
+        return tuple(
+            garbage.CacheRecord(
+                id=one["ID"],
+                description=one["Description"],
+                bytes=one["Size"],
+                shared=one["Shared"],
+                in_use=one["InUse"],
+                last_used=moment(one.get("LastUsedAt") or one["CreatedAt"]),
+            )
+            for one in found
+        )
+
+    def prune_cache(self, ids: Sequence[str]) -> None:
+        """Remove these pieces of BuildKit's cache; one that something stands on stays."""
+        for at in range(0, len(ids), _PRUNED_AT_ONCE):
+            # The filter is a regular expression (moby, builder-next: `id~=`), and takes one value.
+            chosen: Any = {"id": f"^({'|'.join(ids[at : at + _PRUNED_AT_ONCE])})$"}
+            with answering():
+                self._client.api.prune_builds(filters=chosen, all=True)
+
+    def disk_bytes(self) -> int:
+        """Return how much the engine keeps on its disk: images and build cache, what they share counted once."""
+        with answering():
+            found: Any = self._client.df()
+        cache = (int(one["Size"]) for one in found["BuildCache"] or () if not one["Shared"])
+        return int(found["LayersSize"]) + sum(cache)

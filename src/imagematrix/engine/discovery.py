@@ -1,0 +1,115 @@
+"""Which engine answers, and which docker clients reach it."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from imagematrix.engine.answering import answering
+from imagematrix.engine.build_cache import EngineCache
+from imagematrix.engine.client import open_client, private_folder
+from imagematrix.engine.containers import EngineContainers
+from imagematrix.engine.images import EngineImages
+from imagematrix.errors import NoEngineError
+
+_PLUGINS: Final = tuple(
+    Path(folder, "docker/cli-plugins")
+    for folder in ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+)
+"""Where docker's own client looks for plugins (docker/cli, cli-plugins/manager)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    """What an engine says of itself."""
+
+    version: str
+    is_private: bool
+    """It is the one that scripts/engine started."""
+    data: str
+    """The directory on its machine that it keeps images in."""
+
+
+class Engine(EngineImages, EngineContainers, EngineCache):
+    """One engine that answered: its images, containers and build cache."""
+
+    def facts(self) -> EngineFacts:
+        """Return what it says of itself."""
+        with answering():
+            said: Any = self._client.info()
+        return EngineFacts(
+            version=str(said["ServerVersion"]),
+            is_private=bool(self.environment),
+            data=str(said["DockerRootDir"]),
+        )
+
+    def has_gpus(self) -> bool:
+        """Whether containers can be given a GPU: what `nvidia-ctk runtime configure` does to an engine."""
+        with answering():
+            return "nvidia" in self._client.info()["Runtimes"]
+
+    def answers(self) -> bool:
+        """Whether it is there."""
+        try:
+            with answering():
+                return bool(self._client.ping())
+        except NoEngineError:
+            return False
+
+    def storage(self) -> Path | None:
+        """Return the folder in which the engine keeps its images; None when that is on another machine."""
+        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "unix://"
+        folder = Path(self.facts().data)
+        return folder if host.startswith("unix://") and folder.is_dir() else None
+
+
+def connect() -> Engine:
+    """Return the engine that docker itself would use, else the one that scripts/engine started.
+
+    Raises NoEngineError, saying how to get one.
+    """
+    tried: list[str] = []
+    for environment in _candidates():
+        try:
+            return Engine(open_client(environment), environment)
+        except NoEngineError as error:
+            tried.append(str(error))
+    raise NoEngineError(
+        "no Docker Engine answers. Start docker, or point DOCKER_HOST at a running engine; on a Debian or Ubuntu "
+        "machine as root, `scripts/engine start` sets up a private one.\n    " + "\n    ".join(tried)
+    )
+
+
+def _candidates() -> Iterator[Mapping[str, str]]:
+    yield {}
+    private = private_folder() / "docker.sock"
+    if "DOCKER_HOST" not in os.environ and private.exists():
+        yield {"DOCKER_HOST": f"unix://{private}"}
+
+
+def docker_command(engine: Engine) -> str:
+    """Return the docker client that reaches an engine: the private engine's own, or the one on the PATH."""
+    own = private_folder() / "bin" / "docker"
+    return str(own) if own.exists() and (engine.environment or not shutil.which("docker")) else "docker"
+
+
+def buildx_command(engine: Engine | None = None) -> str:
+    """Return the buildx program itself: calling it through `docker` costs a second start-up per node.
+
+    Without an engine it is one that talks to registries. Raises NoEngineError when there is none.
+    """
+    own = private_folder() / "bin" / "docker-buildx"
+    home = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"), "cli-plugins")
+    installed = [folder / "docker-buildx" for folder in (home, *_PLUGINS)]
+    for path in (own, *installed) if engine and engine.environment else (*installed, own):
+        if path.exists():
+            return str(path)
+    on_path = shutil.which("docker-buildx")
+    if on_path:
+        return on_path
+    raise NoEngineError(
+        "the docker client has no buildx plugin, which builds and questions to registries need (0.13 or newer). "
+        "Install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian 13's)."
+    )
