@@ -9,7 +9,7 @@ from imagematrix import report
 from imagematrix.commands.build import run as build
 from imagematrix.engine import nodes
 from imagematrix.model import Status
-from imagematrix.project import Selection, open_project
+from imagematrix.project import open_project
 from imagematrix.workspace import Workspace
 
 
@@ -17,9 +17,10 @@ def test_a_build_that_does_not_end_is_given_up(monorepo: Monorepo) -> None:
     """It fails, is not tried again, and costs what stands on it alone."""
     monorepo.build()
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "{% if app == '1.2' %}\nRUN sleep 600\n{% endif %}\nRUN")
+    project = open_project(str(monorepo.root / "matrix.toml"))
     made = build.run(
-        open_project(str(monorepo.root / "matrix.toml")),
-        Selection(),
+        project,
+        project.obtainable,
         build.Options(jobs=2, retries=2, time_limit=3.0),
         engine=monorepo.engine,
         listen=lambda plan, forecast: report.PlainLog(io.StringIO(), plan, forecast),

@@ -16,7 +16,7 @@ from tests.unit.test_requirements import LOCKED, TOOLS, FakeResolver
 
 from imagematrix.cli import program
 from imagematrix.commands.lock import run as locking
-from imagematrix.project import Selection, open_project
+from imagematrix.project import open_project
 
 MATRIX: Final = """\
 schema = 1
@@ -199,7 +199,9 @@ def test_a_lock_that_no_longer_fits(root: Path, capfd: pytest.CaptureFixture[str
     """Is refused before an engine is asked for, with what mends it."""
     projects.write(root, matrix=MATRIX, files=LOCKED)
     project = open_project("matrix.toml")
-    locking.run(project, Selection(), resolver=FakeResolver(), upgrade=False, say=lambda _: None)
+    locking.run(
+        project, project.possible(project.matrix.rows), resolver=FakeResolver(), upgrade=False, say=lambda _: None
+    )
     assert run(capfd, "plan").code == 0
 
     (root / TOOLS).write_text("pip==26.1\n")

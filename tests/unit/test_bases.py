@@ -49,7 +49,13 @@ def ask(root: Path, registry: FakeRegistry, *only: str, upgrade: bool = False) -
     """Lock what lies on the disk; return what was said."""
     said: list[str] = []
     opened = open_project(str(root / "matrix.toml"))
-    bases.run(opened, Selection(only=only), registry=lambda: registry, upgrade=upgrade, say=said.append)
+    bases.run(
+        opened,
+        opened.possible(opened.rows(Selection(only=only))),
+        registry=lambda: registry,
+        upgrade=upgrade,
+        say=said.append,
+    )
     return said
 
 
@@ -130,7 +136,7 @@ def test_without_a_client(tmp_path: Path) -> None:
         raise NoEngineError("there is no buildx")
 
     opened = open_project(str(tmp_path / "matrix.toml"))
-    bases.run(opened, Selection(), registry=none, upgrade=False, say=said.append)
+    bases.run(opened, opened.possible(opened.matrix.rows), registry=none, upgrade=False, say=said.append)
     assert said == ["bases stay as before: there is no buildx"]
 
 

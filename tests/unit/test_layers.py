@@ -42,7 +42,8 @@ def rendered(root: Path, layers: str, **axes: str) -> Mapping[str, str]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     projects.project(root, matrix=MATRIX.format(families=families, axes=lines), files=files)
-    locking.run(open_project(str(root / "matrix.toml")), Selection(), resolver=FakeResolver(), upgrade=False, say=print)
+    opened = open_project(str(root / "matrix.toml"))
+    locking.run(opened, opened.possible(opened.matrix.rows), resolver=FakeResolver(), upgrade=False, say=print)
     project = open_project(str(root / "matrix.toml"))
     made = project.files(project.leaves(project.rows(Selection())))
     return {file.path: file.content.decode() for listed in made.values() for file in listed}

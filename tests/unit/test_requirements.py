@@ -80,7 +80,13 @@ def lock(root: Path, resolver: FakeResolver, *only: str, upgrade: bool = False) 
     """Lock what lies on the disk; return what was said, the summary last."""
     said: list[str] = []
     project = open_project(str(root / "matrix.toml"))
-    done = locking.run(project, Selection(only=only), resolver=resolver, upgrade=upgrade, say=said.append)
+    done = locking.run(
+        project,
+        project.possible(project.rows(Selection(only=only))),
+        resolver=resolver,
+        upgrade=upgrade,
+        say=said.append,
+    )
     return [*said, done]
 
 

@@ -28,10 +28,10 @@ def verify(
 
     selection = request.explicit_selection("verify", matrix, only, group)
     project = request.opened(file)
-    request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
     result = verifying.run(
         project,
-        selection,
+        rows,
         engine=request.engine(),
         jobs=jobs,
         platform=platform,

@@ -29,7 +29,7 @@ from imagematrix.text import words
 
 if TYPE_CHECKING:  # not for each process that runs checks: it imports the planner
     from imagematrix.planning.graph import Dag
-    from imagematrix.project import Project, Selection
+    from imagematrix.project import Project
 
 LABEL: Final = "imagematrix.verify"
 """What the containers of checks carry; its value is the run's."""
@@ -80,7 +80,7 @@ class Result:
 
 def run(
     project: "Project",
-    selection: "Selection",
+    rows: Sequence[Row],
     *,
     engine: Engine,
     jobs: int,
@@ -93,7 +93,6 @@ def run(
     none of that name.
     """
     asked = _platform(project, platform)
-    rows = project.possible(project.rows(selection))
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)

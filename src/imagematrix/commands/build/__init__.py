@@ -56,11 +56,11 @@ def build(
             "--push: the matrix does not say where to\n"
             '    nodes = "host/path" keeps nodes for all machines, registry = "host/path" publishes the images'
         )
-    # Wrong input is reported before an engine is asked for.
-    refuse_unrefreshable(layers, project.leaves(request.possible_rows(project, selection)))
+    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    refuse_unrefreshable(layers, project.leaves(rows))
     result = run.run(
         project,
-        selection,
+        rows,
         run.Options(
             jobs=jobs,
             retries=retries,

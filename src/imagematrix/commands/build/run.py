@@ -20,7 +20,7 @@ from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.plan import Record, to_push
 from imagematrix.planning.publication import Publication
 from imagematrix.planning.trust import Bond, Bonds
-from imagematrix.project import Project, Selection
+from imagematrix.project import Project
 from imagematrix.registry import Client, Manifest
 from imagematrix.registry.pushing import Pushing
 from imagematrix.registry.store import Store
@@ -70,7 +70,7 @@ class Result:
 
 def run(
     project: Project,
-    selection: Selection,
+    rows: Sequence[Row],
     options: Options,
     *,
     engine: Engine,
@@ -82,7 +82,6 @@ def run(
 
     `listen` makes who is told of the progress; `waiting` is called when another build holds the project.
     """
-    rows = project.possible(project.rows(selection))
     started, clock = datetime.now(UTC), time.monotonic()
     with project.workspace.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:

@@ -16,8 +16,8 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
     from imagematrix.shell import Shell
 
     with request.opened_to_write(file, site=site) as project:
-        selection, shell, where = request.selection(only, group), Shell(), request.site_of(project)
-        request.possible_rows(project, selection)
-        done = "" if bases else run.run(project, selection, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
-        digests.run(project, selection, registry=lambda: Registry(shell, where), upgrade=upgrade, say=echo)
+        rows = request.possible_rows(project, request.selection(only, group))
+        shell, where = Shell(), request.site_of(project)
+        done = "" if bases else run.run(project, rows, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
+        digests.run(project, rows, registry=lambda: Registry(shell, where), upgrade=upgrade, say=echo)
     print(done or "base digests are up to date")

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Row
 from imagematrix.planning import lock
-from imagematrix.project import Project, Selection
+from imagematrix.project import Project
 from imagematrix.registry import BaseDigest, host
 from imagematrix.text.words import count
 
@@ -26,7 +26,7 @@ class DigestSource(Protocol):
 
 def run(
     project: Project,
-    selection: Selection,
+    rows: Sequence[Row],
     *,
     registry: Callable[[], DigestSource],
     upgrade: bool,
@@ -38,7 +38,6 @@ def run(
     no row stands on any more: it goes. A registry is made when it is needed.
     """
     known = project.lock.bases
-    rows = project.possible(project.rows(selection))
     wanted = [image for image in _images(rows) if upgrade or image not in known]
     answers: Mapping[str, BaseDigest] = {}
     try:

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final, Protocol
 
 from imagematrix.errors import InputError, NoIndexError, Problem
+from imagematrix.model import Row
 from imagematrix.planning import requirements, sizes
 from imagematrix.planning.requirements import Failure, Locked, LockSession, RequirementStack, ResolveRequest
-from imagematrix.project import Project, Selection
+from imagematrix.project import Project
 from imagematrix.resolver import ResolveResult
 from imagematrix.text.words import quantity, some
 
@@ -29,14 +30,14 @@ class Resolver(Protocol):
 
 
 def run(
-    project: Project, selection: Selection, *, resolver: Resolver, upgrade: bool, say: Callable[[str], None]
+    project: Project, selected: Sequence[Row], *, resolver: Resolver, upgrade: bool, say: Callable[[str], None]
 ) -> str:
     """Lock the selected rows; return what came of it, in a line.
 
     Raises InputError with every row that is impossible, or every request that has no solution: nothing is
     written then.
     """
-    chosen = project.requirement_stacks(project.possible(project.rows(selection)))
+    chosen = project.requirement_stacks(selected)
     rows = project.requirement_stacks(project.possible(project.matrix.rows))
     committed = project.workspace.locks()
     session = LockSession(rows, committed, chosen=chosen, upgrade=upgrade)

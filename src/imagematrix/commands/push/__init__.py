@@ -29,11 +29,11 @@ def push(
 
     selection = request.explicit_selection("push", matrix, only, group)
     project = request.opened(file, site=site)
-    request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
     begun = time.monotonic()
     result = run.run(
         project,
-        selection,
+        rows,
         engine=request.engine,
         client=Client(request.site_of(project), tries=1),
         jobs=jobs,

@@ -18,7 +18,7 @@ from imagematrix.model import Flake, Key, Retry, Row
 from imagematrix.planning import publication, transient
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
-from imagematrix.project import Project, Selection
+from imagematrix.project import Project
 from imagematrix.registry import Client, Manifest, host
 from imagematrix.registry.vouching import Voucher
 from imagematrix.shell import stoppable
@@ -74,7 +74,7 @@ class ListingEngine(Engine, Protocol):
 
 def run(
     project: Project,
-    selection: Selection,
+    rows: Sequence[Row],
     *,
     engine: Callable[[], ListingEngine],
     client: Client,
@@ -85,7 +85,6 @@ def run(
 
     An engine is asked for when there is something to publish. Raises FlagError when none of the rows has a registry.
     """
-    rows = project.possible(project.rows(selection))
     if not any(row.repositories for row in rows):
         raise FlagError(
             'no selected row has a registry\n    say where images go: registry = "host/path" in matrix.toml'
