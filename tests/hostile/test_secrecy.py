@@ -19,6 +19,7 @@ from tests.chat import Chat
 from imagematrix import secrecy, site
 from imagematrix.commands import reporting
 from imagematrix.commands.command import command
+from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.engine import credentials
 from imagematrix.engine.log import BuildLog
 from imagematrix.errors import UserError
@@ -26,7 +27,6 @@ from imagematrix.model import Key, Site
 from imagematrix.planning.checks import Check, CheckOutcome, Settled, Verified
 from imagematrix.planning.plan import Record
 from imagematrix.report import webhook
-from imagematrix.verify import Result
 
 CANARY: Final = "Xq7\"p'&<é|%2Fz9"
 """A password with all that JSON, HTML, addresses and Markdown write in another way."""
@@ -130,7 +130,9 @@ def test_what_a_run_leaves_behind(
     url, handler = chat
     monkeypatch.setenv(webhook.VARIABLE, url)
     row = next(iter(grid.rows.values()))
-    result = Result(started=nights.FIRST, seconds=1.0, images=(Verified(row=row, checks=(check,)),), interrupted=False)
+    result = VerifyResult(
+        started=nights.FIRST, seconds=1.0, images=(Verified(row=row, checks=(check,)),), interrupted=False
+    )
     reporting.verified(project, result, tmp_path / "report", say=print)
     webhook.post(url, {"text": text})
 

@@ -9,12 +9,12 @@ from tests import nights, projects
 from tests.projects import PLAIN
 
 from imagematrix import scratch
+from imagematrix.commands.verify.run import _lost
 from imagematrix.model import Key, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import ENGINE_STOPPED, Check, CheckOutcome, Subject, Suite, Verified
 from imagematrix.report import html, junit, markdown, overview, runs, verification
 from imagematrix.report.console import verify as console
-from imagematrix.verify import _lost
 
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
 FAILED = Check(owner="system", name="test_gpu", outcome=CheckOutcome.FAILED, why="it is broken")

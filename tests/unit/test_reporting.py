@@ -7,10 +7,10 @@ import pytest
 from tests import nights, projects
 
 from imagematrix.commands import reporting
+from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import FlagError
 from imagematrix.planning.checks import Check, CheckOutcome, Verified
 from imagematrix.project import Project
-from imagematrix.verify import Result
 
 GRID = nights.grid(6)
 ALL = {"index.html", "report.json", "junit.xml", "summary.md"}
@@ -28,10 +28,10 @@ def build(project: Project, number: int, folder: Path | None = None) -> list[str
     return said
 
 
-def verified(row: str) -> Result:
+def verified(row: str) -> VerifyResult:
     check = Check(owner="python", name="pip check", outcome=CheckOutcome.FAILED, why="numpy is missing")
     image = Verified(row=GRID.rows[row], checks=(check,))
-    return Result(started=nights.FIRST, seconds=1.0, images=(image,), interrupted=False)
+    return VerifyResult(started=nights.FIRST, seconds=1.0, images=(image,), interrupted=False)
 
 
 def test_a_build_is_kept_and_its_folder_is_whole(project: Project, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests import nights, projects
 from tests.projects import PLAIN, PYTORCH
 
-from imagematrix import report, verify
+from imagematrix import report
 from imagematrix.commands.push import run as publishing
 from imagematrix.model import Platform, Row
 from imagematrix.planning import checks, publication
@@ -18,6 +18,7 @@ from imagematrix.project import Project, Selection, states
 from imagematrix.report import catalogue, html, junit, markdown, overview, runs, verification
 from imagematrix.report.console import list as rows
 from imagematrix.report.console import verify as console
+from imagematrix.verify import judge
 
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
 SKIPPED = Check(owner="system", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU")
@@ -122,7 +123,7 @@ def test_moving_tags_wait_for_a_check(opened: Project) -> None:
 @pytest.mark.parametrize(("check", "why"), [(PASSED, ""), (SKIPPED, publication.UNCHECKED)])
 def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: Check, why: str) -> None:
     dag = projects.dag(opened, PYTORCH)
-    [subject] = verify.subjects(opened, dag, images={dag.tips[PYTORCH]: "sha256:1"})
+    [subject] = judge.subjects(opened, dag, images={dag.tips[PYTORCH]: "sha256:1"})
     settled = [
         Settled(
             key=subject.key,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from imagematrix import report
 from imagematrix.commands.push.run import Result as Published
+from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import FlagError, WorkspaceError
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
@@ -20,7 +21,6 @@ from imagematrix.report import RunReport, html, junit, markdown, overview, publi
 from imagematrix.report import catalogue as entry_list
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
-from imagematrix.verify import Result
 
 _JSON: Final = "report.json"
 _PAGE: Final = "index.html"
@@ -39,7 +39,7 @@ def built(project: Project, made: RunReport, tags: Sequence[Publication], folder
     return _leave(project, text, folder, say=say)
 
 
-def verified(project: Project, result: Result, folder: Path | None, *, say: Say) -> bool:
+def verified(project: Project, result: VerifyResult, folder: Path | None, *, say: Say) -> bool:
     """Add what was checked to the run it belongs to: the folder's, else the last one; then as for a build.
 
     Raises FlagError when the folder's report is none of ours.

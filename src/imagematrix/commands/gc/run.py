@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix import verify
 from imagematrix.engine import Engine, EngineImage, named, node_ref
 from imagematrix.model import Key, Row
 from imagematrix.planning import garbage, sizes
@@ -15,6 +14,7 @@ from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection
 from imagematrix.registry.store import Store, node_name
+from imagematrix.verify.runner import LABEL
 from imagematrix.workspace import Workspace
 
 _DAY_SECONDS: Final = 86400.0
@@ -103,7 +103,7 @@ def _look(
     """Find what goes of this machine."""
     now = time.time()
     left = garbage.containers(
-        engine.check_containers(verify.LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
+        engine.check_containers(LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
     )
     gone = {ref for thing in left.garbage for ref in thing.refs}
     idle = garbage.images(

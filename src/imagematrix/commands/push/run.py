@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import tenacity
 
-from imagematrix import patience, verify
+from imagematrix import patience
 from imagematrix.engine import KEY_LABEL, EngineImage, doubts, nodes
 from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Flake, Key, Retry, Row
@@ -22,6 +22,7 @@ from imagematrix.project import Project
 from imagematrix.registry import Client, Manifest, host
 from imagematrix.registry.vouching import Voucher
 from imagematrix.shell import stoppable
+from imagematrix.verify.judge import Judge
 
 TRIES: Final = 3
 LONGEST_WAIT: Final = 60.0
@@ -126,7 +127,7 @@ Unverified = Callable[[Row, Collection[str]], str]
 
 def unverified(project: Project, dag: Dag) -> Unverified:
     """Return who says why a row's image is not verified: which checks passed on exactly that image."""
-    judge = verify.Judge(project)
+    judge = Judge(project)
 
     def why(row: Row, image: str) -> str:
         subject = judge.subject(row, dag.tips[row.name], image)

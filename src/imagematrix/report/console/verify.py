@@ -25,7 +25,7 @@ _STYLES: Final[Mapping[ImageOutcome, str]] = {
 }
 
 
-class Listener(Protocol):
+class CheckListener(Protocol):
     """Hears how a run of checks goes on; to be used in a `with`."""
 
     def __enter__(self) -> Self: ...
@@ -39,7 +39,7 @@ class Listener(Protocol):
         """Hear what came of an image."""
 
 
-def listener(stream: TextIO, images: int, *, clock: Clock = time.monotonic) -> Listener:
+def listener(stream: TextIO, images: int, *, clock: Clock = time.monotonic) -> CheckListener:
     """Choose how to show a run of so many images: a board where a terminal can draw one, else plain lines."""
     drawing = console(stream)
     return CheckBoard(drawing, images, clock=clock) if drawing else CheckLog(stream, images, clock=clock)

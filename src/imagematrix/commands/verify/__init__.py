@@ -21,15 +21,15 @@ def verify(
     file: File,
 ) -> None:
     """Check built images by running them: what passed is not repeated while image and check are the same."""
-    from imagematrix import verify as verifying
     from imagematrix.commands import reporting, request
     from imagematrix.commands.terminal import echo
+    from imagematrix.commands.verify import run
     from imagematrix.report.console.verify import listener, text
 
     selection = request.explicit_selection("verify", matrix, only, group)
     project = request.opened(file)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
-    result = verifying.run(
+    result = run.run(
         project,
         rows,
         engine=request.engine(),

@@ -1,0 +1,57 @@
+"""What is to be checked of an image, from what is remembered by the time that it is made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from imagematrix.model import Key, Platform, Row
+from imagematrix.planning import checks
+from imagematrix.planning.checks import Subject
+from imagematrix.planning.graph import Dag
+from imagematrix.project import Project
+
+_PLUGIN: Final = (
+    *("plugin.py", "given.py", "containers.py", "shell_backend.py"),
+    *("interpreter.py", "companions.py", "cuda.py"),
+)
+_AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rule.py")
+
+
+def subjects(
+    project: Project, dag: Dag, *, images: Mapping[Key, str], also: Platform | None = None
+) -> tuple[Subject, ...]:
+    """Return what is to be checked of the images that are there, and what of it is settled.
+
+    `images` are their ids, `also` is another platform whose rules they must obey.
+    """
+    judge = Judge(project)
+    tips = {name: tip for name, tip in dag.tips.items() if tip in images}
+    return tuple(judge.subject(dag.rows[name], tip, images[tip], also=also) for name, tip in tips.items())
+
+
+class Judge:
+    """Says what is to be checked of an image, from what is remembered by the time that it is made."""
+
+    def __init__(self, project: Project) -> None:
+        self._texts = checks.Texts(
+            files=project.workspace.checks(),
+            plugin="".join(map(_text, _PLUGIN)),
+            rules={name: rule.text for name, rule in project.matrix.rules.items()},
+            auditor="".join(map(_text, _AUDITOR)),
+        )
+        self._known = checks.Known(project.workspace.settled())
+
+    def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
+        """Return what is to be checked of the image (by its id) of a row, and what of it is settled."""
+        return checks.decide(
+            row,
+            key,
+            image,
+            texts=self._texts,
+            platforms=tuple({one.name: one for one in (row.platform, also) if one}.values()),
+            known=self._known,
+        )
+
+
+def _text(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -1,0 +1,200 @@
+"""Runs the checks of an image: a pytest of its own, then the rules of platforms."""
+
+import json
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from os import environ, pathsep
+from pathlib import Path
+from typing import Any, Final
+
+from imagematrix import audit, compat
+from imagematrix.engine import Engine, docker_command
+from imagematrix.errors import LostEngineError, NoEngineError
+from imagematrix.model import Leaf, Platform
+from imagematrix.planning import checks
+from imagematrix.planning.checks import Check, CheckOutcome, Running, Subject, Suite, Verified
+from imagematrix.project import Project
+from imagematrix.secrecy import hidden
+from imagematrix.shell import Shell
+from imagematrix.verify import filesystem
+from imagematrix.verify.progress import Progress, read_line
+
+LABEL: Final = "imagematrix.verify"
+"""What the containers of checks carry; its value is the run's."""
+_CHECK_SECONDS: Final = 300
+"""A check that takes longer hangs."""
+_LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+_TAIL_LINES: Final = 20
+_BLOCK: Final = 4096
+"""Bytes for which a disk that is full has no room."""
+
+
+def run_label(run: str) -> str:
+    """Return the label of a run's containers."""
+    return f"{LABEL}={run}"
+
+
+class _CutOffError(Exception):
+    """The checks of an image did not come to their end, through no fault of the image."""
+
+
+class Runner:
+    """Starts a pytest for an image and reads what it found."""
+
+    def __init__(self, project: Project, engine: Engine, *, folder: Path) -> None:
+        self._project = project
+        self._engine = engine
+        self._folder = folder
+        self._label = run_label(folder.name)
+        self._shell = Shell()
+        self._closed = threading.Event()
+        self._running: dict[str, Progress] = {}
+        """What each image's checks have told so far, by row."""
+
+    def running(self) -> tuple[Running, ...]:
+        """Return what runs now."""
+        return tuple(progress.now() for progress in tuple(self._running.values()))
+
+    def verify(self, subject: Subject, leaf: Leaf) -> Verified:
+        """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
+        begun, cut_off = time.monotonic(), ""
+        ran: list[Check] = []
+        ended = not _layers(subject)
+        try:
+            folder = self._begin(subject)
+            if not ended:
+                self._pytest(subject, leaf, folder, ran)
+                ended = True
+            for suite in subject.open:
+                if suite.platform:
+                    self._running[subject.row.name].turn_to(suite.owner)
+                    ran += self._audited(subject, leaf, suite.platform, owner=suite.owner)
+        except _CutOffError as error:
+            cut_off = str(error)
+        except NoEngineError as error:
+            cut_off = checks.ENGINE_STOPPED if isinstance(error, LostEngineError) else str(error)
+        except InterruptedError:  # it is an OSError, and none of the disk's
+            raise
+        except OSError as error:
+            cut_off = f"cannot write {self._folder}: {error.strerror or error}"
+        finally:
+            self._running.pop(subject.row.name, None)
+            for settled in checks.settle(subject, ran, ended=ended):
+                self._project.workspace.remember_settled(settled)
+        sound = [check for check in ran if not (cut_off and check.outcome is CheckOutcome.FAILED)]
+        seconds = time.monotonic() - begun
+        return Verified(row=subject.row, checks=checks.joined(subject, sound), seconds=seconds, cut_off=cut_off)
+
+    def _begin(self, subject: Subject) -> Path:
+        if not self._engine.answers():
+            raise _CutOffError(checks.ENGINE_STOPPED)
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        self._running[subject.row.name] = Progress(subject.row, folder / "results.jsonl")
+        return folder
+
+    def close(self) -> None:
+        """Stop what runs; no container outlives a run that can still do this."""
+        self._closed.set()
+        self._shell.cancel()
+        self._engine.remove_containers(self._label)
+
+    def _audited(self, subject: Subject, leaf: Leaf, platform: Platform, *, owner: str) -> list[Check]:
+        stop = self._closed.is_set
+        known = self._project.matrix.rules
+        rules = {name: audit.load(known[name], parameters) for name, parameters in platform.rules.items()}
+        return filesystem.audited(self._engine, subject.image, leaf.base_image, rules, owner=owner, stop=stop)
+
+    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> None:
+        """Run the checks of layers, adding to those that ran. Raises _CutOffError where the image is not to blame."""
+        results = folder / "results.jsonl"
+        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
+        said: list[bytes] = []
+        code = self._shell.run(self._argv(subject, folder), env=self._environment(), sink=said.append)
+        told = [line for text in results.read_text(encoding="utf-8").splitlines() if (line := read_line(text))]
+        ran += [_check(each) for each in told if "outcome" in each]
+        if lost := next((str(each["lost"]) for each in told if "lost" in each), ""):
+            raise _CutOffError(lost)
+        if code not in (0, 1):
+            self._blame(subject, folder, ran, why=f"pytest ended with exit code {code}", said=b"".join(said))
+
+    def _blame(self, subject: Subject, folder: Path, ran: list[Check], *, why: str, said: bytes) -> None:
+        """Find out who ended pytest: the engine, the disk (then an OSError says so), or the checks themselves."""
+        if not self._engine.answers():
+            raise _CutOffError(checks.ENGINE_STOPPED)
+        (folder / "room").write_bytes(bytes(_BLOCK))
+        if not any(check.outcome is CheckOutcome.FAILED for check in ran):
+            tail = tuple(hidden(said.decode(errors="replace")).splitlines()[-_TAIL_LINES:])
+            owner = _layers(subject)[0].owner
+            ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tail))
+
+    def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
+        return {
+            "name": subject.row.name,
+            "image": subject.image,
+            "layers": subject.row.family.layers,
+            "values": dict(subject.row.values),
+            "locked": _locked(leaf),
+            # Decided here, where the project's corrections of the catalogue are known.
+            "cuda": {name: use and asdict(use) for name, use in compat.cuda_by_framework(subject.row.values).items()},
+            "driver": compat.driver_requirement(subject.row.values),
+            "known": {suite.owner: [check.name for check in suite.known] for suite in _layers(subject)},
+            "label": self._label,
+            "results": str(results),
+        }
+
+    def _argv(self, subject: Subject, folder: Path) -> list[str]:
+        root = self._project.workspace.root
+        files = [str(root / self._project.workspace.check_file(suite.owner)) for suite in _layers(subject)]
+        return [
+            *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
+            *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
+            # The repository's own configuration of pytest is for its own tests.
+            *("-c", str(folder / "pytest.ini"), "--rootdir", str(root), "--noconftest"),
+            *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
+            *files,
+        ]
+
+    def _environment(self) -> Mapping[str, str]:
+        """Let testinfra's docker client be the one that reaches our engine, and its output UTF-8."""
+        client = Path(docker_command(self._engine))
+        path = environ.get("PATH", "")
+        return {
+            **self._engine.environment,
+            "PATH": f"{client.parent}{pathsep}{path}" if client.is_absolute() else path,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_ADDOPTS": "",
+            "PYTHONUTF8": "1",
+        }
+
+
+def _layers(subject: Subject) -> list[Suite]:
+    """Return what pytest must run."""
+    return [suite for suite in subject.open if suite.platform is None]
+
+
+def _locked(leaf: Leaf) -> Mapping[str, str]:
+    """Return the packages that a leaf's locks name; a layer's lock outdoes those below it."""
+    texts = [
+        file.content.decode()
+        for stage in leaf.stages
+        for file in stage.inputs
+        if file.path == f"{stage.layer}/requirements.lock"
+    ]
+    return {name: version for text in texts for name, version in _LOCKED.findall(text)}
+
+
+def _check(values: Mapping[str, Any]) -> Check:
+    return Check(
+        owner=values["owner"],
+        name=values["name"],
+        outcome=CheckOutcome(values["outcome"]),
+        seconds=values["seconds"],
+        why=hidden(values["why"]),
+        tail=tuple(map(hidden, values["tail"])),
+    )
