@@ -129,9 +129,14 @@ class _Handler(BaseHTTPRequestHandler):
         held = self.registry.manifests.get(repository, {})
         if what == "tags":
             return self._tags(held, parse_qs(path.query))
+        if self.command == "PUT" and what == "blobs":
+            self.registry.blobs.setdefault(repository, {})[parse_qs(path.query)["digest"][0]] = body
+            return self._answer(201)
         if self.command == "PUT":
             self.registry.manifests.setdefault(repository, {}).update({name: body, digest_of(body): body})
             return self._answer(201)
+        if self.command == "POST" and not path.query:
+            return self._answer(202, headers={"Location": f"{path.path}1?_state=a%3D"})
         if self.command == "POST":
             return self._mount(repository, **{key: value[0] for key, value in parse_qs(path.query).items()})
         if self.command == "DELETE":

@@ -202,6 +202,18 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """How nodes in their registry are signed."""
+
+    public: str
+    """File of the public keys, relative to the matrix' folder: only what one of them signed is believed."""
+    key: str = ""
+    """File of the private key."""
+    command: tuple[str, ...] = ()
+    """Instead, a program that reads a text and prints its signature in base64, and its arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """What matrix.toml declares, proven well-formed."""
 
@@ -214,6 +226,8 @@ class Matrix:
     """What platforms may ask of images."""
     nodes: str = ""
     """The repository where nodes are kept, each under its key; empty: engines alone have them."""
+    signing: Signing | None = None
+    """None: nodes are not signed."""
     registries: tuple[str, ...] = ()
     """Patterns, for the families without a platform, or whose platform names none."""
     platform: str = "linux/amd64"

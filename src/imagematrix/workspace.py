@@ -135,6 +135,12 @@ class Workspace:
         names = self._tree.files(COMPAT, skip=lambda name: not name.endswith(".toml"))
         return {path: self._tree.text(path, encoding="utf-8-sig") for path in (f"{COMPAT}/{name}" for name in names)}
 
+    def public_keys(self, path: str) -> str:
+        """Return the text of a file of the project that holds public keys. Raises FlagError when there is none."""
+        if not self._tree.is_file(path):
+            raise FlagError(f"[signing] public: there is no file {path}\n    make one, and commit it: docs/security.md")
+        return self._tree.text(path)
+
     def write_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
         """Make the requirement locks these; return the paths touched. What we did not write stays."""
         found = self.locks()

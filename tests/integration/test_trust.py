@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 import time
 from typing import Any
 
@@ -12,7 +14,7 @@ from tests.integration.test_store import forget, keep_in
 
 from imagematrix.engine import node_ref
 from imagematrix.model import Key, Site
-from imagematrix.registry import Client
+from imagematrix.registry import Client, signatures
 
 
 @pytest.fixture
@@ -152,3 +154,64 @@ def test_what_a_machine_relied_upon_once(image: Monorepo, registry: str) -> None
     image.engine.push(f"{nodes}:{tip}")
     image.engine.untag(f"{nodes}:{tip}")
     assert [row["state"] for row in image.run("list", "--json", env=here).json()] == ["missing"]
+
+
+def test_signed_nodes(image: Monorepo, registry: str) -> None:
+    """Are pulled by a machine that has no record of them; what is not signed is built instead, and gc takes both."""
+    nodes = keep_in(image, registry)
+    for argv in (
+        ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "nodes.pem"],
+        ["openssl", "pkey", "-in", "nodes.pem", "-pubout", "-out", "nodes.pub"],
+    ):
+        subprocess.run(argv, cwd=image.root, check=True)
+    matrix = image.root / "matrix.toml"
+    matrix.write_text(matrix.read_text() + '\n[signing]\npublic = "nodes.pub"\nkey = "nodes.pem"\n')
+    done, _ = image.build("--push")
+    assert done.code == 0, done.out + done.err
+    (image.root / "nodes.pem").unlink()
+    made, client = keys(image), Client(Site())
+    assert len(client.tags(nodes)) == 2 * len(made)
+    forget(image)
+    here = {"IMAGEMATRIX_STATE_DIR": str(image.root / "ledger")}
+
+    assert [row["state"] for row in image.run("list", "--json", env=here).json()] == ["remote"]
+    tip = f"{nodes}:{made['boot']}"
+    forge(image, tip, made["boot"])
+    image.engine.push(tip)
+    image.engine.untag(tip)
+    found = {node["layer"]: node for node in json.loads(image.run("plan", "--json", env=here).out)["nodes"]}
+    assert [found[layer]["verdict"] for layer in ("app", "boot")] == ["pull", "build"]
+    assert "is not signed" in found["boot"]["reason"]
+    done, report = image.build(env=here)
+    assert done.code == 0, done.out + done.err
+    assert outcomes(report)["boot"] == ["built"]
+    assert image.output(f"{image.family}:1.0-1.1") == "1.0\n1.1\n"
+
+    done = image.run("build", "--matrix", "--push", env=here)
+    assert done.code == 2
+    assert "nodes.pem" in done.err
+
+
+def test_gc_removes_signatures_with_their_nodes(image: Monorepo, registry: str) -> None:
+    nodes = keep_in(image, registry)
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", "nodes.pem"], cwd=image.root, check=True)
+    subprocess.run(["openssl", "pkey", "-in", "nodes.pem", "-pubout", "-out", "nodes.pub"], cwd=image.root, check=True)
+    matrix = image.root / "matrix.toml"
+    signing = '\n[signing]\npublic = "nodes.pub"\ncommand = ["sh", "sign.sh"]\n'
+    matrix.write_text(matrix.read_text() + signing)
+    # As a key service would: the text comes in, the signature goes out.
+    script = "cat >text\nopenssl pkeyutl -sign -rawin -inkey nodes.pem -in text | base64 -w 0\n"
+    (image.root / "sign.sh").write_text(script)
+    done, _ = image.build("--push", "--push-jobs", "1")
+    assert done.code == 0, done.out + done.err
+    image.edit("matrix.toml", 'app = ["1.1"]', 'app = ["1.2"]')
+    done, _ = image.build("--push", "--push-jobs", "1")
+    assert done.code == 0, done.out + done.err
+    client = Client(Site())
+    assert len(client.tags(nodes)) == 12  # base, tools, two apps and boots
+
+    shutil.rmtree(image.root / ".imagematrix/runs")
+    done = image.run("gc", "--registry", "--keep", "0")
+    assert done.code == 0, done.out + done.err
+    left = {*keys(image).values()}
+    assert {*client.tags(nodes)} == left | {signatures.tag(client.digest(nodes, key)) for key in left}

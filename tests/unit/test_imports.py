@@ -24,7 +24,7 @@ LEVELS: Final = (
     "planning",
     "secrecy",
     "patience scratch shell site tree web",
-    "ledger",
+    "ledger signing",
     "workspace",
     "schedule",
     "engine",
@@ -44,6 +44,7 @@ PURE: Final = LEVELS[: LEVELS.index("planning") + 1]
 ACTING: Final = frozenset({"os", "shutil", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib"})
 
 HOMES: Final[Mapping[str, str]] = {
+    "cryptography": "signing",
     "docker": "engine",
     "filelock": "scratch workspace",
     "hashlib": "planning.keys",

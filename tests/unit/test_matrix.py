@@ -256,6 +256,34 @@ class TestRows:
         else:
             assert parse(text).nodes == nodes
 
+    @pytest.mark.parametrize(
+        ("keys", "problem"),
+        [
+            ('public = "nodes.pub"', ""),
+            ('public = "keys/nodes.pub"\nkey = "/etc/nodes.pem"', ""),
+            ('public = "nodes.pub"\ncommand = ["sign", "-v", "-v"]', ""),
+            ('key = "nodes.pem"', "'public' is missing"),
+            ('public = "/etc/nodes.pub"', "leads out of the project"),
+            ('public = "../nodes.pub"', "leads out of the project"),
+            ('public = "nodes.pub"\nkey = "a"\ncommand = ["b"]', "there is a 'key' too"),
+            ('public = "nodes.pub"\ncommand = "sign"', "must be a list of strings"),
+            ('public = "nodes.pub"\ncommand = []', "must be a list of strings"),
+            ('public = "nodes.pub"\ncommand = [1]', "must be a list of strings"),
+            ('public = "nodes.pub"\nprivate = "a"', "private"),
+        ],
+    )
+    def test_how_nodes_are_signed(self, keys: str, problem: str) -> None:
+        text = changed(("schema = 1\n", 'schema = 1\nnodes = "registry.example.com/nodes"\n'))
+        if problem:
+            with pytest.raises(InputError, match=problem):
+                parse(f"{text}\n[signing]\n{keys}\n")
+        else:
+            signing = parse(f"{text}\n[signing]\n{keys}\n").signing
+            assert signing
+            assert signing.command == (("sign", "-v", "-v") if "command" in keys else ())
+        with pytest.raises(InputError, match="there is nothing to sign"):
+            parse(f"{GOOD}\n[signing]\n{keys}\n")
+
     def test_several_registries(self) -> None:
         """A row goes to each; it is built under its name in the first. What comes to the same is one."""
         row = parse(changed(('"registry.example.com:5000/mlops"', '["a.io/x", "b.io/{base}", "b.io/debian13"]'))).rows[

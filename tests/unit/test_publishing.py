@@ -123,7 +123,7 @@ class World:
         return Impatient(
             engine=self.engine,
             client=self.client,
-            voucher=Voucher(repository=self.nodes, bonds=Bonds(self.bonds)) if self.nodes else None,
+            voucher=Voucher(repository=self.nodes, bonds=Bonds(self.bonds), client=self.client) if self.nodes else None,
             doubts=self.doubts,
             unverified=lambda _row, _image: "" if verified else publication.UNVERIFIED,
             stop=threading.Event(),

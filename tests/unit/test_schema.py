@@ -27,6 +27,10 @@ registry = "r.example.com/{python}"
 nodes = "r.example.com/nodes"
 platform = "linux/arm64"
 
+[signing]
+public = "nodes.pub"
+command = ["sign", "--key", "nodes"]
+
 [site]
 ca_bundle = "ca.pem"
 index_url = "https://i.example.com/simple"
@@ -124,6 +128,7 @@ def test_the_keys_are_those_of_the_parser() -> None:
         (declaration.KEYS, DOCUMENT, written),
         (declaration.SITE_KEYS, _of("site"), written["site"]),
         (declaration.SITE_KEYS, _named("sites"), written["site"]),
+        (declaration.SIGNING_KEYS, _of("signing"), {"key", *written["signing"]}),  # a key, or a command
         (declaration.BASE_KEYS, _named("bases"), {**written["bases"]["cuda"], **written["bases"]["deb"]}),
         (declaration.PLATFORM_KEYS, _named("platforms"), written["platforms"]["art"]),
         (family.KEYS, _named("families"), of_family),

@@ -65,7 +65,7 @@ class FakeEngine:
 
 
 def voucher(repository: str, *bonds: Bond) -> Voucher:
-    return Voucher(repository=repository, bonds=Bonds(bonds))
+    return Voucher(repository=repository, bonds=Bonds(bonds), client=Client(Site(), tries=1))
 
 
 def pushing(
@@ -75,10 +75,11 @@ def pushing(
     stop: threading.Event | None = None,
     retries: int = 2,
     bonds: Sequence[Bond] = (),
+    judge: Voucher | None = None,
 ) -> Pushing:
     return Pushing(
         [Key(key) for key in wanted],
-        voucher=Voucher(repository=f"{server.address}/nodes", bonds=Bonds(bonds)),
+        voucher=judge or voucher(f"{server.address}/nodes", *bonds),
         engine=engine,
         client=Client(Site(), tries=1),
         jobs=2,

@@ -13,6 +13,7 @@ from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client
 from imagematrix.registry.store import Store
 from imagematrix.registry.vouching import Voucher
+from imagematrix.signing import verifier
 from imagematrix.text.words import count
 from imagematrix.workspace import nearest_matrix
 
@@ -71,8 +72,19 @@ def node_store(project: Project) -> Store | None:
     """Return where nodes are kept for all machines, if the matrix names a place."""
     if not project.matrix.nodes:
         return None
-    voucher = Voucher(repository=project.matrix.nodes, bonds=project.workspace.bonds())
-    return Store(voucher, Client(site_of(project)), say=note)
+    client = Client(site_of(project))
+    return Store(voucher(project, client), client, say=note)
+
+
+def voucher(project: Project, client: Client) -> Voucher:
+    """Return what judges the nodes of the registry. Raises FlagError where its public keys cannot be read."""
+    signing = project.matrix.signing
+    return Voucher(
+        repository=project.matrix.nodes,
+        bonds=project.workspace.bonds(),
+        client=client,
+        verifier=verifier(project.workspace.public_keys(signing.public), signing.public) if signing else None,
+    )
 
 
 def engine() -> Engine:

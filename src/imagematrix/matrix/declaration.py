@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from imagematrix.matrix import family, gpus, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
-from imagematrix.model import Base, Platform, RuleDeclaration, Site
+from imagematrix.model import Base, Platform, RuleDeclaration, Signing, Site
 from imagematrix.text import names, providers
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
@@ -17,7 +17,10 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
 
-KEYS: Final = ("schema", "registry", "nodes", "platform", "site", "sites", "bases", "platforms", "families", "facts")
+KEYS: Final = (
+    *("schema", "registry", "nodes", "signing", "platform", "site", "sites", "bases", "platforms", "families", "facts"),
+)
+SIGNING_KEYS: Final = ("public", "key", "command")
 SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
 BASE_KEYS: Final = ("image", "bootstrap")
 PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
@@ -40,6 +43,7 @@ class Declaration:
 
     registries: tuple[str, ...]
     nodes: str
+    signing: Signing | None
     platform: str
     site: Site
     sites: Mapping[str, Site]
@@ -89,6 +93,7 @@ def read(
     return Declaration(
         registries=_registries(document),
         nodes=_nodes(document),
+        signing=_signing(document),
         platform=_docker_platform(document),
         site=site,
         sites=sites,
@@ -142,6 +147,35 @@ def _nodes(document: Table) -> str:
     elif repository and (refused := providers.refusal(repository)):
         document.wrong("nodes", *refused)
     return repository
+
+
+def _signing(document: Table) -> Signing | None:
+    """Return how nodes are signed; None: they are not."""
+    if "signing" not in document:
+        return None
+    table = document.table("signing")
+    table.allow(*SIGNING_KEYS)
+    found = Signing(public=table.text("public"), key=table.text("key"), command=_command(table))
+    if not found.public:
+        table.require("public", 'the file of the public key, relative to this one: public = "nodes.pub"')
+    elif found.public.startswith("/") or ".." in found.public.split("/"):
+        table.wrong("public", f"{found.public!r} leads out of the project", "keep the public key beside the matrix")
+    if found.key and found.command:
+        table.wrong("command", "there is a 'key' too", "keep one of them: a file signs, or a program")
+    if not document.text("nodes"):
+        document.wrong("signing", "there is nothing to sign", 'say where nodes are kept: nodes = "host/path"')
+    return found
+
+
+def _command(table: Table) -> tuple[str, ...]:
+    """Return a program and its arguments, of which several may be equal."""
+    words = table.raw("command")
+    if words is None:
+        return ()
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        table.wrong("command", "must be a list of strings", 'a program and its arguments: ["sign", "--key", "nodes"]')
+        return ()
+    return tuple(words)
 
 
 def _docker_platform(document: Table) -> str:

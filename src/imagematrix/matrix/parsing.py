@@ -48,6 +48,7 @@ def parse(
         rules=known,
         registries=declared.registries,
         nodes=declared.nodes,
+        signing=declared.signing,
         platform=declared.platform,
         site=declared.site,
         sites=declared.sites,

@@ -30,6 +30,25 @@ def document() -> Schema:
         "schema": {"description": "The version of this grammar.", "enum": [declaration.SCHEMA]},
         "registry": _registry(),
         "nodes": _text("The repository where nodes are kept for all machines, by their keys: host[:port]/path."),
+        "signing": {
+            "description": "How nodes are signed: only those are pulled that one of the public keys signed.",
+            **_table(
+                declaration.SIGNING_KEYS,
+                {
+                    "public": _text(
+                        "The file of the public keys (PEM, Ed25519 or ECDSA P-256), relative to this file."
+                    ),
+                    "key": _text("The file of the private key (PEM). IMAGEMATRIX_SIGNING_KEY names another one."),
+                    "command": {
+                        "description": "Instead, a program that reads a text and prints its signature in base64.",
+                        "type": "array",
+                        "items": _text("The program, or one of its arguments."),
+                        "minItems": 1,
+                    },
+                },
+            ),
+            "required": ["public"],
+        },
         "platform": _text(
             "What images are built for, in Docker's words. Default: linux/amd64.", pattern=declaration.PLATFORM.pattern
         ),

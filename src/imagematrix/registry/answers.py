@@ -158,6 +158,26 @@ def config(reply: Reply, registry: str, *, digest: str) -> ImageConfig:
         raise invalid(registry, f"a question for {digest}", f"not the configuration of an image: {error}") from None
 
 
+def blob(reply: Reply, registry: str, *, digest: str) -> bytes:
+    """Return content, which must have the digest that it was asked for."""
+    if keys.digest_of(reply.content) != digest:
+        raise invalid(registry, f"a question for {digest}", "content of another digest")
+    return reply.content
+
+
+def upload(reply: Reply, registry: str, *, repository: str) -> str:
+    """Return where an upload goes on, as a path below the repository's, which it must not leave."""
+    try:
+        said = urlsplit(reply.headers.get("Location", ""))
+    except ValueError:
+        said = urlsplit("")
+    prefix = f"/v2/{repository}/"
+    path = f"{said.path}?{said.query}" if said.query else said.path
+    if not path.startswith(f"{prefix}blobs/uploads/") or ".." in path or not _HEADER.fullmatch(path):
+        raise invalid(registry, "an upload", "another place than one of that repository")
+    return path.removeprefix(prefix)
+
+
 def tags(reply: Reply, registry: str) -> tuple[str, ...]:
     """Return a page of tags."""
     try:

@@ -2,15 +2,17 @@
 
 import functools
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
 from imagematrix.model import Site
-from imagematrix.registry import answers
+from imagematrix.planning.keys import digest_of
+from imagematrix.registry import answers, signatures
 from imagematrix.registry.access import Access
 from imagematrix.registry.answers import ImageConfig, Manifest
+from imagematrix.registry.signatures import Signature
 from imagematrix.text import names
 from imagematrix.text.names import host
 from imagematrix.text.visible import printable
@@ -75,6 +77,19 @@ class Client:
         """Return what tags stand for, many at once. Raises MissingError when one of them is not there."""
         return dict(self._each(functools.partial(self.manifest, repository), tags))
 
+    def signatures(self, repository: str, digests: Collection[str]) -> Mapping[str, Sequence[Signature]]:
+        """Return the signatures that images have, by their digests, many at once."""
+        return dict(self._each(functools.partial(self._signatures, repository), digests))
+
+    def sign(self, repository: str, digest: str, signature: Signature) -> None:
+        """Keep a signature of an image beside it, in the place of all earlier ones."""
+        attached = signatures.attached(signature.text, signature.signature)
+        for blob in attached.blobs:
+            self._upload(repository, blob)
+        tag, headers = signatures.tag(digest), {"Content-Type": signatures.MANIFEST_TYPE}
+        answer = self._send("PUT", repository, f"manifests/{tag}", headers=headers, data=attached.manifest)
+        _good(answer, repository, tag)
+
     def config(self, manifest: Manifest) -> ImageConfig:
         """Return what an image says of itself."""
         answer = _good(
@@ -119,6 +134,29 @@ class Client:
     def cancel(self) -> None:
         """Wait for nobody any more: what is asked from now on fails at its first try."""
         self._cancelled.set()
+
+    def _signatures(self, repository: str, digest: str) -> Sequence[Signature]:
+        try:
+            manifest = self.manifest(repository, signatures.tag(digest))
+        except MissingError:
+            return ()
+        return [
+            Signature(text=self._blob(repository, one.text), signature=one.signature)
+            for one in signatures.listed(manifest.text)
+        ]
+
+    def _blob(self, repository: str, digest: str) -> bytes:
+        answer = _good(self._send("GET", repository, f"blobs/{digest}"), repository, digest)
+        return answers.blob(answer, host(repository), digest=digest)
+
+    def _upload(self, repository: str, content: bytes) -> None:
+        """Put content into a repository (distribution spec, end-4a and end-6)."""
+        begun = _good(self._send("POST", repository, "blobs/uploads/"), repository, "an upload")
+        path = answers.upload(begun, host(repository), repository=names.path(repository))
+        query = f"{'&' if '?' in path else '?'}digest={digest_of(content)}"
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = self._send("PUT", repository, path + query, headers=headers, data=content)
+        _good(answer, repository, "an upload")
 
     def _mount(self, repository: str, digest: str, *, origin: str) -> None:
         """Have a repository take over what another one of its registry holds (distribution spec, end-11)."""

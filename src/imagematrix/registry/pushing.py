@@ -149,12 +149,13 @@ class Pushing:
         name = node_name(self._repository, key)
         try:
             held = self._client.digest(self._repository, key)
-            if not held:
-                self._send(image, name)
-                return self._arrived(key, image)
-            # Another machine was faster, or the last try was.
-            why = self._voucher.doubt(key, held)
-            return _Failure(why=f"{why}. Remove it from the registry, and push again", flake=None) if why else held
+            why = self._voucher.doubt(key, held) if held else ""
+            if held and not why:  # another machine was faster, or the last try was
+                return held
+            if why and not self._voucher.signer:
+                return _Failure(why=f"{why}. Remove it from the registry, and push again", flake=None)
+            self._send(image, name)
+            return self._arrived(key, image)
         except (RegistryError, NoEngineError) as error:
             return _Failure(why=str(error), flake=transient.of_registry(error, self._repository))
         except Exception as error:  # noqa: BLE001  (a worker's failure is that of its push, never lost)
@@ -164,6 +165,7 @@ class Pushing:
         """Return the digest of what the registry has after a push, where that is what was pushed."""
         found = self._client.manifest(self._repository, key)
         if image in (found.digest, found.config):
+            self._voucher.sign(key, found.digest)
             return found.digest
         why = f"after the push the registry has another image under {key} ({found.digest}): somebody moved the tag"
         return _Failure(why=why, flake=None)

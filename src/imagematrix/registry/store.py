@@ -60,7 +60,7 @@ class Store:
             return _NONE
         try:
             found = {Key(key): digest for key, digest in self.client.digests(self.repository, keys).items()}
-            doubts = {key: why for key, digest in found.items() if (why := self.voucher.doubt(key, digest))}
+            doubts = self.voucher.doubts(found)
         except RegistryError as error:
             self._give_up(error)
             return _NONE

@@ -4,11 +4,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix import report, schedule, site
+from imagematrix import report, schedule, signing, site
 from imagematrix.commands.push import run as publishing
 from imagematrix.commands.push.run import Publisher, Publishing, Unverified
 from imagematrix.compat import catalogue
@@ -26,6 +26,7 @@ from imagematrix.registry.pushing import Pushing
 from imagematrix.registry.store import Store
 from imagematrix.report import ImageFact, Origins, Progress, RunReport
 from imagematrix.shell import Shell, stoppable
+from imagematrix.signing import Signer
 from imagematrix.workspace import Workspace
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0
@@ -86,10 +87,11 @@ def run(
     with project.workspace.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:
             project = _refresh(project, started, options.fresh_layers)
+        signer = _signer(project, store) if options.push and store else None
         decided = _decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
         if decided.pushes or decided.homes or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            done = _act(project, decided, options, engine=engine, store=store, listen=listen, stop=stop)
+            done = _act(project, decided, options, engine=engine, store=store, signer=signer, listen=listen, stop=stop)
         else:
             done = _Done(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
         bonds = _pinned(project, decided)
@@ -170,6 +172,7 @@ def _act(
     *,
     engine: Engine,
     store: Store | None,
+    signer: Signer | None,
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
 ) -> _Done:
@@ -200,7 +203,7 @@ def _act(
         if store and decided.pushes:
             pushing = Pushing(
                 decided.pushes,
-                voucher=store.voucher,
+                voucher=replace(store.voucher, signer=signer),
                 engine=engine,
                 client=Client(where, tries=1),  # pushes are tried again as a whole
                 jobs=options.push_jobs,
@@ -222,6 +225,12 @@ def _act(
             tick=progress.tick,
         )
         return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
+
+
+def _signer(project: Project, store: Store) -> Signer | None:
+    """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
+    declared, verifier = project.matrix.signing, store.voucher.verifier
+    return signing.signer(declared, project.workspace.root, Shell(), verifier) if declared and verifier else None
 
 
 def _publisher(decided: _Decided, engine: Engine, where: Site, store: Store | None, stop: threading.Event) -> Publisher:

@@ -13,6 +13,7 @@ from imagematrix.planning.garbage import CleanupPlan, CleanupResult, EngineNode,
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection
+from imagematrix.registry import Manifest, signatures
 from imagematrix.registry.store import Store, node_name
 from imagematrix.verify.runner import LABEL
 from imagematrix.workspace import Workspace
@@ -71,7 +72,7 @@ def run(
         freed = _remove(project.workspace, engine, found.garbage)
         if store:
             for thing in found.of(GarbageKind.TAG):
-                store.client.delete(store.repository, thing.refs[1])
+                _delete(store, *thing.refs[1:])
         if store or not project.matrix.nodes:  # what a registry still has is known by its record alone
             kept = stored.keys() - {thing.refs[0] for thing in found.of(GarbageKind.TAG)}
             there = needs.keys | named(engine.images()).keys() | kept
@@ -86,9 +87,23 @@ def _repositories(rows: Iterable[Row]) -> frozenset[str]:
 
 def _stored(store: Store) -> Mapping[Key, Stored]:
     """Return all nodes that a registry keeps."""
-    keys = garbage.stored_keys(store.client.tags(store.repository))
-    manifests = store.client.manifests(store.repository, keys)
-    return {Key(key): Stored(digest=one.digest, blobs=one.blobs) for key, one in manifests.items()}
+    tags = store.client.tags(store.repository)
+    manifests = store.client.manifests(store.repository, garbage.stored_keys(tags))
+    signed = {signatures.tag(one.digest) for one in manifests.values()}.intersection(tags)
+
+    def stored(one: Manifest) -> Stored:
+        tag = signatures.tag(one.digest)
+        return Stored(digest=one.digest, blobs=one.blobs, signature=tag if tag in signed else "")
+
+    return {Key(key): stored(one) for key, one in manifests.items()}
+
+
+def _delete(store: Store, digest: str, *signed: str) -> None:
+    """Remove a node from the registry; its signatures first, so that none is left of what is gone."""
+    for tag in signed:
+        if held := store.client.digest(store.repository, tag):
+            store.client.delete(store.repository, held)
+    store.client.delete(store.repository, digest)
 
 
 def _look(

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 import tenacity
 
 from imagematrix import patience
+from imagematrix.commands import request
 from imagematrix.engine import KEY_LABEL, EngineImage, doubts, nodes
 from imagematrix.errors import FlagError, MissingError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Flake, Key, Retry, Row
@@ -100,7 +101,7 @@ def run(
         publisher = Publisher(
             engine=asked,
             client=client,
-            voucher=Voucher(repository=project.matrix.nodes, bonds=bonds) if project.matrix.nodes else None,
+            voucher=request.voucher(project, client) if project.matrix.nodes else None,
             doubts=doubts(listed, bonds),
             unverified=unverified(project, dag),
             stop=stop,

@@ -29,7 +29,7 @@ class Thing:
     name: str
     """What a person knows it by."""
     refs: tuple[str, ...] = ()
-    """What it is removed by: names, ids or a path; of a tag in a registry the key and the digest."""
+    """What it is removed by: names, ids or a path; of a node in a registry its key, digest and tag of signatures."""
     bytes: int = 0
     """What its removal frees, of several that share something counted once."""
     reason: str

@@ -17,6 +17,8 @@ class Stored:
 
     digest: str
     blobs: Mapping[str, int]
+    signature: str = ""
+    """The tag of its signatures; empty: it has none."""
 
 
 def stored_keys(tags: Iterable[str]) -> tuple[Key, ...]:
@@ -44,6 +46,6 @@ def tags(
             continue
         freed = sum(size for blob, size in stored.blobs.items() if blob not in counted)
         counted |= stored.blobs.keys()
-        refs = (key, stored.digest)
+        refs = (key, stored.digest, *filter(None, [stored.signature]))
         garbage.append(Thing(kind=GarbageKind.TAG, name=name(key), refs=refs, bytes=freed, reason=needs.none))
     return CleanupPlan(garbage=tuple(garbage), kept=tuple(kept))
