@@ -10,7 +10,8 @@ from tests.fakes import plan_of
 from imagematrix import report
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Retry, Status, Step
 from imagematrix.planning.requirements import Locked
-from imagematrix.report import ImageFact, Origins
+from imagematrix.report import Document, ImageFact, Origins
+from imagematrix.report.document import write
 
 FIRST = datetime(2026, 11, 1, 1, 0, tzinfo=UTC)
 LANES = 8
@@ -53,7 +54,7 @@ def grid(rows: int) -> Plan:
     return plan_of(parents, rows=tips, layers=layers)
 
 
-def night(plan: Plan, number: int, *, broken: frozenset[str] = frozenset()) -> report.RunReport:
+def night(plan: Plan, number: int, *, broken: frozenset[str] = frozenset()) -> Document:
     """Make the report of one night: `broken` nodes fail, one in twenty flakes, versions and sizes move a little."""
     chance = random.Random(number)
     free = [0.0] * LANES
@@ -85,7 +86,7 @@ def night(plan: Plan, number: int, *, broken: frozenset[str] = frozenset()) -> r
 def nights(plan: Plan, count: int, *, broken: frozenset[str] = frozenset(), since: int = 0) -> Iterator[str]:
     """Yield the report.json of nights in a row; nodes are broken from night `since` on."""
     for number in range(count):
-        yield report.to_json(night(plan, number, broken=broken if number >= since else frozenset()))
+        yield write(night(plan, number, broken=broken if number >= since else frozenset()))
 
 
 def with_checks(text: str, *, failing: frozenset[str] = frozenset()) -> str:

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from tests import nights
 
-from imagematrix import report
 from imagematrix.commands.doctor import run as doctor
 from imagematrix.compat import Severity, catalogue, others
 from imagematrix.compat.catalogue import Corrections
 from imagematrix.report import html, markdown, overview, runs
 from imagematrix.report.console.doctor import State
+from imagematrix.report.document import write
 
 TODAY = nights.FIRST.date()
 
@@ -109,7 +109,7 @@ def test_doctor(state: State) -> None:
 def _page(facts: dict[str, date]) -> tuple[dict[str, object], str, str]:
     """Return report.json, summary.md and index.html of a run with such facts."""
     made = replace(nights.night(nights.grid(3), 0), facts=facts)
-    text = report.to_json(made)
+    text = write(made)
     seen = overview.make(runs.read(text), ())
     return json.loads(text), markdown.summary(seen), html.page(seen, {})
 

@@ -13,7 +13,7 @@ from imagematrix.commands.verify.run import _lost
 from imagematrix.model import Key, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import ENGINE_STOPPED, Check, CheckOutcome, Subject, Suite, Verified
-from imagematrix.report import html, junit, markdown, overview, runs, verification
+from imagematrix.report import document, html, junit, markdown, overview, runs
 from imagematrix.report.console import verify as console
 
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
@@ -30,7 +30,7 @@ def row(tmp_path: Path) -> Row:
 def test_all_forms_of_the_report_say_so(row: Row) -> None:
     """It is not good, nothing failed, and a CI system reads an error that is none of the image's."""
     images = [Verified(row=row, checks=(PASSED,), cut_off=ENGINE_STOPPED)]
-    text = verification.merged("", images, started=nights.FIRST, seconds=1)
+    text = document.write(document.with_checks(document.begun(nights.FIRST, 1), images))
     made = overview.make(runs.read(text), ())
 
     assert json.loads(text)["leaves"][0]["verification"] == "not checked"

@@ -1,13 +1,14 @@
 """What is said of publishing, and what report.json keeps of it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import pytest
 from tests.fakes import row
 
+from imagematrix.model import Status
 from imagematrix.planning.publication import UNVERIFIED, Publication, Published, PublishOutcome, Target
-from imagematrix.report import publication
+from imagematrix.report import document
 from imagematrix.report.console import push as console
 
 STARTED = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -70,9 +71,10 @@ def test_nothing_to_do() -> None:
 
 def test_report_json() -> None:
     """Leaves of a build's report say what was published; one that is not there yet is made."""
-    before = json.dumps({"nodes": [1], "leaves": [{"name": "torch:2.4", "outcome": "built"}]})
-    found = json.loads(publication.merged(before, [NEW, WAITING], started=STARTED, seconds=2.0))
-    assert found["nodes"] == [1]
+    built = document.LeafEntry(name="torch:2.4", image="a.io/x/torch:2.4", outcome=Status.BUILT)
+    before = replace(document.begun(STARTED, 9), leaves=(built,))
+    found = json.loads(document.write(document.with_names(before, [NEW, WAITING])))
+    assert found["seconds"] == 9
     assert [leaf["name"] for leaf in found["leaves"]] == ["torch:2.4", "torch:2.5"]
     assert found["leaves"][0]["outcome"] == "built"
     assert found["leaves"][0]["published"][1] == {
@@ -84,7 +86,5 @@ def test_report_json() -> None:
     }
     assert found["leaves"][1]["published"][1]["why"] == UNVERIFIED
 
-    alone = json.loads(publication.merged("", [NEW], started=STARTED, seconds=2.0))
+    alone = json.loads(document.write(document.with_names(document.begun(STARTED, 2), [NEW])))
     assert (alone["started"], alone["leaves"][0]["tag"]) == ("2026-11-22T03:00:00Z", "2.4")
-    with pytest.raises(ValueError, match="not a report"):
-        publication.merged("[]", [NEW], started=STARTED, seconds=2.0)

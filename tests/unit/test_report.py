@@ -16,6 +16,7 @@ from imagematrix import report, schedule
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Pushed, PushStatus, Retry, Size, Status, Step
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.requirements import Locked
+from imagematrix.report.document import PushEntry, write
 from imagematrix.text import words
 
 TENSORFLOW = "tensorflow:2.20.0-python3.11-debian12"
@@ -58,7 +59,7 @@ def image(name: str, number: int = 412_000_000) -> report.ImageFact:
     return report.ImageFact(image=name, digest=f"sha256:{name}", bytes=number)
 
 
-def ran(plan: Plan, executor: FakeExecutor, *, fail_fast: bool = False) -> report.RunReport:
+def ran(plan: Plan, executor: FakeExecutor, *, fail_fast: bool = False) -> report.Document:
     """Run a plan one node at a time and report on it, with an image for each row that may have one."""
     outcomes = schedule.run(
         plan,
@@ -72,7 +73,7 @@ def ran(plan: Plan, executor: FakeExecutor, *, fail_fast: bool = False) -> repor
     return report.make(plan, outcomes, {name: image(name) for name in plan.rows}, started=STARTED, seconds=72.0)
 
 
-def ended(plan: Plan, statuses: Mapping[str, Status]) -> report.RunReport:
+def ended(plan: Plan, statuses: Mapping[str, Status]) -> report.Document:
     """Report on outcomes that are given; a node that is not named was built, in ten seconds."""
     outcomes = [
         Outcome(key=step.node.key, status=statuses.get(step.node.key, Status.BUILT), seconds=10.0, attempts=1)
@@ -154,7 +155,8 @@ def test_summary_of_pushes() -> None:
         push("nbplain", PushStatus.FAILED, why="a.io/nodes:nbplain: denied"),
     )
     nothing = three_rows(reused=("system", "python", "tf220", "tf219", "nb220", "nb219", "nbplain"))
-    lines = report.summary(replace(ran(nothing, FakeExecutor()), pushes=pushes)).splitlines()
+    entries = tuple(PushEntry(node=each.key, name=each.name, outcome=each.status, why=each.why) for each in pushes)
+    lines = report.summary(replace(ran(nothing, FakeExecutor()), pushes=entries)).splitlines()
 
     begin = lines.index(f"not pushed: 2 nodes: {silent}")
     assert lines[begin + 1 : begin + 3] == [
@@ -210,7 +212,8 @@ def test_json_is_the_contract() -> None:
         origins=origins,
     )
 
-    assert json.loads(report.to_json(made)) == {
+    assert json.loads(write(made)) == {
+        "schema": 1,
         "started": "2026-11-22T03:04:05Z",
         "seconds": 19.5,
         "nodes": [
@@ -221,6 +224,7 @@ def test_json_is_the_contract() -> None:
                 "label": "python debian12 (2 leaves)",
                 "outcome": "built",
                 "seconds": 16.123,
+                "waited": 0.0,
                 "log": "logs/python.log",
                 "attempts": 2,
                 "retries": [
@@ -240,6 +244,7 @@ def test_json_is_the_contract() -> None:
                 "label": f"tf {TENSORFLOW}",
                 "outcome": "failed",
                 "seconds": 3.0,
+                "waited": 0.0,
                 "log": "logs/tf.log",
                 "attempts": 1,
                 "retries": [],
@@ -257,6 +262,7 @@ def test_json_is_the_contract() -> None:
                 "label": f"nb {TENSORFLOW}",
                 "outcome": "skipped",
                 "seconds": 0.0,
+                "waited": 0.0,
                 "log": "",
                 "attempts": 0,
                 "retries": [],
@@ -318,9 +324,9 @@ def test_an_older_image_is_not_reported_for_a_row_that_failed() -> None:
     """The tag may still be there from yesterday: the report is about today."""
     made = ran(three_rows(), FakeExecutor(fails={"nb219"}))
 
-    facts = {leaf.name: leaf.fact for leaf in made.leaves}
-    assert facts[OLDER] is None
-    assert facts[TENSORFLOW] == image(TENSORFLOW)
+    digests = {leaf.name: leaf.digest for leaf in made.leaves}
+    assert digests[OLDER] is None
+    assert digests[TENSORFLOW] == image(TENSORFLOW).digest
 
 
 def test_a_row_that_exists_is_not_broken_by_an_ancestor_it_does_not_need() -> None:
@@ -329,7 +335,7 @@ def test_a_row_that_exists_is_not_broken_by_an_ancestor_it_does_not_need() -> No
 
     made = ended(plan, {"python": Status.FAILED, "a": Status.REUSED, "b": Status.SKIPPED})
 
-    assert [(leaf.name, leaf.outcome, leaf.blame) for leaf in made.leaves] == [
+    assert [(leaf.name, leaf.outcome, leaf.blame and leaf.blame.node) for leaf in made.leaves] == [
         ("x:1", Status.REUSED, None),
         ("x:2", Status.FAILED, "python"),
     ]
@@ -343,7 +349,7 @@ def test_an_interrupted_node_counts_as_failed_and_blames_nobody() -> None:
     leaf = next(leaf for leaf in made.leaves if leaf.name == OLDER)
     assert (node.outcome, node.why) == (Status.FAILED, "interrupted")
     assert (leaf.outcome, leaf.blame, leaf.why) == (Status.SKIPPED, None, "interrupted")
-    assert {document["outcome"] for document in json.loads(report.to_json(made))["nodes"]} == {"built", "failed"}
+    assert {document["outcome"] for document in json.loads(write(made))["nodes"]} == {"built", "failed"}
 
 
 # summary

@@ -9,15 +9,15 @@ import pytest
 from tests import nights, projects
 from tests.projects import PLAIN, PYTORCH
 
-from imagematrix import report
 from imagematrix.commands.push import run as publishing
 from imagematrix.model import Platform, Row
 from imagematrix.planning import checks, publication
 from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome, Settled, Verified
 from imagematrix.project import Project, Selection, states
-from imagematrix.report import catalogue, html, junit, markdown, overview, runs, verification
+from imagematrix.report import catalogue, document, html, junit, markdown, overview, runs
 from imagematrix.report.console import list as rows
 from imagematrix.report.console import verify as console
+from imagematrix.report.document import write
 from imagematrix.verify import judge
 
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
@@ -63,7 +63,7 @@ def test_verify_says_so_however_often_it_is_asked(row: Row) -> None:
 
 
 def test_all_forms_of_the_report_say_so(row: Row) -> None:
-    text = verification.merged("", [Verified(row=row, checks=(RULE,))], started=nights.FIRST, seconds=1)
+    text = document.write(document.with_checks(document.begun(nights.FIRST, 1), [Verified(row=row, checks=(RULE,))]))
     made = overview.make(runs.read(text), ())
 
     assert json.loads(text)["leaves"][0]["verification"] == "unchecked"
@@ -77,7 +77,7 @@ def test_all_forms_of_the_report_say_so(row: Row) -> None:
 def test_reports_from_before_say_what_they_know() -> None:
     """They had no word for it."""
     names = [*GRID.tips]
-    document = json.loads(report.to_json(nights.night(GRID, 0)))
+    document = json.loads(write(nights.night(GRID, 0)))
     document["leaves"][0] |= {"is_built": True, "checks": []}
     document["leaves"][1] |= {"is_built": False, "checks": []}
 

@@ -1,6 +1,7 @@
 """What is told of checks: on the terminal, in report.json and as JUnit XML."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -9,10 +10,11 @@ import pytest
 from tests import projects
 from tests.projects import PLAIN, PYTORCH
 
-from imagematrix.model import Row
+from imagematrix.model import Row, Status
 from imagematrix.planning.checks import Check, CheckOutcome, Verified
-from imagematrix.report import junit, runs, verification
+from imagematrix.report import document, junit, runs
 from imagematrix.report.console import verify as console
+from imagematrix.text.documents import DamagedError
 
 STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, seconds=0.5)
@@ -69,12 +71,13 @@ def test_when_nothing_changed_that_is_all_there_is_to_say(row: Row) -> None:
 
 
 def test_a_builds_report_keeps_all_it_says_and_gets_the_checks(row: Row, plain: Row) -> None:
-    build = {"started": "then", "nodes": [{"key": "0"}], "leaves": [{"name": PYTORCH, "outcome": "built"}]}
+    built = document.LeafEntry(name=PYTORCH, image="pytorch:1", outcome=Status.BUILT)
+    build = replace(document.begun(STARTED, 7), leaves=(built,))
     images = [Verified(row=row, checks=(PASSED, FAILED)), Verified(row=plain, checks=(PASSED,))]
 
-    made = json.loads(verification.merged(json.dumps(build), images, started=STARTED, seconds=1))
+    made = json.loads(document.write(document.with_checks(document.read(document.write(build)), images)))
 
-    assert (made["started"], made["nodes"]) == ("then", [{"key": "0"}])
+    assert (made["started"], made["seconds"]) == ("2026-11-22T03:04:05Z", 7)
     first, second = made["leaves"]
     assert (first["outcome"], [check["outcome"] for check in first["checks"]]) == ("built", ["passed", "failed"])
     assert first["checks"][1]["tail"] == ["libcudart", "not \x1b[31mfound"]
@@ -82,22 +85,33 @@ def test_a_builds_report_keeps_all_it_says_and_gets_the_checks(row: Row, plain: 
 
 
 def test_without_a_builds_report_there_is_one_of_the_checks_alone(row: Row) -> None:
-    made = json.loads(verification.merged("", [Verified(row=row, checks=(PASSED,))], started=STARTED, seconds=1))
+    made = json.loads(
+        document.write(document.with_checks(document.begun(STARTED, 1), [Verified(row=row, checks=(PASSED,))]))
+    )
 
     assert (made["started"], made["seconds"], made["nodes"]) == ("2026-11-22T03:04:05Z", 1, [])
     assert made["leaves"][0]["checks"][0]["owner"] == "system"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_another_programs_report_is_refused(row: Row, text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        verification.merged(text, [Verified(row=row, checks=(PASSED,))], started=STARTED, seconds=1)
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", '{"schema": 2, "started": "2026-11-22T03:04:05Z", "seconds": 1, "nodes": [], "leaves": []}'],
+)
+def test_another_programs_report_is_refused_and_one_of_a_later_version(text: str) -> None:
+    with pytest.raises(DamagedError):
+        document.read(text)
+
+
+def test_a_build_says_nothing_of_checks_and_names(row: Row) -> None:
+    leaf = document.LeafEntry(name=row.name, image=row.image, outcome=Status.BUILT)
+    [written] = json.loads(document.write(replace(document.begun(STARTED, 1), leaves=(leaf,))))["leaves"]
+    assert written.keys().isdisjoint({"is_built", "verification", "cut_off", "checks", "published"})
 
 
 def test_junit_has_a_suite_for_each_image_and_a_case_for_each_check(row: Row, plain: Row) -> None:
     images = [Verified(row=row, checks=(PASSED, SKIPPED, FAILED)), Verified(row=plain, checks=(), built=False)]
 
-    run = runs.read(verification.merged("", images, started=STARTED, seconds=1))
+    run = runs.read(document.write(document.with_checks(document.begun(STARTED, 1), images)))
 
     first, second = ET.fromstring(junit.text(run))  # noqa: S314  # our own
 

@@ -15,6 +15,7 @@ from imagematrix import report, schedule
 from imagematrix.engine.locks import Locks, locked
 from imagematrix.model import Attempt, Key, Outcome, Status, Step
 from imagematrix.planning.forecast import Forecast
+from imagematrix.report.document import write
 
 A, B, C = Key("a"), Key("b"), Key("c")
 APT = (
@@ -192,5 +193,5 @@ def test_a_report_counts_them_apart(waited: float) -> None:
         key=Key("python"), status=Status.BUILT, seconds=3.0, waited=waited, attempts=1, started=1.0, lane=0
     )
     made = report.make(plan, [outcome], {}, started=datetime(2026, 11, 29, tzinfo=UTC), seconds=20.0)
-    (node,) = json.loads(report.to_json(made))["nodes"]
+    (node,) = json.loads(write(made))["nodes"]
     assert (node["seconds"], node.get("waited", 0.0)) == (3.0, waited)

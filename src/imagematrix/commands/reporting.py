@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from imagematrix import report
 from imagematrix.commands.push.run import Result as Published
 from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import FlagError, WorkspaceError
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
-from imagematrix.report import RunReport, html, junit, markdown, overview, publication, runs, verification, webhook
 from imagematrix.report import catalogue as entry_list
+from imagematrix.report import document, html, junit, markdown, overview, runs, webhook
+from imagematrix.report.document import Document
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
 
@@ -30,13 +30,12 @@ _SCREENSHOTS: Final = "screenshots"
 Say = Callable[[str], None]
 
 
-def built(project: Project, made: RunReport, tags: Sequence[Publication], folder: Path | None, *, say: Say) -> bool:
+def built(project: Project, made: Document, tags: Sequence[Publication], folder: Path | None, *, say: Say) -> bool:
     """Keep the report of a build and of what it published; write it into the folder, if any; tell the webhook.
 
     Return whether the folder has all of it.
     """
-    text = publication.merged(report.to_json(made), tags, started=made.started, seconds=made.seconds)
-    return _leave(project, text, folder, say=say)
+    return _leave(project, document.with_names(made, tags), folder, say=say)
 
 
 def verified(project: Project, result: VerifyResult, folder: Path | None, *, say: Say) -> bool:
@@ -45,14 +44,14 @@ def verified(project: Project, result: VerifyResult, folder: Path | None, *, say
     Raises FlagError when the folder's report is none of ours.
     """
     before = _before(project, folder)
-    made = verification.merged(before, result.images, started=result.started, seconds=result.seconds)
+    made = document.with_checks(before or document.begun(result.started, result.seconds), result.images)
     return _leave(project, made, folder, say=say)
 
 
 def published(project: Project, result: Published, folder: Path | None, *, say: Say) -> bool:
     """Add what was published to the run it belongs to, as `verified` does with what was checked."""
     before = _before(project, folder)
-    made = publication.merged(before, result.images, started=result.started, seconds=result.seconds)
+    made = document.with_names(before or document.begun(result.started, result.seconds), result.images)
     return _leave(project, made, folder, say=say)
 
 
@@ -79,12 +78,13 @@ def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
     return path
 
 
-def _before(project: Project, folder: Path | None) -> str:
-    return _report_in(folder) if folder else _last(project, lambda _: None)[0]  # whoever makes the page says it
+def _before(project: Project, folder: Path | None) -> Document | None:
+    text = _report_in(folder) if folder else _last(project, lambda _: None)[0]  # whoever makes the page says it
+    return document.read(text) if text else None
 
 
-def _leave(project: Project, text: str, folder: Path | None, *, say: Say) -> bool:
-    run = runs.read(text)
+def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -> bool:
+    run, text = runs.view(made), document.write(made)
     project.workspace.keep_run(_name(run), text)
     return _hand_out(project, folder, text, overview.make(run, _past(project, say)), say=say) if folder else True
 

@@ -6,7 +6,8 @@ from xml.etree import ElementTree as ET
 
 from imagematrix.model import Status
 from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
-from imagematrix.report.runs import PastLeaf, PastNode, PastRun
+from imagematrix.report.document import NodeEntry
+from imagematrix.report.runs import PastLeaf, PastRun
 
 
 def text(run: PastRun) -> str:
@@ -33,7 +34,7 @@ def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> None:
     ET.SubElement(root, "testsuite", totals).extend(cases)
 
 
-def _node(node: PastNode) -> ET.Element:
+def _node(node: NodeEntry) -> ET.Element:
     case = _case(node.layer, node.label, node.seconds)
     if node.outcome is Status.FAILED:
         ET.SubElement(case, "failure", message=_xml(node.why)).text = _xml("\n".join(node.tail))

@@ -9,8 +9,8 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
-from imagematrix.report.record import INTERRUPTED
-from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastNode, PastRetry, PastRun
+from imagematrix.report.document import INTERRUPTED, NodeEntry, RetryEntry
+from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastRun
 
 LEDGER_RUNS: Final = 30
 """Over how many runs flakes are counted."""
@@ -22,7 +22,7 @@ _GOOD: Final = frozenset({Status.BUILT, Status.REUSED})
 class Broken:
     """A node that failed by itself."""
 
-    node: PastNode
+    node: NodeEntry
     since: datetime
     """When the first of the runs began in which it has failed without a success since."""
     runs: int
@@ -81,7 +81,7 @@ class FlakyTry:
 
     what: str
     """What was tried: a node, its push, a tag."""
-    retry: PastRetry
+    retry: RetryEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def _broken(run: PastRun, past: Sequence[PastRun]) -> Iterator[Broken]:
             yield Broken(node=node, since=first, runs=runs, blocks=tuple(blocked.get(node.key, ())))
 
 
-def _failing(node: PastNode) -> Callable[[PastRun], bool | None]:
+def _failing(node: NodeEntry) -> Callable[[PastRun], bool | None]:
     """Make the question whether an earlier run failed at this node: keys move, its layer and its rows stay."""
 
     def failed(run: PastRun) -> bool | None:
@@ -276,7 +276,7 @@ def _unpublished(run: PastRun) -> Iterator[Unpublished]:
 
 def _ledger(runs: Sequence[PastRun]) -> tuple[LedgerLine, ...]:
     """Count the flakes of runs by source and kind, the most frequent first."""
-    found: dict[tuple[str, str], list[tuple[PastRun, PastRetry]]] = {}
+    found: dict[tuple[str, str], list[tuple[PastRun, RetryEntry]]] = {}
     for run in runs:
         for _, retry in run.retries:
             found.setdefault((retry.source, retry.kind), []).append((run, retry))
@@ -332,7 +332,7 @@ def moved(then: PastLeaf, now: PastLeaf) -> Iterator[VersionChange]:
 
 def _layers(run: PastRun, past: Sequence[PastRun]) -> Iterator[LayerSize]:
     """Yield what each layer takes, the biggest first."""
-    by_layer: dict[str, list[PastNode]] = {}
+    by_layer: dict[str, list[NodeEntry]] = {}
     for node in run.nodes:
         if node.bytes is not None:
             by_layer.setdefault(node.layer, []).append(node)

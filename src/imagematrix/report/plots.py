@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from imagematrix.model import Status
+from imagematrix.report.document import NodeEntry
 from imagematrix.report.overview import Overview
-from imagematrix.report.runs import PastNode, PastRun
+from imagematrix.report.runs import PastRun
 from imagematrix.text.words import count, duration, size
 
 Figure = Mapping[str, Any]
@@ -57,12 +58,12 @@ def timeline(overview: Overview) -> Figure:
     return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _LANE_PIXELS * max(lanes, 3)}}
 
 
-def _began(node: PastNode) -> float:
+def _began(node: NodeEntry) -> float:
     """Return since when a node was really built: waits come first, and leave a gap."""
     return (node.started or 0) + node.waited
 
 
-def _bars(name: str, nodes: Sequence[PastNode], outcome: Status, unit: int, *, critical: bool) -> Figure:
+def _bars(name: str, nodes: Sequence[NodeEntry], outcome: Status, unit: int, *, critical: bool) -> Figure:
     return {
         "type": "bar",
         "orientation": "h",
@@ -112,11 +113,11 @@ def dag(run: PastRun) -> Figure:
     return {"data": [tree] if run.nodes else [], "layout": {"height": _TREE_PIXELS}}
 
 
-def _groups(run: PastRun) -> Mapping[str, tuple[Sequence[PastNode], str]]:
+def _groups(run: PastRun) -> Mapping[str, tuple[Sequence[NodeEntry], str]]:
     """Return what is drawn as one: id -> nodes, and the id of what they stand on."""
     total = sum(len(node.leaves) for node in run.nodes if not node.parent)
     ids: dict[str, str] = {}
-    groups: dict[str, tuple[list[PastNode], str]] = {}
+    groups: dict[str, tuple[list[NodeEntry], str]] = {}
     for node in run.nodes:  # parents first
         parent = ids[node.parent] if node.parent else _ROOT
         is_seen = len(node.leaves) * _TREE_PIXELS >= _SEEN_PIXELS * total
@@ -128,7 +129,7 @@ def _groups(run: PastRun) -> Mapping[str, tuple[Sequence[PastNode], str]]:
 def sizes(overview: Overview) -> Figure:
     """Draw what the nodes of each layer add to images, each node once; the smallest of a layer together."""
     total = sum(layer.bytes for layer in overview.layers)
-    tiles: dict[str, tuple[list[PastNode], str]] = {}
+    tiles: dict[str, tuple[list[NodeEntry], str]] = {}
     for node in overview.run.nodes:
         if node.bytes:
             layer = f"layer {node.layer}"
@@ -153,11 +154,11 @@ def sizes(overview: Overview) -> Figure:
     return {"data": [tree] if tiles else [], "layout": {"height": _TREE_PIXELS}}
 
 
-def _bytes(nodes: Iterable[PastNode]) -> int:
+def _bytes(nodes: Iterable[NodeEntry]) -> int:
     return sum(node.bytes or 0 for node in nodes)
 
 
-def _name(nodes: Sequence[PastNode]) -> str:
+def _name(nodes: Sequence[NodeEntry]) -> str:
     """Name a node in two lines, its layer first: a label that is long is written small."""
     if len(nodes) > 1:
         return f"{len(nodes)} x {_plain(nodes[0].layer)}"
@@ -165,18 +166,18 @@ def _name(nodes: Sequence[PastNode]) -> str:
     return f"{_plain(layer)}<br>{_plain(rest)}" if rest else _plain(layer)
 
 
-def _words_of(nodes: Sequence[PastNode]) -> str:
+def _words_of(nodes: Sequence[NodeEntry]) -> str:
     if len(nodes) == 1:
         return _words(nodes[0])
     counts = Counter(node.outcome for node in nodes)
     return f"{_name(nodes)}<br>" + ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
 
 
-def _worst(nodes: Sequence[PastNode]) -> Status:
+def _worst(nodes: Sequence[NodeEntry]) -> Status:
     return max((node.outcome for node in nodes), key=lambda outcome: _BADNESS.get(outcome, 0))
 
 
-def _words(node: PastNode) -> str:
+def _words(node: NodeEntry) -> str:
     """Say what there is to know of a node, in plotly's own few tags."""
     took = f"{node.outcome}, {duration(node.seconds)}" if node.ran else node.outcome.value
     waited = f"waited {duration(node.waited)} for a cache" if node.waited >= 1 else ""
@@ -184,11 +185,11 @@ def _words(node: PastNode) -> str:
     return "<br>".join(_plain(line) for line in lines if line)
 
 
-def _tries(node: PastNode) -> Iterable[str]:
+def _tries(node: NodeEntry) -> Iterable[str]:
     yield from (f"try {retry.number} failed: {retry.why}" for retry in node.retries)
 
 
-def _shared(node: PastNode) -> str:
+def _shared(node: NodeEntry) -> str:
     return f"shared by {count(len(node.leaves), 'image')}" if len(node.leaves) > 1 else "only for one image"
 
 

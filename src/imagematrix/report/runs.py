@@ -1,7 +1,4 @@
-"""What a report.json says, read back: the runs that a page is made of, this one and those before.
-
-The types say what is valid: a report may be damaged, or of an earlier version, which lacks what has a default here.
-"""
+"""The runs that a page is made of, this one and those before, with what it asks of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,68 +7,15 @@ from typing import Final
 
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome
+from imagematrix.report import document
+from imagematrix.report.document import Document, LeafEntry, NameEntry, NodeEntry, PushEntry, RetryEntry
 from imagematrix.text import documents
-from imagematrix.text.documents import Aware, Bytes, Count, DamagedError, Moment, Seconds
+from imagematrix.text.documents import DamagedError, Moment
 
 PULLABLE: Final = frozenset({"pushed", "moved", "kept"})
 """The outcomes of a name that stands for the image of its run."""
 WAITING: Final = "waiting"
 """The outcome of a name that will, when the image is verified: nothing is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastRetry:
-    """A try that failed in passing."""
-
-    number: Count
-    why: str
-    kind: str
-    source: str
-    """The host that flaked; empty: not known."""
-    waited: Seconds
-    """Seconds until the next try."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastNode:
-    """A node of a run; `outcome` is built, reused, failed or skipped."""
-
-    key: Key
-    layer: str
-    parent: Key | None
-    label: str
-    outcome: Status
-    seconds: Seconds
-    waited: Seconds = 0.0
-    """Seconds in which it waited for a cache that another build used: not among those that it took."""
-    started: Seconds | None = None
-    """Seconds since the run began; None: it was not begun."""
-    lane: Count | None = None
-    """Which of the builds that ran at once it was."""
-    log: str
-    attempts: Count
-    retries: tuple[PastRetry, ...] = ()
-    why: str
-    tail: tuple[str, ...] = ()
-    bytes: Bytes | None = None
-    """What it adds to its parent; None: no engine could tell."""
-    leaves: tuple[str, ...]
-
-    @property
-    def ran(self) -> bool:
-        """It took time in this run."""
-        return self.outcome in {Status.BUILT, Status.FAILED} and self.started is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastName:
-    """A name under which an image was published, or should have been."""
-
-    name: str
-    digest: str
-    outcome: str
-    why: str = ""
-    retries: tuple[PastRetry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +43,7 @@ class PastLeaf:
     cut_off: str
     """Why its checks did not come to their end."""
     checks: tuple[Check, ...]
-    published: tuple[PastName, ...]
+    published: tuple[NameEntry, ...]
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -113,32 +57,21 @@ class PastLeaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastPush:
-    """What became of the push of a node."""
-
-    node: Key
-    name: str
-    outcome: str
-    why: str
-    retries: tuple[PastRetry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PastRun:
     """One run; nodes have their parents before them."""
 
     started: datetime
     seconds: float
-    nodes: tuple[PastNode, ...]
-    pushes: tuple[PastPush, ...]
+    nodes: tuple[NodeEntry, ...]
+    pushes: tuple[PushEntry, ...]
     leaves: tuple[PastLeaf, ...]
     facts: Mapping[str, date]
     """Data file of the catalogue -> the day on which its sources were last looked at."""
-    by_key: Mapping[Key, PastNode] = field(repr=False)
+    by_key: Mapping[Key, NodeEntry] = field(repr=False)
     by_name: Mapping[str, PastLeaf] = field(repr=False)
 
     @property
-    def retries(self) -> Iterator[tuple[str, PastRetry]]:
+    def retries(self) -> Iterator[tuple[str, RetryEntry]]:
         """Each try that was repeated, with what was tried: a build, the push of a node, a tag."""
         for node in self.nodes:
             yield from ((node.label, retry) for retry in node.retries)
@@ -148,48 +81,13 @@ class PastRun:
             yield from ((name.name, retry) for name in leaf.published for retry in name.retries)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Blame:
-    node: Key
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Leaf:
-    """A row as report.json has it; `build`, `verify` and `push` each add their part."""
-
-    name: str
-    image: str
-    outcome: Status | None = None
-    digest: str | None = None
-    bytes: Bytes | None = None
-    blame: _Blame | None = None
-    seconds: Seconds = 0.0
-    why: str = ""
-    base: str = ""
-    locks: tuple[str, ...] = ()
-    is_built: bool | None = None
-    verification: ImageOutcome | None = None
-    cut_off: str = ""
-    checks: tuple[Check, ...] | None = None
-    published: tuple[PastName, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Document:
-    """A report.json."""
-
-    started: Aware
-    seconds: Seconds
-    nodes: tuple[PastNode, ...]
-    leaves: tuple[_Leaf, ...]
-    locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    pushes: tuple[PastPush, ...] = ()
-    facts: Mapping[str, date] = field(default_factory=dict)
-
-
 def read(text: str) -> PastRun:
     """Read a report.json, of an earlier version of ours too. Raises DamagedError, a ValueError, for anything else."""
-    document = documents.read(text, _Document)
+    return view(document.read(text))
+
+
+def view(document: Document) -> PastRun:
+    """Return a run as pages want it. Raises DamagedError where it names nodes that it does not have."""
     leaves = tuple(_leaf(leaf, document.locks) for leaf in document.leaves)
     _refuse_strangers(document)
     return PastRun(
@@ -204,7 +102,7 @@ def read(text: str) -> PastRun:
     )
 
 
-def _refuse_strangers(document: _Document) -> None:
+def _refuse_strangers(document: Document) -> None:
     """Raise DamagedError where a report names nodes that it does not have: a parent comes before its children."""
     seen: set[Key] = set()
     for node in document.nodes:
@@ -236,7 +134,7 @@ def read_all(texts: Mapping[str, str], *, now: Moment) -> tuple[Mapping[str, Pas
     return dict(sorted(runs.items(), key=lambda each: each[1].started)), tuple(words)
 
 
-def _leaf(leaf: _Leaf, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
+def _leaf(leaf: LeafEntry, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
     return PastLeaf(
         name=leaf.name,
         image=leaf.image,
@@ -250,13 +148,13 @@ def _leaf(leaf: _Leaf, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
         versions=dict(_merged(leaf.locks, locks)),
         is_built=bool(leaf.digest) if leaf.is_built is None else leaf.is_built,
         verification=leaf.verification or _verification(leaf),
-        cut_off=leaf.cut_off,
+        cut_off=leaf.cut_off or "",
         checks=leaf.checks or (),
-        published=leaf.published,
+        published=leaf.published or (),
     )
 
 
-def _verification(leaf: _Leaf) -> ImageOutcome | None:
+def _verification(leaf: LeafEntry) -> ImageOutcome | None:
     """Return what `verify` found by a report from before it said so itself, which knew no unchecked image."""
     if leaf.checks is None:
         return None

@@ -1,10 +1,11 @@
-"""Reads JSON that may be anybody's, or damaged: into typed nouns, or an error that says where it is wrong.
+"""Reads and writes JSON. What is read may be damaged or hostile: it becomes a typed noun, or an error with its place.
 
 The only home of msgspec. Types say what is valid, their ranges too: a number of lanes that no machine has would
 otherwise cost the memory that it asks for.
 """
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -45,3 +46,25 @@ def read(text: str, kind: type[_T]) -> _T:
         return msgspec.json.decode(text.encode(errors="replace"), type=kind)
     except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         raise DamagedError(str(error)[:_LONGEST]) from None
+
+
+def write(noun: object, *, optional: Collection[str] = ()) -> str:
+    """Write a noun as indented JSON, with a line end. Optional keys are left out where they are null.
+
+    Numbers have three digits after the point: they are seconds.
+    """
+    document = _written(msgspec.to_builtins(noun), optional)
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _written(value: object, optional: Collection[str]) -> object:
+    match value:
+        case dict():
+            kept = ((key, each) for key, each in value.items() if each is not None or key not in optional)
+            return {key: _written(each, optional) for key, each in kept}
+        case list() | tuple():
+            return [_written(each, optional) for each in value]
+        case float():
+            return round(value, 3)
+        case _:
+            return value

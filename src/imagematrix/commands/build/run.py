@@ -24,7 +24,7 @@ from imagematrix.project import Project
 from imagematrix.registry import Client, Manifest
 from imagematrix.registry.pushing import Pushing
 from imagematrix.registry.store import Store
-from imagematrix.report import ImageFact, Origins, Progress, RunReport
+from imagematrix.report import Document, ImageFact, Origins, Progress
 from imagematrix.shell import Shell, stoppable
 from imagematrix.signing import Signer
 from imagematrix.workspace import Workspace
@@ -54,7 +54,7 @@ class Options:
 class Result:
     """What came of a run."""
 
-    report: RunReport
+    report: Document
     published: tuple[Publication, ...]
     """What became of the tags of rows."""
     interrupted: bool
@@ -65,7 +65,7 @@ class Result:
     def good(self) -> bool:
         """Whether every leaf is there, and all is pushed that was to be; what is not verified is published in part."""
         leaves = all(leaf.outcome in (Status.BUILT, Status.REUSED) for leaf in self.report.leaves)
-        pushes = all(pushed.status is PushStatus.PUSHED for pushed in self.report.pushes)
+        pushes = all(pushed.outcome == PushStatus.PUSHED for pushed in self.report.pushes)
         return leaves and pushes and all(image.sound for image in self.published)
 
 

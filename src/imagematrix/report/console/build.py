@@ -5,7 +5,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 from imagematrix.model import PushStatus, Status
-from imagematrix.report.record import LeafReport, NodeReport, RunReport
+from imagematrix.report.document import Document, LeafEntry, NodeEntry
 from imagematrix.text.words import count, duration, size, some
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _STYLES: Final[Mapping[Status, str]] = {
 }
 
 
-def summary(report: RunReport, *, color: bool = False) -> str:
+def summary(report: Document, *, color: bool = False) -> str:
     """Say what there is now and what there is not; `color` for a terminal."""
     if not report.pushes and report.leaves and all(leaf.outcome is Status.REUSED for leaf in report.leaves):
         return _up_to_date(len(report.leaves)) + "\n"
@@ -32,7 +32,7 @@ def summary(report: RunReport, *, color: bool = False) -> str:
     _draw_leaves(console, report)
     for node in report.nodes:
         if node.outcome is Status.FAILED and not node.interrupted:
-            _draw_failure(console, node, [leaf for leaf in report.leaves if leaf.blame == node.key])
+            _draw_failure(console, node, [leaf for leaf in report.leaves if leaf.blame and leaf.blame.node == node.key])
     _draw_untried(console, report)
     _draw_pushes(console, report)
     _say(console, _last_line(report), "bold")
@@ -58,7 +58,7 @@ def _say(console: "Console", line: str, style: str = "") -> None:
     console.print(Text(line, style), soft_wrap=True)
 
 
-def _draw_leaves(console: "Console", report: RunReport) -> None:
+def _draw_leaves(console: "Console", report: Document) -> None:
     reused = [leaf for leaf in report.leaves if leaf.outcome is Status.REUSED]
     folded = len(reused) > _REUSED_SHOWN
     shown = [leaf for leaf in report.leaves if not (folded and leaf.outcome is Status.REUSED)]
@@ -68,7 +68,7 @@ def _draw_leaves(console: "Console", report: RunReport) -> None:
     _say(console, "")
 
 
-def _table(leaves: Iterable[LeafReport], report: RunReport) -> "Table":
+def _table(leaves: Iterable[LeafEntry], report: Document) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -79,8 +79,8 @@ def _table(leaves: Iterable[LeafReport], report: RunReport) -> "Table":
     for leaf in leaves:
         table.add_row(
             Text(leaf.image),
-            Text(leaf.outcome.value, _STYLES[leaf.outcome]),
-            size(leaf.fact.bytes) if leaf.fact else "",
+            Text(leaf.outcome or "", _STYLES[leaf.outcome] if leaf.outcome else ""),
+            size(leaf.bytes) if leaf.bytes is not None else "",
             duration(leaf.seconds) if leaf.seconds else "",
             sharing.of(leaf.name),
         )
@@ -90,8 +90,8 @@ def _table(leaves: Iterable[LeafReport], report: RunReport) -> "Table":
 class _Sharing:
     """Which nodes each row shares with which others."""
 
-    def __init__(self, nodes: Iterable[NodeReport]) -> None:
-        self._nodes: dict[str, list[NodeReport]] = {}
+    def __init__(self, nodes: Iterable[NodeEntry]) -> None:
+        self._nodes: dict[str, list[NodeEntry]] = {}
         for node in nodes:
             for name in node.leaves:
                 self._nodes.setdefault(name, []).append(node)
@@ -104,7 +104,7 @@ class _Sharing:
         return f"{len(shared)} of {count(len(nodes), 'node')} with {count(len(others), 'row')}" if shared else ""
 
 
-def _draw_failure(console: "Console", node: NodeReport, blocked: Sequence[LeafReport]) -> None:
+def _draw_failure(console: "Console", node: NodeEntry, blocked: Sequence[LeafEntry]) -> None:
     names = [leaf.name for leaf in blocked]
     tried = f"{count(node.attempts, 'attempt')}, {duration(node.seconds)}"
     _say(console, f"failed: {node.label}  ({tried})", _STYLES[Status.FAILED])
@@ -119,7 +119,7 @@ def _draw_failure(console: "Console", node: NodeReport, blocked: Sequence[LeafRe
     _say(console, "")
 
 
-def _draw_untried(console: "Console", report: RunReport) -> None:
+def _draw_untried(console: "Console", report: Document) -> None:
     stopped = [node.label for node in report.nodes if node.interrupted]
     if stopped:
         _say(console, f"interrupted while building: {some(stopped, _NAMES_SHOWN)}", _STYLES[Status.SKIPPED])
@@ -133,24 +133,24 @@ def _draw_untried(console: "Console", report: RunReport) -> None:
         _say(console, f"  {some(names, _NAMES_SHOWN)}\n")
 
 
-def _draw_pushes(console: "Console", report: RunReport) -> None:
+def _draw_pushes(console: "Console", report: Document) -> None:
     """Say what was not pushed, alike failures together; `_last_line` counts what was."""
     labels = {node.key: node.label for node in report.nodes}
     failed: dict[str, list[str]] = {}
     for pushed in report.pushes:
-        if pushed.status is not PushStatus.PUSHED:
-            failed.setdefault(pushed.why.removeprefix(f"{pushed.name}: "), []).append(labels[pushed.key])
+        if pushed.outcome != PushStatus.PUSHED:
+            failed.setdefault(pushed.why.removeprefix(f"{pushed.name}: "), []).append(labels[pushed.node])
     for why, names in failed.items():
         _say(console, f"not pushed: {count(len(names), 'node')}: {why}", _STYLES[Status.FAILED])
         _say(console, f"  {some(names, _NAMES_SHOWN)}")
         _say(console, "  what was pushed stays: the same command goes on from there\n")
 
 
-def _last_line(report: RunReport) -> str:
+def _last_line(report: Document) -> str:
     outcomes = [leaf.outcome for leaf in report.leaves]
     counted = ", ".join(f"{outcomes.count(status)} {status}" for status in _STYLES if status in outcomes)
     built = sum(node.outcome is Status.BUILT for node in report.nodes)
-    pushed = sum(each.status is PushStatus.PUSHED for each in report.pushes)
+    pushed = sum(each.outcome == PushStatus.PUSHED for each in report.pushes)
     pushes = f", {pushed} of {len(report.pushes)} pushed" if report.pushes else ""
     nodes = f"{count(built, 'node')} built{pushes}"
     return f"{count(len(outcomes), 'image')}: {counted}; {nodes} in {duration(report.seconds)}"
