@@ -18,8 +18,11 @@ from imagematrix.verify import filesystem
 
 Asked = Mapping[str, RuleParameters]
 ART: Asked = {"base-unchanged": {"files": ("/etc/ld.so.conf", "/home/*/*.sh")}, "no-new-setuid": {}}
-Made = Mapping[str, str | tuple[str, int] | None]
-"""Path -> content, content and mode, or None for a directory; `a -> b` is a symbolic link, `a => b` a hard one."""
+Made = Mapping[str, str | tuple[str, int] | tuple[str, int, int] | None]
+"""Path -> content, content and mode, these and its owner, or None for a directory.
+
+`a -> b` is a symbolic link, `a => b` a hard one.
+"""
 
 BASE: Made = {
     "usr": None,
@@ -41,8 +44,9 @@ def tar(files: Made) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for path, said in files.items():
-            content, mode = said if isinstance(said, tuple) else (said or "", 0o644)
+            content, mode, *owner = said if isinstance(said, tuple) else (said or "", 0o644)
             member = tarfile.TarInfo(path)
+            member.uid = sum(owner)
             member.mode, member.size = mode, len(content)
             if said is None:
                 member.type, member.mode = tarfile.DIRTYPE, 0o755
@@ -126,6 +130,7 @@ def test_a_hard_link_is_the_file_once_more() -> None:
         ({"usr/bin/su": ("su", 0o4755)}, []),  # the base's own
         ({"opt/run": ("run", 0o4755)}, ["/opt/run mode 4755"]),
         ({"opt/run": ("run", 0o2755)}, ["/opt/run mode 2755"]),
+        ({"opt/run": ("run", 0o4755, 1000)}, []),  # it runs as its owner, who is not root
         ({"opt/run": ("run", 0o755)}, []),
     ],
 )
@@ -204,6 +209,10 @@ GOOD = "[program:a]\ncommand = a\nstdout_logfile = /dev/fd/1\nredirect_stderr = 
     ("text", "found"),
     [
         (GOOD, []),
+        (GOOD.replace("true", "yes"), []),
+        (GOOD.replace("true", "On"), []),
+        (GOOD.replace("true", "1"), []),
+        (GOOD.replace("true", "no"), ["[program:a] stderr_logfile is AUTO"]),
         ("[supervisord]\nlogfile = /dev/null\n[include]\nfiles = *.conf\n", []),
         ("[program:a]\nstdout_logfile=/dev/stdout\nstderr_logfile=/proc/self/fd/2 ; so\n", []),
         (GOOD.replace("/dev/fd/1", "/var/log/a.log"), ["[program:a] stdout_logfile is /var/log/a.log"]),
@@ -220,6 +229,8 @@ def test_services_write_to_standard_output(path: str, text: str, found: Sequence
     assert offences({path: text}, asked=asked)["logs-on-stdout"] == expected
     # What counts is what is seen in the end.
     assert offences({path: text}, {path: GOOD}, asked=asked)["logs-on-stdout"] == ()
+    # What the base brings is the platform's own.
+    assert offences({}, asked=asked, base=[{**BASE, path: text}])["logs-on-stdout"] == ()
 
 
 def test_what_supervisors_package_has_for_its_own_tests_is_not_read() -> None:

@@ -3,13 +3,14 @@
 import ast
 import inspect
 import json
+from collections.abc import Iterator
 from datetime import date
 from importlib import resources
 
 import pytest
 
 from imagematrix import compat
-from imagematrix.compat import Finding, Severity, catalogue, rules
+from imagematrix.compat import Finding, Severity, catalogue, others, rules
 from imagematrix.compat.catalogue import outlook as _outlook
 from imagematrix.model import Base, Family, Row
 from imagematrix.text.versions import version
@@ -628,3 +629,19 @@ def test_causes() -> None:
 def test_a_finding_without_a_remedy() -> None:
     """Is its first half."""
     assert str(Finding(severity=Severity.NOTE, about="x", what="so it is")) == "so it is"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        others.numpy_on_python("1.26.4", "conda"),
+        others.numpy_of_pins("numpy>=1.20", "conda"),
+        others.miniconda_of_python("Miniconda3-py311_24.4.0-0-Linux-x86_64.sh", "amd64", "conda"),
+        others.tensorrt_on_cuda("8.6.1", "none"),
+        others.tensorrt_on_python("8.6.1", "conda"),
+    ],
+    ids=["numpy", "pins", "miniconda", "tensorrt", "tensorrt's wheels"],
+)
+def test_what_is_not_a_version_is_not_judged_by_versions(found: Iterator[Finding]) -> None:
+    """A row may call its Python, or its CUDA, by a name."""
+    assert [finding.what for finding in found if finding.severity.is_error or "for CUDA" in finding.what] == []

@@ -174,6 +174,13 @@ def test_keeping_means_that_nothing_is_gone(new: str, is_kept: bool) -> None:
     assert editing.keeps(TEXT, new) is is_kept
 
 
+def test_an_edit_writes_into_one_line() -> None:
+    """One that writes into two does more than was asked for, though nothing is gone."""
+    old = 'x = ["1"]\ny = ["1"]\n'
+    assert editing.keeps(old, 'x = ["1", "2"]\ny = ["1"]\n')
+    assert not editing.keeps(old, 'x = ["1", "2"]\ny = ["1", "2"]\n')
+
+
 BLANKS = st.sampled_from(["", "\n", "# remark\n", "\n# heading\n", "# remark\n\n# heading\n\n"])
 WORDS = st.text(string.ascii_letters + string.digits + ".-_", min_size=1, max_size=6)
 VALUES = st.text(string.printable + "é€\u2028", min_size=1, max_size=8).filter(lambda text: text.isprintable())

@@ -1156,3 +1156,12 @@ def test_a_damaged_text_is_told_never_a_crash(start: int, length: int, inserted:
     except InputError as error:
         outcome = error.problems
     assert outcome
+
+
+def test_a_comparison_of_what_has_no_version() -> None:
+    """It says which value it is, and what to write instead."""
+    found = problems(changed(('torch = "<2.5"', 'torch = "<2.5"\nbase = "<12"')))
+
+    assert found
+    assert {problem.partition(" | ")[2] for problem in found} == {"give the value itself"}
+    assert all("families.pytorch.exclude.base" in problem and "'<12'" in problem for problem in found)

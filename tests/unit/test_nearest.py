@@ -76,3 +76,18 @@ def test_the_nearest_row_there_is_works_and_differs_least() -> None:
     assert nearest.existing({"torch": "2.3.0", "python": "3.12", "base": "cuda124"}, rows) is rows[2]
     assert nearest.existing({"torch": "2.3.0"}, rows) is None
     assert nearest.existing({"torch": "2.3.0", "python": "3.13", "base": "cuda121"}, rows[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "nearer"),
+    [
+        ("1.2.3", ("1.2.2", "1.2.4"), "1.2.4"),
+        ("1.2.3", ("1.2.1", "1.2.4", "1.2.5"), "1.2.4"),
+        ("rev12", ("rev11", "rev13"), "rev13"),
+    ],
+)
+def test_of_two_that_are_as_near_the_newer_one(asked: str, there: tuple[str, ...], nearer: str) -> None:
+    """Of names too, by the numbers in them."""
+    found = nearest.existing({"x": asked}, [row({"x": value}) for value in there])
+    assert found
+    assert found.axes["x"] == nearer

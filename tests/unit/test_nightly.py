@@ -34,6 +34,8 @@ def test_a_run_that_goes_on_leaves_out_what_is_done() -> None:
 
 def test_only_a_night_that_was_cut_off_lately_is_gone_on_with() -> None:
     half = TONIGHT.after(NightlyStage.BASES, GOOD)
+    assert nightly.begun(nightly.dump(half), now=1000.0 + 19 * 3600) == half
+    assert nightly.begun(nightly.dump(half), now=1000.0 + 24 * 3600) is None  # the next night is another one
     assert nightly.begun(nightly.dump(half), now=1000.0 + nightly.LONGEST) == half
     assert nightly.begun(nightly.dump(half), now=1001.0 + nightly.LONGEST) is None
     done = NightlyRun(epoch=half.epoch, began=half.began, ended=half.ended, finished=True)

@@ -9,6 +9,7 @@ from tests import projects
 from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
 
 from imagematrix.model import Key, Plan, Verdict
+from imagematrix.planning import plan
 from imagematrix.planning.plan import Record, to_push
 from imagematrix.project import Project
 
@@ -86,6 +87,8 @@ def test_what_the_registry_keeps(tmp_path: Path) -> None:
     assert Verdict.PULL not in {step.verdict for step in there.steps}
 
     assert to_push(some, present=(), kept=kept) == (torch, boot)
+    # What the registry has is not pushed again, though the engine has it too.
+    assert to_push(there, present=[python], kept={*dag.nodes} - {boot, torch}) == (torch, boot)
     assert to_push(there, present=[python], kept={*dag.nodes} - {boot, torch, python}) == (python, torch, boot)
 
 
@@ -281,3 +284,19 @@ def test_each_row_is_compared_with_what_it_was(tmp_path: Path) -> None:
         found = reasons(replanned(tmp_path / base, matrix=matrix, only=row), row)
         assert found["torch"] == "build: torch/requirements.txt changed: torch==2.4.1 -> torch==2.4.2"
         assert found["boot"] == "build: the labels that name its row changed; its parent torch is built anew"
+
+
+def test_the_latest_of_many_records_are_compared(tmp_path: Path) -> None:
+    """Of a layer that was built a hundred times, the next one comes from what was built last."""
+    dag = projects.dag(projects.project(tmp_path), PYTORCH)
+    node = next(node for node in dag.order() if node.layer == "torch")
+    old = [{**node.inputs, "text": f"RUN {number}\n" * 9} for number in range(100)]
+    history = [
+        Record(key=Key(f"{number:064}"), layer="torch", inputs=inputs, rows=("gone:1",), seconds=1.0)
+        for number, inputs in enumerate([*old, {**node.inputs, "epoch": "monday"}])
+    ]
+
+    made = plan.make(dag, present=(), history=lambda: history)
+
+    [step] = [step for step in made.steps if step.node.key == node.key]
+    assert step.reason == "the refresh epoch moved: monday -> none"

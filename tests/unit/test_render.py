@@ -497,3 +497,18 @@ def test_what_the_api_would_refuse_is_seen(tmp_path: Path, right: str, wrong: st
     found = files(examples(tmp_path), GPU)
     text = found["run-example/k8s-run-deployment.yaml"].content.decode()
     assert any(problem in told for told in manifests.problems(text.replace(right, wrong)))
+
+
+@pytest.mark.parametrize(
+    ("copied", "wanted"), [("torch/app", {"a.txt"}), ("torch/app/", {"a.txt"}), ("torch/app/a.txt", {"a.txt"})]
+)
+def test_a_folder_that_begins_as_another_one(tmp_path: Path, copied: str, wanted: set[str]) -> None:
+    """`COPY app` takes nothing of `app2`: it is not in the key either."""
+    layer = {
+        "common/layers/torch/Dockerfile.j2": f"COPY {copied} /app/\n",
+        "common/layers/torch/files/app/a.txt": "a\n",
+        "common/layers/torch/files/app2/b.txt": "b\n",
+    }
+    stage = leaf(opened(tmp_path, layer)).stages[-2]
+    assert stage.layer == "torch"
+    assert {file.path.rpartition("/")[2] for file in stage.inputs} == wanted

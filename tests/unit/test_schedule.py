@@ -469,3 +469,14 @@ def test_what_is_pulled_is_reused() -> None:
 
     failed = run(plan, FakeExecutor(there=["base"], fails=["python"]))
     assert statuses(failed) == {"base": "reused", "python": "failed", "torch": "skipped"}
+
+
+def test_what_has_the_longest_chain_on_it_goes_first() -> None:
+    """Of a node with several children the longest counts: the shortest would let the last chain begin last."""
+    plan = plan_of({"a": None, "a1": "a", "a2": "a", "b": None, "b1": "b"})
+    seconds = {Key("a"): 1.0, Key("a1"): 1.0, Key("a2"): 10.0, Key("b"): 1.0, Key("b1"): 5.0}
+
+    first = ReadyQueue(plan.steps, seconds).take()
+
+    assert first
+    assert first.node.key == "a"

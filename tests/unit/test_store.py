@@ -11,7 +11,7 @@ from tests import projects
 from tests.projects import PYTORCH
 from tests.registry_server import RegistryServer, digest_of, serving
 
-from imagematrix.errors import NoEngineError, RegistryError
+from imagematrix.errors import NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import FlakeKind, Key, Pushed, PushStatus, Site
 from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client
@@ -221,3 +221,24 @@ def test_what_arrived_is_known_by_its_digest(server: RegistryServer) -> None:
     [pushed] = ended(pushing(server, FakeEngine(server), "a"), "a").values()
 
     assert pushed.digest == digest_of(server.manifests["nodes"]["a"])
+
+
+def test_a_registry_that_recovers_is_asked_patiently_again(server: RegistryServer) -> None:
+    """While it is silent each push is tried once; after one that arrived, a failure that may pass is tried again."""
+    silence = SilentRegistryError("no answer")
+    engine = FakeEngine(server, fails={"a": [silence] * 3, "b": [silence], "d": [silence]})
+    pushes = pushing(server, engine, *"abcd")
+
+    for key in "abcd":
+        pushes.offer(Key(key), image_id(key))
+        while not pushes.is_over():
+            pushes.news()
+    pushes.close()
+
+    outcomes = {pushed.key: (pushed.status, pushed.attempts) for pushed in pushes.outcomes()}
+    assert outcomes == {
+        "a": (PushStatus.FAILED, 3),
+        "b": (PushStatus.FAILED, 1),
+        "c": (PushStatus.PUSHED, 1),
+        "d": (PushStatus.PUSHED, 2),
+    }

@@ -93,7 +93,7 @@ class Pushing:
         """Wait a moment; return whether all that was offered has ended, or was interrupted long enough ago."""
         if not self._stop.is_set():
             time.sleep(_POLL_SECONDS)
-            return self._news.empty() and all(self._offered.values())
+            return all(self._offered.values())
         deadline = time.monotonic() + _GRACE_SECONDS
         self.close()
         for thread in self._threads:

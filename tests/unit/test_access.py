@@ -1,0 +1,144 @@
+"""How a registry is reached: which ones need no certificate, one login for all threads, and no cookies."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any
+
+import pytest
+from tests.registry_server import serving
+from tests.unit.test_registry import LOGIN, log_in
+
+from imagematrix.errors import SilentRegistryError
+from imagematrix.model import Site
+from imagematrix.registry import access, answers, imagetools
+from imagematrix.registry.access import Access
+from imagematrix.registry.imagetools import Registry
+from imagematrix.web import NoAnswerError, Web
+
+INDEX = """\
+Name: ignored
+{"digest": "sha256:%s", "manifests": [
+  {"platform": {"os": "linux", "architecture": "arm64"}}, {"platform": {"os": "unknown", "architecture": "unknown"}}]}
+"""
+
+
+class Unreachable:
+    """Nobody answers."""
+
+    def ask(self, *_: object, **__: object) -> None:
+        raise NoAnswerError("no route to host")
+
+
+@pytest.mark.parametrize(
+    ("registry", "is_here"),
+    [
+        *((name, True) for name in ("localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000")),
+        *(
+            (name, False)
+            for name in ("10.0.0.1:5000", "192.168.1.1", "172.16.0.1:443", "169.254.1.1", "[fd00::1]:5000")
+        ),
+        *((name, False) for name in ("registry.example.com", "localhost.example.com:5000", "127.0.0.1.example.com")),
+    ],
+)
+def test_only_this_machine_needs_no_certificate(registry: str, is_here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A private network is not this machine: whoever is in it could answer."""
+    asked: list[Mapping[str, Any]] = []
+
+    def made(**options: Any) -> Unreachable:
+        asked.append(options)
+        return Unreachable()
+
+    monkeypatch.setattr(access, "Web", made)
+
+    with pytest.raises(SilentRegistryError):
+        Access(registry, Site(), connections=1).send("GET", "a/tags/list")
+
+    assert [options["verify"] for options in asked] == [not is_here]
+
+
+def test_one_login_for_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many that are refused at once the first asks for a token, and the others wait for it."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    token = answers.token
+
+    def slow(*arguments: Any) -> str:
+        sleep(0.3)
+        return token(*arguments)
+
+    monkeypatch.setattr(answers, "token", slow)
+    with serving() as server, ThreadPoolExecutor(8) as pool:
+        log_in(tmp_path / "config.json", server.address)
+        server.login, server.tokens = LOGIN, True
+        server.put("a", "1")
+        asking = Access(server.address, Site(), connections=8)
+        found = list(pool.map(lambda _: asking.send("GET", "a/manifests/1").status, range(8)))
+
+    assert found == [200] * 8
+    assert len([path for _, path, _ in server.asked if path.startswith("/token")]) == 1
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """Gives each visitor a cookie."""
+
+    seen: list[str]
+
+    def do_GET(self) -> None:  # its name is the library's
+        self.seen.append(self.headers.get("Cookie", ""))
+        self.send_response(200)
+        self.send_header("Set-Cookie", "session=robot; Path=/")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def forgetful() -> Iterator[tuple[str, list[str]]]:
+    class Handler(Forgetful):
+        seen: list[str] = []  # noqa: RUF012  # of this server
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", Handler.seen
+        server.shutdown()
+
+
+def test_no_cookie_is_kept(forgetful: tuple[str, list[str]]) -> None:
+    """A server that remembers a login by one would take the next request for somebody else's."""
+    url, seen = forgetful
+    asking = Web()
+    for _ in range(3):
+        asking.ask("GET", url)
+
+    assert seen == [""] * 3
+
+
+class Said:
+    """A shell in which buildx prints this."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def capture(self, *_: object, **__: object) -> tuple[int, str]:
+        return 0, self._text
+
+
+@pytest.mark.parametrize(
+    ("platform", "digest", "why"),
+    [
+        ("linux/arm64", f"sha256:{'a' * 64}", ""),
+        ("linux/amd64", "", "is not for linux/amd64: only for linux/arm64"),
+    ],
+)
+def test_a_base_for_another_platform(platform: str, digest: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused when it is locked, not by the first step that cannot run."""
+    monkeypatch.setattr(imagetools, "buildx_command", lambda: "buildx")
+
+    found = Registry(Said(INDEX % ("a" * 64)), Site()).digest("base:1", platform)  # type: ignore[arg-type]
+
+    assert (found.digest, found.why) == (digest, why)
