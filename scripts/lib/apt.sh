@@ -134,3 +134,25 @@ apt_missing() { # DIR PACKAGE...
     plan=$(apt_run "$dir" --simulate install "$@") || return 1
     printf '%s\n' "$plan" | awk '$1 == "Inst" { print $2 }'
 }
+
+# Downloads packages of the host's own release, with all they depend on that the host lacks, and unpacks them into
+# directory $1, which appears whole or not at all. Debian only: what is missing elsewhere is named otherwise.
+apt_unpack() { # DIR PACKAGE...
+    local root=$1 work=$1.setup id codename missing deb
+    shift
+    # shellcheck disable=SC1091 # the host's own
+    { read -r id && read -r codename; } < <(. /etc/os-release && printf '%s\n' "${ID:-}" "${VERSION_CODENAME:-}")
+    if [ "$id" != debian ]; then
+        echo "packages of Debian cannot be unpacked on ${id:-this system}" >&2
+        return 1
+    fi
+    rm -rf "$work"
+    mkdir -p "$work/root"
+    apt_host_lines "$codename" | apt_private "$work/apt" /var/lib/dpkg/status >/dev/null || return 1
+    missing=$(apt_missing "$work/apt" "$@") || return 1
+    # shellcheck disable=SC2086 # names, one a word
+    apt_download "$work/apt" $missing || return 1
+    for deb in "$work"/apt/archives/*.deb; do dpkg-deb -x "$deb" "$work/root" || return 1; done
+    mv "$work/root" "$root" || return 1
+    rm -rf "$work"
+}
