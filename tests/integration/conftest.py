@@ -24,6 +24,7 @@ OF_THE_REPOSITORY = {
     "horovod",
     "own_engine",
     "paddle",
+    "proxies",
     "quickstart",
     "report",
     "sessions",
