@@ -3,6 +3,7 @@
 Chromium takes every name that ends with .localhost for this machine, so each test has the hosts that it wants.
 """
 
+import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ REWRITES_HOST = ""
 
 KEEPS_HOST = "proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;"
 
-CONFIG = """\
+HTTP = """\
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr;
@@ -38,20 +39,33 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; "" close; }}
-    proxy_http_version 1.1;
-    server {{
-        listen 127.0.0.1:{port}{tls};
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $connection_upgrade;
-        {headers}
-        location / {{ proxy_pass http://{container}:8888; }}
-        location /monitor {{ proxy_pass http://{container}:6006; }}
-        location /platform/board/ {{ proxy_pass http://{container}:6006/monitor/; }}
-        location /another-site {{ default_type text/html; return 200 "a page"; }}
-    }}
+    {servers}
 }}
 """
+
+SERVER = """\
+    map $http_upgrade $connection_upgrade { default upgrade; "" close; }
+    proxy_http_version 1.1;
+    server {
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        HEADERS
+        location / { proxy_pass http://CONTAINER:8888; }
+        location /monitor { proxy_pass http://CONTAINER:6006; }
+        location /platform/board/ { proxy_pass http://CONTAINER:6006/monitor/; }
+        location /another-site { default_type text/html; return 200 "a page"; }
+    }
+"""
+
+
+def documented() -> str:
+    """Return what the image's README tells people to write into nginx's configuration."""
+    family, _, tag = IMAGE.partition(":")
+    readme = (REPOSITORY / "images" / family / tag / "README.md").read_text()
+    block = re.search(r"(?m)^    map \$http_upgrade.*?^    }\n", readme, re.DOTALL)
+    assert block
+    return block[0]
+
 
 OUT = ("-keyout", "key.pem", "-out", "cert.pem")
 
@@ -75,7 +89,7 @@ def start(engine: Engine) -> Iterator[Start]:
 
 
 @contextmanager
-def nginx(folder: Path, container: str, *, headers: str, tls: bool = False) -> Iterator[int]:
+def nginx(folder: Path, container: str, servers: str, *, tls: bool = False) -> Iterator[int]:
     """Serve a proxy before a container; give its port."""
     program = subprocess.run([REPOSITORY / "scripts/nginx"], check=True, stdout=subprocess.PIPE, text=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -89,7 +103,10 @@ def nginx(folder: Path, container: str, *, headers: str, tls: bool = False) -> I
             capture_output=True,
         )
     config = folder / "nginx.conf"
-    config.write_text(CONFIG.format(folder=folder, port=port, tls=words, headers=headers, container=container))
+    listening = servers.replace("server {", f"server {{ listen 127.0.0.1:{port}{words};").replace(
+        "CONTAINER", container
+    )
+    config.write_text(HTTP.format(folder=folder, servers=listening))
     with subprocess.Popen([program.stdout.strip(), "-p", folder, "-c", config]) as process:
         try:
             wait_for(lambda: _accepts(port), seconds=10)
@@ -144,7 +161,7 @@ def container(start: Start) -> Any:
 
 @pytest.fixture(scope="module")
 def port(container: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with nginx(tmp_path_factory.mktemp("nginx"), address(container), headers=REWRITES_HOST) as port:
+    with nginx(tmp_path_factory.mktemp("nginx"), address(container), SERVER.replace("HEADERS", REWRITES_HOST)) as port:
         yield port
 
 
@@ -191,7 +208,7 @@ def test_behind_tls_nothing_is_to_be_set(page: Page, start: Start, tmp_path: Pat
     made = start({"JUPYTER_TOKEN": TOKEN, "JUPYTERHUB_SERVICE_PREFIX": "/user/a%40b.example/"})
     sockets = Sockets()
     page.on("websocket", sockets.heard)
-    with nginx(tmp_path, address(made), headers=KEEPS_HOST, tls=True) as port:
+    with nginx(tmp_path, address(made), SERVER.replace("HEADERS", KEEPS_HOST), tls=True) as port:
         page.goto(f"https://lab.localhost:{port}/user/a%40b.example/lab")
         page.locator("#password_input").fill(TOKEN)
         page.locator("#login_submit").click()
@@ -210,7 +227,7 @@ def test_behind_tls_nothing_is_to_be_set(page: Page, start: Start, tmp_path: Pat
 def test_without_a_token_only_the_hosts_that_were_named_are_answered(page: Page, start: Start, tmp_path: Path) -> None:
     """A page that points its own name to the container gets nothing from it."""
     made = start({"WEB_AUTHENTICATION": "none", "WEB_HOSTS": "lab.localhost,other.example.com"})
-    with nginx(tmp_path, address(made), headers=KEEPS_HOST) as port:
+    with nginx(tmp_path, address(made), documented()) as port:
         for path in ("/jupyter/api/contents", "/jupyter/lab", "/monitor/", "/monitor/data/runs"):
             answers = [page.goto(f"http://{name}.localhost:{port}{path}") for name in ("lab", "evil")]
             assert [answer and answer.status for answer in answers] == [200, 403], path
