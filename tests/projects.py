@@ -123,15 +123,15 @@ def plan(opened: Project, *only: str, images: Collection[EngineImage] = ()) -> P
 def build(opened: Project, *only: str) -> tuple[EngineImage, ...]:
     """Do as a build would that succeeds: remember every node; return the images the engine then has."""
     steps = plan(opened, *only).steps
-    with opened.workspace.sole_builder(waiting=lambda: None):
+    with opened.state.sole_builder(waiting=lambda: None):
         for step in steps:
-            opened.workspace.remember(_record(step))
+            opened.state.remember(_record(step))
     return believe(opened, *(image(step.node.key) for step in steps))
 
 
 def believe(opened: Project, *images: EngineImage) -> tuple[EngineImage, ...]:
     """Record that images are the nodes of their keys; return them."""
-    opened.workspace.bind(*(Bond(key=each.key, digest=each.id) for each in images))
+    opened.state.bind(*(Bond(key=each.key, digest=each.id) for each in images))
     return images
 
 

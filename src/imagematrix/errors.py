@@ -126,7 +126,7 @@ class StaleError(UserError):
     code = ExitCode.STALE
 
 
-class WorkspaceError(UserError):
+class DiskError(UserError):
     """The disk refused: full, read-only, or no permission."""
 
 

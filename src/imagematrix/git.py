@@ -7,7 +7,7 @@ from imagematrix.errors import FlagError
 from imagematrix.shell import Shell
 
 
-class Repository:
+class GitRepository:
     """The git repository that a project lies in."""
 
     def __init__(self, root: Path) -> None:

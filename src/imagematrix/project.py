@@ -20,7 +20,8 @@ from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
 from imagematrix.planning.render import Renderer
 from imagematrix.planning.requirements import Locked, RequirementStack
-from imagematrix.workspace import Workspace
+from imagematrix.repository import Repository
+from imagematrix.state import State
 
 _T = TypeVar("_T")
 
@@ -40,7 +41,8 @@ class Selection:
 class Project:
     """Everything that was read, and what follows from it."""
 
-    workspace: Workspace
+    repository: Repository
+    state: State
     matrix: Matrix
     lock: Lock
     renderer: Renderer
@@ -56,11 +58,11 @@ class Project:
 
     def causes(self, rows: Iterable[Row]) -> tuple[Cause, ...]:
         """Return what is known of the versions of rows that go together or do not: the worst first."""
-        return compat.causes(rows, self.workspace.matrix_text(), demands=self.renderer.demands)
+        return compat.causes(rows, self.repository.matrix_text(), demands=self.renderer.demands)
 
     def proof(self) -> tuple[Cause, ...]:
         """Return the causes of all rows, and the facts that no template, pattern or rule reads."""
-        text = self.workspace.matrix_text()
+        text = self.repository.matrix_text()
         try:
             templates = frozenset().union(*map(self.renderer.reads, {row.family.layers for row in self.matrix.rows}))
         except InputError:  # a template that is none: whoever renders it tells
@@ -98,7 +100,7 @@ class Project:
         return row.impossible or "; ".join(found)
 
     def _refusal(self, rows: Iterable[Row], severity: Severity) -> InputError:
-        file = self.workspace.matrix_file.name
+        file = self.repository.matrix_file.name
         return InputError(compat.problems(self.causes(rows), file=file, severities=[severity]))
 
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
@@ -156,7 +158,7 @@ class Project:
     def seconds(self, made: Plan, sizes: Mapping[Key, Size]) -> Mapping[Key, float]:
         """Estimate how long the nodes of a plan take that must be built or pulled, some of a size that is known."""
         to_come = [step for step in made.steps if step.verdict is not Verdict.REUSE]
-        history = self.workspace.history() if to_come else ()
+        history = self.state.history() if to_come else ()
         return estimates.seconds(to_come, history=history, sizes=sizes)
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
@@ -186,20 +188,20 @@ class Project:
 
         `doubted` says why nodes that the registry has are not believed.
         """
-        bonds = self.workspace.bonds()
+        bonds = self.state.bonds()
         with _only_keepsakes():
             return plan.make(
                 dag,
                 present=nodes(images, bonds),
                 kept=kept,
                 doubts={**(doubted or {}), **doubts(images, bonds)},
-                history=self.workspace.history,
+                history=self.state.history,
                 all_rows={row.name for row in self.obtainable},
             )
 
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
         """Return the same project with another matrix and other requirement locks."""
-        renderer = Renderer(self.workspace.sources(), locks=locks, platform=matrix.platform)
+        renderer = Renderer(self.repository.sources(), locks=locks, platform=matrix.platform)
         return replace(self, matrix=matrix, renderer=renderer)
 
     def refreshed(self, epoch: str, layers: Collection[str] = ()) -> "Project":
@@ -254,7 +256,7 @@ def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> N
 class Opened:
     """A project as far as it can be read, and every problem of what cannot."""
 
-    workspace: Workspace
+    repository: Repository
     matrix: Matrix | None
     """Not there where it, or what corrects the catalogue, cannot be read: rows are not judged then."""
     project: Project | None
@@ -275,26 +277,27 @@ def open_project(file: str, *, warn: Callable[[str], None] = lambda _: None) -> 
 
 def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opened:
     """Read a project as far as that is possible."""
-    workspace, found = Workspace(Path(file).absolute(), warn=warn), Collector()
-    corrections = found.attempt(lambda: overlay.parse(workspace.corrections()))
+    repository, found = Repository(Path(file).absolute()), Collector()
+    state = State(repository.root, warn=warn)
+    corrections = found.attempt(lambda: overlay.parse(repository.corrections()))
     catalogue.use(corrections or catalogue.Corrections())
-    text = found.attempt(workspace.matrix_text)
+    text = found.attempt(repository.matrix_text)
     if text is None:
-        return Opened(workspace=workspace, matrix=None, project=None, problems=tuple(found.problems))
-    rules = found.attempt(lambda: {**audit.stock(), **_rules(workspace.rules())})
-    file = workspace.matrix_file.name
+        return Opened(repository=repository, matrix=None, project=None, problems=tuple(found.problems))
+    rules = found.attempt(lambda: {**audit.stock(), **_rules(repository.rules())})
+    file = repository.matrix_file.name
     with _only_keepsakes():
-        parsed = found.attempt(lambda: matrix.parse(text, layers=workspace.layers(), rules=rules, file=file))
-    locked = found.attempt(lambda: lock.parse(workspace.lock_text())) or Lock()
-    locks = found.attempt(workspace.locks) or {}
-    sources = found.attempt(workspace.sources)
+        parsed = found.attempt(lambda: matrix.parse(text, layers=repository.layers(), rules=rules, file=file))
+    locked = found.attempt(lambda: lock.parse(repository.lock_text())) or Lock()
+    locks = found.attempt(repository.locks) or {}
+    sources = found.attempt(repository.sources)
     if corrections is None:  # rows are not judged by facts that the project would correct
         parsed = None
     project = None
     if parsed and sources:
         renderer = Renderer(sources, locks=locks, platform=parsed.platform)
-        project = Project(workspace=workspace, matrix=parsed, lock=locked, renderer=renderer)
-    return Opened(workspace=workspace, matrix=parsed, project=project, problems=tuple(found.problems))
+        project = Project(repository=repository, state=state, matrix=parsed, lock=locked, renderer=renderer)
+    return Opened(repository=repository, matrix=parsed, project=project, problems=tuple(found.problems))
 
 
 def _rules(texts: Mapping[str, str]) -> Mapping[str, RuleDeclaration]:
@@ -340,9 +343,9 @@ def states(
     """
     impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
-    tips, checked = dag.tips, project.workspace.checks()
+    tips, checked = dag.tips, project.repository.checks()
     named = {name for image in images for name in image.names}
-    bonds = project.workspace.bonds()
+    bonds = project.state.bonds()
     present, doubted = nodes(images, bonds), doubts(images, bonds)
     remote = kept(dag, present)
     families: dict[str, list[Row]] = {}

@@ -16,8 +16,9 @@ from imagematrix.errors import UserError
 from imagematrix.model import Key
 from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection, open_project
+from imagematrix.repository import MANIFEST, Repository
+from imagematrix.state import State
 from imagematrix.tree import Tree
-from imagematrix.workspace import MANIFEST, Workspace
 
 LEAF: Final = "images/plain/3.11-debian"
 TEXT_OUTSIDE: Final = "what another folder holds"
@@ -124,41 +125,41 @@ def root(tmp_path: Path) -> Path:
 
 def render(project: Project) -> None:
     files = project.files(project.leaves(project.rows(Selection())))
-    list(project.workspace.stale(files, keep=project.directories()))
-    project.workspace.write_leaves(files, keep=project.directories())
+    list(project.repository.stale(files, keep=project.directories()))
+    project.repository.write_leaves(files, keep=project.directories())
 
 
-def run_checks(workspace: Workspace) -> None:
-    with workspace.sole_night(), workspace.run_folder(killed=lambda _: None) as folder:
+def run_checks(state: State) -> None:
+    with state.sole_night(), state.run_folder(killed=lambda _: None) as folder:
         (folder / "results.jsonl").touch()
 
 
-def remember(workspace: Workspace) -> None:
-    with workspace.sole_builder(waiting=lambda: None):
-        workspace.remember(Record(key=Key("a"), layer="python", inputs={}, rows=(), seconds=1.0))
-        workspace.forget(lambda _: False)
+def remember(state: State) -> None:
+    with state.sole_builder(waiting=lambda: None):
+        state.remember(Record(key=Key("a"), layer="python", inputs={}, rows=(), seconds=1.0))
+        state.forget(lambda _: False)
 
 
-def write_log(workspace: Workspace) -> None:
-    with workspace.log("a.log") as log:
+def write_log(state: State) -> None:
+    with state.log("a.log") as log:
         log.write("a line\n")
 
 
 OPERATIONS: Final[tuple[Callable[[Path], object], ...]] = (
     lambda file: render(open_project(str(file))),
-    lambda file: open_project(str(file)).workspace.checks(),
-    lambda file: Workspace(file).write_locks({}),
-    lambda file: Workspace(file).write_lock("schema = 1\n"),
-    lambda file: remember(Workspace(file)),
-    lambda file: run_checks(Workspace(file)),
-    lambda file: Workspace(file).history(),
-    lambda file: Workspace(file).settled(),
-    lambda file: Workspace(file).night_text(),
-    lambda file: Workspace(file).write_night("{}"),
-    lambda file: Workspace(file).runs(),
-    lambda file: Workspace(file).keep_run("2026-11-23T030400Z", "{}"),
-    lambda file: Workspace(file).remove_logs(Workspace(file).logs()),
-    lambda file: write_log(Workspace(file)),
+    lambda file: open_project(str(file)).repository.checks(),
+    lambda file: Repository(file).write_locks({}),
+    lambda file: Repository(file).write_lock("schema = 1\n"),
+    lambda file: remember(State(file.parent)),
+    lambda file: run_checks(State(file.parent)),
+    lambda file: State(file.parent).history(),
+    lambda file: State(file.parent).settled(),
+    lambda file: State(file.parent).night_text(),
+    lambda file: State(file.parent).write_night("{}"),
+    lambda file: State(file.parent).runs(),
+    lambda file: State(file.parent).keep_run("2026-11-23T030400Z", "{}"),
+    lambda file: State(file.parent).remove_logs(State(file.parent).logs()),
+    lambda file: write_log(State(file.parent)),
 )
 """All that reads, writes or deletes files of a project."""
 

@@ -13,7 +13,7 @@ from tests.chat import Chat
 
 from imagematrix import tree
 from imagematrix.commands import reporting
-from imagematrix.errors import WorkspaceError
+from imagematrix.errors import DiskError
 from imagematrix.model import File, Key
 from imagematrix.planning.checks import Check, CheckOutcome, Settled
 from imagematrix.planning.plan import Record
@@ -78,25 +78,23 @@ def heard(chat: tuple[str, type[Chat]], monkeypatch: pytest.MonkeyPatch) -> list
 
 def run(project: Project) -> bool:
     """Write all that a run writes; return whether its report is whole."""
-    workspace = project.workspace
-    with workspace.sole_builder(waiting=lambda: None), workspace.log("a.log") as log:
+    state = project.state
+    with state.sole_builder(waiting=lambda: None), state.log("a.log") as log:
         for number in range(3):
-            workspace.write_night("{}")
+            state.write_night("{}")
             log.write(f"line {number}\n")
-            workspace.bind(Bond(key=Key(f"{number}" * 64), digest=f"sha256:{str(number) * 64}"))
-            workspace.remember(Record(key=Key(f"{number}" * 64), layer="a", inputs={}, rows=(), seconds=1.0))
+            state.bind(Bond(key=Key(f"{number}" * 64), digest=f"sha256:{str(number) * 64}"))
+            state.remember(Record(key=Key(f"{number}" * 64), layer="a", inputs={}, rows=(), seconds=1.0))
             passed = (Check(owner="a", name="b", outcome=CheckOutcome.PASSED),)
             key = Key(f"{number}" * 64)
-            workspace.remember_settled(
-                Settled(key=key, image="", owner="a", fingerprint=key, checks=passed, whole=True)
-            )
-        workspace.forget(lambda key: key != "0" * 64)
-    report = project.workspace.root / "report"
+            state.remember_settled(Settled(key=key, image="", owner="a", fingerprint=key, checks=passed, whole=True))
+        state.forget(lambda key: key != "0" * 64)
+    report = project.repository.root / "report"
     return reporting.built(project, nights.night(nights.grid(6), 0), (), report, say=print)
 
 
 def written(project: Project) -> Mapping[str, int]:
-    paths = {path: project.workspace.root / path for path in (*STATE, *REPORT)}
+    paths = {path: project.repository.root / path for path in (*STATE, *REPORT)}
     return {path: at.stat().st_size for path, at in paths.items() if at.exists()}
 
 
@@ -135,18 +133,18 @@ def test_a_run_knows_what_it_could_not_write_down(project: Project, disk: Disk) 
     disk.refuse(*STATE)
     run(project)
 
-    assert project.workspace.bonds().hold(Key("1" * 64), f"sha256:{'1' * 64}")
+    assert project.state.bonds().hold(Key("1" * 64), f"sha256:{'1' * 64}")
 
 
 def test_a_log_goes_on_once_there_is_room(project: Project, disk: Disk, warnings: list[str]) -> None:
     disk.refuse(".imagematrix/logs/a.log")
-    with project.workspace.log("a.log") as log:
+    with project.state.log("a.log") as log:
         log.write("lost\n")
     disk.refuse()
-    with project.workspace.log("a.log") as log:
+    with project.state.log("a.log") as log:
         log.write("kept\n")
 
-    assert (project.workspace.root / log.path).read_text() == "kept\n"
+    assert (project.repository.root / log.path).read_text() == "kept\n"
     assert len(warnings) == 1
 
 
@@ -155,18 +153,18 @@ def test_a_report_that_was_asked_for_and_is_not_there(project: Project, disk: Di
     run(project)
     disk.refuse("again/index.html")
 
-    with pytest.raises(WorkspaceError):
-        reporting.again(project, project.workspace.root / "again", say=print)
+    with pytest.raises(DiskError):
+        reporting.again(project, project.repository.root / "again", say=print)
 
-    assert (project.workspace.root / "again/report.json").exists()
+    assert (project.repository.root / "again/report.json").exists()
 
 
 def test_the_oldest_runs_go_before_a_new_one_is_written(project: Project, disk: Disk) -> None:
     """They may be what fills the disk."""
     for number in range(70):
-        project.workspace.keep_run(f"2026-10-01T0000{number:02}Z", "{}")
+        project.state.keep_run(f"2026-10-01T0000{number:02}Z", "{}")
     disk.refuse(".imagematrix/runs/2026-11-22T000000Z.json")
 
-    project.workspace.keep_run("2026-11-22T000000Z", "{}")
+    project.state.keep_run("2026-11-22T000000Z", "{}")
 
-    assert len(project.workspace.runs()) == 59
+    assert len(project.state.runs()) == 59

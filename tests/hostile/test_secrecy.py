@@ -116,16 +116,16 @@ def test_what_a_run_leaves_behind(
 ) -> None:
     """All of the state, all forms of the report and the webhook, when every text in them holds the secret."""
     project = projects.project(tmp_path / "project")
-    workspace, grid = project.workspace, nights.grid(6)
+    state, grid = project.state, nights.grid(6)
     text = f"login failed: {canary}"
     check = Check(owner="system", name=text, outcome=CheckOutcome.FAILED, why=text, tail=(text,))
-    workspace.remember(Record(key=Key("a"), layer=text, inputs={"x": text}, rows=(text,), seconds=1.0))
+    state.remember(Record(key=Key("a"), layer=text, inputs={"x": text}, rows=(text,), seconds=1.0))
     passed = Check(owner="system", name=text, outcome=CheckOutcome.PASSED)
-    workspace.remember_settled(
+    state.remember_settled(
         Settled(key=Key("a"), image="", owner="system", fingerprint=Key("b"), checks=(passed,), whole=True)
     )
-    workspace.write_night(json.dumps({"why": text}))
-    with workspace.log("a.log") as log:
+    state.write_night(json.dumps({"why": text}))
+    with state.log("a.log") as log:
         log.write(text + "\n")
     url, handler = chat
     monkeypatch.setenv(webhook.VARIABLE, url)
@@ -146,7 +146,7 @@ def test_what_a_run_leaves_behind(
         "built.jsonl",
     }
     assert {path.name: leaks(path.read_text(), canary) for path in files if leaks(path.read_text(), canary)} == {}
-    assert workspace.history()[0].layer == f"login failed: {secrecy.HIDDEN}"
+    assert state.history()[0].layer == f"login failed: {secrecy.HIDDEN}"
     assert [leaks(message.decode(), canary) for message in handler.heard] == [set()] * len(handler.heard)
     assert len(handler.heard) == 2
 

@@ -46,7 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opened = projects.project(folder)
     projects.build(opened)
     passed = Check(owner="system", name="test_a", outcome=CheckOutcome.PASSED, seconds=1.0)
-    opened.workspace.remember_settled(
+    opened.state.remember_settled(
         Settled(
             key=Key("a" * 64),
             image=f"sha256:{'c' * 64}",
@@ -58,10 +58,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     ended = nightly.StageResult(code=0, seconds=1.0)
     begun = nightly.NightlyRun(epoch="1", began=time.time() - 60.0, ended={nightly.NightlyStage.BASES: ended})
-    opened.workspace.write_night(nightly.dump(begun))
+    opened.state.write_night(nightly.dump(begun))
     grid = nights.grid(3)
     text = nights.with_checks(next(nights.nights(grid, 1)), failing=frozenset())
-    opened.workspace.keep_run("2026-11-22T030400Z", nights.with_published(text, refused=frozenset()))
+    opened.state.keep_run("2026-11-22T030400Z", nights.with_published(text, refused=frozenset()))
     return folder
 
 
@@ -75,9 +75,9 @@ def use(root: Path, report: Path) -> list[str]:
     said: list[str] = []
     opened = open_project(str(root / "matrix.toml"), warn=said.append)
     projects.plan(opened)
-    opened.workspace.settled()
-    nightly.begun(opened.workspace.night_text(), now=time.time())
-    runs = opened.workspace.runs()
+    opened.state.settled()
+    nightly.begun(opened.state.night_text(), now=time.time())
+    runs = opened.state.runs()
     for name in garbage.nights(runs, 7, now=time.time()):
         garbage.keys([runs[name]])
     garbage.repositories(runs.values())
@@ -169,12 +169,12 @@ def test_a_damaged_line_costs_no_other(root: Path, tmp_path: Path, name: str) ->
     path = root / ".imagematrix" / name
     whole = path.read_text()
     opened = open_project(str(root / "matrix.toml"))
-    before = opened.workspace.history(), opened.workspace.settled()
+    before = opened.state.history(), opened.state.settled()
     try:
         path.write_text(f'{{"key": 3}}\n{whole}')
         said = use(root, tmp_path / "report")
         again = open_project(str(root / "matrix.toml"))
-        assert (again.workspace.history(), again.workspace.settled()) == before
+        assert (again.state.history(), again.state.settled()) == before
     finally:
         path.write_text(whole)
 
@@ -186,10 +186,10 @@ def test_what_is_remembered_is_whole(root: Path, tmp_path: Path) -> None:
     """Nothing is reported of a sound state, and all of it counts: else the tests above could not fail."""
     opened = open_project(str(root / "matrix.toml"))
     assert use(root, tmp_path / "report") == []
-    assert opened.workspace.history()
-    assert opened.workspace.settled()
-    assert nightly.begun(opened.workspace.night_text(), now=time.time())
-    assert garbage.nights(opened.workspace.runs(), 7, now=time.time())
+    assert opened.state.history()
+    assert opened.state.settled()
+    assert nightly.begun(opened.state.night_text(), now=time.time())
+    assert garbage.nights(opened.state.runs(), 7, now=time.time())
     assert (tmp_path / "report/index.html").exists()
 
 
@@ -204,11 +204,11 @@ def test_forgetting_drops_what_is_damaged(tmp_path: Path) -> None:
     opened = projects.project(tmp_path)
     projects.build(opened)
     path = tmp_path / ".imagematrix/built.jsonl"
-    kept = opened.workspace.history()
+    kept = opened.state.history()
     path.write_text(f"[[[\n{path.read_text()}\n\x00\n")
 
-    with opened.workspace.sole_builder(waiting=lambda: None):
-        opened.workspace.forget(lambda _: True)
+    with opened.state.sole_builder(waiting=lambda: None):
+        opened.state.forget(lambda _: True)
 
     assert "[[[" not in path.read_text()
-    assert opened.workspace.history() == kept
+    assert opened.state.history() == kept

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from imagematrix.engine import Engine, connect, node_ref
 from imagematrix.model import BASE_LAYER
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 OF_THE_REPOSITORY = {
     "browser",
@@ -126,7 +126,7 @@ def _write(root: Path, engine: Engine) -> Monorepo:
 
 def _remove_images(monorepo: Monorepo) -> None:
     """Remove what the test left on the engine; what it built on another engine went with that."""
-    records = Workspace(monorepo.root / "matrix.toml").history()
+    records = State(monorepo.root).history()
     built = dict.fromkeys(record.key for record in reversed(records) if record.layer != BASE_LAYER)
     nodes = [node_ref(key) for key in built]
     there = {name for image in monorepo.engine.images() for name in image.names}

@@ -15,7 +15,7 @@ from tests.integration.monorepo import Monorepo
 from imagematrix.engine import Engine, buildx, buildx_command, node_ref
 from imagematrix.model import Key, Site
 from imagematrix.registry import Client
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 
 def names(monorepo: Monorepo) -> set[str]:
@@ -94,7 +94,7 @@ def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
     assert "would remove 2 images, 2 tags in the registry, 2 logs: about" in told.out
     assert re.search(r"^\s*\d+ B +image +\S.* not needed by the matrix$", told.out, re.MULTILINE)
 
-    with Workspace(monorepo.root / "matrix.toml").sole_builder(waiting=lambda: None):
+    with State(monorepo.root).sole_builder(waiting=lambda: None):
         process = monorepo.start("gc", "--keep", "0", "--registry")
         assert process.stdout
         assert "waiting until it ends" in process.stdout.readline()
@@ -110,7 +110,7 @@ def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
     assert ours - goes <= names(monorepo)
     assert {row["state"] for row in monorepo.run("list", "--json").json()} == {"built"}
     assert {name.rpartition("-")[2] for name in logs_before - logs(monorepo)} == {f"{key[:12]}.log" for key in idle}
-    assert not {record.key for record in Workspace(monorepo.root / "matrix.toml").history()} & {*idle}
+    assert not {record.key for record in State(monorepo.root).history()} & {*idle}
     for name in _others(monorepo):
         monorepo.client.images.remove(name)
 

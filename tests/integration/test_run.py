@@ -10,7 +10,7 @@ from imagematrix.commands.build import run as build
 from imagematrix.engine import nodes
 from imagematrix.model import Status
 from imagematrix.project import open_project
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 
 def test_a_build_that_does_not_end_is_given_up(monorepo: Monorepo) -> None:
@@ -43,14 +43,14 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_from_there(monorepo: Monorep
     monorepo.build("--only", "*-1.1")  # makes the base
     monorepo.edit("common/layers/tools/Dockerfile.j2", "RUN", "ENV ANOTHER=1\nRUN")
     monorepo.edit("matrix.toml", '["1.1", "1.2", "1.3"]', str([f"1.{number}" for number in range(8)]).replace("'", '"'))
-    workspace = Workspace(monorepo.root / "matrix.toml")
+    state = State(monorepo.root)
     before = moments(monorepo)
     for kill in range(KILLS):
         run_until(monorepo, before + kill + 1)
-        there = nodes(monorepo.engine.images(), workspace.bonds())
-        assert {record.key for record in workspace.history()} <= there.keys()
+        there = nodes(monorepo.engine.images(), state.bonds())
+        assert {record.key for record in state.history()} <= there.keys()
 
-    recorded = [record.key for record in workspace.history()]
+    recorded = [record.key for record in state.history()]
     done, report = monorepo.build()
     assert done.code == 0, done.out + done.err
     assert len(recorded) == len({*recorded})

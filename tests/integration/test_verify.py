@@ -16,7 +16,7 @@ from tests.integration.monorepo import REPOSITORY, Monorepo
 
 from imagematrix.engine import ContainerSpec, Engine, node_ref
 from imagematrix.errors import NoEngineError
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 BASE = "python:3.11-debian12"
 TENSORFLOW = "tensorflow-cpu:2.20.0-python3.11-debian12"
@@ -291,7 +291,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
     done, _ = made.build()
     assert done.code == 0, done.out + done.err
     yield made
-    names = [node_ref(record.key) for record in reversed(Workspace(root / "matrix.toml").history())]
+    names = [node_ref(record.key) for record in reversed(State(root).history())]
     leaves = [name for image in engine.images() for name in image.names if name.startswith(made.family)]
     for name in (*leaves, *names):
         made.client.images.remove(name, force=True)

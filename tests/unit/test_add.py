@@ -14,7 +14,7 @@ from imagematrix.errors import FlagError, InputError, NoIndexError
 from imagematrix.planning.cost import Cost
 from imagematrix.project import open_project
 from imagematrix.report.console.add import added_text
-from imagematrix.workspace import Workspace
+from imagematrix.repository import Repository
 
 ADD = "pytorch torch=2.5.0 python=3.11 base=debian"
 """A row that can be: a new torch on one base."""
@@ -88,7 +88,7 @@ def test_a_row_is_added_rendered_and_told(add: Add, root: Path) -> None:
     assert (root / "matrix.toml").read_text() == MATRIX.replace(end, end + row)
     project = open_project("matrix.toml")
     leaf = project.files(project.leaves(row for row in project.matrix.rows if row.values.get("torch") == "2.5.0"))
-    assert list(project.workspace.stale(leaf, keep=project.directories())) == []
+    assert list(project.repository.stale(leaf, keep=project.directories())) == []
 
 
 def test_one_more_value_where_that_gives_just_this_row(add: Add, root: Path) -> None:
@@ -394,7 +394,7 @@ def test_what_the_row_lacks_is_locked_and_nothing_else(root: Path) -> None:
     made = added(root, resolver)
     assert [question.asker.layer for question in resolver.asked] == ["python", "torch"]
     assert made.locks == 2
-    assert len(open_project(str(root / "matrix.toml")).workspace.locks()) == 2
+    assert len(open_project(str(root / "matrix.toml")).repository.locks()) == 2
     assert (root / "images/pytorch/2.5.0-python3.11-debian/torch/requirements.lock").exists()
     assert "written too: 2 locks and images/pytorch/2.5.0-python3.11-debian/; commit all together" in added_text(made)
 
@@ -438,7 +438,7 @@ def test_a_killed_run_leaves_the_old_matrix_and_the_next_one_finishes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Workspace, step, killed)
+        patched.setattr(Repository, step, killed)
         with pytest.raises(KeyboardInterrupt):
             added(root, FakeResolver())
     assert (root / "matrix.toml").read_text() == MATRIX

@@ -42,9 +42,9 @@ def decide(words: str) -> Addition:
     project = repository()
     return addition.decide(
         shlex.split(words),
-        project.workspace.matrix_source(),
+        project.repository.matrix_source(),
         project.matrix,
-        layers=project.workspace.layers(),
+        layers=project.repository.layers(),
         renderer=project.renderer,
         file="matrix.toml",
     )

@@ -112,7 +112,7 @@ def world(tmp_path: Path) -> World:
         site=Site(),
         lock=Lock(),
         platform="linux/amd64",
-        workspace=opened.workspace,
+        state=opened.state,
         repository=NODES,
         buildx="buildx",
         docker="docker",

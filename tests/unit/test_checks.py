@@ -143,7 +143,7 @@ def test_checks_run_again_when_they_change(opened: Project, change: Mapping[str,
 def test_checks_run_again_when_the_image_or_its_row_changes(opened: Project, old: str, new: str) -> None:
     history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"))
 
-    changed = projects.project(opened.workspace.root, matrix=MATRIX.replace(old, new))
+    changed = projects.project(opened.repository.root, matrix=MATRIX.replace(old, new))
 
     assert [suite.owner for suite in decide(changed, history=history).open] == ["system", "torch"]
 

@@ -267,10 +267,8 @@ def test_records_of_another_version(tmp_path: Path) -> None:
     project = projects.project(tmp_path)
     system = next(step.node for step in projects.plan(project, PYTORCH).steps)
     strange = {**system.inputs, "schema": "0", "moon": "full"}
-    with project.workspace.sole_builder(waiting=lambda: None):
-        project.workspace.remember(
-            Record(key=Key("f" * 64), layer="system", inputs=strange, rows=(PYTORCH,), seconds=1)
-        )
+    with project.state.sole_builder(waiting=lambda: None):
+        project.state.remember(Record(key=Key("f" * 64), layer="system", inputs=strange, rows=(PYTORCH,), seconds=1))
 
     found = reasons(projects.plan(project, PYTORCH))
     assert found["system"] == "build: the schema changed: 0 -> 1; the moon changed: full -> none"

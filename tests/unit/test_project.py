@@ -29,7 +29,7 @@ def test_another_matrix_file(tmp_path: Path) -> None:
     """Its folder is the project's root, and errors name it."""
     matrix = projects.write(tmp_path)
     matrix.rename(tmp_path / "grid.toml")
-    assert open_project(str(tmp_path / "grid.toml")).workspace.root == tmp_path
+    assert open_project(str(tmp_path / "grid.toml")).repository.root == tmp_path
 
     (tmp_path / "grid.toml").write_text(MATRIX.replace("[bases.cuda]", "[basis.cuda]"))
     with pytest.raises(InputError, match=r"(?m)^grid\.toml:3: "):
@@ -55,7 +55,7 @@ def test_refreshed(tmp_path: Path) -> None:
     fresh = opened.refreshed("2026-11-22T00:00:00Z")
 
     assert projects.keys(fresh)[PYTORCH, "system"] != projects.keys(opened)[PYTORCH, "system"]
-    assert opened.workspace.lock_text() == ""
+    assert opened.repository.lock_text() == ""
 
 
 def test_one_layer_is_refreshed_alone(tmp_path: Path) -> None:
@@ -91,17 +91,17 @@ def test_files_of_all_leaves(tmp_path: Path) -> None:
     """One folder a row; written, nothing is stale; with a row fewer, its folder goes."""
     opened = projects.project(tmp_path)
     files = opened.files(opened.leaves(opened.rows(Selection())))
-    opened.workspace.write_leaves(files, keep=opened.directories())
+    opened.repository.write_leaves(files, keep=opened.directories())
 
     assert set(files) == set(opened.directories())
-    assert list(opened.workspace.stale(files, keep=opened.directories())) == []
+    assert list(opened.repository.stale(files, keep=opened.directories())) == []
 
     fewer = projects.project(tmp_path, matrix=MATRIX.replace('"2.3.0", ', ""))
     leaves = fewer.files(fewer.leaves(fewer.rows(Selection())))
-    gone = list(fewer.workspace.stale(leaves, keep=fewer.directories()))
+    gone = list(fewer.repository.stale(leaves, keep=fewer.directories()))
     assert len(gone) == 4
     assert all(line.endswith("no row of the matrix makes this leaf") for line in gone)
-    fewer.workspace.write_leaves(leaves, keep=fewer.directories())
+    fewer.repository.write_leaves(leaves, keep=fewer.directories())
     assert not (tmp_path / "images/pytorch/2.3.0-python3.10-cuda").exists()
 
 
@@ -119,12 +119,12 @@ def test_at_a_site(tmp_path: Path) -> None:
 def test_impossible_rows_have_no_folder(tmp_path: Path) -> None:
     """One that was made before goes."""
     opened = projects.project(tmp_path)
-    opened.workspace.write_leaves(opened.files(opened.leaves(opened.obtainable)), keep=opened.directories())
+    opened.repository.write_leaves(opened.files(opened.leaves(opened.obtainable)), keep=opened.directories())
 
     row = '[[families.plain.row]]\nbase = "debian"\npython = "3.11"\nimpossible = "gone"\n'
     fewer = projects.project(tmp_path, matrix=MATRIX.replace('python = ["3.11"]\n', 'python = ["3.12"]\n') + row)
     assert len(fewer.matrix.rows) == len(fewer.obtainable) + 1
-    gone = fewer.workspace.write_leaves(fewer.files(fewer.leaves(fewer.obtainable)), keep=fewer.directories())
+    gone = fewer.repository.write_leaves(fewer.files(fewer.leaves(fewer.obtainable)), keep=fewer.directories())
     assert gone == ("images/plain/3.12-debian", f"images/{PLAIN.replace(':', '/')}")
 
 

@@ -39,7 +39,7 @@ def test_a_build_is_kept_and_its_folder_is_whole(project: Project, tmp_path: Pat
     build(project, 0)
     build(project, 1, tmp_path / "report")
 
-    assert list(project.workspace.runs()) == ["2026-11-01T010000Z.json", "2026-11-02T010000Z.json"]
+    assert list(project.state.runs()) == ["2026-11-01T010000Z.json", "2026-11-02T010000Z.json"]
     assert {path.name for path in (tmp_path / "report").iterdir()} == ALL
     assert "All images together: +" in (tmp_path / "report/summary.md").read_text(encoding="utf-8")
 
@@ -53,7 +53,7 @@ def test_checks_are_added_to_the_run_they_belong_to(project: Project, tmp_path: 
     reporting.verified(project, verified(row), tmp_path / "report", say=print)
     reporting.verified(project, verified(other), None, say=print)
 
-    texts = project.workspace.runs()
+    texts = project.state.runs()
     checked = {
         name: [leaf["name"] for leaf in json.loads(text)["leaves"] if "checks" in leaf] for name, text in texts.items()
     }
@@ -64,7 +64,7 @@ def test_checks_are_added_to_the_run_they_belong_to(project: Project, tmp_path: 
 def test_the_last_page_is_written_again(project: Project, tmp_path: Path) -> None:
     """A run that was killed while it wrote is passed over, with a word; screenshots beside the page are shown."""
     build(project, 0)
-    project.workspace.keep_run("2026-11-09T010000Z", '{"started": "2026-')
+    project.state.keep_run("2026-11-09T010000Z", '{"started": "2026-')
     (tmp_path / "again/screenshots").mkdir(parents=True)
     (tmp_path / "again/screenshots/lab.png").write_bytes(b"\x89PNG")
     said: list[str] = []

@@ -91,7 +91,7 @@ def lock(root: Path, resolver: FakeResolver, *only: str, upgrade: bool = False) 
 
 
 def locks(root: Path) -> Mapping[str, str]:
-    return open_project(str(root / "matrix.toml")).workspace.locks()
+    return open_project(str(root / "matrix.toml")).repository.locks()
 
 
 def layers(resolver: FakeResolver) -> list[str]:

@@ -96,8 +96,8 @@ def test_what_a_registry_was_found_to_have(built: tuple[Project, tuple[EngineIma
     """Proves nothing of an engine, nor the other way round."""
     opened, (image, *_) = built
     elsewhere = Bond(key=image.key, digest=forged(image).id, place=NODES)
-    opened.workspace.bind(elsewhere)
-    bonds = opened.workspace.bonds()
+    opened.state.bind(elsewhere)
+    bonds = opened.state.bonds()
 
     assert not nodes([forged(image)], bonds)
     assert bonds.hold(image.key, elsewhere.digest, NODES)

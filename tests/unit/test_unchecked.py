@@ -136,7 +136,7 @@ def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: Check
         for suite in subject.suites
     ]
     for one in settled:
-        opened.workspace.remember_settled(one)
+        opened.state.remember_settled(one)
 
     told = publishing.unverified(opened, dag)
     row = dag.rows[PYTORCH]

@@ -17,5 +17,5 @@ def graph(*, matrix: AllRows, only: Only, group: Group, out: Picture, file: File
     if draw is None:
         raise FlagError(f"--out {out}: the ending must be one of {', '.join(FORMS)}")
     project = request.opened(file)
-    project.workspace.write(Path(out).absolute(), draw(request.plan(project, request.selection(only, group))))
+    project.state.write(Path(out).absolute(), draw(request.plan(project, request.selection(only, group))))
     print(out)

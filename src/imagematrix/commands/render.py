@@ -18,9 +18,9 @@ def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
         return
     with nullcontext(request.opened(file)) if check else request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))
-        touched = () if check else project.workspace.write_leaves(files, keep=project.directories())
+        touched = () if check else project.repository.write_leaves(files, keep=project.directories())
     if check:
-        stale = list(project.workspace.stale(files, keep=project.directories()))
+        stale = list(project.repository.stale(files, keep=project.directories()))
         if stale:
             raise StaleError("\n".join([*stale, "leaves are stale: run `invoke render` and commit the result"]))
         print(f"{len(files)} leaves are what the matrix says")
@@ -32,14 +32,14 @@ def _summary(file: str, revision: str) -> str:
     """Compare the leaves as they are with those of a revision."""
     from pathlib import Path
 
-    from imagematrix.git import Repository
+    from imagematrix.git import GitRepository
     from imagematrix.planning import changes
     from imagematrix.report.console.render import summary_text
-    from imagematrix.workspace import IMAGES, Workspace, nearest_matrix
+    from imagematrix.repository import IMAGES, Repository, nearest_matrix
 
-    workspace = Workspace(Path(file or nearest_matrix()).absolute())
-    repository = Repository(workspace.root)
-    changed = repository.changed(revision, [IMAGES])
+    here = Repository(Path(file or nearest_matrix()).absolute())
+    committed = GitRepository(here.root)
+    changed = committed.changed(revision, [IMAGES])
     leaves = {"/".join(path.split("/")[:3]) for path in changed}
     paths = sorted({*changed, *(f"{leaf}/Dockerfile" for leaf in leaves)})
-    return summary_text(changes.between(repository.texts(revision, paths), workspace.texts(paths)))
+    return summary_text(changes.between(committed.texts(revision, paths), here.texts(paths)))

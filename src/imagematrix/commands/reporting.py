@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from imagematrix.commands.push.run import Result as Published
 from imagematrix.commands.verify.run import VerifyResult
-from imagematrix.errors import FlagError, WorkspaceError
+from imagematrix.errors import DiskError, FlagError
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.report import catalogue as entry_list
@@ -58,23 +58,23 @@ def published(project: Project, result: Published, folder: Path | None, *, say: 
 def again(project: Project, folder: Path, *, say: Say) -> Path:
     """Write the last run into a folder once more, and tell the webhook; return where the page lies.
 
-    Raises FlagError when there was none, WorkspaceError when the folder does not have all of it.
+    Raises FlagError when there was none, DiskError when the folder does not have all of it.
     """
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
     if not _hand_out(project, folder, text, overview.make(past[-1], past), say=say):
-        raise WorkspaceError(f"the report in {folder} is not complete")
+        raise DiskError(f"the report in {folder} is not complete")
     return folder / _PAGE
 
 
 def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
     """Write the page for the users of the images; return where it lies. Raises FlagError when none is published."""
     path = folder / "catalogue.html"
-    entries = entry_list.make(project.obtainable, _past(project, say), project.workspace.checks(), project.services)
+    entries = entry_list.make(project.obtainable, _past(project, say), project.repository.checks(), project.services)
     if not entries:
         raise FlagError("nothing is published yet, as far as the runs in .imagematrix/runs say: `invoke push` first")
-    project.workspace.write(path, html.catalogue(entries, datetime.now(UTC)))
+    project.state.write(path, html.catalogue(entries, datetime.now(UTC)))
     return path
 
 
@@ -85,7 +85,7 @@ def _before(project: Project, folder: Path | None) -> Document | None:
 
 def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -> bool:
     run, text = runs.view(made), document.write(made)
-    project.workspace.keep_run(_name(run), text)
+    project.state.keep_run(_name(run), text)
     return _hand_out(project, folder, text, overview.make(run, _past(project, say)), say=say) if folder else True
 
 
@@ -97,7 +97,7 @@ def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say:
         "summary.md": markdown.summary(made),
         _PAGE: html.page(made, _screenshots(folder)),
     }
-    written = [project.workspace.try_write(folder / name, form) for name, form in forms.items()]
+    written = [project.state.try_write(folder / name, form) for name, form in forms.items()]
     _tell(made, say)
     return all(written)
 
@@ -125,12 +125,12 @@ def _name(run: PastRun) -> str:
 
 
 def _past(project: Project, say: Say) -> tuple[PastRun, ...]:
-    return tuple(_read_all(project.workspace.runs(), say).values())
+    return tuple(_read_all(project.state.runs(), say).values())
 
 
 def _last(project: Project, say: Say) -> tuple[str, tuple[PastRun, ...]]:
     """Return the text of the last run that can be read, empty when there is none, and all of them."""
-    texts = project.workspace.runs()
+    texts = project.state.runs()
     found = _read_all(texts, say)
     return (texts[list(found)[-1]] if found else ""), tuple(found.values())
 

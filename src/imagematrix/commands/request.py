@@ -13,9 +13,9 @@ from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client
 from imagematrix.registry.store import Store
 from imagematrix.registry.vouching import Voucher
+from imagematrix.repository import nearest_matrix
 from imagematrix.signing import verifier
 from imagematrix.text.words import count
-from imagematrix.workspace import nearest_matrix
 
 
 def opened(file: str, *, site: str = "") -> Project:
@@ -27,7 +27,7 @@ def opened(file: str, *, site: str = "") -> Project:
 def opened_to_write(file: str, *, site: str = "") -> Iterator[Project]:
     """Open a project while no other command writes to it, so that none overwrites what another one wrote."""
     project = opened(file, site=site)  # what is wrong with the matrix is reported before anything is written
-    with project.workspace.sole_builder(waiting=on_wait):
+    with project.state.sole_builder(waiting=on_wait):
         yield opened(file, site=site)
 
 
@@ -59,13 +59,13 @@ def plan(project: Project, selected: Selection) -> Plan:
         images_or_none(),
         node_store(project),
     )
-    kept = store.keys(dag, nodes(images, project.workspace.bonds())) if store else {}
+    kept = store.keys(dag, nodes(images, project.state.bonds())) if store else {}
     return project.plan(dag, images, kept=kept, doubted=store.doubts if store else {})
 
 
 def site_of(project: Project) -> Site:
     """Return where this machine fetches from."""
-    return sites.discover(project.matrix.site, root=project.workspace.root)
+    return sites.discover(project.matrix.site, root=project.repository.root)
 
 
 def node_store(project: Project) -> Store | None:
@@ -81,9 +81,9 @@ def voucher(project: Project, client: Client) -> Voucher:
     signing = project.matrix.signing
     return Voucher(
         repository=project.matrix.nodes,
-        bonds=project.workspace.bonds(),
+        bonds=project.state.bonds(),
         client=client,
-        verifier=verifier(project.workspace.public_keys(signing.public), signing.public) if signing else None,
+        verifier=verifier(project.repository.public_keys(signing.public), signing.public) if signing else None,
     )
 
 

@@ -17,7 +17,7 @@ from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, 
 from imagematrix.planning import failure, publication, transient
 from imagematrix.planning.publication import VERSIONS_LABEL
 from imagematrix.shell import Shell, Source
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 _OLDEST_BUILDX: Final = (0, 13)
 """The first with --progress rawjson."""
@@ -32,7 +32,7 @@ class Builder:
     site: Site
     lock: Lock
     platform: str
-    workspace: Workspace
+    state: State
     repository: str
     """Where nodes are pulled from; empty: none is."""
     buildx: str
@@ -54,7 +54,7 @@ class Builder:
     def build(self, step: Step) -> Attempt:
         """Try once to build a step's node. Raises nothing that a build can cause."""
         node = step.node
-        with self.workspace.log(f"{node.layer}-{node.key[:12]}.log") as stream:
+        with self.state.log(f"{node.layer}-{node.key[:12]}.log") as stream:
             locks = self.locks.of(node.key)
             log = BuildLog(stream, functools.partial(self.said, node.key), locks)
             attempt = self._attempt(step, log)
@@ -213,7 +213,8 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
     where: Site,
     lock: Lock,
     matrix: Matrix,
-    workspace: Workspace,
+    root: Path,
+    state: State,
     names: Mapping[Key, Sequence[str]],
     images: Mapping[Key, str],
     time_limit: float,
@@ -234,12 +235,12 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             site=where,
             lock=lock,
             platform=matrix.platform,
-            workspace=workspace,
+            state=state,
             repository=matrix.nodes,
             buildx=program,
             docker=docker_command(engine),
             secrets=_secrets(where, folder),
-            revision=_revision(shell, workspace.root),
+            revision=_revision(shell, root),
             names=names,
             images=dict(images),
             folder=folder,

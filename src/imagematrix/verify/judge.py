@@ -34,12 +34,12 @@ class Judge:
 
     def __init__(self, project: Project) -> None:
         self._texts = checks.Texts(
-            files=project.workspace.checks(),
+            files=project.repository.checks(),
             plugin="".join(map(_text, _PLUGIN)),
             rules={name: rule.text for name, rule in project.matrix.rules.items()},
             auditor="".join(map(_text, _AUDITOR)),
         )
-        self._known = checks.Known(project.workspace.settled())
+        self._known = checks.Known(project.state.settled())
 
     def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
         """Return what is to be checked of the image (by its id) of a row, and what of it is settled."""

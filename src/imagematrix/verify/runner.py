@@ -85,7 +85,7 @@ class Runner:
         finally:
             self._running.pop(subject.row.name, None)
             for settled in checks.settle(subject, ran, ended=ended):
-                self._project.workspace.remember_settled(settled)
+                self._project.state.remember_settled(settled)
         sound = [check for check in ran if not (cut_off and check.outcome is CheckOutcome.FAILED)]
         seconds = time.monotonic() - begun
         return Verified(row=subject.row, checks=checks.joined(subject, sound), seconds=seconds, cut_off=cut_off)
@@ -149,8 +149,8 @@ class Runner:
         }
 
     def _argv(self, subject: Subject, folder: Path) -> list[str]:
-        root = self._project.workspace.root
-        files = [str(root / self._project.workspace.check_file(suite.owner)) for suite in _layers(subject)]
+        root = self._project.repository.root
+        files = [str(root / self._project.repository.check_file(suite.owner)) for suite in _layers(subject)]
         return [
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
             *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),

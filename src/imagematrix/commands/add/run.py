@@ -38,11 +38,11 @@ def run(
     `images` are those of the engine; None: no engine answers. Raises FlagError and InputError where the row cannot
     be, NoIndexError when it cannot be resolved now.
     """
-    space = project.workspace
-    text = space.matrix_source()
-    layers, file = space.layers(), space.matrix_file.name
+    repository = project.repository
+    text = repository.matrix_source()
+    layers, file = repository.layers(), repository.matrix_file.name
     decided = addition.decide(words, text, project.matrix, layers=layers, renderer=project.renderer, file=file)
-    committed = space.locks()
+    committed = repository.locks()
     siblings = [row for row in project.matrix.rows if row.family == decided.row.family]
     try:
         new = _locked(project.revised(decided.matrix, committed), decided, committed, resolver=resolver, say=say)
@@ -107,7 +107,7 @@ def _cost(
     leaves, unread = _leaves(project)
     return Cost(
         addition=decided,
-        file=project.workspace.matrix_file.name,
+        file=project.repository.matrix_file.name,
         nodes=cost.nodes(
             name,
             everything=project.dag(leaves),
@@ -134,7 +134,7 @@ def _leaves(project: Project) -> tuple[Mapping[str, Leaf], tuple[str, ...]]:
 
 
 def _write(project: Project, decided: Addition, locks: Mapping[str, str], files: Sequence[File], *, old: str) -> None:
-    space = project.workspace
-    space.add_locks(locks)
-    space.write_leaf(decided.row.directory, files)
-    space.replace_matrix(old, decided.text)
+    repository = project.repository
+    repository.add_locks(locks)
+    repository.write_leaf(decided.row.directory, files)
+    repository.replace_matrix(old, decided.text)

@@ -27,7 +27,7 @@ from imagematrix.registry.store import Store
 from imagematrix.report import Document, ImageFact, Origins, Progress
 from imagematrix.shell import Shell, stoppable
 from imagematrix.signing import Signer
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0
 """Nothing that is well takes so long: 5 GB at 1 MB/s are 83 minutes, compiling Horovod takes 20."""
@@ -84,7 +84,7 @@ def run(
     `listen` makes who is told of the progress; `waiting` is called when another build holds the project.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    with project.workspace.sole_builder(waiting=waiting), stoppable() as stop:
+    with project.state.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:
             project = _refresh(project, started, options.fresh_layers)
         signer = _signer(project, store) if options.push and store else None
@@ -116,7 +116,7 @@ def run(
 def _refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
     """Move the epoch: stages that install from the network are built anew, here and wherever the lock goes."""
     project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"), layers)
-    project.workspace.write_lock(lock.dump(project.lock))
+    project.repository.write_lock(lock.dump(project.lock))
     return project
 
 
@@ -149,9 +149,9 @@ def _decide(
     project: Project, rows: Sequence[Row], options: Options, *, engine: Engine, store: Store | None
 ) -> _Decided:
     leaves = project.leaves(rows)
-    project.workspace.write_leaves(project.files(leaves), keep=project.directories())
+    project.repository.write_leaves(project.files(leaves), keep=project.directories())
     listed, dag = engine.images(), project.dag(leaves)
-    present = nodes(listed, project.workspace.bonds())
+    present = nodes(listed, project.state.bonds())
     kept = store.keys(dag, present, whole=options.push) if store else {}
     plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})
     homes = {tip: dag.rows[name] for name, tip in dag.tips.items() if options.push and dag.rows[name].repositories}
@@ -177,8 +177,8 @@ def _act(
     stop: threading.Event,
 ) -> _Done:
     plan, repository = decided.plan, project.matrix.nodes
-    where = site.discover(project.matrix.site, root=project.workspace.root)
-    history, sizes = project.workspace.history(), project.node_sizes(plan)
+    where = site.discover(project.matrix.site, root=project.repository.root)
+    history, sizes = project.state.history(), project.node_sizes(plan)
     seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
     there = {key: image.bytes for key, image in decided.images.items()}
     needs = estimates.added_bytes(plan.steps, history=history, sizes=sizes, images=there)
@@ -190,7 +190,8 @@ def _act(
             where=where,
             lock=project.lock,
             matrix=project.matrix,
-            workspace=project.workspace,
+            root=project.repository.root,
+            state=project.state,
             names=_names(plan),
             images={key: image.id for key, image in decided.images.items()},
             time_limit=options.time_limit,
@@ -210,7 +211,7 @@ def _act(
                 retries=options.retries,
                 stop=stop,
             )
-        listener = _Keeping(progress, project.workspace, decided, pushing, out, repository=repository)
+        listener = _Keeping(progress, project.state, decided, pushing, out, repository=repository)
         listener.push({key: image.id for key, image in decided.images.items()})
         outcomes = schedule.run(
             plan,
@@ -230,7 +231,7 @@ def _act(
 def _signer(project: Project, store: Store) -> Signer | None:
     """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
     declared, verifier = project.matrix.signing, store.voucher.verifier
-    return signing.signer(declared, project.workspace.root, Shell(), verifier) if declared and verifier else None
+    return signing.signer(declared, project.repository.root, Shell(), verifier) if declared and verifier else None
 
 
 def _publisher(decided: _Decided, engine: Engine, where: Site, store: Store | None, stop: threading.Event) -> Publisher:
@@ -293,14 +294,14 @@ def _name_leaves(
 
 def _pinned(project: Project, decided: _Decided) -> Bonds:
     """Record what this run took the registry's word for, so that later ones take nothing else; return all records."""
-    bonds, place = project.workspace.bonds(), project.matrix.nodes
+    bonds, place = project.state.bonds(), project.matrix.nodes
     news = [
         Bond(key=key, digest=digest, place=place)
         for key, digest in decided.kept.items()
         if not bonds.hold(key, digest, place)
     ]
     if news:
-        project.workspace.bind(*news)
+        project.state.bind(*news)
     return bonds
 
 
@@ -334,7 +335,7 @@ class _Keeping:
     def __init__(
         self,
         listener: Progress,
-        workspace: Workspace,
+        state: State,
         decided: _Decided,
         pushing: Pushing | None,
         publishing: Publishing,
@@ -343,7 +344,7 @@ class _Keeping:
     ) -> None:
         self._next = listener
         self._repository = repository
-        self._workspace = workspace
+        self._state = state
         self._steps = {step.node.key: step for step in decided.plan.steps}
         self._pushing = pushing
         self._publishing = publishing
@@ -363,9 +364,9 @@ class _Keeping:
         node = step.node
         if outcome.image:
             pulled = [Bond(key=node.key, digest=step.digest, place=self._repository)] if step.digest else []
-            self._workspace.bind(Bond(key=node.key, digest=outcome.image), *pulled)
+            self._state.bind(Bond(key=node.key, digest=outcome.image), *pulled)
         if outcome.status is Status.BUILT:
-            self._workspace.remember(
+            self._state.remember(
                 Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
             )
         self._next.finished(step, outcome)
@@ -400,5 +401,5 @@ class _Keeping:
         self._next.tick()
         for pushed in self._pushing.news() if self._pushing else ():
             if pushed.digest:
-                self._workspace.bind(Bond(key=pushed.key, digest=pushed.digest, place=self._repository))
+                self._state.bind(Bond(key=pushed.key, digest=pushed.digest, place=self._repository))
             self._next.pushed(self._steps[pushed.key], pushed)

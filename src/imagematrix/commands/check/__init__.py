@@ -13,7 +13,7 @@ def check(*, format: CheckFormat, json: CheckJson, notes: Notes, file: File) -> 
     from imagematrix.commands.check.run import judge
     from imagematrix.project import examine
     from imagematrix.report.console.check import writer
-    from imagematrix.workspace import nearest_matrix
+    from imagematrix.repository import nearest_matrix
 
     if json and format not in ("", "json"):
         raise FlagError(f"--json and --format {format} contradict each other\n    keep one of them")
@@ -23,6 +23,6 @@ def check(*, format: CheckFormat, json: CheckJson, notes: Notes, file: File) -> 
     if form == "text" and not opened.matrix:  # in the words of all other commands
         raise InputError(opened.problems)
     proof = judge(opened)
-    print(write(proof, opened.workspace.in_repository, notes=notes))
+    print(write(proof, opened.repository.in_repository, notes=notes))
     if not proof.good:
         raise Exit("", code=int(ExitCode.BAD_INPUT))

@@ -22,7 +22,7 @@ _AREAS: Final = (("common/", "template"), ("matrix.lock", "lock"), ("locks/", "l
 
 def judge(opened: Opened) -> Proof:
     """Judge a project as far as it can be read."""
-    file = opened.workspace.matrix_file.name
+    file = opened.repository.matrix_file.name
     problems, causes = [*opened.problems], [*_causes(opened)]
     if opened.project:
         problems += opened.project.unrendered()
@@ -47,7 +47,7 @@ def _causes(opened: Opened) -> Iterator[Cause]:
         yield from opened.project.proof()
         yield from _too_big(opened.project)
     elif opened.matrix:
-        yield from compat.causes(opened.matrix.rows, opened.workspace.matrix_text())
+        yield from compat.causes(opened.matrix.rows, opened.repository.matrix_text())
 
 
 def _of_problem(problem: Problem, file: str) -> Diagnostic:
@@ -89,7 +89,7 @@ def _too_big(project: Project) -> Iterator[Cause]:
     for row in project.obtainable:
         if row.platform and row.platform.max_bytes and (finding := _excess(row.platform, _sizes(project, row))):
             rows.setdefault((row.platform.name, finding), []).append(row.name)
-    places = locate(project.workspace.matrix_text()) if rows else {}
+    places = locate(project.repository.matrix_text()) if rows else {}
     for (platform, finding), names in rows.items():
         line = next(places[at][0] for at in review.limit_places(platform) if at in places)
         yield Cause(finding=finding, line=line, rows=tuple(sorted(names)))

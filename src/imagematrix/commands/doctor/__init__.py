@@ -13,7 +13,7 @@ def doctor(*, only: Only, group: Group, site: Site, json: Json, file: File) -> N
     from imagematrix.commands import request
     from imagematrix.commands.doctor import run
     from imagematrix.report.console.doctor import good, health_json, health_text
-    from imagematrix.workspace import nearest_matrix
+    from imagematrix.repository import nearest_matrix
 
     found = run.run(file or nearest_matrix(), request.selection(only, group), site_name=site)
     print(health_json(found) if json else health_text(found))

@@ -54,7 +54,7 @@ def run(file: str, selection: Selection, *, site_name: str, seconds: float = SEC
         return (_bad("matrix", str(error), "see `invoke check`"), *_answers(machine, shell, seconds))
     probes = [*_matrix(project, rows), *machine]
     try:
-        where = site.discover(project.matrix.site, root=project.workspace.root)
+        where = site.discover(project.matrix.site, root=project.repository.root)
     except FlagError as error:
         return (*_answers(probes, shell, seconds), _bad("site", str(error), "correct it in the matrix"))
     return _answers([*probes, *_network(project, rows, where, shell)], shell, seconds)
@@ -93,7 +93,7 @@ def _matrix(project: Project, rows: Sequence[Row]) -> Iterator[_Probe]:
 def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     """Locks and leaves: rows whose lock is missing cannot be rendered at all."""
     files = project.files(project.leaves(rows))
-    stale = {line.partition(":")[0] for line in project.workspace.stale(files, keep=project.directories())}
+    stale = {line.partition(":")[0] for line in project.repository.stale(files, keep=project.directories())}
     if not stale:
         return _good("leaves", "all are locked, and are what the matrix says")
     said = f"stale: {some(sorted(stale), _NAMES_SHOWN)}"

@@ -15,8 +15,8 @@ from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection
 from imagematrix.registry import Manifest, signatures
 from imagematrix.registry.store import Store, node_name
+from imagematrix.state import State
 from imagematrix.verify.runner import LABEL
-from imagematrix.workspace import Workspace
 
 _DAY_SECONDS: Final = 86400.0
 _STOPPED_SECONDS: Final = 600.0
@@ -45,9 +45,9 @@ def run(
     """
     rows = project.possible(project.rows(Selection()))
     # A dry run removes nothing that a build could miss.
-    with nullcontext() if options.dry else project.workspace.sole_builder(waiting=waiting):
+    with nullcontext() if options.dry else project.state.sole_builder(waiting=waiting):
         dag = project.dag(project.leaves(rows))
-        runs = project.workspace.runs()
+        runs = project.state.runs()
         recent = [runs[name] for name in garbage.nights(runs, options.nights, now=time.time())]
         needs = Needs(
             keys=frozenset(dag.nodes) | garbage.keys(recent),
@@ -56,7 +56,7 @@ def run(
             node_repositories={project.matrix.nodes} | garbage.node_repositories(runs.values()),
             nights=options.nights,
         )
-        history = project.workspace.history()
+        history = project.state.history()
         known = {record.key for record in history} | garbage.keys(runs.values())
 
         def mine(key: Key) -> bool:
@@ -69,14 +69,14 @@ def run(
         )
         if options.dry:
             return CleanupResult(found=found, freed=garbage.total(found.garbage), dry=True)
-        freed = _remove(project.workspace, engine, found.garbage)
+        freed = _remove(project.state, engine, found.garbage)
         if store:
             for thing in found.of(GarbageKind.TAG):
                 _delete(store, *thing.refs[1:])
         if store or not project.matrix.nodes:  # what a registry still has is known by its record alone
             kept = stored.keys() - {thing.refs[0] for thing in found.of(GarbageKind.TAG)}
             there = needs.keys | named(engine.images()).keys() | kept
-            project.workspace.forget(lambda key: key in there)
+            project.state.forget(lambda key: key in there)
         return CleanupResult(found=found, freed=freed, dry=False)
 
 
@@ -135,7 +135,7 @@ def _look(
         nights=options.nights,
         installed=_installed(project, dag),
     )
-    return garbage.joined(left, idle, cache, garbage.logs(project.workspace.logs(), needs.keys))
+    return garbage.joined(left, idle, cache, garbage.logs(project.state.logs(), needs.keys))
 
 
 def _installed(project: Project, dag: Dag) -> int:
@@ -156,7 +156,7 @@ def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Eng
     ]
 
 
-def _remove(workspace: Workspace, engine: Engine, things: Sequence[Thing]) -> int:
+def _remove(state: State, engine: Engine, things: Sequence[Thing]) -> int:
     """Remove what is of this machine; return how many bytes there are less on the engine's disk."""
     refs: Mapping[GarbageKind, list[str]] = {kind: [] for kind in GarbageKind}
     for thing in things:
@@ -168,5 +168,5 @@ def _remove(workspace: Workspace, engine: Engine, things: Sequence[Thing]) -> in
     engine.prune_cache(refs[GarbageKind.CACHE])
     for name in refs[GarbageKind.IMAGE]:
         engine.untag(name)
-    workspace.remove_logs(refs[GarbageKind.LOG])
+    state.remove_logs(refs[GarbageKind.LOG])
     return max(0, before - engine.disk_bytes())

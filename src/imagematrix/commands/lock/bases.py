@@ -50,7 +50,7 @@ def run(
     standing = {*_images(project.obtainable)}
     locked = {image: digest for image, digest in {**known, **found}.items() if image in standing}
     if locked != known:
-        project.workspace.write_lock(lock.dump(replace(project.lock, bases=locked)))
+        project.repository.write_lock(lock.dump(replace(project.lock, bases=locked)))
         say("matrix.lock: commit it")
 
 

@@ -39,11 +39,11 @@ def run(
     """
     chosen = project.requirement_stacks(selected)
     rows = project.requirement_stacks(project.possible(project.matrix.rows))
-    committed = project.workspace.locks()
+    committed = project.repository.locks()
     session = LockSession(rows, committed, chosen=chosen, upgrade=upgrade)
     asked = settle(session, rows, resolver=resolver, say=say)
     locks = session.locks()
-    touched = project.workspace.write_locks(locks)
+    touched = project.repository.write_locks(locks)
     for path in touched:
         say(path)
     for line in _predictions(rows, locks, touched) if touched else ():

@@ -50,18 +50,18 @@ def nightly(
             *(word for pattern in only for word in ("--only", pattern)),
             *(word for name in group for word in ("--group", name)),
         ),
-        file=str(project.workspace.matrix_file),
+        file=str(project.repository.matrix_file),
         site=site,
         nodes=push and bool(project.matrix.nodes),
         images=push and any(row.repositories for row in project.rows(selection)),
-        report=str(Path(report).absolute() if report else project.workspace.root / "report"),
+        report=str(Path(report).absolute() if report else project.repository.root / "report"),
         jobs=str(jobs or ""),
         keep=str(keep),
     )
     # Wrong input and a missing engine are reported before the night begins.
     project.leaves(request.possible_rows(project, selection))
     request.engine()
-    night = run.run(project.workspace, options, resume=resume, say=echo, waiting=on_wait)
+    night = run.run(project.repository, project.state, options, resume=resume, say=echo, waiting=on_wait)
     print(nightly_text(night) if night else "no interrupted run to resume: nothing to do")
     if night and not night.good:
         raise Exit("", code=int(ExitCode.FAILED))

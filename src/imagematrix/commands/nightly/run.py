@@ -11,12 +11,14 @@ from imagematrix.planning import lock, nightly
 from imagematrix.planning.nightly import NightlyOptions, NightlyRun, NightlyStage, StageResult
 from imagematrix.project import open_project
 from imagematrix.report import webhook
+from imagematrix.repository import Repository
 from imagematrix.shell import attached
-from imagematrix.workspace import Workspace
+from imagematrix.state import State
 
 
 def run(
-    workspace: Workspace,
+    repository: Repository,
+    state: State,
     options: NightlyOptions,
     *,
     resume: bool,
@@ -28,27 +30,28 @@ def run(
     `waiting` is called when a build holds the project. Raises BusyError when another nightly run of this project is
     under way, InterruptedRunError when it was stopped: the next one resumes it.
     """
-    with workspace.sole_night():
+    with state.sole_night():
         now = datetime.now(UTC)
-        known = nightly.begun(workspace.night_text(), now=now.timestamp())
+        known = nightly.begun(state.night_text(), now=now.timestamp())
         if known is None and resume:
             return None
         epoch = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         tonight = known or NightlyRun(epoch=epoch, began=now.timestamp())
         say(f"{'resuming the' if known else 'the'} night of {tonight.epoch}")
-        workspace.write_night(nightly.dump(tonight))
+        state.write_night(nightly.dump(tonight))
         for stage in nightly.todo(tonight, options):
-            tonight = tonight.after(stage, _do(stage, tonight, workspace, options, say=say, waiting=waiting))
-            workspace.write_night(nightly.dump(tonight))
+            tonight = tonight.after(stage, _do(stage, tonight, repository, state, options, say=say, waiting=waiting))
+            state.write_night(nightly.dump(tonight))
         tonight = replace(tonight, finished=True)
-        workspace.write_night(nightly.dump(tonight))
+        state.write_night(nightly.dump(tonight))
         return tonight
 
 
 def _do(
     stage: NightlyStage,
     tonight: NightlyRun,
-    workspace: Workspace,
+    repository: Repository,
+    state: State,
     options: NightlyOptions,
     *,
     say: Callable[[str], None],
@@ -60,7 +63,7 @@ def _do(
     clock = time.monotonic()
     try:
         if stage is NightlyStage.BUILD:
-            _refresh(workspace, tonight.epoch, waiting=waiting)
+            _refresh(repository, state, tonight.epoch, waiting=waiting)
         # A chat gets one message a night, about all of it.
         quiet = {} if stage is NightlyStage.REPORT else {webhook.VARIABLE: ""}
         code = attached((sys.executable, "-m", "imagematrix", *words), env=quiet)
@@ -72,10 +75,10 @@ def _do(
     return StageResult(code=code, seconds=time.monotonic() - clock)
 
 
-def _refresh(workspace: Workspace, epoch: str, *, waiting: Callable[[], None]) -> None:
+def _refresh(repository: Repository, state: State, epoch: str, *, waiting: Callable[[], None]) -> None:
     """Move the epoch to that of the nightly run, unless it was moved before the run was interrupted."""
-    with workspace.sole_builder(waiting=waiting):
-        project = open_project(str(workspace.matrix_file))  # as it is by now: the bases may have moved
+    with state.sole_builder(waiting=waiting):
+        project = open_project(str(repository.matrix_file))  # as it is by now: the bases may have moved
         refreshed = project.refreshed(epoch)
         if refreshed.lock != project.lock:
-            workspace.write_lock(lock.dump(refreshed.lock))
+            repository.write_lock(lock.dump(refreshed.lock))

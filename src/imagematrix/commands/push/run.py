@@ -96,7 +96,7 @@ def run(
     images: list[Publication] = []
     with stoppable() as stop:
         asked = engine()
-        listed, bonds = asked.images(), project.workspace.bonds()
+        listed, bonds = asked.images(), project.state.bonds()
         present = nodes(listed, bonds)
         publisher = Publisher(
             engine=asked,

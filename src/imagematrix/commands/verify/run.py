@@ -58,7 +58,7 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
-    listed, bonds = engine.images(), project.workspace.bonds()
+    listed, bonds = engine.images(), project.state.bonds()
     present, doubted = nodes(listed, bonds), doubts(listed, bonds)
     found = subjects(project, dag, images={key: image.id for key, image in present.items()}, also=asked)
     missing = [
@@ -123,7 +123,7 @@ def _act(
     done: list[Verified] = []
     left = threading.Event()
     with (
-        project.workspace.run_folder(
+        project.state.run_folder(
             killed=lambda name: engine.remove_containers(run_label(name)), clean=lambda: not left.is_set()
         ) as folder,
         ThreadPoolExecutor(jobs) as pool,

@@ -1,47 +1,24 @@
-"""The repository on disk: read once, written atomically, pruned only where a file carries our mark.
+"""The committed tree of a project: read once, written atomically, pruned only where a file carries our mark."""
 
-The only home of file writes. `.imagematrix/` in the project's root is what a run remembers: a lock, the
-record of what was built, the reports of earlier runs, logs. It may be deleted at any time; nothing but reasons,
-estimates and what pages say of earlier nights is lost.
-"""
-
-import errno
-import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 
-from imagematrix import scratch, tree
-from imagematrix.errors import BusyError, Collector, FlagError, InputError, Problem, WorkspaceError
-from imagematrix.ledger import Ledger
+from imagematrix import tree
+from imagematrix.disk import disk_words, telling
+from imagematrix.errors import Collector, FlagError, InputError, Problem
 from imagematrix.matrix import service
-from imagematrix.model import File, Key, LayerSource, Service, Sources
-from imagematrix.planning import checks, keys, requirements
-from imagematrix.planning.checks import Settled
-from imagematrix.planning.plan import Record
+from imagematrix.model import File, LayerSource, Service, Sources
+from imagematrix.planning import keys, requirements
 from imagematrix.planning.render.sources import TEMPLATE_SUFFIX
-from imagematrix.planning.trust import Bond, Bonds
-from imagematrix.secrecy import hidden
-from imagematrix.text import documents, words
-from imagematrix.text.documents import DamagedError
+from imagematrix.text import words
 from imagematrix.tree import Tree
-
-if TYPE_CHECKING:
-    from filelock import FileLock
-
-_T = TypeVar("_T")
 
 MANIFEST: Final = ".generated"
 """In each leaf: the paths we wrote there. What it does not list is never deleted."""
-
 MATRIX: Final = "matrix.toml"
-STATE: Final = ".imagematrix"
-"""What a run remembers."""
 LOCK: Final = "matrix.lock"
 LOCKS: Final = "locks"
 LAYERS: Final = "common/layers"
@@ -50,20 +27,12 @@ COMPANIONS: Final = "common/leaf"
 SERVICES: Final = "common/services"
 IMAGES: Final = "images"
 COMPAT: Final = "compat"
-_MOST_BYTES: Final = 256 * 2**20
-"""How much of one file of the state is read: the record of 100,000 nodes takes half of it."""
 _BIG: Final = 8 * 2**20
 """Bytes up to which a file of a layer is held in memory; a text may not have more."""
 _MOST_OF_FILE: Final = 20 * 10**9
 """Bytes that a file of a layer may have: each command hashes it, a gigabyte a second."""
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
 _LOCK_FILE: Final = re.compile(r"[^/]+/[^/]+\.txt")
-_RUN_FILE: Final = re.compile(r"[^/]+\.json")
-_LOG_FILE: Final = re.compile(r"[^/]+\.log")
-
-_RUNS_KEPT: Final = 60
-"""Two months of nights."""
-
 _TEMPLATE: Final = "Dockerfile.j2"
 
 
@@ -74,18 +43,13 @@ def nearest_matrix() -> str:
     return str(next((path for path in candidates if path.exists()), here / MATRIX))
 
 
-class Workspace:
-    """A project: the folder of its matrix file and all that lies below."""
+class Repository:
+    """A project: the folder of its matrix file, and all that is committed below."""
 
-    def __init__(self, matrix_file: Path, *, warn: Callable[[str], None] = lambda _: None) -> None:
-        """Take a matrix file; `warn` hears, once for each file, of what is damaged and what could not be written."""
+    def __init__(self, matrix_file: Path) -> None:
         self.matrix_file = matrix_file
-        self._warn = warn
-        self._warned: set[str] = set()
         self.root = matrix_file.parent
         self._tree = Tree(self.root)
-        self._state = self.root / STATE
-        self._ledger = Ledger(self._state, warn=warn)
 
     def matrix_text(self) -> str:
         """Return the text of the matrix file. Raises InputError when there is none to read."""
@@ -93,7 +57,7 @@ class Workspace:
             return tree.decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
             hint = "run this in a project's root, or name its matrix with --file"
-            problem = Problem(file=str(self.matrix_file), line=0, what=_words(error), hint=hint, code="unreadable")
+            problem = Problem(file=str(self.matrix_file), line=0, what=disk_words(error), hint=hint, code="unreadable")
             raise InputError([problem]) from None
 
     def in_repository(self, path: str) -> str:
@@ -112,7 +76,7 @@ class Workspace:
         if self.matrix_source() != old:
             raise FlagError(f"{self.matrix_file.name} has changed meanwhile and stays as it is: run it again")
         path = self.matrix_file.resolve()  # a link stays one
-        with _telling():
+        with telling():
             tree.replace(path, File(path=path.name, content=new.encode(), executable=_is_executable(path)))
 
     def lock_text(self) -> str:
@@ -121,7 +85,7 @@ class Workspace:
 
     def write_lock(self, text: str) -> None:
         """Replace matrix.lock."""
-        with _telling():
+        with telling():
             self._tree.replace(LOCK, File(path=LOCK, content=text.encode()))
 
     def locks(self) -> Mapping[str, str]:
@@ -147,7 +111,7 @@ class Workspace:
         changed = [path for path, text in locks.items() if found.get(path) != text]
         obsolete = found.keys() - locks.keys()
         self._tree.check([*changed, *obsolete])
-        with _telling():
+        with telling():
             for path in changed:
                 self._tree.replace(path, File(path=path, content=locks[path].encode()))
             self._tree.delete(LOCKS, {path.removeprefix(f"{LOCKS}/") for path in obsolete})
@@ -272,7 +236,7 @@ class Workspace:
         self._tree.check(
             f"{directory}/{path}" for found in (obsolete, leftovers) for directory in found for path in found[directory]
         )
-        with _telling():
+        with telling():
             written = [directory for directory, change in changes.items() if self._write_leaf(directory, *change)]
             for directory, paths in leftovers.items():
                 self._tree.delete(directory, paths)
@@ -356,240 +320,6 @@ class Workspace:
             return f": should {'' if file.executable else 'not '}be executable"
         return ""
 
-    def write(self, path: Path, text: str) -> None:
-        """Write a picture or a page where the user asked for it."""
-        with _telling():
-            tree.replace(path, File(path=path.name, content=hidden(text).encode()))
-
-    def try_write(self, path: Path, text: str) -> bool:
-        """Write a file of a report; return whether the disk took it. What it refuses is a warning, and no more."""
-        with self._sparing(str(path)) as spared:
-            tree.replace(path, File(path=path.name, content=hidden(text).encode()))
-        return not spared
-
-    @contextmanager
-    def sole_builder(self, *, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold the project's build lock; call `waiting` once if another build has it."""
-        from filelock import FileLock
-
-        with _telling():
-            self._make_state()
-            lock = FileLock(self._state / "build.lock")
-            is_ours = _taken(lock)
-        if not is_ours:
-            waiting()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def sole_night(self) -> Iterator[None]:
-        """Hold the project's night. Raises BusyError when another process has it."""
-        from filelock import FileLock
-
-        with _telling():
-            self._make_state()
-            lock = FileLock(self._state / "night.lock")
-            is_ours = _taken(lock)
-        if not is_ours:
-            raise BusyError("another night of this project is running: nights do not overlap, this one does nothing")
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def night_text(self) -> str:
-        """Return the record of the last night, empty when there is none."""
-        return self._remembered("night.json")
-
-    def write_night(self, text: str) -> None:
-        """Replace the record of the last night."""
-        self._write_state("night.json", text)
-
-    @contextmanager
-    def log(self, name: str) -> Iterator["Log"]:
-        """Give the log that takes the full output of a node, at its end."""
-        path = f"{STATE}/logs/{name}"
-        made = Log(path, partial(self._opened_log, path), partial(self._sparing, path))
-        try:
-            yield made
-        finally:
-            made.close()
-
-    def _opened_log(self, path: str) -> FileIO:
-        self._make_state()
-        return self._tree.appending(path)
-
-    def remember(self, record: Record) -> None:
-        """Append what was just built to the record; a killed run loses at most the last line."""
-        self._append("built.jsonl", json.dumps(asdict(record), separators=(",", ":")))
-
-    def bonds(self) -> Bonds:
-        """Return which content is known to be which node."""
-        return self._ledger.bonds()
-
-    def bind(self, *bonds: Bond) -> None:
-        """Record that content is proven to be nodes; on a full disk this run alone knows it."""
-        with self._sparing(str(self._ledger.path)):
-            self._make_state()
-            self._ledger.add(*bonds)
-
-    def history(self) -> list[Record]:
-        """Return what was built before, oldest first; damaged lines are skipped and reported."""
-        return self._lines("built.jsonl", _record)
-
-    def remember_settled(self, settled: Settled) -> None:
-        """Append checks that need not run again."""
-        self._append("verified.jsonl", checks.line(settled))
-
-    def settled(self) -> list[Settled]:
-        """Return the checks that were settled before, oldest first."""
-        return self._lines("verified.jsonl", checks.settled)
-
-    def _lines(self, name: str, read: Callable[[str], _T]) -> list[_T]:
-        """Return the lines of a file that can be read; the others are reported once."""
-        found, damaged = [], []
-        for number, line in enumerate(self._remembered(name).split("\n"), start=1):
-            if line:
-                try:
-                    found.append(read(line))
-                except DamagedError as error:
-                    damaged.append(f"{number}: {error}")
-        if damaged:
-            skipped = f"; skipped {words.count(len(damaged), 'damaged line')}"
-            self._warn_once(f"{STATE}/{name}:{damaged[0]}", skipped)
-        return found
-
-    def _warn_once(self, place: str, what: str) -> None:
-        if place not in self._warned:
-            self._warned.add(place)
-            self._warn(f"{place}{what}")
-
-    @contextmanager
-    def _sparing(self, file: str) -> Iterator[list[OSError]]:
-        """Write a file that a run can do without: what the disk refuses is reported once for each file, and kept."""
-        spared: list[OSError] = []
-        try:
-            yield spared
-        except OSError as error:
-            spared.append(error)
-            self._warn_once(f"cannot write {file}", f": {error.strerror or error}")
-
-    @contextmanager
-    def run_folder(self, *, killed: Callable[[str], None], clean: Callable[[], bool] = lambda: True) -> Iterator[Path]:
-        """Give a run a folder of its own until it ends; see `scratch.living` for `killed` and `clean`."""
-        with ExitStack() as stack:
-            with _telling():
-                self._make_state()
-                self._tree.make_folder(f"{STATE}/verify")
-                folder = stack.enter_context(scratch.living(self._state / "verify", killed=killed, clean=clean))
-            yield folder
-
-    def runs(self) -> Mapping[str, str]:
-        """Return the reports of earlier runs, file name -> text, oldest first."""
-        return {name: self._remembered(f"runs/{name}") for name in self._runs()}
-
-    def _runs(self) -> list[str]:
-        return [name for name in self._tree.files(f"{STATE}/runs") if _RUN_FILE.fullmatch(name)]
-
-    def logs(self) -> Mapping[str, int]:
-        """Return the sizes of the logs in bytes, by file name."""
-        names = [name for name in self._tree.files(f"{STATE}/logs") if _LOG_FILE.fullmatch(name)]
-        return {name: (self._state / "logs" / name).stat().st_size for name in names}
-
-    def _remembered(self, name: str) -> str:
-        """Return the text of a file of the state; nothing where there is none."""
-        path = f"{STATE}/{name}"
-        if not self._tree.is_file(path):
-            return ""
-        content = self._tree.read(path, most=_MOST_BYTES)
-        if len(content) >= _MOST_BYTES:
-            self._warn_once(path, f"; only its first {_MOST_BYTES:,} bytes were read: remove it")
-        return content.decode(errors="replace")
-
-    def remove_logs(self, names: Collection[str]) -> None:
-        """Remove logs."""
-        with _telling():
-            self._tree.delete(f"{STATE}/logs", names)
-
-    def forget(self, is_needed: Callable[[Key], bool]) -> None:
-        """Drop what is remembered of nodes that are not needed, and the lines that a killed run left half-written."""
-        self._thin_out("built.jsonl", lambda line: is_needed(_record(line).key))
-        self._thin_out("verified.jsonl", lambda line: is_needed(checks.settled(line).key))
-
-    def _thin_out(self, name: str, is_needed: Callable[[str], bool]) -> None:
-        lines = self._remembered(name).split("\n")
-        kept = [line for line in lines if line and _stays(line, is_needed)]
-        if len(kept) < len([line for line in lines if line]):
-            self._write_state(name, "".join(f"\n{line}" for line in kept))
-
-    def keep_run(self, name: str, text: str) -> None:
-        """Keep the report.json of a run, or what became of it since; names sort by time, the oldest runs go."""
-        kept = sorted({*self._runs(), f"{name}.json"})
-        for old in kept[:-_RUNS_KEPT]:  # first: they may be what fills the disk
-            with self._sparing(f"{STATE}/runs/{old}"):
-                (self._state / "runs" / old).unlink(missing_ok=True)
-        self._write_state(f"runs/{name}.json", text)
-
-    def _write_state(self, name: str, text: str) -> None:
-        with self._sparing(f"{STATE}/{name}"):
-            self._make_state()
-            self._tree.replace(f"{STATE}/{name}", File(path=name, content=hidden(text).encode()))
-
-    def _append(self, name: str, line: str) -> None:
-        """Append a line to a file of the state; a killed run loses at most this one."""
-        with self._sparing(f"{STATE}/{name}"):
-            self._make_state()
-            self._tree.append(f"{STATE}/{name}", f"\n{hidden(line)}")  # the line before may be half-written
-
-    def _make_state(self) -> None:
-        self._tree.make_folder(f"{STATE}/logs")
-        ignore = f"{STATE}/.gitignore"
-        if not self._tree.is_file(ignore):
-            with self._sparing(ignore):
-                self._tree.replace(ignore, File(path=ignore, content=b"*\n"))
-
-
-class Log:
-    """A log that is written as it comes, for whoever follows it. What its disk refuses is lost, not the build."""
-
-    def __init__(
-        self, path: str, opened: Callable[[], FileIO], sparing: Callable[[], AbstractContextManager[object]]
-    ) -> None:
-        self.path = path
-        """Relative to the project's root."""
-        self._opened = opened
-        self._sparing = sparing
-        self._stream: FileIO | None = None
-        self.write("")
-
-    def write(self, text: str) -> None:
-        """Add text; where the disk refuses it, what comes later is tried again."""
-        with self._sparing():
-            self._stream = self._stream or self._opened()
-            left = hidden(text).encode(errors="replace")
-            while left:
-                left = left[self._stream.write(left) :]
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._sparing():
-            if self._stream:
-                self._stream.close()
-
-
-def _record(line: str) -> Record:
-    return documents.read(line, Record)
-
-
-def _stays(line: str, is_needed: Callable[[str], bool]) -> bool:
-    try:
-        return is_needed(line)
-    except DamagedError:
-        return False
-
 
 def _is_dropping(name: str) -> bool:
     """Whether editors or Python leave files or folders of this name."""
@@ -611,17 +341,6 @@ def _listing(files: Sequence[File]) -> File:
     return File(path=MANIFEST, content="".join(f"{file.path}\n" for file in files).encode())
 
 
-def _taken(lock: "FileLock") -> bool:
-    """Take a lock if it is free; return whether it was."""
-    from filelock import Timeout
-
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
-
-
 def _first_difference(found: bytes, wanted: bytes) -> str:
     old, new = found.decode(errors="replace").split("\n"), wanted.decode(errors="replace").split("\n")
     line = next(
@@ -630,29 +349,6 @@ def _first_difference(found: bytes, wanted: bytes) -> str:
     has = repr(old[line]) if line < len(old) else "nothing"
     wants = repr(new[line]) if line < len(new) else "nothing"
     return f":{line + 1}: has {has}, should have {wants}"
-
-
-@contextmanager
-def _telling() -> Iterator[None]:
-    """Turn what the disk refuses into an error a person can act on."""
-    try:
-        yield
-    except OSError as error:
-        raise WorkspaceError(f"cannot write {error.filename or 'a file'}: {_words(error)}") from error
-
-
-def _words(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOSPC:
-            return "the disk is full. Free some space (`docker system df` shows what images use) and run it again"
-        case errno.EROFS:
-            return "the file system is read-only"
-        case errno.EACCES | errno.EPERM:
-            return "permission denied"
-        case errno.ENOENT:
-            return "no such file"
-        case _:
-            return error.strerror or str(error)
 
 
 def _oversized(path: str, size: int, most: int) -> Problem:
