@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from imagematrix import secrecy
 from imagematrix.errors import FlagError, RegistryError
 from imagematrix.model import Signing
 from imagematrix.shell import Shell
@@ -105,7 +106,9 @@ def _key(path: Path) -> Signer:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        content = path.read_bytes()
+        secrecy.learn(content.decode(errors="replace"))
+        key = load_pem_private_key(content, password=None)
     except OSError as error:
         raise FlagError(f"[signing] key: {path}: {error.strerror}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it wants a password

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invoke import Exit
 from tests import nights, projects
 from tests.chat import Chat
 
@@ -178,6 +179,22 @@ def test_a_login_in_a_header(source: str, tmp_path: Path, monkeypatch: pytest.Mo
 
     headers = [base64.b64encode(f"robot:{secret}".encode()).decode() for secret in (CANARY, PLAIN)]
     assert secrecy.HIDDEN in map(secrecy.hidden, headers)
+
+
+def test_what_a_mistake_of_ours_prints(canary: str) -> None:
+    """Its traceback, which is whole but for the secret."""
+
+    @command
+    def broken() -> None:
+        raise LookupError(f"no {canary}")
+
+    with pytest.raises(Exit) as caught:
+        broken.body(None)
+
+    assert leaks(str(caught.value), canary) == set()
+    assert "LookupError: no " in str(caught.value)
+    assert "in broken" in str(caught.value)
+    assert caught.value.code == 1
 
 
 def test_logins_of_the_site(tmp_path: Path) -> None:

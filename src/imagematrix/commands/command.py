@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
@@ -113,13 +114,16 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
             raise Exit(secrecy.hidden(str(error)), code=int(error.code)) from None
         except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except OSError as error:
-            if error.errno not in _DISK_REFUSES:
-                raise
-            what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
-            raise Exit(what, code=int(ExitCode.FAILED)) from None
         except KeyboardInterrupt:
             raise Exit("interrupted", code=int(ExitCode.INTERRUPTED)) from None
+        except Exit:
+            raise
+        except Exception as error:  # noqa: BLE001 - nothing is swallowed: its whole traceback is printed
+            if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
+                what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
+            else:  # a mistake of ours, whose traceback may hold a secret
+                what = traceback.format_exc()
+            raise Exit(secrecy.hidden(what), code=int(ExitCode.FAILED)) from None
 
     return run
 
