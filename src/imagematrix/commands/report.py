@@ -9,8 +9,9 @@ from imagematrix.commands.options import Catalogue, File, PageFolder
 @command
 def report(*, report: PageFolder, catalogue: Catalogue, file: File) -> None:
     """Write the page of the last run once more, or the one for the users of the images."""
-    from imagematrix.commands import reporting, request
+    from imagematrix.commands import extras, reporting, request
     from imagematrix.commands.terminal import echo
 
+    extras.require("report")
     write = reporting.catalogue if catalogue else reporting.again
     print(write(request.opened(file), Path(report).absolute(), say=echo))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imagematrix import site as sites
+from imagematrix.commands import extras
 from imagematrix.commands.terminal import note, on_wait, warn
 from imagematrix.engine import Engine, EngineImage, connect, nodes
 from imagematrix.errors import FlagError, NoEngineError
@@ -110,5 +111,8 @@ def images_if_any() -> Sequence[EngineImage] | None:
 
 
 def folder(flag: str) -> Path | None:
-    """Return the directory that a flag names, if it does."""
-    return Path(flag).absolute() if flag else None
+    """Return the directory that a flag names for a report, if it does. Raises FlagError where none can be written."""
+    if not flag:
+        return None
+    extras.require("report")
+    return Path(flag).absolute()

@@ -48,7 +48,7 @@ def build(
     from imagematrix.project import refuse_unrefreshable
     from imagematrix.report.console import push as console
 
-    selection = request.explicit_selection("build", matrix, only, group)
+    selection, folder = request.explicit_selection("build", matrix, only, group), request.folder(report)
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
     project = request.opened(file, site=site)
     if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
@@ -79,7 +79,7 @@ def build(
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.published:
         print(console.text(result.published, (), seconds=result.report.seconds), end="")
-    complete = reporting.built(project, result.report, result.published, request.folder(report), say=echo)
+    complete = reporting.built(project, result.report, result.published, folder, say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
     if result.lost:

@@ -38,12 +38,14 @@ def nightly(
     needs any more is removed; each stage is also a command of its own. The next run resumes an interrupted one, at the
     epoch of that one. Two never overlap: the second ends with exit code 1.
     """
-    from imagematrix.commands import request
+    from imagematrix.commands import extras, request
     from imagematrix.commands.nightly import run
     from imagematrix.commands.terminal import echo, on_wait
     from imagematrix.planning.nightly import NightlyOptions
     from imagematrix.report.console.nightly import nightly_text
 
+    for extra in extras.EXTRAS:  # it reports and verifies at its end
+        extras.require(extra)
     project, selection = request.opened(file, site=site), request.selection(only, group)
     options = NightlyOptions(
         rows=(

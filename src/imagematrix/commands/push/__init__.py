@@ -27,7 +27,7 @@ def push(
     from imagematrix.registry import Client
     from imagematrix.report.console.push import event, text
 
-    selection = request.explicit_selection("push", matrix, only, group)
+    selection, folder = request.explicit_selection("push", matrix, only, group), request.folder(report)
     project = request.opened(file, site=site)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
     begun = time.monotonic()
@@ -40,7 +40,7 @@ def push(
         listen=lambda image: echo(event(image, seconds=time.monotonic() - begun)),
     )
     print(text(result.images, result.homeless, seconds=result.seconds), end="")
-    complete = reporting.published(project, result, request.folder(report), say=echo)
+    complete = reporting.published(project, result, folder, say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")
     if not (result.good and complete):

@@ -21,12 +21,14 @@ def verify(
     file: File,
 ) -> None:
     """Check built images by running them: what passed is not repeated while image and check are the same."""
-    from imagematrix.commands import reporting, request
+    from imagematrix.commands import extras, reporting, request
+
+    extras.require("verify")
     from imagematrix.commands.terminal import echo
     from imagematrix.commands.verify import run
     from imagematrix.report.console.verify import listener, text
 
-    selection = request.explicit_selection("verify", matrix, only, group)
+    selection, folder = request.explicit_selection("verify", matrix, only, group), request.folder(report)
     project = request.opened(file)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
     result = run.run(
@@ -38,7 +40,7 @@ def verify(
         listen=lambda images: listener(sys.stdout, images),
     )
     print(text(result.images, seconds=result.seconds), end="")
-    complete = reporting.verified(project, result, request.folder(report), say=echo)
+    complete = reporting.verified(project, result, folder, say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
     if result.lost:

@@ -1,0 +1,21 @@
+"""Parts of imagematrix that a plain installation leaves out: libraries that only some commands need."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Final
+
+from imagematrix.errors import FlagError
+
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "report": ("itables", "plotly"),
+    "verify": ("pytest", "pytest_timeout", "testinfra"),
+}
+"""Extra -> the modules that it brings."""
+
+
+def require(extra: str) -> None:
+    """Raise FlagError where a part is not installed: before the work that would end without it."""
+    missing = [module for module in EXTRAS[extra] if find_spec(module) is None]
+    if missing:
+        remedy = f"    install it: pip install 'imagematrix[{extra}]'"
+        raise FlagError(f"this needs the part {extra!r} of imagematrix, and {missing[0]} is not installed\n{remedy}")
