@@ -4,6 +4,7 @@ A checkout may come from anyone, and several may share an engine: so what is bel
 Losing the file costs builds, which BuildKit's cache makes short, and no more.
 """
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,8 +19,8 @@ from imagematrix.text.documents import DamagedError
 from imagematrix.tree import Tree
 
 FILE: Final = "images.jsonl"
-_MOST_BYTES: Final = 16 * 2**20
-"""About 80,000 bonds; the older half of a file that is bigger is dropped."""
+_MOST_BYTES: Final = 8 * 2**20
+"""About 40,000 bonds; the older half of a file that is bigger is dropped."""
 
 
 def folder(environment: Mapping[str, str]) -> Path | None:
@@ -45,6 +46,8 @@ class Ledger:
         self._has_warned = False
         self._added: list[Bond] = []
         """What this process has added: it is known even if it could not be written."""
+        self._read: tuple[tuple[int, int], tuple[Bond, ...]] = ((0, 0), ())
+        """The file's size and time when it was read, and what was in it: a command asks several times."""
 
     @property
     def path(self) -> Path:
@@ -53,7 +56,13 @@ class Ledger:
 
     def bonds(self) -> Bonds:
         """Return all that is recorded; damaged lines are skipped and reported once."""
-        found = [*self._added]
+        stamp = self._stamp()
+        if self._read[0] != stamp:
+            self._read = stamp, self._recorded()
+        return Bonds((*self._read[1], *self._added))
+
+    def _recorded(self) -> tuple[Bond, ...]:
+        found: list[Bond] = []
         damaged: list[str] = []
         for number, line in enumerate(self._text().split("\n"), start=1):
             if line:
@@ -63,18 +72,28 @@ class Ledger:
                     damaged.append(f"{number}: {error}")
         if damaged:
             self._warn_once(f"{self.path}:{damaged[0]}; skipped {words.count(len(damaged), 'damaged line')}")
-        return Bonds(found)
+        return tuple(found)
 
     def add(self, *bonds: Bond) -> None:
         """Record bonds. Raises OSError where they cannot be written; this process knows them all the same."""
         self._added += bonds
         self._tree.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The line before may be half-written.
-        self._tree.append(FILE, "".join(f"\n{trust.line(bond)}" for bond in bonds))
+        try:
+            # The line before may be half-written.
+            self._tree.append(FILE, "".join(f"\n{trust.line(bond)}" for bond in bonds))
+        except InputError as error:  # a link, or no file: the run goes on without its record
+            raise OSError(errno.EINVAL, str(error)) from None
         if self._tree.size(FILE) > _MOST_BYTES:
             lines = self._text().split("\n")
             kept = "\n".join(lines[len(lines) // 2 :])
             self._tree.replace(FILE, File(path=FILE, content=kept.encode()))
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return 0, 0
+        return found.st_size, found.st_mtime_ns
 
     def _text(self) -> str:
         try:

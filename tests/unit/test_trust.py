@@ -131,8 +131,21 @@ def test_a_link_in_the_place_of_the_record(own_ledger: Path, tmp_path: Path) -> 
     own_ledger.rename(tmp_path / "elsewhere")
     own_ledger.symlink_to(tmp_path / "elsewhere")
 
-    assert not Ledger(tmp_path, warn=said.append).bonds().of(KEY)
+    book = Ledger(tmp_path, warn=said.append)
+    assert not book.bonds().of(KEY)
     assert len(said) == 1
+    with pytest.raises(OSError, match=FILE):  # nor is anything written through it
+        book.add(replace(BOND, key=Key("b" * 64)))
+    assert len((tmp_path / "elsewhere").read_text().split()) == 1
+
+
+def test_what_another_process_adds(tmp_path: Path) -> None:
+    """Is known the next time that somebody asks."""
+    book = Ledger(tmp_path)
+    book.add(BOND)
+    assert book.bonds().of(KEY)
+    Ledger(tmp_path).add(replace(BOND, key=Key("b" * 64)))
+    assert book.bonds().of(Key("b" * 64))
 
 
 def test_a_record_that_grew(own_ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
