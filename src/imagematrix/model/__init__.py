@@ -1,0 +1,62 @@
+"""The nouns of imagematrix, frozen: what every other module takes and returns."""
+
+from imagematrix.model.leaf import BASE_LAYER, EPOCH, GENERATED, WHEELHOUSE, Leaf, Stage
+from imagematrix.model.matrix import (
+    LATEST,
+    Base,
+    Family,
+    Matrix,
+    Place,
+    Platform,
+    Row,
+    RuleDeclaration,
+    RuleParameter,
+    RuleParameters,
+    Signing,
+    Site,
+)
+from imagematrix.model.outcome import Attempt, Flake, FlakeKind, Outcome, Pushed, PushStatus, Retry, Status
+from imagematrix.model.plan import Key, Node, Plan, Step, Verdict
+from imagematrix.model.sources import File, LayerSource, Lock, Service, Setting, Size, Sources, Stored
+
+__all__ = [
+    "BASE_LAYER",
+    "EPOCH",
+    "GENERATED",
+    "LATEST",
+    "WHEELHOUSE",
+    "Attempt",
+    "Base",
+    "Family",
+    "File",
+    "Flake",
+    "FlakeKind",
+    "Key",
+    "LayerSource",
+    "Leaf",
+    "Lock",
+    "Matrix",
+    "Node",
+    "Outcome",
+    "Place",
+    "Plan",
+    "Platform",
+    "PushStatus",
+    "Pushed",
+    "Retry",
+    "Row",
+    "RuleDeclaration",
+    "RuleParameter",
+    "RuleParameters",
+    "Service",
+    "Setting",
+    "Signing",
+    "Site",
+    "Size",
+    "Sources",
+    "Stage",
+    "Status",
+    "Step",
+    "Stored",
+    "Verdict",
+]

@@ -1,0 +1,120 @@
+"""How nodes ended: attempts, retries, pushes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imagematrix.model.plan import Key
+
+
+class Status(StrEnum):
+    """How a node or a leaf ended."""
+
+    BUILT = "built"
+    REUSED = "reused"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+
+
+class PushStatus(StrEnum):
+    """How the push of a node ended."""
+
+    PUSHED = "pushed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class FlakeKind(StrEnum):
+    """What made a try fail that may succeed when it is repeated."""
+
+    LIMIT = "limit"
+    """A source was asked too often (429)."""
+    SERVER = "server"
+    """A source's own fault (5xx)."""
+    NETWORK = "network"
+    ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flake:
+    """Why a failure may pass by itself."""
+
+    kind: FlakeKind
+    source: str = ""
+    """The host that flaked; empty: the output does not name it."""
+    retry_after: float = 0.0
+    """Seconds that the source asked to be left alone for; 0: it did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What an executor says of one try at one node."""
+
+    ok: bool
+    flake: Flake | None = None
+    """It failed for a reason that may pass by itself."""
+    why: str = ""
+    """The failure in one line."""
+    tail: tuple[str, ...] = ()
+    """Last lines of the step's output."""
+    log: str = ""
+    """Path of the node's full log, relative to the project's root."""
+    waited: float = 0.0
+    """Seconds in which it waited for a cache that another build used."""
+    image: str = ""
+    """The id of the image that it made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A try at a node, or at its push, that failed in passing, after which another followed."""
+
+    number: int
+    """Of the try that failed, from 1."""
+    why: str
+    flake: Flake
+    wait_seconds: float
+    """How long the next one was put off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What became of the push of a node."""
+
+    key: Key
+    name: str
+    """What it is called in the registry."""
+    status: PushStatus
+    seconds: float = 0.0
+    """With all tries and the waits between them."""
+    attempts: int = 0
+    retries: tuple[Retry, ...] = ()
+    digest: str = ""
+    """What the registry has of it, where that was found to be what was pushed."""
+    why: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a node ended."""
+
+    key: Key
+    status: Status
+    seconds: float = 0.0
+    """What its tries took, without their waits."""
+    waited: float = 0.0
+    """Seconds in which they waited for a cache that another build used."""
+    attempts: int = 0
+    retries: tuple[Retry, ...] = ()
+    started: float | None = None
+    """Seconds since the run began; None: it was not begun."""
+    lane: int | None = None
+    """Which of the run's `jobs` it took the place of, from 0; None: it was not begun."""
+    why: str = ""
+    tail: tuple[str, ...] = ()
+    log: str = ""
+    image: str = ""
+    """The id of the image that was built or pulled."""
+    blame: Key | None = None
+    """For a skipped node: the node whose failure skipped it."""

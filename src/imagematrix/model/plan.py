@@ -1,0 +1,58 @@
+"""What is to be built: nodes, steps, a plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from imagematrix.model.leaf import Leaf, Stage
+from imagematrix.model.matrix import Row
+
+Key = NewType("Key", str)
+"""Hash of everything a node is made from, 64 hex digits, known before anything is built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Node:
+    """A vertex of the DAG: a stage on its parents. Rows that render the same bytes share it."""
+
+    key: Key
+    layer: str
+    parent: Key | None
+    stage: Stage
+    leaf: Leaf
+    """One of the leaves that contain it: where its Dockerfile and its name come from."""
+    inputs: Mapping[str, str]
+    """What the key is the hash of, by name: the recipe in a form that two versions can be compared in."""
+
+
+class Verdict(StrEnum):
+    """What a plan does with a node."""
+
+    BUILD = "build"
+    PULL = "pull"
+    """It is only in the registry, and something is built on it."""
+    REUSE = "reuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A node with what is to be done about it, and why."""
+
+    node: Node
+    verdict: Verdict
+    reason: str
+    leaves: tuple[str, ...]
+    """`family:tag` of the rows that stand on this node, sorted."""
+    digest: str = ""
+    """Of a node that is pulled: the digest that it has in the registry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Steps in order, parents first, and the node each selected row ends in."""
+
+    steps: tuple[Step, ...]
+    tips: Mapping[str, Key]
+    """Row name -> key of its last node, sorted by name."""
+    rows: Mapping[str, Row]

@@ -1,0 +1,134 @@
+"""What people wrote under common/, and what is locked of it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A content that is too big to be held in memory, and stays on the disk."""
+
+    path: str
+    """Where it lies, from the root of the file system."""
+    sha256: str
+    """Its hash when it was found, in hexadecimal digits."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file of a leaf: path relative to the leaf (POSIX), its bytes, and whether it may be executed."""
+
+    path: str
+    content: bytes = b""
+    executable: bool = False
+    stored: Stored | None = None
+    """Of a big file, whose `content` is empty: where its bytes are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """matrix.lock: what external names resolved to, and the epoch of stages that install from the network."""
+
+    epoch: str = ""
+    epochs: Mapping[str, str] = field(default_factory=dict)
+    """Layer -> the epoch that counts for its stages instead: it was refreshed since, alone."""
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Image reference -> digest (`sha256:…`)."""
+
+    def epoch_of(self, layer: str) -> str:
+        """Return the epoch of a layer's stages, empty when they were never refreshed."""
+        return self.epochs.get(layer, self.epoch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How big the Python packages of a layer or a row are, in bytes; what a system's packages add is not in it."""
+
+    download: int = 0
+    installed: int = 0
+    """Estimated."""
+    unknown: int = 0
+    """Files whose size nobody knows, and that are not in the sums."""
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(
+            download=self.download + other.download,
+            installed=self.installed + other.installed,
+            unknown=self.unknown + other.unknown,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSource:
+    """A folder of `common/layers` as read: its template and the files that travel with it.
+
+    Paths are relative to the project's root for `template_path`, to the layer's `files/` for `files`.
+    """
+
+    name: str
+    template: str
+    template_path: str
+    files: tuple[File, ...] = ()
+    leaf: tuple[File, ...] = ()
+    """Templates of what stands beside the Dockerfiles of its rows, relative to its `leaf/`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """An environment variable that people give to containers."""
+
+    name: str
+    kind: str
+    """What its value must be, in the monorepo's own words; `secret`: it is in no image and in no example's text."""
+    default: str
+    meaning: str
+    kubectl: str
+    """How `kubectl create secret` makes one of a secret; empty: people give it themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A program that containers start and that people reach by a port: a folder of `common/services`."""
+
+    name: str
+    layers: tuple[str, ...]
+    """Those that bring its program: images with one of them have it."""
+    program: str
+    port: int
+    host_port: int
+    """Where run examples publish it."""
+    title: str
+    """What it is, in the README's table of ports."""
+    use: str
+    """What people type or open, with {port} for the published one."""
+    note: str
+    ready: str
+    """The path that answers over HTTP once it is ready; empty: it is ready when its port is open."""
+    settings: tuple[Setting, ...]
+    files: tuple[File, ...] = ()
+    """All but its declaration, their paths already as in the leaf (`services/NAME/…`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Everything people wrote under `common/`, read once."""
+
+    layers: Mapping[str, LayerSource]
+    init: tuple[File, ...] = ()
+    """Boot files, their paths already as in the leaf (`init/…`)."""
+    leaf: tuple[File, ...] = ()
+    """Templates of what stands beside every Dockerfile, relative to `common/leaf`; a layer's own go before them."""
+    services: tuple[Service, ...] = ()
+    """Sorted by port."""
+    bootstrap: File | None = None
+    """The script that makes a base from a distribution's packages."""
+
+    @property
+    def shared(self) -> tuple[File, ...]:
+        """The files that stages of any layer may copy."""
+        return (*self.init, *(file for service in self.services for file in service.files))
+
+    def services_of(self, layers: Collection[str]) -> tuple[Service, ...]:
+        """Return the services that images with some layers have."""
+        return tuple(service for service in self.services if not set(service.layers).isdisjoint(layers))
