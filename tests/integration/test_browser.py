@@ -96,10 +96,10 @@ def test_tensorboard_draws_what_was_logged(page: Page, machine: Any) -> None:
     said = inside(machine, "python", "-c", EVENTS)
     assert not said, said
     site = f"http://{address(machine)}:6006/monitor/"
-    wait_for(lambda: fetch(site) == 200)
+    wait_for(lambda: fetch(f"{site}?token={TOKEN}") == 200)
     # It reads its folder every 5 s; an open page asks for what is new every 30.
-    wait_for(lambda: "check" in page.request.get(f"{site}data/runs").text())
-    page.goto(f"{site}?darkMode=false#timeseries")
+    wait_for(lambda: "check" in page.request.get(f"{site}data/runs?token={TOKEN}").text())
+    page.goto(f"{site}?token={TOKEN}&darkMode=false#timeseries")
     expect(page.get_by_text("loss", exact=True).first).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_text("check", exact=True).first).to_be_visible(timeout=SLOW_MS)
     expect(page.locator("line-chart .series-view path").first).to_be_visible(timeout=SLOW_MS)
