@@ -7,6 +7,7 @@ from tests.integration.monorepo import Monorepo, built, until
 
 from imagematrix import report
 from imagematrix.commands.build import run as build
+from imagematrix.commands.build.decision import BuildOptions
 from imagematrix.engine import nodes
 from imagematrix.model import Status
 from imagematrix.project import open_project
@@ -21,7 +22,7 @@ def test_a_build_that_does_not_end_is_given_up(monorepo: Monorepo) -> None:
     made = build.run(
         project,
         project.obtainable,
-        build.Options(jobs=2, retries=2, time_limit=3.0),
+        BuildOptions(jobs=2, retries=2, time_limit=3.0),
         engine=monorepo.engine,
         listen=lambda plan, forecast: report.PlainLog(io.StringIO(), plan, forecast),
         waiting=lambda: None,

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import row
 from tests.registry_server import RegistryServer, digest_of, serving
 
-from imagematrix.commands.push.run import Publisher
+from imagematrix.commands.push.publisher import Publisher
 from imagematrix.errors import RegistryError, SilentRegistryError
 from imagematrix.model import Key, Row, Site
 from imagematrix.planning import publication

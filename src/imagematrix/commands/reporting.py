@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from imagematrix.commands.push.run import Result as Published
+from imagematrix.commands.push.run import PublishResult
 from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import DiskError, FlagError
 from imagematrix.planning.publication import Publication
@@ -48,7 +48,7 @@ def verified(project: Project, result: VerifyResult, folder: Path | None, *, say
     return _leave(project, made, folder, say=say)
 
 
-def published(project: Project, result: Published, folder: Path | None, *, say: Say) -> bool:
+def published(project: Project, result: PublishResult, folder: Path | None, *, say: Say) -> bool:
     """Add what was published to the run it belongs to, as `verified` does with what was checked."""
     before = _before(project, folder)
     made = document.with_names(before or document.begun(result.started, result.seconds), result.images)

@@ -24,7 +24,7 @@ _GRACE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 
 
-class Engine(Protocol):
+class PushingEngine(Protocol):
     """Who pushes."""
 
     def tag(self, source: str, name: str) -> None: ...
@@ -49,7 +49,7 @@ class Pushing:
         wanted: Collection[Key],
         *,
         voucher: Voucher,
-        engine: Engine,
+        engine: PushingEngine,
         client: Client,
         jobs: int,
         retries: int,

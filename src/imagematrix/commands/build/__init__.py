@@ -44,6 +44,7 @@ def build(
     from imagematrix import report as reports
     from imagematrix.commands import reporting, request
     from imagematrix.commands.build import run
+    from imagematrix.commands.build.decision import BuildOptions
     from imagematrix.commands.terminal import echo, on_wait
     from imagematrix.project import refuse_unrefreshable
     from imagematrix.report.console import push as console
@@ -61,7 +62,7 @@ def build(
     result = run.run(
         project,
         rows,
-        run.Options(
+        BuildOptions(
             jobs=jobs,
             retries=retries,
             time_limit=time_limit * 60.0,

@@ -39,7 +39,7 @@ def push(
         jobs=jobs,
         listen=lambda image: echo(event(image, seconds=time.monotonic() - begun)),
     )
-    print(text(result.images, result.homeless, seconds=result.seconds), end="")
+    print(text(result.images, result.without_registry, seconds=result.seconds), end="")
     complete = reporting.published(project, result, folder, say=echo)
     if result.interrupted:
         raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")

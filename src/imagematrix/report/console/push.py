@@ -15,12 +15,18 @@ def event(image: Publication, *, seconds: float) -> str:
     return f"[{seconds:6.1f}s] {image.row.name}  ({_tally(image)})"
 
 
-def text(images: Sequence[Publication], homeless: Sequence[str], *, seconds: float) -> str:
+def text(images: Sequence[Publication], without_registry: Sequence[str], *, seconds: float) -> str:
     """Write each tag that is new or moved, what stands in the way of the others, and what to do about it."""
     if images and all(image.good for image in images) and not _changed(images):
         told = f"{count(len(images), 'image')} {'is' if len(images) == 1 else 'are'} published: nothing to do"
-        return "\n".join([*_homeless(homeless), told]) + "\n"
-    lines = [*_lines(images), *_obstacles(images), *_missing(images), *_homeless(homeless), _last(images, seconds)]
+        return "\n".join([*_without_registry(without_registry), told]) + "\n"
+    lines = [
+        *_lines(images),
+        *_obstacles(images),
+        *_missing(images),
+        *_without_registry(without_registry),
+        _last(images, seconds),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -69,7 +75,7 @@ def _missing(images: Sequence[Publication]) -> Iterator[str]:
         yield ""
 
 
-def _homeless(names: Sequence[str]) -> Iterator[str]:
+def _without_registry(names: Sequence[str]) -> Iterator[str]:
     if names:
         yield f"{count(len(names), 'row')} without a registry: {some(names, _NAMES_SHOWN)}"
 

@@ -1,0 +1,69 @@
+"""All that a build is going to do, decided before anything is built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix.commands.push import run as publishing
+from imagematrix.commands.push.publisher import Unverified
+from imagematrix.engine import Engine, EngineImage, nodes
+from imagematrix.model import Key, Plan, Row
+from imagematrix.planning.plan import to_push
+from imagematrix.project import Project
+from imagematrix.registry.store import Store
+
+TIME_LIMIT_SECONDS: Final = 120 * 60.0
+"""Nothing that is well takes so long: 5 GB at 1 MB/s are 83 minutes, compiling Horovod takes 20."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """How to build."""
+
+    jobs: int
+    retries: int
+    fail_fast: bool = False
+    fresh: bool = False
+    fresh_layers: tuple[str, ...] = ()
+    """Which layers alone `fresh` is about; empty: all that install from the network."""
+    time_limit: float = TIME_LIMIT_SECONDS
+    """Seconds that a try at a node may take."""
+    push: bool = False
+    """Push what the registry of nodes lacks, and publish the rows that have registries."""
+    push_jobs: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildDecision:
+    """All that a run is going to do."""
+
+    plan: Plan
+    images: Mapping[Key, EngineImage]
+    """The nodes that the engine has."""
+    in_registry: Mapping[Key, str]
+    """Nodes that are in the registry, of those that were asked for, with their digests there."""
+    pushes: tuple[Key, ...]
+    to_publish: Mapping[Key, Row]
+    """Last nodes of rows that are published."""
+    unverified: Unverified
+    """Says of their images why they are not verified."""
+
+
+def decide(
+    project: Project, rows: Sequence[Row], options: BuildOptions, *, engine: Engine, store: Store | None
+) -> BuildDecision:
+    leaves = project.leaves(rows)
+    project.repository.write_leaves(project.files(leaves), keep=project.directories())
+    listed, dag = engine.images(), project.dag(leaves)
+    present = nodes(listed, project.state.bonds())
+    kept = store.keys(dag, present, whole=options.push) if store else {}
+    plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})
+    to_publish = {tip: dag.rows[name] for name, tip in dag.tips.items() if options.push and dag.rows[name].repositories}
+    return BuildDecision(
+        plan=plan,
+        images=present,
+        in_registry=kept,
+        pushes=to_push(plan, present=present, kept=kept) if options.push and store else (),
+        to_publish=to_publish,
+        unverified=publishing.unverified(project, dag),
+    )

@@ -1,0 +1,75 @@
+"""The images of leaves after a build: their names, and what is recorded of them."""
+
+from collections.abc import Mapping, Sequence
+
+from imagematrix.commands.build.decision import BuildDecision
+from imagematrix.engine import Engine, EngineImage, nodes
+from imagematrix.errors import NoEngineError
+from imagematrix.model import Key, Outcome, Plan
+from imagematrix.planning.trust import Bond, Bonds
+from imagematrix.project import Project
+from imagematrix.registry import Manifest
+from imagematrix.registry.store import Store
+from imagematrix.report import ImageFact
+
+
+def names_by_node(plan: Plan) -> Mapping[Key, Sequence[str]]:
+    """Return the image names of the leaves that end in a node."""
+    names: dict[Key, list[str]] = {}
+    for row, tip in plan.tips.items():
+        names.setdefault(tip, []).append(plan.rows[row].image)
+    return names
+
+
+def name_leaves(
+    engine: Engine, decided: BuildDecision, outcomes: Sequence[Outcome], store: Store | None, bonds: Bonds
+) -> tuple[Mapping[str, ImageFact], Mapping[Key, int], NoEngineError | None]:
+    """See that each leaf that exists has its own name; return what became of them, by row name, and the nodes' sizes.
+
+    An engine that is gone by now must not cost the report: the error is returned beside it.
+    """
+    plan, present = decided.plan, decided.images
+    try:
+        if any(outcome.attempts for outcome in outcomes):
+            present = nodes(engine.images(), bonds)
+        tips = {*plan.tips.values()}.difference(present)
+        remote = {key: digest for key, digest in decided.in_registry.items() if key in tips}
+        found = _remote(plan, store.manifests(remote)) if store and remote else {}
+        sizes = {key: image.bytes for key, image in present.items()}
+        return {**found, **_named(engine, plan, present)}, sizes, None
+    except NoEngineError as error:
+        return {}, {}, error
+
+
+def pin(project: Project, decided: BuildDecision) -> Bonds:
+    """Record what this run took the registry's word for, so that later ones take nothing else; return all records."""
+    bonds, place = project.state.bonds(), project.matrix.nodes
+    news = [
+        Bond(key=key, digest=digest, place=place)
+        for key, digest in decided.in_registry.items()
+        if not bonds.hold(key, digest, place)
+    ]
+    if news:
+        project.state.bind(*news)
+    return bonds
+
+
+def _remote(plan: Plan, manifests: Mapping[Key, Manifest]) -> Mapping[str, ImageFact]:
+    """Return what the registry says of leaves that nobody needed here."""
+    return {
+        name: ImageFact(image=plan.rows[name].image, digest=manifests[tip].config, bytes=manifests[tip].bytes)
+        for name, tip in plan.tips.items()
+        if tip in manifests
+    }
+
+
+def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
+    facts: dict[str, ImageFact] = {}
+    for name, tip in plan.tips.items():
+        image = images.get(tip)
+        if image:
+            wanted = plan.rows[name].image
+            if wanted not in image.names:
+                engine.tag(image.id, wanted)
+            facts[name] = ImageFact(image=wanted, digest=image.id, bytes=image.bytes)
+    return facts

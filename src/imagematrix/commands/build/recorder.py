@@ -1,0 +1,91 @@
+"""Keeps each node the moment it is built."""
+
+from collections.abc import Mapping
+
+from imagematrix.commands.build.decision import BuildDecision
+from imagematrix.commands.push.publisher import Publishing
+from imagematrix.model import Key, Outcome, Pushed, Retry, Status, Step, Verdict
+from imagematrix.planning.plan import Record
+from imagematrix.planning.trust import Bond
+from imagematrix.registry.pushing import Pushing
+from imagematrix.report import Progress
+from imagematrix.state import State
+
+
+class BuildRecorder:
+    """A listener that keeps each node the moment it is built: on record, for all machines, and for its users.
+
+    So a killed run loses nothing.
+    """
+
+    def __init__(
+        self,
+        listener: Progress,
+        state: State,
+        decided: BuildDecision,
+        pushing: Pushing | None,
+        publishing: Publishing,
+        *,
+        repository: str,
+    ) -> None:
+        self._next = listener
+        self._repository = repository
+        self._state = state
+        self._steps = {step.node.key: step for step in decided.plan.steps}
+        self._pushing = pushing
+        self._publishing = publishing
+        self._to_publish = decided.to_publish
+        for step in decided.plan.steps:
+            if step.verdict is not Verdict.BUILD:
+                key = step.node.key
+                self._publish(key, decided.images[key].id if key in decided.images else "")
+
+    def started(self, step: Step) -> None:
+        self._next.started(step)
+
+    def retried(self, step: Step, retry: Retry) -> None:
+        self._next.retried(step, retry)
+
+    def finished(self, step: Step, outcome: Outcome) -> None:
+        node = step.node
+        if outcome.image:
+            pulled = [Bond(key=node.key, digest=step.digest, place=self._repository)] if step.digest else []
+            self._state.bind(Bond(key=node.key, digest=outcome.image), *pulled)
+        if outcome.status is Status.BUILT:
+            self._state.remember(
+                Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
+            )
+        self._next.finished(step, outcome)
+        if outcome.status is Status.BUILT:
+            self.push({node.key: outcome.image})
+            self._publish(node.key, outcome.image)
+        self._tell()
+
+    def push(self, images: Mapping[Key, str]) -> None:
+        """Push nodes that the engine has, key -> id, of those that are to be pushed."""
+        if self._pushing:
+            for key, image in images.items():
+                self._pushing.offer(key, image)
+
+    def _publish(self, key: Key, image: str) -> None:
+        if key in self._to_publish:
+            self._publishing.offer(self._to_publish[key], key, image)
+
+    def pushed(self) -> tuple[Pushed, ...]:
+        """Wait for the pushes that are not over; return what became of all."""
+        if self._pushing is None:
+            return ()
+        try:
+            while not self._pushing.is_over():
+                self._tell()
+        finally:
+            self._pushing.close()
+        self._tell()
+        return self._pushing.outcomes()
+
+    def _tell(self) -> None:
+        self._next.tick()
+        for pushed in self._pushing.news() if self._pushing else ():
+            if pushed.digest:
+                self._state.bind(Bond(key=pushed.key, digest=pushed.digest, place=self._repository))
+            self._next.pushed(self._steps[pushed.key], pushed)
