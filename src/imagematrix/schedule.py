@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import tenacity
 
-from imagematrix import patience
+from imagematrix import backoff
 from imagematrix.model import Attempt, FlakeKind, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
 from imagematrix.planning import estimates
 from imagematrix.planning.ready_queue import ReadyQueue
@@ -341,7 +341,7 @@ class _Worker:
         return tenacity.Retrying(
             retry=tenacity.retry_if_result(_may_pass),
             stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
-            wait=patience.wait(_asked, longest=_LONGEST_WAIT_SECONDS),
+            wait=backoff.wait(_asked, longest=_LONGEST_WAIT_SECONDS),
             sleep=self._nap,
             before_sleep=lambda state: tell(_retry(state)),
             retry_error_callback=_result,
@@ -382,7 +382,7 @@ def _asked(state: tenacity.RetryCallState) -> float:
 def _retry(state: tenacity.RetryCallState) -> Retry:
     attempt = _result(state)
     assert attempt.flake is not None  # noqa: S101  (else it would not be tried again)
-    return patience.noted(state, why=attempt.why, flake=attempt.flake)
+    return backoff.noted(state, why=attempt.why, flake=attempt.flake)
 
 
 def _result(state: tenacity.RetryCallState) -> Attempt:

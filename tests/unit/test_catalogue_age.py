@@ -12,7 +12,7 @@ from imagematrix.commands.doctor import run as doctor
 from imagematrix.compat import Severity, catalogue, others
 from imagematrix.compat.catalogue import Corrections
 from imagematrix.report import html, markdown, overview, runs
-from imagematrix.report.console.doctor import State
+from imagematrix.report.console.doctor import PrerequisiteState
 from imagematrix.report.document import write
 
 TODAY = nights.FIRST.date()
@@ -93,17 +93,17 @@ def test_a_python_newer_than_the_catalogue() -> None:
 @pytest.mark.parametrize(
     ("_collected", "state"),
     [
-        (dict.fromkeys(catalogue.names(), datetime.now(UTC).date().isoformat()), State.GOOD),
-        ({"cuda": "2020-01-01"}, State.WEAK),
+        (dict.fromkeys(catalogue.names(), datetime.now(UTC).date().isoformat()), PrerequisiteState.GOOD),
+        ({"cuda": "2020-01-01"}, PrerequisiteState.WEAK),
     ],
     indirect=["_collected"],
 )
 @pytest.mark.usefixtures("_collected")
-def test_doctor(state: State) -> None:
+def test_doctor(state: PrerequisiteState) -> None:
     """Builds go on with old facts."""
     found = doctor._catalogue()
     assert found.state is state
-    assert ("cuda" in found.said) is (state is State.WEAK)
+    assert ("cuda" in found.said) is (state is PrerequisiteState.WEAK)
 
 
 def _page(facts: dict[str, date]) -> tuple[dict[str, object], str, str]:

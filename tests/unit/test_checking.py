@@ -11,7 +11,7 @@ from tests import nights
 
 from imagematrix.planning.checks import Check, CheckOutcome, Running, Verified
 from imagematrix.report.console import verify as checking
-from imagematrix.verify.progress import Progress
+from imagematrix.verify.progress import CheckProgress
 
 FIRST, SECOND, *_ = nights.grid(6).rows.values()
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
@@ -93,7 +93,7 @@ def drawn(board: checking.CheckBoard) -> list[str]:
 def test_how_far_an_image_is_follows_what_pytest_writes(tmp_path: Path) -> None:
     """Also while a line is half-written."""
     results = tmp_path / "results.jsonl"
-    progress = Progress(FIRST, results)
+    progress = CheckProgress(FIRST, results)
     assert progress.now() == Running(row=FIRST)
 
     with results.open("a") as stream:

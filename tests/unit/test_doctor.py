@@ -10,7 +10,7 @@ from tests import projects
 from imagematrix.commands.doctor import run as doctor
 from imagematrix.project import Selection
 from imagematrix.report.console import doctor as health
-from imagematrix.report.console.doctor import Prerequisite, State
+from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +25,10 @@ def looked(file: Path, *only: str) -> dict[str, Prerequisite]:
 
 def test_what_is_missing_is_told_and_what_is_there_too(tmp_path: Path) -> None:
     found = looked(projects.write(tmp_path), "plain:*")
-    assert found["matrix"].state is State.GOOD
-    assert found["leaves"].state is State.WEAK
+    assert found["matrix"].state is PrerequisiteState.GOOD
+    assert found["leaves"].state is PrerequisiteState.WEAK
     assert "invoke render" in found["leaves"].remedy
-    assert found["engine"].state is found["disk"].state is State.BAD
+    assert found["engine"].state is found["disk"].state is PrerequisiteState.BAD
     assert "scripts/engine start" in found["engine"].said
     assert not health.good(found.values())
     # Nothing of these rows is in a registry.
@@ -37,7 +37,7 @@ def test_what_is_missing_is_told_and_what_is_there_too(tmp_path: Path) -> None:
 
 def test_a_wrong_matrix_is_one_thing_of_many(tmp_path: Path) -> None:
     found = looked(projects.write(tmp_path, matrix="schema = 1\nfamilies = 3\n"))
-    assert found["matrix"].state is State.BAD
+    assert found["matrix"].state is PrerequisiteState.BAD
     assert "matrix.toml:2" in found["matrix"].said
     assert {"engine", "buildx", "disk", "git"} <= found.keys()
 
@@ -45,9 +45,9 @@ def test_a_wrong_matrix_is_one_thing_of_many(tmp_path: Path) -> None:
 def test_a_missing_lock_would_stop_a_build(tmp_path: Path) -> None:
     found = looked(projects.write(tmp_path), "pytorch:2.3.0-python3.10-debian")
     files = {**projects.FILES, "common/layers/torch/Dockerfile.j2": "RUN pip install -r torch/requirements.lock\n"}
-    assert found["leaves"].state is State.WEAK
+    assert found["leaves"].state is PrerequisiteState.WEAK
     found = looked(projects.write(tmp_path, files=files), "pytorch:2.3.0-python3.10-debian")
-    assert found["leaves"].state is State.BAD
+    assert found["leaves"].state is PrerequisiteState.BAD
     assert "invoke lock" in found["leaves"].said
 
 
@@ -57,23 +57,26 @@ def test_a_silent_registry_is_not_waited_for(tmp_path: Path) -> None:
         name = f"127.0.0.1:{silent.getsockname()[1]}"
         matrix = projects.MATRIX.replace("nvidia/cuda:", f"{name}/cuda:")
         found = looked(projects.write(tmp_path, matrix=matrix), "pytorch:2.3.0-python3.10-cuda")
-    assert found[f"registry {name}"].state is State.BAD
+    assert found[f"registry {name}"].state is PrerequisiteState.BAD
     assert "no answer within 5 s" in found[f"registry {name}"].said
 
 
 def test_where_images_are_pushed_to_stops_no_build(tmp_path: Path) -> None:
     matrix = projects.MATRIX.replace("schema = 1", 'schema = 1\nregistry = "127.0.0.1:1/team"')
     found = looked(projects.write(tmp_path, matrix=matrix), "plain:*")["registry 127.0.0.1:1"]
-    assert found.state is State.WEAK
+    assert found.state is PrerequisiteState.WEAK
     assert found.said == "does not answer: Connection refused (1 image to push)"
     matrix = projects.MATRIX.replace("schema = 1", 'schema = 1\nnodes = "127.0.0.1:1/nodes"')
-    assert looked(projects.write(tmp_path, matrix=matrix), "plain:*")["registry 127.0.0.1:1"].state is State.WEAK
+    assert (
+        looked(projects.write(tmp_path, matrix=matrix), "plain:*")["registry 127.0.0.1:1"].state
+        is PrerequisiteState.WEAK
+    )
 
 
 def test_the_page_has_a_line_for_each_and_below_it_what_to_do() -> None:
     findings = [
-        Prerequisite(what="engine", state=State.GOOD, said="26.1"),
-        Prerequisite(what="disk", state=State.BAD, said="1 GB", remedy="`invoke gc`"),
+        Prerequisite(what="engine", state=PrerequisiteState.GOOD, said="26.1"),
+        Prerequisite(what="disk", state=PrerequisiteState.BAD, said="1 GB", remedy="`invoke gc`"),
     ]
     assert health.health_text(findings).splitlines() == [
         "ok       engine  26.1",

@@ -10,7 +10,7 @@ import pytest
 from imagematrix.engine import node_ref
 from imagematrix.model import Key
 from imagematrix.planning import garbage
-from imagematrix.planning.garbage import CacheRecord, CheckContainer, CleanupPlan, EngineNode, Layers, Needs, Stored
+from imagematrix.planning.garbage import CacheRecord, CheckContainer, CleanupPlan, EngineNode, Layers, Needs, StoredNode
 
 OLD, NEW, NIGHTLY, FOREIGN, OTHER = (Key(digit * 64) for digit in "abcde")
 NEEDS = Needs(
@@ -225,10 +225,10 @@ def test_logs_of_nodes_alone_go() -> None:
 def test_a_digest_that_a_needed_tag_has_too_is_not_deleted() -> None:
     """A registry deletes a digest with all of its tags; what several have is counted once."""
     found = {
-        OLD: Stored(digest="sha256:1", blobs={"base": 100}),
-        NEW: Stored(digest="sha256:1", blobs={"base": 100}),
-        FOREIGN: Stored(digest="sha256:2", blobs={"base": 100, "x": 3}),
-        OTHER: Stored(digest="sha256:3", blobs={"base": 100, "x": 3, "y": 2}),
+        OLD: StoredNode(digest="sha256:1", blobs={"base": 100}),
+        NEW: StoredNode(digest="sha256:1", blobs={"base": 100}),
+        FOREIGN: StoredNode(digest="sha256:2", blobs={"base": 100, "x": 3}),
+        OTHER: StoredNode(digest="sha256:3", blobs={"base": 100, "x": 3, "y": 2}),
     }
     made = garbage.tags(found, name=lambda key: f"r/nodes:{key}", needs=NEEDS, mine=lambda _: True)
     assert removed(made) == [FOREIGN, "sha256:2", OTHER, "sha256:3"]

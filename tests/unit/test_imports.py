@@ -23,7 +23,7 @@ LEVELS: Final = (
     "compat",
     "planning",
     "secrecy",
-    "patience scratch shell site tree disk web",
+    "backoff scratch shell site tree disk web",
     "ledger signing",
     "repository state",
     "schedule",
@@ -43,6 +43,9 @@ PURE: Final = LEVELS[: LEVELS.index("planning") + 1]
 """No disk, network, process or clock."""
 ACTING: Final = frozenset({"os", "shutil", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib"})
 
+LONGEST_MODULE: Final = 400
+"""Lines."""
+
 HOMES: Final[Mapping[str, str]] = {
     "cryptography": "signing",
     "docker": "engine",
@@ -60,7 +63,7 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine web",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "patience schedule registry commands.push report.webhook",
+    "tenacity": "backoff schedule registry commands.push report.webhook",
     "testinfra": "verify",
     "toml": "planning.lock",
     "tomlkit": "planning.editing",
@@ -130,6 +133,22 @@ def test_the_way_down() -> None:
 def test_no_cycles() -> None:
     """Also within a package."""
     graphlib.TopologicalSorter({name: {*known(name)} - {name} for name in modules()}).prepare()
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Whoever reads a name need not ask which module it is from; names of one module alone are its own business."""
+    homes: dict[str, list[str]] = {}
+    for name, module in modules().items():
+        for node in module.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_no_module_is_longer_than_a_reader_bears() -> None:
+    paths = (SOURCE / PACKAGE).rglob("*.py")
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE} == {}
 
 
 def test_each_library_has_one_home() -> None:

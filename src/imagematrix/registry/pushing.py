@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import tenacity
 
-from imagematrix import patience
+from imagematrix import backoff
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import Flake, Key, Pushed, PushStatus, Retry
 from imagematrix.planning import transient
@@ -182,7 +182,7 @@ class Pushing:
         return tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda ended: isinstance(ended, _Failure) and ended.flake is not None),
             stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(self._stop),
-            wait=patience.wait(_asked, longest=LONGEST_WAIT),
+            wait=backoff.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
             before_sleep=lambda state: tell(_retry(state)),
             retry_error_callback=_ended,
@@ -195,7 +195,7 @@ class Pushing:
 def _retry(state: tenacity.RetryCallState) -> Retry:
     failure = _ended(state)
     assert isinstance(failure, _Failure) and failure.flake is not None  # noqa: S101, PT018  (else it is not retried)
-    return patience.noted(state, why=failure.why, flake=failure.flake)
+    return backoff.noted(state, why=failure.why, flake=failure.flake)
 
 
 def _asked(state: tenacity.RetryCallState) -> float:

@@ -10,7 +10,7 @@ from imagematrix.model import Row
 from imagematrix.planning.checks import Running
 
 
-class Progress:
+class CheckProgress:
     """How far an image's checks are, by what pytest has told so far."""
 
     def __init__(self, row: Row, results: Path) -> None:

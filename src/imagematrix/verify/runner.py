@@ -22,7 +22,7 @@ from imagematrix.project import Project
 from imagematrix.secrecy import hidden
 from imagematrix.shell import Shell
 from imagematrix.verify import filesystem
-from imagematrix.verify.progress import Progress, read_line
+from imagematrix.verify.progress import CheckProgress, read_line
 
 LABEL: Final = "imagematrix.verify"
 """What the containers of checks carry; its value is the run's."""
@@ -53,7 +53,7 @@ class Runner:
         self._label = run_label(folder.name)
         self._shell = Shell()
         self._closed = threading.Event()
-        self._running: dict[str, Progress] = {}
+        self._running: dict[str, CheckProgress] = {}
         """What each image's checks have told so far, by row."""
 
     def running(self) -> tuple[Running, ...]:
@@ -94,7 +94,7 @@ class Runner:
         if not self._engine.answers():
             raise _CutOffError(checks.ENGINE_STOPPED)
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        self._running[subject.row.name] = Progress(subject.row, folder / "results.jsonl")
+        self._running[subject.row.name] = CheckProgress(subject.row, folder / "results.jsonl")
         return folder
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from imagematrix.errors import FlagError, InputError, RegistryError, UserError
 from imagematrix.model import Row, Site
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client, host
-from imagematrix.report.console.doctor import Prerequisite, State
+from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
 from imagematrix.text.words import ages, count, size, some
@@ -36,7 +36,7 @@ class _Probe:
 
     what: str
     ask: Callable[[], Prerequisite]
-    severity: State = State.BAD
+    severity: PrerequisiteState = PrerequisiteState.BAD
     """How bad it is when nobody answers."""
 
 
@@ -97,7 +97,9 @@ def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     if not stale:
         return _good("leaves", "all are locked, and are what the matrix says")
     said = f"stale: {some(sorted(stale), _NAMES_SHOWN)}"
-    return Prerequisite(what="leaves", state=State.WEAK, said=said, remedy="`invoke render`, and commit the result")
+    return Prerequisite(
+        what="leaves", state=PrerequisiteState.WEAK, said=said, remedy="`invoke render`, and commit the result"
+    )
 
 
 def _catalogue() -> Prerequisite:
@@ -106,7 +108,7 @@ def _catalogue() -> Prerequisite:
     if not old:
         return _good("catalogue", f"all facts were looked at in the last {catalogue.OLD_AFTER_DAYS} days")
     remedy = "upgrade imagematrix; in its repository, scripts/update-compat refreshes what an index tells"
-    return Prerequisite(what="catalogue", state=State.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
+    return Prerequisite(what="catalogue", state=PrerequisiteState.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
 
 
 def _machine(shell: Shell) -> Iterator[_Probe]:
@@ -114,7 +116,7 @@ def _machine(shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="buildx", ask=lambda: _good("buildx", builder.buildx_version(shell, buildx_command(connect()))))
     yield _Probe(what="disk", ask=_disk)
     yield _Probe(what="catalogue", ask=_catalogue)
-    yield _Probe(what="git", ask=lambda: _git(shell), severity=State.WEAK)
+    yield _Probe(what="git", ask=lambda: _git(shell), severity=PrerequisiteState.WEAK)
 
 
 def _engine() -> Prerequisite:
@@ -132,7 +134,7 @@ def _disk() -> Prerequisite:
     said = f"{size(free)} free for images"
     if free >= _FEW_BYTES:
         return _good("disk", said)
-    state = State.BAD if free < _LEAST_BYTES else State.WEAK
+    state = PrerequisiteState.BAD if free < _LEAST_BYTES else PrerequisiteState.WEAK
     return Prerequisite(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` tells what can go")
 
 
@@ -141,7 +143,7 @@ def _git(shell: Shell) -> Prerequisite:
     if code == 0:
         return _good("git", said.strip())
     remedy = "without it images do not say which commit they are of"
-    return Prerequisite(what="git", state=State.WEAK, said="there is none", remedy=remedy)
+    return Prerequisite(what="git", state=PrerequisiteState.WEAK, said="there is none", remedy=remedy)
 
 
 def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
@@ -178,7 +180,7 @@ def _registry(where: Site, name: str, pulled: Sequence[str], pushed: Sequence[st
     """Ask a registry for one image that is pulled and one that is pushed: who may not see them is told to log in."""
     uses = [count(len(pulled), "base")] * bool(pulled) + [count(len(pushed), "image") + " to push"] * bool(pushed)
     # A build needs nothing of where its images are pushed to.
-    what, severity = f"registry {name}", State.BAD if pulled else State.WEAK
+    what, severity = f"registry {name}", PrerequisiteState.BAD if pulled else PrerequisiteState.WEAK
 
     def ask() -> Prerequisite:
         client = Client(where)
@@ -200,8 +202,8 @@ def _parted(image: str) -> tuple[str, str]:
 
 
 def _good(what: str, said: str) -> Prerequisite:
-    return Prerequisite(what=what, state=State.GOOD, said=said)
+    return Prerequisite(what=what, state=PrerequisiteState.GOOD, said=said)
 
 
 def _bad(what: str, said: str, remedy: str) -> Prerequisite:
-    return Prerequisite(what=what, state=State.BAD, said=said, remedy=remedy)
+    return Prerequisite(what=what, state=PrerequisiteState.BAD, said=said, remedy=remedy)

@@ -9,7 +9,7 @@ from typing import Final
 from imagematrix.engine import Engine, EngineImage, named, node_ref
 from imagematrix.model import Key, Row
 from imagematrix.planning import garbage, sizes
-from imagematrix.planning.garbage import CleanupPlan, CleanupResult, EngineNode, GarbageKind, Needs, Stored, Thing
+from imagematrix.planning.garbage import CleanupPlan, CleanupResult, EngineNode, GarbageKind, Needs, StoredNode, Thing
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.project import Project, Selection
@@ -85,15 +85,15 @@ def _repositories(rows: Iterable[Row]) -> frozenset[str]:
     return frozenset({garbage.repository(row.image) for row in rows}.union(*(row.repositories for row in rows)))
 
 
-def _stored(store: Store) -> Mapping[Key, Stored]:
+def _stored(store: Store) -> Mapping[Key, StoredNode]:
     """Return all nodes that a registry keeps."""
     tags = store.client.tags(store.repository)
     manifests = store.client.manifests(store.repository, garbage.stored_keys(tags))
     signed = {signatures.tag(one.digest) for one in manifests.values()}.intersection(tags)
 
-    def stored(one: Manifest) -> Stored:
+    def stored(one: Manifest) -> StoredNode:
         tag = signatures.tag(one.digest)
-        return Stored(digest=one.digest, blobs=one.blobs, signature=tag if tag in signed else "")
+        return StoredNode(digest=one.digest, blobs=one.blobs, signature=tag if tag in signed else "")
 
     return {Key(key): stored(one) for key, one in manifests.items()}
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import tenacity
 
-from imagematrix import patience
+from imagematrix import backoff
 from imagematrix.engine import KEY_LABEL
 from imagematrix.errors import MissingError, NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import Flake, Key, Retry, Row
@@ -274,12 +274,12 @@ class Publisher:
         def note(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             if error and (found := _flake(error, repository)):
-                tell(patience.noted(state, why=str(error), flake=found))
+                tell(backoff.noted(state, why=str(error), flake=found))
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: _flake(error, repository) is not None),
             stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._stop),
-            wait=patience.wait(_asked, longest=LONGEST_WAIT),
+            wait=backoff.wait(_asked, longest=LONGEST_WAIT),
             sleep=self._nap,
             before_sleep=note,
             reraise=True,

@@ -17,7 +17,7 @@ from imagematrix.planning.garbage.cleanup import (
 )
 from imagematrix.planning.garbage.leftovers import CheckContainer, containers, logs
 from imagematrix.planning.garbage.nodes import EngineNode, Layers, images
-from imagematrix.planning.garbage.registry import Stored, stored_keys, tags
+from imagematrix.planning.garbage.registry import StoredNode, stored_keys, tags
 from imagematrix.planning.garbage.runs import keys, nights, node_repositories, repositories, repository
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "GarbageKind",
     "Layers",
     "Needs",
-    "Stored",
+    "StoredNode",
     "Thing",
     "cache",
     "containers",

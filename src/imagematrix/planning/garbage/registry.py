@@ -12,7 +12,7 @@ _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class StoredNode:
     """A node in a registry: its digest, and what it is made of (digest -> bytes)."""
 
     digest: str
@@ -27,7 +27,7 @@ def stored_keys(tags: Iterable[str]) -> tuple[Key, ...]:
 
 
 def tags(
-    found: Mapping[Key, Stored], *, name: Callable[[Key], str], needs: Needs, mine: Callable[[Key], bool]
+    found: Mapping[Key, StoredNode], *, name: Callable[[Key], str], needs: Needs, mine: Callable[[Key], bool]
 ) -> CleanupPlan:
     """Return which nodes that a registry keeps go; `name` is what a node is called there.
 

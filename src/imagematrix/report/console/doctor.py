@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class PrerequisiteState(StrEnum):
     """How a thing is."""
 
     GOOD = "ok"
@@ -21,14 +21,14 @@ class Prerequisite:
     """What was found of one thing, and what to do."""
 
     what: str
-    state: State
+    state: PrerequisiteState
     said: str
     remedy: str = ""
 
 
 def good(prerequisites: Collection[Prerequisite]) -> bool:
     """Whether nothing would stop a build."""
-    return all(prerequisite.state is not State.BAD for prerequisite in prerequisites)
+    return all(prerequisite.state is not PrerequisiteState.BAD for prerequisite in prerequisites)
 
 
 def health_text(prerequisites: Collection[Prerequisite]) -> str:
@@ -43,7 +43,7 @@ def health_json(prerequisites: Collection[Prerequisite]) -> str:
 
 
 def _lines(prerequisite: Prerequisite, width: int) -> Iterator[str]:
-    indent = " " * (len(State.WEAK.value) + 2)
+    indent = " " * (len(PrerequisiteState.WEAK.value) + 2)
     first, *others = [*prerequisite.said.splitlines(), *prerequisite.remedy.splitlines()]
-    yield f"{prerequisite.state.value:<{len(State.WEAK.value)}}  {prerequisite.what:<{width}}  {first}"
+    yield f"{prerequisite.state.value:<{len(PrerequisiteState.WEAK.value)}}  {prerequisite.what:<{width}}  {first}"
     yield from (f"{indent}{'':<{width}}  {line.strip()}" for line in others)

@@ -1,4 +1,4 @@
-"""How long to leave alone what failed and may pass when it is tried again."""
+"""How long to wait before what failed in passing is tried again."""
 
 from collections.abc import Callable
 from typing import Final
@@ -17,9 +17,9 @@ _CHANCE: Final = tenacity.wait_random(0, 2)
 def wait(
     asked: Callable[[tenacity.RetryCallState], float], *, longest: float
 ) -> Callable[[tenacity.RetryCallState], float]:
-    """Return what tells the seconds until the next try: more each time, and not less than a failure asks for.
+    """Return exponential back-off with jitter, and not less than a failure asks for (Retry-After), up to `longest`.
 
-    `asked` tells those (0: it does not ask); who asks for more than `longest` is tried again all the same.
+    `asked` returns the seconds that the last failure asks for; 0: it does not ask.
     """
 
     def seconds(state: tenacity.RetryCallState) -> float:
@@ -29,5 +29,5 @@ def wait(
 
 
 def noted(state: tenacity.RetryCallState, *, why: str, flake: Flake) -> Retry:
-    """Return what is kept of a try that failed, before the wait for the next one."""
+    """Return the record of a try that failed, before the wait for the next one."""
     return Retry(number=state.attempt_number, why=why, flake=flake, wait_seconds=state.upcoming_sleep)
