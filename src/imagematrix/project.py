@@ -10,12 +10,11 @@ from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
 from imagematrix import audit, compat, matrix
-from imagematrix.compat import Cause, Finding, Severity, catalogue, nearest, overlay
+from imagematrix.compat import Cause, Finding, Severity, catalogue, overlay
 from imagematrix.engine import EngineImage, doubts, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
 from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, RuleDeclaration, Service, Size, Verdict
 from imagematrix.planning import estimates, graph, lock, plan, requirements
-from imagematrix.planning.checks import is_checked
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
 from imagematrix.planning.render import Renderer
@@ -309,61 +308,6 @@ def _rules(texts: Mapping[str, str]) -> Mapping[str, RuleDeclaration]:
     if found.problems:
         raise InputError(found.problems)
     return {name: rule for name, rule in rules.items() if rule}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowState:
-    """A row with the state of its image on the engine."""
-
-    row: Row
-    key: Key
-    """Empty when the row is impossible."""
-    state: str
-    """`built`: the image is what the matrix says; `remote`: such a one is in the registry of nodes, not on the engine;
-    `stale`: it is of another key; `missing`: there is none;
-    `impossible`: it cannot be had."""
-    reason: str = ""
-    """Why it is impossible; of an image that is there, that it is unchecked; why an image of its name is not it."""
-    nearest: str = ""
-    """Then, the name of the nearest row of its family that works; empty: there is none."""
-
-
-UNCHECKED: Final = "unchecked: none of its layers has a check"
-
-
-def states(
-    project: Project,
-    rows: Sequence[Row],
-    images: Collection[EngineImage],
-    kept: Callable[[Dag, Collection[Key]], Collection[Key]] = lambda *_: (),
-) -> tuple[RowState, ...]:
-    """Return rows with the states of their images, sorted by name; an impossible row is not even rendered.
-
-    `kept` tells which nodes of a DAG the registry has, beside those that the engine does.
-    """
-    impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
-    dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
-    tips, checked = dag.tips, project.repository.checks()
-    named = {name for image in images for name in image.names}
-    bonds = project.state.bonds()
-    present, doubted = nodes(images, bonds), doubts(images, bonds)
-    remote = kept(dag, present)
-    families: dict[str, list[Row]] = {}
-    for row in project.matrix.rows if impossible else ():
-        families.setdefault(row.family.name, []).append(row)
-
-    def state(row: Row) -> RowState:
-        if row.name in impossible:
-            near = nearest.existing(row.axes, families[row.family.name])
-            reason, name = impossible[row.name], near.name if near else ""
-            return RowState(row=row, key=Key(""), state="impossible", reason=reason, nearest=name)
-        key = tips[row.name]
-        missing = "stale" if row.image in named else "missing"
-        found = "built" if key in present else "remote" if key in remote else missing
-        reason = doubted.get(key, "") if found == missing else "" if is_checked(row, checked) else UNCHECKED
-        return RowState(row=row, key=key, state=found, reason=reason)
-
-    return tuple(state(row) for row in rows)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ LEVELS: Final = (
     "engine",
     "git resolver registry",
     "project",
+    "row_state",
     "report verify",
     "testing",
     "commands",

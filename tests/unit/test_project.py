@@ -7,7 +7,7 @@ import pytest
 from tests import projects
 from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
 
-from imagematrix import project
+from imagematrix import row_state
 from imagematrix.engine import EngineImage
 from imagematrix.errors import FlagError, InputError
 from imagematrix.model import Key, Site
@@ -77,13 +77,13 @@ def test_states(tmp_path: Path) -> None:
     inherited = EngineImage(id="sha256:2", key=dag.tips["pytorch:2.4.1-python3.11-cuda"], bytes=1, names=("mine:1",))
 
     projects.believe(opened, projects.image(dag.tips[PLAIN]))
-    found = project.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN]), stale, inherited])
+    found = row_state.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN]), stale, inherited])
     assert [state.row.name for state in found] == sorted(dag.tips)
     assert {state.row.name: state.state for state in found if state.state != "missing"} == {
         PLAIN: "built",
         "pytorch:2.4.1-python3.10-cuda": "stale",
     }
-    kept = project.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN])], lambda *_: dag.nodes)
+    kept = row_state.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN])], lambda *_: dag.nodes)
     assert {state.row.name for state in kept if state.state != "remote"} == {PLAIN}
 
 

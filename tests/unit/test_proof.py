@@ -8,7 +8,7 @@ import pytest
 from tests import projects
 from tests.projects import FILES
 
-from imagematrix import project
+from imagematrix import project, row_state
 from imagematrix.cli import program
 from imagematrix.report.console.list import rows_json, rows_text
 
@@ -173,7 +173,7 @@ def test_only_selected_rows_are_refused(tmp_path: Path) -> None:
 def test_list(tmp_path: Path) -> None:
     """A row that cannot be had is listed, with the reason and the nearest row that can."""
     opened = projects.project(tmp_path, matrix=MATRIX)
-    states = project.states(opened, opened.matrix.rows, ())
+    states = row_state.states(opened, opened.matrix.rows, ())
     reason = IMPOSSIBLE.partition(": ")[2].partition("\n")[0]
 
     assert rows_text(states).splitlines()[:3] == [
@@ -244,7 +244,7 @@ def test_check_notes_what_cannot_be_had(tmp_path: Path, capfd: pytest.CaptureFix
 def test_list_names_what_cannot_be_had(tmp_path: Path) -> None:
     """Its state is that of a row that the catalogue refuses, the reason its own."""
     opened = projects.project(tmp_path, matrix=GONE)
-    states = project.states(opened, opened.matrix.rows, ())
+    states = row_state.states(opened, opened.matrix.rows, ())
 
     assert (
         "tf:2.4.1-python3.8        impossible  the platform deleted its base; nearest: tf:2.18.1-python3.12\n"
@@ -264,5 +264,5 @@ def test_a_row_that_cannot_be_had_is_not_even_rendered(tmp_path: Path) -> None:
     """It may lack facts that its templates ask for: `list` names it all the same."""
     template = '{% if python == "3.13" and torch == "2.3.0" %}{{ missing }}{% endif %}\n'
     opened = projects.project(tmp_path, matrix=MATRIX, files={**FILES, "common/layers/torch/Dockerfile.j2": template})
-    states = project.states(opened, opened.matrix.rows, ())
+    states = row_state.states(opened, opened.matrix.rows, ())
     assert {state.row.tag: state.key for state in states if state.state == "impossible"} == {"2.3.0-python3.13": ""}

@@ -14,7 +14,8 @@ from imagematrix.engine import EngineImage, nodes
 from imagematrix.ledger import FILE, Ledger
 from imagematrix.model import Key, Verdict
 from imagematrix.planning.trust import Bond
-from imagematrix.project import Project, Selection, states
+from imagematrix.project import Project, Selection
+from imagematrix.row_state import states
 
 KEY = Key("a" * 64)
 BOND = Bond(key=KEY, digest=f"sha256:{'1' * 64}")

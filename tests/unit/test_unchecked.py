@@ -13,11 +13,12 @@ from imagematrix.commands.push import run as publishing
 from imagematrix.model import Platform, Row
 from imagematrix.planning import checks, publication
 from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome, Settled, Verified
-from imagematrix.project import Project, Selection, states
+from imagematrix.project import Project, Selection
 from imagematrix.report import catalogue, document, html, junit, markdown, overview, runs
 from imagematrix.report.console import list as rows
 from imagematrix.report.console import verify as console
 from imagematrix.report.document import write
+from imagematrix.row_state import states
 from imagematrix.verify import judge
 
 PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)

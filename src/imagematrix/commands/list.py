@@ -8,8 +8,8 @@ from imagematrix.commands.options import File, Group, Json, Only
 def list_(*, only: Only, group: Group, json: Json, file: File) -> None:
     """List the rows of the matrix and the state of each: built, remote, stale, missing, or impossible and why."""
     from imagematrix.commands import request
-    from imagematrix.project import states
     from imagematrix.report.console.list import rows_json, rows_text
+    from imagematrix.row_state import states
 
     project = request.opened(file)
     store = request.node_store(project)

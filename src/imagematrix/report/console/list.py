@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from imagematrix.project import RowState
+from imagematrix.row_state import RowState
 from imagematrix.text.words import count
 
 
