@@ -14,7 +14,7 @@ from imagematrix.errors import InputError
 from imagematrix.model import File
 from imagematrix.planning import trust
 from imagematrix.planning.trust import Bond, Bonds
-from imagematrix.text import words
+from imagematrix.text import formatting
 from imagematrix.text.documents import DamagedError
 from imagematrix.tree import Tree
 
@@ -71,7 +71,7 @@ class Ledger:
                 except DamagedError as error:
                     damaged.append(f"{number}: {error}")
         if damaged:
-            self._warn_once(f"{self.path}:{damaged[0]}; skipped {words.count(len(damaged), 'damaged line')}")
+            self._warn_once(f"{self.path}:{damaged[0]}; skipped {formatting.count(len(damaged), 'damaged line')}")
         return tuple(found)
 
     def add(self, *bonds: Bond) -> None:

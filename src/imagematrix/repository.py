@@ -13,7 +13,7 @@ from imagematrix.matrix import service
 from imagematrix.model import File, LayerSource, Service, Sources
 from imagematrix.planning import keys, requirements
 from imagematrix.planning.render.sources import TEMPLATE_SUFFIX
-from imagematrix.text import words
+from imagematrix.text import formatting
 from imagematrix.tree import Tree
 
 MANIFEST: Final = ".generated"
@@ -355,7 +355,7 @@ def _oversized(path: str, size: int, most: int) -> Problem:
     return Problem(
         file=path,
         line=0,
-        what=f"has {words.size(size)}, and may have {words.size(most)}",
+        what=f"has {formatting.size(size)}, and may have {formatting.size(most)}",
         hint="copy what is not a template as it is, or download it in a step of the layer, checked by its hash",
         code="oversized_file",
     )

@@ -22,7 +22,7 @@ from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
 from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.secrecy import hidden
-from imagematrix.text import documents, words
+from imagematrix.text import documents, formatting
 from imagematrix.text.documents import DamagedError
 from imagematrix.tree import Tree
 
@@ -154,7 +154,7 @@ class State:
                 except DamagedError as error:
                     damaged.append(f"{number}: {error}")
         if damaged:
-            skipped = f"; skipped {words.count(len(damaged), 'damaged line')}"
+            skipped = f"; skipped {formatting.count(len(damaged), 'damaged line')}"
             self._warn_once(f"{STATE}/{name}:{damaged[0]}", skipped)
         return found
 

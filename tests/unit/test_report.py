@@ -17,7 +17,7 @@ from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Pushed, Push
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.requirements import Locked
 from imagematrix.report.document import PushEntry, write
-from imagematrix.text import words
+from imagematrix.text import formatting
 
 TENSORFLOW = "tensorflow:2.20.0-python3.11-debian12"
 OLDER = "tensorflow:2.19.0-python3.11-debian12"
@@ -84,7 +84,7 @@ def ended(plan: Plan, statuses: Mapping[str, Status]) -> report.Document:
 
 def test_a_run_is_said_to_take_no_more_exactly_than_one_can_know() -> None:
     """Minutes, then hours."""
-    said = [words.about(seconds) for seconds in (0.0, 29.0, 31.0, 725.0, 8_999.0, 12_000.0)]
+    said = [formatting.approx_duration(seconds) for seconds in (0.0, 29.0, 31.0, 725.0, 8_999.0, 12_000.0)]
     assert said == ["less than a minute", "less than a minute", "about 1 min", "about 12 min", "about 2 h", "about 3 h"]
 
 
@@ -106,7 +106,7 @@ def steps(plan: Plan) -> dict[str, Step]:
 )
 def test_label_says_the_layer_and_what_the_leaves_have_in_common(node: str, expected: str) -> None:
     """A person sees which node is meant, without its key."""
-    assert words.label(steps(three_rows())[node]) == expected
+    assert formatting.label(steps(three_rows())[node]) == expected
 
 
 def test_label_names_the_family_that_all_leaves_are_of() -> None:
@@ -115,21 +115,21 @@ def test_label_names_the_family_that_all_leaves_are_of() -> None:
     two = plan_of({"p": None, "a": "p", "b": "p", "c": "p"}, rows={"x:1-py-a": "a", "x:1-py-b": "b", "y:2-py-a": "c"})
     none = plan_of({"python": None, "a": "python", "b": "python"}, rows={"x:1": "a", "y:2": "b"})
 
-    assert words.label(one.steps[0]) == "python tensorflow:python3.11-debian12 (2 leaves)"
-    assert words.label(two.steps[0]) == "p py (3 leaves)"
-    assert words.label(none.steps[0]) == "python x:1 and 1 more (2 leaves)"
+    assert formatting.label(one.steps[0]) == "python tensorflow:python3.11-debian12 (2 leaves)"
+    assert formatting.label(two.steps[0]) == "p py (3 leaves)"
+    assert formatting.label(none.steps[0]) == "python x:1 and 1 more (2 leaves)"
 
 
 def test_quantities_are_readable() -> None:
     """Sizes in powers of 1000, times in the units one would say them in."""
-    assert [words.size(number) for number in (0, 999, 1500, 412_000_000, 1_812_000_000)] == [
+    assert [formatting.size(number) for number in (0, 999, 1500, 412_000_000, 1_812_000_000)] == [
         "0 B",
         "999 B",
         "1.5 kB",
         "412 MB",
         "1.8 GB",
     ]
-    assert [words.duration(seconds) for seconds in (0.04, 14.2, 59.97, 192, 3720)] == [
+    assert [formatting.duration(seconds) for seconds in (0.04, 14.2, 59.97, 192, 3720)] == [
         "0.0s",
         "14.2s",
         "1m 00s",

@@ -16,7 +16,7 @@ from imagematrix.registry.store import Store
 from imagematrix.registry.vouching import Voucher
 from imagematrix.repository import nearest_matrix
 from imagematrix.signing import verifier
-from imagematrix.text.words import count
+from imagematrix.text.formatting import count
 
 
 def opened(file: str, *, site: str = "") -> Project:

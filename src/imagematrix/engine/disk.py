@@ -6,7 +6,7 @@ from typing import Final
 
 from imagematrix.errors import NoEngineError
 from imagematrix.model import Key, Step
-from imagematrix.text.words import size
+from imagematrix.text.formatting import size
 
 RESERVE_BYTES: Final = 500_000_000
 """What stays free, for what nobody predicts: logs, packages that are unpacked, the engine's own records."""

@@ -9,7 +9,7 @@ from imagematrix.report.console.live import Board, PlainLog, Progress, listener
 from imagematrix.report.console.plan import plan_json, plan_text
 from imagematrix.report.document import Document, LeafEntry, NodeEntry
 from imagematrix.report.record import ImageFact, Origins, make
-from imagematrix.text.words import label
+from imagematrix.text.formatting import label
 
 __all__ = [
     "Board",

@@ -10,7 +10,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from imagematrix.model import Key, Plan, Step, Verdict
-from imagematrix.text.words import label
+from imagematrix.text.formatting import label
 
 _BOX_WIDTH: Final = 250
 _BOX_HEIGHT: Final = 40

@@ -17,7 +17,7 @@ from imagematrix.report import plots
 from imagematrix.report.catalogue import CatalogueEntry
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastLeaf, PastRun
-from imagematrix.text.words import ages, count, duration, growth, size, some
+from imagematrix.text.formatting import abbreviate, ages, count, duration, growth, size
 
 _NAMES_SHOWN: Final = 6
 _GROWN_SHOWN: Final = 10
@@ -142,7 +142,7 @@ def _environment() -> jinja2.Environment:
         "moment": _moment,
         "day": lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d}",
         "counted": count,
-        "some": lambda names: some(names, _NAMES_SHOWN),
+        "some": lambda names: abbreviate(names, _NAMES_SHOWN),
         "last_lines": lambda lines: "\n".join(lines[-_TAIL_LINES:]),
         "short": lambda digest: digest.removeprefix("sha256:")[:_DIGEST_DIGITS],
     }

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Final
 
 from imagematrix.report.overview import Broken, BrokenCheck, Overview
-from imagematrix.text.words import ages, count, duration, growth, some
+from imagematrix.text.formatting import abbreviate, ages, count, duration, growth
 
 _LINES: Final = 20
 """How long a table may get."""
@@ -70,7 +70,7 @@ def _since(broken: Broken | BrokenCheck) -> str:
 
 
 def _images(names: Sequence[str]) -> str:
-    return f"{len(names)}: {_code(some(names, _NAMES_SHOWN))}" if names else "0"
+    return f"{len(names)}: {_code(abbreviate(names, _NAMES_SHOWN))}" if names else "0"
 
 
 def _untried(overview: Overview) -> Iterator[str]:

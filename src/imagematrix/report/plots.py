@@ -12,7 +12,7 @@ from imagematrix.model import Status
 from imagematrix.report.document import NodeEntry
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
-from imagematrix.text.words import count, duration, size
+from imagematrix.text.formatting import count, duration, size
 
 Figure = Mapping[str, Any]
 

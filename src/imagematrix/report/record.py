@@ -9,7 +9,7 @@ from imagematrix.planning import sizes
 from imagematrix.planning.requirements import Locked
 from imagematrix.report import document
 from imagematrix.report.document import INTERRUPTED, Blame, Document, LeafEntry, NodeEntry, PushEntry
-from imagematrix.text.words import label
+from imagematrix.text.formatting import label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from imagematrix.model import Platform, Row, Size
 from imagematrix.planning.proof import Diagnostic, Proof
 from imagematrix.planning.sizes import total
 from imagematrix.project import Opened, Project
+from imagematrix.text.formatting import count, size
 from imagematrix.text.locate import locate
-from imagematrix.text.words import count, size
 
 _LAYERS_SHOWN: Final = 3
 

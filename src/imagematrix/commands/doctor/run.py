@@ -19,7 +19,7 @@ from imagematrix.registry import Client, host
 from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
-from imagematrix.text.words import ages, count, size, some
+from imagematrix.text.formatting import abbreviate, ages, count, size
 
 SECONDS: Final = 8.0
 """How long all answers together are waited for: the whole command takes less than ten seconds."""
@@ -96,7 +96,7 @@ def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     stale = {line.partition(":")[0] for line in project.repository.stale(files, keep=project.directories())}
     if not stale:
         return _good("leaves", "all are locked, and are what the matrix says")
-    said = f"stale: {some(sorted(stale), _NAMES_SHOWN)}"
+    said = f"stale: {abbreviate(sorted(stale), _NAMES_SHOWN)}"
     return Prerequisite(
         what="leaves", state=PrerequisiteState.WEAK, said=said, remedy="`invoke render`, and commit the result"
     )

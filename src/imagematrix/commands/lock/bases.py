@@ -10,7 +10,7 @@ from imagematrix.model import Row
 from imagematrix.planning import lock
 from imagematrix.project import Project
 from imagematrix.registry import BaseDigest, host
-from imagematrix.text.words import count
+from imagematrix.text.formatting import count
 
 JOBS: Final = 4
 """How many questions are asked at once."""

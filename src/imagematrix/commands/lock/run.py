@@ -12,7 +12,7 @@ from imagematrix.planning import requirements, sizes
 from imagematrix.planning.requirements import Failure, Locked, LockSession, RequirementStack, ResolveRequest
 from imagematrix.project import Project
 from imagematrix.resolver import ResolveResult
-from imagematrix.text.words import quantity, some
+from imagematrix.text.formatting import abbreviate, quantity
 
 JOBS: Final = 4
 """How many requests are resolved at once: mostly they wait for the index."""
@@ -133,7 +133,7 @@ def _predictions(
     ]
     moved.sort(key=lambda each: (-each[0].installed, min(each[1])))
     for size, names in moved[:_ROWS_SHOWN]:
-        yield f"{some(sorted(names), 1)}: Python packages {quantity(size)}"
+        yield f"{abbreviate(sorted(names), 1)}: Python packages {quantity(size)}"
     if len(moved) > _ROWS_SHOWN:
         yield f"and {len(moved) - _ROWS_SHOWN} more, none of them bigger"
 
@@ -149,7 +149,7 @@ def _outcome(request: ResolveRequest, answer: ResolveResult) -> str:
 
 
 def _askers(request: ResolveRequest, rows: Mapping[RequirementStack, Sequence[str]]) -> str:
-    return some(_rows(request, rows), 1)
+    return abbreviate(_rows(request, rows), 1)
 
 
 def _rows(request: ResolveRequest, rows: Mapping[RequirementStack, Sequence[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from imagematrix.planning.checks import Subject, Verified
 from imagematrix.project import Project
 from imagematrix.report.console.verify import CheckListener
 from imagematrix.shell import stoppable
-from imagematrix.text import words
+from imagematrix.text import formatting
 from imagematrix.verify.judge import subjects
 from imagematrix.verify.runner import Runner, run_label
 
@@ -93,7 +93,7 @@ def _lost(images: Sequence[Verified]) -> NoEngineError | None:
     """Return that the engine went away, where that alone is wrong."""
     bad = [image for image in images if not image.good]
     is_lost = all(image.cut_off for image in bad) and any(image.cut_off in checks.ENGINE_LOST for image in bad)
-    return NoEngineError(f"{words.count(len(bad), 'image')} not checked: {bad[0].cut_off}") if is_lost else None
+    return NoEngineError(f"{formatting.count(len(bad), 'image')} not checked: {bad[0].cut_off}") if is_lost else None
 
 
 def _platform(project: Project, name: str) -> Platform | None:

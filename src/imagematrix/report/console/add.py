@@ -5,7 +5,7 @@ from typing import Final
 
 from imagematrix.compat import Finding, Severity
 from imagematrix.planning.cost import Cost, NodeCost
-from imagematrix.text.words import count, size, some
+from imagematrix.text.formatting import abbreviate, count, size
 
 _ROWS_SHOWN: Final = 2
 _NUMBER: Final = 4
@@ -59,7 +59,7 @@ def _nodes(nodes: Sequence[NodeCost]) -> list[str]:
 
 
 def _sharing(node: NodeCost) -> str:
-    return f"shared with {some(node.shared, _ROWS_SHOWN)}" if node.shared else "only for this row"
+    return f"shared with {abbreviate(node.shared, _ROWS_SHOWN)}" if node.shared else "only for this row"
 
 
 def _size(cost: Cost) -> list[str]:
@@ -77,7 +77,7 @@ def _unknown(cost: Cost) -> list[str]:
     if not cost.has_engine:
         lines.append("what is built already is not known: no Docker Engine answers")
     if cost.unread:
-        lines.append(f"not compared, for they cannot be rendered: {some(cost.unread, _ROWS_SHOWN)}")
+        lines.append(f"not compared, for they cannot be rendered: {abbreviate(cost.unread, _ROWS_SHOWN)}")
     return lines
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Generic, Self, TextIO, TypeVar
 
-from imagematrix.text.words import duration
+from imagematrix.text.formatting import duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

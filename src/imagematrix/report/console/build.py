@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagematrix.model import PushStatus, Status
 from imagematrix.report.document import Document, LeafEntry, NodeEntry
-from imagematrix.text.words import count, duration, size, some
+from imagematrix.text.formatting import abbreviate, count, duration, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,7 +113,7 @@ def _draw_failure(console: "Console", node: NodeEntry, blocked: Sequence[LeafEnt
         _say(console, f"  | {line}", "dim")
     if node.log:
         _say(console, f"  log:     {node.log}")
-    _say(console, f"  blocks:  {count(len(names), 'image')}: {some(names, _NAMES_SHOWN)}")
+    _say(console, f"  blocks:  {count(len(names), 'image')}: {abbreviate(names, _NAMES_SHOWN)}")
     if names:
         _say(console, f"  repeat:  invoke build --only '{names[0]}'")
     _say(console, "")
@@ -122,7 +122,7 @@ def _draw_failure(console: "Console", node: NodeEntry, blocked: Sequence[LeafEnt
 def _draw_untried(console: "Console", report: Document) -> None:
     stopped = [node.label for node in report.nodes if node.interrupted]
     if stopped:
-        _say(console, f"interrupted while building: {some(stopped, _NAMES_SHOWN)}", _STYLES[Status.SKIPPED])
+        _say(console, f"interrupted while building: {abbreviate(stopped, _NAMES_SHOWN)}", _STYLES[Status.SKIPPED])
         _say(console, "  what was finished is kept: the same command goes on from there\n")
     untried: dict[str, list[str]] = {}
     for leaf in report.leaves:
@@ -130,7 +130,7 @@ def _draw_untried(console: "Console", report: Document) -> None:
             untried.setdefault(leaf.why.removeprefix("skipped: "), []).append(leaf.name)
     for why, names in untried.items():
         _say(console, f"skipped: {count(len(names), 'image')}: {why}", _STYLES[Status.SKIPPED])
-        _say(console, f"  {some(names, _NAMES_SHOWN)}\n")
+        _say(console, f"  {abbreviate(names, _NAMES_SHOWN)}\n")
 
 
 def _draw_pushes(console: "Console", report: Document) -> None:
@@ -142,7 +142,7 @@ def _draw_pushes(console: "Console", report: Document) -> None:
             failed.setdefault(pushed.why.removeprefix(f"{pushed.name}: "), []).append(labels[pushed.node])
     for why, names in failed.items():
         _say(console, f"not pushed: {count(len(names), 'node')}: {why}", _STYLES[Status.FAILED])
-        _say(console, f"  {some(names, _NAMES_SHOWN)}")
+        _say(console, f"  {abbreviate(names, _NAMES_SHOWN)}")
         _say(console, "  what was pushed stays: the same command goes on from there\n")
 
 

@@ -14,7 +14,7 @@ from imagematrix.compat import Level, Severity, shown
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.planning.keys import key_of
 from imagematrix.planning.proof import Diagnostic, Proof
-from imagematrix.text.words import count
+from imagematrix.text.formatting import count
 
 _SIMILAR_SHOWN: Final = 2
 _VERSION: Final = re.compile(r"\d[\w.+-]*")

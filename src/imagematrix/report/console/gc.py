@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Final
 
 from imagematrix.planning.garbage import CleanupResult, GarbageKind, Thing, total
-from imagematrix.text.words import count, size
+from imagematrix.text.formatting import count, size
 
 _NOUNS: Final[Mapping[GarbageKind, str]] = {
     GarbageKind.CONTAINER: "container",

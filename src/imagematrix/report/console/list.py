@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from imagematrix.row_state import RowState
-from imagematrix.text.words import count
+from imagematrix.text.formatting import count
 
 
 def rows_text(states: Sequence[RowState]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Retry, Status, Step, Verdict
 from imagematrix.planning.forecast import Forecast
 from imagematrix.report.console.board import Clock, RunningBoard, console
-from imagematrix.text.words import about, count, duration, label
+from imagematrix.text.formatting import approx_duration, count, duration, label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -83,7 +83,7 @@ class PlainLog:
         self._told_waits: set[Key] = set()
 
     def __enter__(self) -> Self:
-        self._print(f"{self._lines.opening()}; takes {about(self._end.left())}")
+        self._print(f"{self._lines.opening()}; takes {approx_duration(self._end.left())}")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -131,7 +131,7 @@ class PlainLog:
                 self._print(self._lines.event("wait", self._running[key][0], f"  (for the cache {cache})"))
         self._told_waits &= self._waits.keys()
         if self._running and now - self._printed >= _SILENT_SECONDS:
-            self._print(self._lines.note(f"{'; '.join(self._still(now))}; {about(self._end.left())} left"))
+            self._print(self._lines.note(f"{'; '.join(self._still(now))}; {approx_duration(self._end.left())} left"))
 
     def _still(self, now: float) -> Iterator[str]:
         waits = dict(self._waits)
@@ -144,7 +144,7 @@ class PlainLog:
     def _foretell(self) -> None:
         if self._clock() - self._foretold >= _FORETOLD_EVERY_SECONDS:
             self._foretold = self._clock()
-            self._print(self._lines.note(f"{about(self._end.left())} left"))
+            self._print(self._lines.note(f"{approx_duration(self._end.left())} left"))
 
     def _print(self, line: str) -> None:
         self._printed = self._clock()
@@ -225,7 +225,9 @@ class Board:
         settled = f"{sum(self._counts.values())} of {count(self._total, 'node')}"
         spent = duration(self._clock() - self._begun)
         waiting = f", {waits} waiting" if waits else ""
-        return f"{settled}{f' ({counts})' if counts else ''}{waiting}  {spent}, {about(self._end.left())} left"
+        return (
+            f"{settled}{f' ({counts})' if counts else ''}{waiting}  {spent}, {approx_duration(self._end.left())} left"
+        )
 
 
 class _End:

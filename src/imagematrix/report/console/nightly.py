@@ -1,7 +1,7 @@
 """What `nightly` prints at its end."""
 
 from imagematrix.planning.nightly import NightlyRun, NightlyStage
-from imagematrix.text.words import duration
+from imagematrix.text.formatting import duration
 
 
 def nightly_text(run: NightlyRun) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Plan, Size, Step, Verdict
 from imagematrix.planning import sizes
-from imagematrix.text.words import about, count, label, quantity, some
+from imagematrix.text.formatting import abbreviate, approx_duration, count, label, quantity
 
 _NODES_SHOWN = 12
 _LEAVES_SHOWN = 3
@@ -30,11 +30,11 @@ def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
     ]
     pulled = [label(step) for step in plan.steps if step.verdict is Verdict.PULL]
     if pulled:
-        lines += [f"pull from the registry: {some(pulled, _NODES_SHOWN)}", ""]
+        lines += [f"pull from the registry: {abbreviate(pulled, _NODES_SHOWN)}", ""]
     waiting = _waiting(plan)
     if waiting:
-        lines += [f"waiting: {some(waiting, _WAITING_SHOWN)}", ""]
-    length = f"; takes {about(seconds)}" if waiting else ""
+        lines += [f"waiting: {abbreviate(waiting, _WAITING_SHOWN)}", ""]
+    length = f"; takes {approx_duration(seconds)}" if waiting else ""
     return "\n".join([*lines, _counts_line(plan) + _total(plan, predicted) + length]) + "\n"
 
 
@@ -61,7 +61,7 @@ def _group_lines(layer: str, reason: str, steps: Sequence[Step], predicted: Size
 
 
 def _for(step: Step) -> str:
-    return f"  for {some(step.leaves, _LEAVES_SHOWN)}" if len(step.leaves) > 1 else ""
+    return f"  for {abbreviate(step.leaves, _LEAVES_SHOWN)}" if len(step.leaves) > 1 else ""
 
 
 def _download(step: Step, predicted: Sizes) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from imagematrix.planning.publication import UNCHECKED, UNVERIFIED, Publication, Published, PublishOutcome
-from imagematrix.text.words import count, duration, some
+from imagematrix.text.formatting import abbreviate, count, duration
 
 _NAMES_SHOWN: Final = 12
 
@@ -57,7 +57,7 @@ def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
                 found.setdefault((tag.outcome, tag.why), []).append((image.row.name, tag))
     for (outcome, why), tags in found.items():
         yield f"{outcome}: {count(len(tags), 'tag')}: {why}"
-        yield f"  {some([tag.target.name for _, tag in tags], _NAMES_SHOWN)}"
+        yield f"  {abbreviate([tag.target.name for _, tag in tags], _NAMES_SHOWN)}"
         if why == UNVERIFIED:
             yield f"  verify:  invoke verify --only '{tags[0][0]}'"
         elif why == UNCHECKED:
@@ -70,14 +70,14 @@ def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
 def _missing(images: Sequence[Publication]) -> Iterator[str]:
     names = [image.row.name for image in images if not image.built]
     if names:
-        yield f"missing: {count(len(names), 'image')} not built: {some(names, _NAMES_SHOWN)}"
+        yield f"missing: {count(len(names), 'image')} not built: {abbreviate(names, _NAMES_SHOWN)}"
         yield f"  build:   invoke build --only '{names[0]}'"
         yield ""
 
 
 def _without_registry(names: Sequence[str]) -> Iterator[str]:
     if names:
-        yield f"{count(len(names), 'row')} without a registry: {some(names, _NAMES_SHOWN)}"
+        yield f"{count(len(names), 'row')} without a registry: {abbreviate(names, _NAMES_SHOWN)}"
 
 
 def _last(images: Sequence[Publication], seconds: float) -> str:

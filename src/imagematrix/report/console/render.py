@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from imagematrix.planning.changes import Changes
-from imagematrix.text.words import count, some
+from imagematrix.text.formatting import abbreviate, count
 
 _ROWS_SHOWN: Final = 5
 
@@ -38,7 +38,7 @@ def _list(what: str, rows: Sequence[str]) -> list[str]:
 
 
 def _rows(rows: Sequence[str]) -> str:
-    return some([f"`{row}`" for row in rows], _ROWS_SHOWN)
+    return abbreviate([f"`{row}`" for row in rows], _ROWS_SHOWN)
 
 
 def _table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> list[str]:

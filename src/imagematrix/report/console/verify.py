@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TextIO
 
 from imagematrix.planning.checks import UNCHECKED, CheckOutcome, ImageOutcome, Running, Verified
 from imagematrix.report.console.board import Clock, RunningBoard, console
-from imagematrix.text.words import count, duration, some
+from imagematrix.text.formatting import abbreviate, count, duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -216,7 +216,7 @@ def _unchecked(images: Sequence[Verified]) -> Iterator[str]:
     names = [image.row.name for image in images if image.outcome is ImageOutcome.UNCHECKED]
     if names:
         layer = next(image.row.family.layers[-1] for image in images if image.row.name == names[0])
-        yield f"unchecked: {count(len(names), 'image')} {UNCHECKED}: {some(names, _NAMES_SHOWN)}"
+        yield f"unchecked: {count(len(names), 'image')} {UNCHECKED}: {abbreviate(names, _NAMES_SHOWN)}"
         yield f"  write:   checks, for instance common/layers/{layer}/test_{layer}.py (CONTRIBUTING.md)"
         yield ""
 
@@ -227,7 +227,7 @@ def _cut_off(images: Sequence[Verified]) -> Iterator[str]:
         if image.cut_off:
             reasons.setdefault(image.cut_off, []).append(image.row.name)
     for why, names in reasons.items():
-        yield f"not checked: {count(len(names), 'image')}: {why}: {some(names, _NAMES_SHOWN)}"
+        yield f"not checked: {count(len(names), 'image')}: {why}: {abbreviate(names, _NAMES_SHOWN)}"
         yield f"  repeat:  invoke verify --only '{names[0]}'"
         yield ""
 
@@ -235,7 +235,7 @@ def _cut_off(images: Sequence[Verified]) -> Iterator[str]:
 def _missing(images: Sequence[Verified]) -> Iterator[str]:
     names = [image.row.name for image in images if not image.built]
     if names:
-        yield f"missing: {count(len(names), 'image')} not built: {some(names, _NAMES_SHOWN)}"
+        yield f"missing: {count(len(names), 'image')} not built: {abbreviate(names, _NAMES_SHOWN)}"
         yield from (f"  {image.row.name}: {image.doubt}" for image in images if image.doubt)
         yield f"  build:   invoke build --only '{names[0]}'"
         yield ""

@@ -30,7 +30,7 @@ def count(number: int, singular: str, plural: str = "") -> str:
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
-def some(names: Sequence[str], limit: int) -> str:
+def abbreviate(names: Sequence[str], limit: int) -> str:
     """Write at most `limit` names, and how many more there are."""
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
@@ -69,7 +69,7 @@ def duration(seconds: float) -> str:
     return f"{minutes}m {rest:02}s" if minutes < _SIXTY else f"{minutes // _SIXTY}h {minutes % _SIXTY:02}m"
 
 
-def about(seconds: float) -> str:
+def approx_duration(seconds: float) -> str:
     """Write how long something will take, no more exactly than it can be known: `about 12 min`, `about 3 h`."""
     minutes = round(seconds / _SIXTY)
     if not minutes:
@@ -82,7 +82,7 @@ def _common(leaves: Sequence[str]) -> str:
     tags = [leaf.partition(":")[2].split("-") for leaf in leaves]
     shared = "-".join(_in_all(tags)) if tags else ""
     if not shared:
-        return some(leaves, 1)
+        return abbreviate(leaves, 1)
     return f"{families.pop()}:{shared}" if len(families) == 1 else shared
 
 
