@@ -54,10 +54,10 @@ def plan_of(
     `rows` maps row names to their last nodes (default: a row `image:<node>` for each node without a child);
     a node's layer is its name unless `layers` says otherwise.
     """
-    tips = rows or {f"image:{name}": name for name in parents if name not in parents.values()}
+    final_nodes = rows or {f"image:{name}": name for name in parents if name not in parents.values()}
     standing: dict[str, list[str]] = {name: [] for name in parents}
-    for row_name in sorted(tips):
-        node: str | None = tips[row_name]
+    for row_name in sorted(final_nodes):
+        node: str | None = final_nodes[row_name]
         while node is not None:
             standing[node].append(row_name)
             node = parents[node]
@@ -80,8 +80,8 @@ def plan_of(
     )
     return Plan(
         steps=steps,
-        tips={name: Key(tips[name]) for name in sorted(tips)},
-        rows={name: row(name) for name in sorted(tips)},
+        final_nodes={name: Key(final_nodes[name]) for name in sorted(final_nodes)},
+        rows={name: row(name) for name in sorted(final_nodes)},
     )
 
 

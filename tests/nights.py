@@ -34,7 +34,7 @@ def grid(rows: int) -> Plan:
     """About three nodes for each row: systems, Pythons and frameworks are shared, notebook and boot are each row's."""
     parents: dict[str, str | None] = {}
     layers: dict[str, str] = {}
-    tips: dict[str, str] = {}
+    final_nodes: dict[str, str] = {}
 
     def node(name: str, layer: str, parent: str | None) -> str:
         parents.setdefault(name, parent)
@@ -48,10 +48,10 @@ def grid(rows: int) -> Plan:
         interpreter = node(f"python-{system}-{python}", "python", ubuntu)
         framework = node(f"{family}-{version}-{system}-{python}", family, interpreter)
         notebook = node(f"notebook-{number}", "notebook", framework)
-        tips[f"{family}:2.{version}-python3.{9 + python}-ubuntu{16 + system * 2}"] = node(
+        final_nodes[f"{family}:2.{version}-python3.{9 + python}-ubuntu{16 + system * 2}"] = node(
             f"boot-{number}", "boot", notebook
         )
-    return plan_of(parents, rows=tips, layers=layers)
+    return plan_of(parents, rows=final_nodes, layers=layers)
 
 
 def night(plan: Plan, number: int, *, broken: frozenset[str] = frozenset()) -> Document:
@@ -68,10 +68,10 @@ def night(plan: Plan, number: int, *, broken: frozenset[str] = frozenset()) -> D
             bytes_of[key] = own + (bytes_of[parent] if parent else 0)
     images = {
         name: ImageFact(image=f"registry.example.com/team/{name}", digest=f"sha256:{tip}", bytes=bytes_of[tip])
-        for name, tip in plan.tips.items()
+        for name, tip in plan.final_nodes.items()
         if tip in bytes_of
     }
-    locks = {name: [_lock(name, number)] for name in plan.tips}
+    locks = {name: [_lock(name, number)] for name in plan.final_nodes}
     return report.make(
         plan,
         outcomes,

@@ -111,7 +111,7 @@ def dag(opened: Project, *only: str) -> Dag:
 def keys(opened: Project) -> Mapping[tuple[str, str], Key]:
     """Return the key of each (row, layer)."""
     made = dag(opened)
-    rows = made.standing_on()
+    rows = made.rows_by_node()
     return {(row, node.layer): key for key, node in made.nodes.items() for row in rows[key]}
 
 

@@ -43,7 +43,7 @@ def states(
     """
     impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
-    tips, checked = dag.tips, project.repository.checks()
+    final_nodes, checked = dag.final_nodes, project.repository.checks()
     named = {name for image in images for name in image.names}
     bonds = project.state.bonds()
     present, doubted = nodes(images, bonds), doubts(images, bonds)
@@ -57,7 +57,7 @@ def states(
             near = nearest.existing(row.axes, families[row.family.name])
             reason, name = impossible[row.name], near.name if near else ""
             return RowState(row=row, key=Key(""), state="impossible", reason=reason, nearest=name)
-        key = tips[row.name]
+        key = final_nodes[row.name]
         missing = "stale" if row.image in named else "missing"
         found = "built" if key in present else "remote" if key in remote else missing
         reason = doubted.get(key, "") if found == missing else "" if is_checked(row, checked) else UNCHECKED

@@ -21,7 +21,7 @@ BROKEN = next(step for step in GRID.steps if step.node.layer == "pytorch")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Write the page of a third night, in which one of 500 images is broken and one fails its checks."""
     texts = nights.nights(GRID, 3, broken=frozenset({BROKEN.node.key}), since=1)
-    failing = frozenset({next(name for name in GRID.tips if name.startswith("paddle:"))})
+    failing = frozenset({next(name for name in GRID.final_nodes if name.startswith("paddle:"))})
     *past, run = (runs.read(nights.with_checks(text, failing=failing)) for text in texts)
     path = tmp_path_factory.mktemp("report") / "index.html"
     path.write_text(html.page(overview.make(run, past), {}), encoding="utf-8")

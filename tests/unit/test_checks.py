@@ -35,7 +35,7 @@ def decide(
     dag = projects.dag(opened, name)
     return checks.decide(
         dag.rows[name],
-        dag.tips[name],
+        dag.final_nodes[name],
         image,
         texts=Texts(files=files, plugin=plugin, rules={"no-new-setuid": "text", "max-size": "text"}, auditor="auditor"),
         platforms=platforms,

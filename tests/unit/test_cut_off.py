@@ -71,7 +71,7 @@ def test_the_engine_is_to_blame_where_nothing_else_is(
 def test_rules_that_were_not_judged_are_not_settled() -> None:
     """Also when some of them were settled before; those that were judged are, though the checks were cut off."""
     suite = Suite(owner="platform art", fingerprint=Key("f"), known=(RULE,), platform=Platform(name="art", rules={}))
-    row = nights.grid(3).rows[next(iter(nights.grid(3).tips))]
+    row = nights.grid(3).rows[next(iter(nights.grid(3).final_nodes))]
     subject = Subject(row=row, key=Key("k"), image="sha256:1", suites=(suite,))
 
     [before] = checks.settle(subject, (), ended=False)

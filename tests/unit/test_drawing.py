@@ -23,7 +23,7 @@ def repository() -> Plan:
     """Give the plan of this repository's own matrix, for an engine that has one row of it, and what another is on."""
     opened = open_project(str(ROOT / "matrix.toml"))
     dag = projects.dag(opened)
-    first, *_, last = dag.tips.values()
+    first, *_, last = dag.final_nodes.values()
     kept = {dag.nodes[last].parent or last: f"sha256:{last}"}
     image = projects.image(first)
     return opened.plan(dag, projects.believe(opened, image), kept=kept)

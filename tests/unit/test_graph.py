@@ -47,13 +47,13 @@ def test_the_order_of_rows_changes_nothing(chance: random.Random) -> None:
     dag = graph.build(ROWS)
 
     assert [node.key for node in mixed.order()] == [node.key for node in dag.order()]
-    assert list(mixed.tips.items()) == list(dag.tips.items())
-    assert mixed.standing_on() == dag.standing_on()
+    assert list(mixed.final_nodes.items()) == list(dag.final_nodes.items())
+    assert mixed.rows_by_node() == dag.rows_by_node()
 
 
 def test_what_stands_on_a_node() -> None:
     """The rows that need it, sorted."""
-    standing = graph.build(ROWS).standing_on()
+    standing = graph.build(ROWS).rows_by_node()
 
     assert standing[Key("base")] == ("a:1", "a:2", "b:1")
     assert standing[Key("python")] == ("a:1", "a:2")
@@ -73,4 +73,4 @@ def test_no_rows(tmp_path: Path) -> None:
     """An empty DAG is a DAG."""
     dag = projects.project(tmp_path).dag({})
 
-    assert (list(dag.order()), dag.needed(set()), dag.tips) == ([], set(), {})
+    assert (list(dag.order()), dag.needed(set()), dag.final_nodes) == ([], set(), {})

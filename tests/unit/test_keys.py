@@ -212,7 +212,7 @@ def test_the_order_of_the_file_changes_nothing(seed: int) -> None:
 
 def shown(project: Project) -> list[object]:
     plan = projects.plan(project)
-    return [*((step.node.key, step.verdict, step.reason, step.leaves) for step in plan.steps), dict(plan.tips)]
+    return [*((step.node.key, step.verdict, step.reason, step.leaves) for step in plan.steps), dict(plan.final_nodes)]
 
 
 def _shuffled(text: str, chance: random.Random) -> str:

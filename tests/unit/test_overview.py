@@ -108,7 +108,7 @@ def test_a_night_in_which_it_was_built_ends_the_series() -> None:
 
 def test_the_same_failed_check_of_many_images_is_told_once() -> None:
     """With the command that repeats it for one of them."""
-    rows = frozenset(name for name in GRID.tips if name.startswith("paddle:"))
+    rows = frozenset(name for name in GRID.final_nodes if name.startswith("paddle:"))
     past, run = (
         runs.read(nights.with_checks(text, failing=rows)) for text in nights.nights(GRID, 2, broken=frozenset())
     )
@@ -123,14 +123,14 @@ def test_the_same_failed_check_of_many_images_is_told_once() -> None:
 
 def test_names_that_stayed_as_they_were_are_told_by_reason() -> None:
     """They are no good night: who pulls them gets yesterday's image."""
-    run = runs.read(nights.with_published(next(nights.nights(GRID, 1)), refused=frozenset(list(GRID.tips)[:2])))
+    run = runs.read(nights.with_published(next(nights.nights(GRID, 1)), refused=frozenset(list(GRID.final_nodes)[:2])))
 
     made = overview.make(run, ())
 
     (unpublished,) = made.unpublished
     assert unpublished.why == "refused: another Python"
     assert len(unpublished.names) == 2
-    assert unpublished.repeat == f"invoke push --only '{next(iter(GRID.tips))}'"
+    assert unpublished.repeat == f"invoke push --only '{next(iter(GRID.final_nodes))}'"
     assert not made.good
 
 
@@ -188,7 +188,7 @@ def test_versions_that_moved_are_told_with_their_images() -> None:
 
     assert set(changes) == {"numpy", "base image"}
     assert (changes["numpy"].old, changes["numpy"].new) == ("1.26.2", "1.26.3")
-    assert len(changes["numpy"].leaves) == len(GRID.tips)
+    assert len(changes["numpy"].leaves) == len(GRID.final_nodes)
 
 
 def test_growth_is_against_the_last_run_that_had_the_image() -> None:
@@ -199,7 +199,7 @@ def test_growth_is_against_the_last_run_that_had_the_image() -> None:
 
     name = NODES[PYTORCH].leaves[0]
     assert made.growth[name] == 5 * 2 * 1_500_000  # five nodes, two nights
-    other = next(row for row in GRID.tips if row not in NODES[PYTORCH].leaves)
+    other = next(row for row in GRID.final_nodes if row not in NODES[PYTORCH].leaves)
     assert made.growth[other] == 5 * 1_500_000
 
 
@@ -226,7 +226,7 @@ def test_the_critical_path_is_a_chain_that_took_longest() -> None:
     chain = [node for node in run.nodes if node.key in critical]
     assert [node.parent for node in chain[1:]] == [node.key for node in chain[:-1]]
     length = sum(node.seconds for node in chain)
-    for tip in GRID.tips.values():
+    for tip in GRID.final_nodes.values():
         seconds, key = 0.0, run.by_key[tip].parent
         while key:
             seconds, key = seconds + run.by_key[key].seconds, run.by_key[key].parent

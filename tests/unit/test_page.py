@@ -14,7 +14,7 @@ from imagematrix.report import html, junit, markdown, overview, plots, runs, web
 
 GRID = nights.grid(30)
 PYTORCH = next(step.node.key for step in GRID.steps if step.node.layer == "pytorch")
-PADDLES = frozenset(name for name in GRID.tips if name.startswith("paddle:"))
+PADDLES = frozenset(name for name in GRID.final_nodes if name.startswith("paddle:"))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_page_holds_what_a_morning_needs(page: str) -> None:
     assert "did not complete: exit code: 1" in text
     assert "paddle: trains" in text
     assert "numpy 1.26.0 1.26.1 30" in text
-    assert all(name in text for name in GRID.tips)
+    assert all(name in text for name in GRID.final_nodes)
 
 
 def test_the_page_fetches_nothing_and_takes_logs_for_text(page: str) -> None:

@@ -58,9 +58,11 @@ def test_everything_exists(tmp_path: Path) -> None:
 def test_ancestors_of_what_exists_are_not_needed(tmp_path: Path) -> None:
     """On a machine that has the leaves alone, nothing is built."""
     project = projects.project(tmp_path)
-    tips = {image for image in projects.build(project) if image.key in projects.dag(project).tips.values()}
+    final_nodes = {
+        image for image in projects.build(project) if image.key in projects.dag(project).final_nodes.values()
+    }
 
-    assert reasons(projects.plan(project, PYTORCH, images=tips)) == {
+    assert reasons(projects.plan(project, PYTORCH, images=final_nodes)) == {
         "system": "reuse: not needed: all that stands on it exists",
         "python": "reuse: not needed: all that stands on it exists",
         "torch": "reuse: not needed: all that stands on it exists",

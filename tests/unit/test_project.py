@@ -74,16 +74,18 @@ def test_states(tmp_path: Path) -> None:
     opened = projects.project(tmp_path)
     dag = projects.dag(opened)
     stale = EngineImage(id="sha256:1", key=Key("f" * 64), bytes=1, names=("pytorch:2.4.1-python3.10-cuda",))
-    inherited = EngineImage(id="sha256:2", key=dag.tips["pytorch:2.4.1-python3.11-cuda"], bytes=1, names=("mine:1",))
+    inherited = EngineImage(
+        id="sha256:2", key=dag.final_nodes["pytorch:2.4.1-python3.11-cuda"], bytes=1, names=("mine:1",)
+    )
 
-    projects.believe(opened, projects.image(dag.tips[PLAIN]))
-    found = row_state.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN]), stale, inherited])
-    assert [state.row.name for state in found] == sorted(dag.tips)
+    projects.believe(opened, projects.image(dag.final_nodes[PLAIN]))
+    found = row_state.states(opened, opened.matrix.rows, [projects.image(dag.final_nodes[PLAIN]), stale, inherited])
+    assert [state.row.name for state in found] == sorted(dag.final_nodes)
     assert {state.row.name: state.state for state in found if state.state != "missing"} == {
         PLAIN: "built",
         "pytorch:2.4.1-python3.10-cuda": "stale",
     }
-    kept = row_state.states(opened, opened.matrix.rows, [projects.image(dag.tips[PLAIN])], lambda *_: dag.nodes)
+    kept = row_state.states(opened, opened.matrix.rows, [projects.image(dag.final_nodes[PLAIN])], lambda *_: dag.nodes)
     assert {state.row.name for state in kept if state.state != "remote"} == {PLAIN}
 
 

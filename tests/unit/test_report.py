@@ -587,7 +587,7 @@ def test_plan_text_of_a_cold_wide_grid_is_short() -> None:
             Step(node=step.node, verdict=step.verdict, reason="no boot was built before", leaves=step.leaves)
             for step in plan.steps
         ),
-        tips=plan.tips,
+        final_nodes=plan.final_nodes,
         rows=plan.rows,
     )
 

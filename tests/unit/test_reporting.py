@@ -46,7 +46,7 @@ def test_a_build_is_kept_and_its_folder_is_whole(project: Project, tmp_path: Pat
 
 def test_checks_are_added_to_the_run_they_belong_to(project: Project, tmp_path: Path) -> None:
     """That of the folder, else the last one; neither makes a run of its own."""
-    row, other = list(GRID.tips)[:2]
+    row, other = list(GRID.final_nodes)[:2]
     build(project, 0, tmp_path / "report")
     build(project, 1)
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_reported_on_is_told(project: Project, tmp_path: Path) ->
     (tmp_path / "report").mkdir()
     (tmp_path / "report/report.json").write_text("[1]")
     with pytest.raises(FlagError, match="none of ours"):
-        reporting.verified(project, verified(next(iter(GRID.tips))), tmp_path / "report", say=print)
+        reporting.verified(project, verified(next(iter(GRID.final_nodes))), tmp_path / "report", say=print)
     assert (tmp_path / "report/report.json").read_text() == "[1]"
 
 

@@ -122,8 +122,8 @@ def test_an_image_without_its_program_has_nothing_of_a_service(tmp_path: Path) -
 
 def test_an_edit_of_a_service_changes_the_images_that_have_it_alone(tmp_path: Path) -> None:
     before, after = opened(tmp_path / "old"), opened(tmp_path / "new", {**NGINX, "service.sh": "exit 1\n"})
-    tips = [project.dag(project.leaves(project.matrix.rows)).tips for project in (before, after)]
-    assert {name for name in tips[0] if tips[0][name] != tips[1][name]} == {"web:1"}
+    final_nodes = [project.dag(project.leaves(project.matrix.rows)).final_nodes for project in (before, after)]
+    assert {name for name in final_nodes[0] if final_nodes[0][name] != final_nodes[1][name]} == {"web:1"}
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_file_that_holds_no_public_keys(text: str) -> None:
 def test_what_is_signed_is_believed(tmp_path: Path, server: RegistryServer) -> None:
     """A push signs; other machines, whose records are empty, believe exactly that."""
     dag = projects.dag(projects.project(tmp_path), PYTORCH)
-    tip = dag.tips[PYTORCH]
+    tip = dag.final_nodes[PYTORCH]
     [pushed] = ended(pushing(server, FakeEngine(server), tip, judge=voucher(server, signs=True)), tip).values()
     assert pushed.status is PushStatus.PUSHED
 
@@ -164,7 +164,7 @@ def test_what_is_signed_is_believed(tmp_path: Path, server: RegistryServer) -> N
 @pytest.mark.parametrize("forgery", ["unsigned", "by another key", "of another digest", "of another node", "damaged"])
 def test_what_is_not_signed_is_not_believed(tmp_path: Path, server: RegistryServer, forgery: str) -> None:
     dag = projects.dag(projects.project(tmp_path), PYTORCH)
-    tip = dag.tips[PYTORCH]
+    tip = dag.final_nodes[PYTORCH]
     digest = server.put("nodes", tip, content="forged")
     match forgery:
         case "by another key":

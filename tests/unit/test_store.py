@@ -106,17 +106,17 @@ def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
     dag = projects.dag(projects.project(tmp_path))
     for key in dag.nodes:
         server.put("nodes", key)
-    tips = {*dag.tips.values()}
+    final_nodes = {*dag.final_nodes.values()}
 
-    assert store.keys(dag, ()) == {key: digest_of(server.manifests["nodes"][key]) for key in tips}
-    assert store.keys(dag, tips) == {}
-    assert len([path for _, path, _ in server.asked if "/manifests/" in path]) == len(tips)
-    assert store.keys(dag, tips, whole=True).keys() == dag.nodes.keys()
+    assert store.keys(dag, ()) == {key: digest_of(server.manifests["nodes"][key]) for key in final_nodes}
+    assert store.keys(dag, final_nodes) == {}
+    assert len([path for _, path, _ in server.asked if "/manifests/" in path]) == len(final_nodes)
+    assert store.keys(dag, final_nodes, whole=True).keys() == dag.nodes.keys()
 
-    gone = dag.tips[PYTORCH]
+    gone = dag.final_nodes[PYTORCH]
     del server.manifests["nodes"][gone]
-    assert store.keys(dag, ()).keys() == tips - {gone} | {
-        key for key, rows in dag.standing_on().items() if PYTORCH in rows and key != gone
+    assert store.keys(dag, ()).keys() == final_nodes - {gone} | {
+        key for key, rows in dag.rows_by_node().items() if PYTORCH in rows and key != gone
     }
     assert said == []
 
@@ -193,7 +193,7 @@ def test_an_interrupt(server: RegistryServer) -> None:
 def test_a_node_that_was_replaced(tmp_path: Path, server: RegistryServer) -> None:
     """Once its digest is recorded no other one is believed: the reason is given, and it is never overwritten."""
     dag = projects.dag(projects.project(tmp_path), PYTORCH)
-    place, tip = f"{server.address}/nodes", dag.tips[PYTORCH]
+    place, tip = f"{server.address}/nodes", dag.final_nodes[PYTORCH]
     digests = {key: server.put("nodes", key, content=key) for key in dag.nodes}
     bonds = [Bond(key=key, digest=digest, place=place) for key, digest in digests.items()]
     server.put("nodes", tip, content="forged")

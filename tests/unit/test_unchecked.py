@@ -77,7 +77,7 @@ def test_all_forms_of_the_report_say_so(row: Row) -> None:
 
 def test_reports_from_before_say_what_they_know() -> None:
     """They had no word for it."""
-    names = [*GRID.tips]
+    names = [*GRID.final_nodes]
     document = json.loads(write(nights.night(GRID, 0)))
     document["leaves"][0] |= {"is_built": True, "checks": []}
     document["leaves"][1] |= {"is_built": False, "checks": []}
@@ -124,7 +124,7 @@ def test_moving_tags_wait_for_a_check(opened: Project) -> None:
 @pytest.mark.parametrize(("check", "why"), [(PASSED, ""), (SKIPPED, publication.UNCHECKED)])
 def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: Check, why: str) -> None:
     dag = projects.dag(opened, PYTORCH)
-    [subject] = judge.subjects(opened, dag, images={dag.tips[PYTORCH]: "sha256:1"})
+    [subject] = judge.subjects(opened, dag, images={dag.final_nodes[PYTORCH]: "sha256:1"})
     settled = [
         Settled(
             key=subject.key,
@@ -149,7 +149,7 @@ def test_a_platforms_rules_alone_verify_nothing(opened: Project) -> None:
     dag = projects.dag(opened, PLAIN)
     subject = checks.decide(
         dag.rows[PLAIN],
-        dag.tips[PLAIN],
+        dag.final_nodes[PLAIN],
         "sha256:1",
         texts=checks.Texts(files={}, plugin="", rules={"no-new-setuid": ""}, auditor=""),
         platforms=[Platform(name="art", rules={"no-new-setuid": {}})],

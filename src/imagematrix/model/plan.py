@@ -53,6 +53,6 @@ class Plan:
     """Steps in order, parents first, and the node each selected row ends in."""
 
     steps: tuple[Step, ...]
-    tips: Mapping[str, Key]
+    final_nodes: Mapping[str, Key]
     """Row name -> key of its last node, sorted by name."""
     rows: Mapping[str, Row]

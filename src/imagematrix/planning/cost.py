@@ -56,12 +56,12 @@ def nodes(row: str, *, everything: Dag, plan: Plan, predicted: Mapping[str, Size
 
     `everything` has all rows, the plan is for this one; `predicted` are the sizes of its layers, where one is known.
     """
-    standing = everything.standing_on()
+    rows_by_node = everything.rows_by_node()
     to_build = {step.node.key for step in plan.steps if step.verdict is Verdict.BUILD}
     found = [
         NodeCost(
             layer=node.layer,
-            shared=tuple(name for name in standing[node.key] if name != row),
+            shared=tuple(name for name in rows_by_node[node.key] if name != row),
             build=node.key in to_build,
             size=predicted.get(node.layer, Size()),
         )
@@ -71,7 +71,7 @@ def nodes(row: str, *, everything: Dag, plan: Plan, predicted: Mapping[str, Size
 
 
 def _down(row: str, dag: Dag) -> Iterator[Node]:
-    key: Key | None = dag.tips[row]
+    key: Key | None = dag.final_nodes[row]
     while key is not None:
         node = dag.nodes[key]
         yield node

@@ -20,7 +20,7 @@ class Dag:
     """The layer DAG of a set of rows."""
 
     nodes: Mapping[Key, Node]
-    tips: Mapping[str, Key]
+    final_nodes: Mapping[str, Key]
     """Row name -> its last node."""
     rows: Mapping[str, Row]
     shape: "Digraph" = field(repr=False)
@@ -37,17 +37,17 @@ class Dag:
         A reused leaf needs none of its ancestors.
         """
         missing: set[Key] = set()
-        for tip in self.tips.values():
+        for tip in self.final_nodes.values():
             key: Key | None = tip
             while key is not None and key not in present and key not in missing:
                 missing.add(key)
                 key = self.nodes[key].parent
         return missing
 
-    def standing_on(self) -> Mapping[Key, tuple[str, ...]]:
+    def rows_by_node(self) -> Mapping[Key, tuple[str, ...]]:
         """Return for each node the names of the rows that need it, sorted."""
         rows: dict[Key, list[str]] = {key: [] for key in self.nodes}
-        for name, tip in self.tips.items():
+        for name, tip in self.final_nodes.items():
             key: Key | None = tip
             while key is not None:
                 rows[key].append(name)
@@ -64,6 +64,6 @@ def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
     shape: Digraph = nx.DiGraph()
     shape.add_nodes_from(nodes)
     shape.add_edges_from((node.parent, node.key) for node in nodes.values() if node.parent)
-    tips = {name: chain[-1].key for name, chain in ordered.items()}
+    final_nodes = {name: chain[-1].key for name, chain in ordered.items()}
     rows = {name: chain[-1].leaf.row for name, chain in ordered.items()}
-    return Dag(nodes=nodes, tips=tips, rows=rows, shape=nx.freeze(shape))
+    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, shape=nx.freeze(shape))

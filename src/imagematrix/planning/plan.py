@@ -44,21 +44,21 @@ def make(
     needed = dag.needed({*present, *kept})
     parents = {parent for key in needed if (parent := dag.nodes[key].parent) and parent not in needed}
     pulled = parents.difference(present)
-    past = _Past(dag, history() if needed else (), all_rows or dag.tips)
-    standing = dag.standing_on()
+    past = _Past(dag, history() if needed else (), all_rows or dag.final_nodes)
+    rows_by_node = dag.rows_by_node()
     steps = tuple(
         Step(
             node=node,
             verdict=_verdict(node, needed, pulled),
-            reason=doubts.get(node.key) or past.reason(node, standing[node.key], needed)
+            reason=doubts.get(node.key) or past.reason(node, rows_by_node[node.key], needed)
             if node.key in needed
             else _found(node, present, kept),
-            leaves=standing[node.key],
+            leaves=rows_by_node[node.key],
             digest=kept[node.key] if node.key in pulled else "",
         )
         for node in dag.order()
     )
-    return Plan(steps=steps, tips=dag.tips, rows=dag.rows)
+    return Plan(steps=steps, final_nodes=dag.final_nodes, rows=dag.rows)
 
 
 def to_push(plan: Plan, *, present: Collection[Key], kept: Collection[Key]) -> tuple[Key, ...]:

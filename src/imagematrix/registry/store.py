@@ -42,7 +42,7 @@ class Store:
         """
         if whole:
             return self._ask(dag.nodes.keys())
-        asked = {*dag.tips.values()}.difference(present)
+        asked = {*dag.final_nodes.values()}.difference(present)
         kept = self._ask(asked)
         return {**kept, **self._ask(dag.needed({*present, *kept}) - asked)}
 

@@ -45,7 +45,7 @@ def svg(plan: Plan) -> str:
     """Return the DAG as a stand-alone SVG picture; sizes are in pixels."""
     places = _places(plan)
     width = _MARGIN * 2 + _COLUMN * max((place.column for place in places.values()), default=0) + _BOX_WIDTH
-    height = _MARGIN * 2 + _LEGEND + _LINE * max(len(plan.tips), 1)
+    height = _MARGIN * 2 + _LEGEND + _LINE * max(len(plan.final_nodes), 1)
     root = ET.Element(
         "svg",
         {

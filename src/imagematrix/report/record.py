@@ -53,11 +53,11 @@ def make(
     origins = origins or Origins()
     nodes = tuple(_node(step, outcome, bytes_of or {}) for step, outcome in zip(plan.steps, outcomes, strict=True))
     by_key = {node.key: node for node in nodes}
-    locks = {locked.path: locked for name in plan.tips for locked in origins.locks.get(name, ())}
+    locks = {locked.path: locked for name in plan.final_nodes for locked in origins.locks.get(name, ())}
     return replace(
         document.begun(started, seconds),
         nodes=nodes,
-        leaves=tuple(_leaf(name, plan, by_key, images.get(name), origins) for name in plan.tips),
+        leaves=tuple(_leaf(name, plan, by_key, images.get(name), origins) for name in plan.final_nodes),
         locks={path: sizes.pins(locks[path].text) for path in sorted(locks)},
         pushes=tuple(map(_push, pushes)),
         facts=origins.facts,
@@ -89,7 +89,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
 
 
 def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeEntry], fact: ImageFact | None, origins: Origins) -> LeafEntry:
-    row, stack = plan.rows[name], tuple(_chain(plan.tips[name], nodes))
+    row, stack = plan.rows[name], tuple(_chain(plan.final_nodes[name], nodes))
     tip = stack[0]
     good = tip.outcome in {Status.BUILT, Status.REUSED}
     broken = None if good else next((node for node in stack if node.outcome is Status.FAILED), None)

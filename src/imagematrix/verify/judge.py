@@ -25,8 +25,8 @@ def subjects(
     `images` are their ids, `also` is another platform whose rules they must obey.
     """
     judge = Judge(project)
-    tips = {name: tip for name, tip in dag.tips.items() if tip in images}
-    return tuple(judge.subject(dag.rows[name], tip, images[tip], also=also) for name, tip in tips.items())
+    final_nodes = {name: tip for name, tip in dag.final_nodes.items() if tip in images}
+    return tuple(judge.subject(dag.rows[name], tip, images[tip], also=also) for name, tip in final_nodes.items())
 
 
 class Judge:

@@ -58,7 +58,9 @@ def decide(
     present = nodes(listed, project.state.bonds())
     kept = store.keys(dag, present, whole=options.push) if store else {}
     plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})
-    to_publish = {tip: dag.rows[name] for name, tip in dag.tips.items() if options.push and dag.rows[name].repositories}
+    to_publish = {
+        tip: dag.rows[name] for name, tip in dag.final_nodes.items() if options.push and dag.rows[name].repositories
+    }
     return BuildDecision(
         plan=plan,
         images=present,

@@ -16,7 +16,7 @@ from imagematrix.report import ImageFact
 def names_by_node(plan: Plan) -> Mapping[Key, Sequence[str]]:
     """Return the image names of the leaves that end in a node."""
     names: dict[Key, list[str]] = {}
-    for row, tip in plan.tips.items():
+    for row, tip in plan.final_nodes.items():
         names.setdefault(tip, []).append(plan.rows[row].image)
     return names
 
@@ -32,8 +32,8 @@ def name_leaves(
     try:
         if any(outcome.attempts for outcome in outcomes):
             present = nodes(engine.images(), bonds)
-        tips = {*plan.tips.values()}.difference(present)
-        remote = {key: digest for key, digest in decided.in_registry.items() if key in tips}
+        final_nodes = {*plan.final_nodes.values()}.difference(present)
+        remote = {key: digest for key, digest in decided.in_registry.items() if key in final_nodes}
         found = _remote(plan, store.manifests(remote)) if store and remote else {}
         sizes = {key: image.bytes for key, image in present.items()}
         return {**found, **_named(engine, plan, present)}, sizes, None
@@ -58,14 +58,14 @@ def _remote(plan: Plan, manifests: Mapping[Key, Manifest]) -> Mapping[str, Image
     """Return what the registry says of leaves that nobody needed here."""
     return {
         name: ImageFact(image=plan.rows[name].image, digest=manifests[tip].config, bytes=manifests[tip].bytes)
-        for name, tip in plan.tips.items()
+        for name, tip in plan.final_nodes.items()
         if tip in manifests
     }
 
 
 def _named(engine: Engine, plan: Plan, images: Mapping[Key, EngineImage]) -> Mapping[str, ImageFact]:
     facts: dict[str, ImageFact] = {}
-    for name, tip in plan.tips.items():
+    for name, tip in plan.final_nodes.items():
         image = images.get(tip)
         if image:
             wanted = plan.rows[name].image

@@ -76,7 +76,7 @@ def run(
             stop=stop,
         )
         with beside(publisher, jobs=jobs, stop=stop) as publishing:
-            for name, tip in dag.tips.items():
+            for name, tip in dag.final_nodes.items():
                 if dag.rows[name].repositories:
                     publishing.offer(dag.rows[name], tip, present[tip].id if tip in present else "")
             for image in publishing.rest():
@@ -96,7 +96,7 @@ def unverified(project: Project, dag: Dag) -> Unverified:
     judge = Judge(project)
 
     def why(row: Row, image: str) -> str:
-        subject = judge.subject(row, dag.tips[row.name], image)
+        subject = judge.subject(row, dag.final_nodes[row.name], image)
         if subject.open:
             return publication.UNVERIFIED
         return "" if subject.verified else publication.UNCHECKED

@@ -63,7 +63,7 @@ def run(
     found = subjects(project, dag, images={key: image.id for key, image in present.items()}, also=asked)
     missing = [
         Verified(row=dag.rows[name], checks=(), built=False, doubt=doubted.get(tip, ""))
-        for name, tip in dag.tips.items()
+        for name, tip in dag.final_nodes.items()
         if tip not in present
     ]
     known = [_known(subject) for subject in found if not subject.open]

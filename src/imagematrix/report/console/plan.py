@@ -94,7 +94,7 @@ def _counts(plan: Plan) -> Mapping[str, int]:
         "nodes": len(plan.steps),
         "build": build,
         "reuse": len(plan.steps) - build,
-        "leaves": len(plan.tips),
+        "leaves": len(plan.final_nodes),
         "waiting": len(_waiting(plan)),
     }
 
@@ -106,7 +106,7 @@ def _to_build(plan: Plan) -> list[Step]:
 def _waiting(plan: Plan) -> list[str]:
     """Return the leaves whose last node must be built, sorted."""
     building = {step.node.key for step in _to_build(plan)}
-    return [name for name, tip in plan.tips.items() if tip in building]
+    return [name for name, tip in plan.final_nodes.items() if tip in building]
 
 
 def _document(step: Step, found: Size | None) -> Mapping[str, object]:
