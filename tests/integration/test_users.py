@@ -10,6 +10,7 @@ from tests.integration.rooms import Room, rooms_of
 from imagematrix.engine import Engine
 
 IMAGE = "python:3.11-debian12"
+OF_USER = "python-user:3.11-debian12"
 USERS: dict[str, dict[str, Any]] = {
     "root's group": {"user": "12345:0"},
     "a group of its own": {"user": "12345:12345"},
@@ -34,7 +35,7 @@ with zipfile.ZipFile(f"{name}-1.0-py3-none-any.whl", "w") as wheel:
 KNOWN = """\
 import getpass, json, os, pwd
 entry, home = pwd.getpwuid(os.getuid()), os.path.expanduser("~")
-names = [getpass.getuser(), entry.pw_name, os.environ["USER"]]
+names = [getpass.getuser(), entry.pw_name, os.environ.get("USER")]
 print(json.dumps([*names, entry.pw_dir == home, os.access(home, os.W_OK)]))
 """
 NOTEBOOK = """\
@@ -83,6 +84,21 @@ def test_packages_are_installed_beside_the_images(room: Room) -> None:
     room.output(f"cat > /dev/shm/notebook.py <<'END'\n{NOTEBOOK}END")
     assert room.output("/init/boot/shell.sh -c '/opt/python/bin/python /dev/shm/notebook.py' 2> /dev/null") == "first\n"
     assert "No broken requirements" in room.output("/init/boot/shell.sh -c 'pip check'")
+
+
+def test_an_image_may_say_its_user(engine: Engine) -> None:
+    """Then `docker exec` has all of it too, without a shell between."""
+    with rooms_of(OF_USER, engine) as start:
+        room = start()
+        room.wait_until_healthy()
+        assert "ssh" not in room.container.logs().decode()
+        code, said = room.container.exec_run(["python", "-c", KNOWN])
+        assert (code, json.loads(said)) == (0, ["user", "user", None, True, True])
+        room.output(f"cat > /dev/shm/wheel.py <<'END'\n{WHEEL}END\ncd /dev/shm && python wheel.py first")
+        for command in (["pip", "install", "-q", "--no-index", "./first-1.0-py3-none-any.whl"], ["first"]):
+            code, said = room.container.exec_run(command, workdir="/dev/shm")  # noqa: S108  # the container's
+            assert code == 0, said
+        assert said == b"first\n"
 
 
 def test_jobs_have_all_of_it(rooms: Any) -> None:

@@ -22,6 +22,12 @@ os = "debian12"
 layers = ["proxy", "boot"]
 tag = "1"
 axes.base = ["debian"]
+[families.humble]
+layers = ["proxy", "boot"]
+tag = "1"
+[[families.humble.row]]
+base = "debian"
+run_as = "1000"
 [families.plain]
 layers = ["system", "boot"]
 tag = "1"
@@ -120,10 +126,25 @@ def test_an_image_without_its_program_has_nothing_of_a_service(tmp_path: Path) -
     assert "EXPOSE 22\n" in found["Dockerfile"]
 
 
+def test_an_image_of_another_user_has_no_service_that_needs_root(tmp_path: Path) -> None:
+    found = texts(tmp_path, "humble:1")
+    [container] = manifests.pods(manifests.documents(found["run-example/k8s-run-deployment.yaml"])["Deployment"])[0][
+        "spec"
+    ]["containers"]
+
+    assert "EXPOSE 80\n" in found["Dockerfile"]
+    assert "\nUSER 1000\n" in found["Dockerfile"]
+    assert container["securityContext"]["runAsNonRoot"] is True
+    examples = [text for path, text in found.items() if path.startswith(("run-example/", "README"))]
+    assert [
+        text for text in examples if "SSH_AUTHORIZED_KEYS" in text or "ROOT_PASSWORD" in text or "/root" in text
+    ] == []
+
+
 def test_an_edit_of_a_service_changes_the_images_that_have_it_alone(tmp_path: Path) -> None:
     before, after = opened(tmp_path / "old"), opened(tmp_path / "new", {**NGINX, "service.sh": "exit 1\n"})
     final_nodes = [project.dag(project.leaves(project.matrix.rows)).final_nodes for project in (before, after)]
-    assert {name for name in final_nodes[0] if final_nodes[0][name] != final_nodes[1][name]} == {"web:1"}
+    assert {name for name in final_nodes[0] if final_nodes[0][name] != final_nodes[1][name]} == {"web:1", "humble:1"}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +156,7 @@ def test_an_edit_of_a_service_changes_the_images_that_have_it_alone(tmp_path: Pa
         ("port      = 80\n", "port      = 65536\n", 3),
         ("host_port = 8080", "host_prot = 8080", 4),
         ('kind    = "port"\n', "", 0),
+        ('ready     = "/healthz"', 'root      = "yes"', 7),
         ('default = "80"', "default = 80", 11),
         ("title     =", "title     ", 5),
     ],

@@ -12,7 +12,7 @@ from testinfra.host import Host
 from imagematrix.testing import Ended, Image, Job, Machine, Starter, eventually
 
 SSH = "ssh -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=30"
-SUPERVISOR = "IMAGE_RUN=/run/image supervisorctl -c /init/supervisor/supervisord.conf"
+SUPERVISOR = "IMAGE_RUN=$(/init/boot/run.sh) supervisorctl -c /init/supervisor/supervisord.conf"
 GAVE_UP = "gave up:"
 """What the log says of a service that supervisord starts no more."""
 
@@ -56,6 +56,7 @@ def test_a_job_ends_with_its_own_exit_code(elsewhere: Ended) -> None:
     assert elsewhere.code == 7
 
 
+@pytest.mark.as_root
 def test_the_time_zone_is_also_that_of_what_starts_without_it(elsewhere: Ended) -> None:
     assert elsewhere.output.splitlines() == ["+0530", "/etc/localtime"]
 
@@ -80,7 +81,7 @@ def test_any_language_is_one_setting_also_without_a_writable_root(anyone: Ended)
 
 def test_every_setting_that_is_wrong_is_named(host: Host) -> None:
     wrong = {
-        "SSH_PORT": "many",
+        "TENSORBOARD_PORT": "many",
         "TENSORBOARD_PATH": "board",
         "JUPYTER_BASE_URL": "/lab%",
         "WEB_AUTHENTICATION": "no",
@@ -131,21 +132,25 @@ def test_what_others_planted_in_place_of_the_run_directory_is_not_read(
         host.run("rm -rf /run/image* /tmp/image* /tmp/theirs /tmp/.local")
 
 
+@pytest.mark.as_root
 def test_what_a_user_may_not_run_is_left_out_and_said(restricted: Machine) -> None:
     assert eventually(lambda: "ssh is left out" in restricted.logs())
 
 
+@pytest.mark.as_root
 def test_ssh_is_left_out_where_root_has_lost_what_logins_need(host: Host) -> None:
     """As in pods that drop all capabilities."""
     said = host.run("SERVICES=ssh setpriv --bounding-set=-all /init/boot/boot.sh")
     assert (said.rc, "it needs the capabilities SETGID, SETUID" in said.stderr) == (64, True), said.stderr
 
 
+@pytest.mark.as_root
 def test_a_hook_that_fails_is_logged_and_the_container_still_starts(bare: Machine) -> None:
     assert "hook 50-broken failed with exit code 3" in bare.logs()
     assert bare.container.running()
 
 
+@pytest.mark.as_root
 def test_without_a_credential_ssh_takes_no_password_and_the_log_says_how_to_give_one(host: Host, bare: Machine) -> None:
     offered = host.run(f"{SSH} -o BatchMode=yes -o PreferredAuthentications=none root@{bare.address}").stderr
     assert "Permission denied (publickey)" in offered
@@ -153,12 +158,14 @@ def test_without_a_credential_ssh_takes_no_password_and_the_log_says_how_to_give
     assert "ROOT_PASSWORD" in bare.logs()
 
 
+@pytest.mark.as_root
 def test_a_key_logs_in(host: Host, machine: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
     said = host.check_output(f"{SSH} -i /dev/shm/key -o BatchMode=yes root@{machine.address} 'echo $LANG; date +%Z'")
     assert said.split() == ["zh_CN.UTF-8", "CST"]
 
 
+@pytest.mark.as_root
 def test_a_password_logs_in_and_a_wrong_one_does_not(host: Host, machine: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
     assert _with_password(host, machine, machine.password) == "0"
@@ -177,6 +184,7 @@ def _with_password(host: Host, machine: Machine, password: str) -> str:
     )
 
 
+@pytest.mark.as_root
 @pytest.mark.parametrize(
     ("file", "text"), [("/etc/sync_passwd", "root:open sesame"), ("/run/secrets/root_password", "open sesame")]
 )
@@ -188,6 +196,7 @@ def test_a_file_may_hold_the_password(host: Host, file: str, text: str) -> None:
     assert host.check_output(f"{place}; {taken}; rm {file}") == "open sesame"
 
 
+@pytest.mark.as_root
 def test_host_keys_are_the_containers_own(machine: Machine, bare: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
     read = "cat /etc/ssh/ssh_host_ed25519_key.pub"
@@ -251,6 +260,7 @@ def test_every_service_runs_and_the_health_check_says_so(machine: Machine, image
     assert {line.split()[1] for line in states.splitlines()} <= {"RUNNING", "STARTING"}, states
 
 
+@pytest.mark.as_root
 def test_a_session_has_all_of_the_containers_settings(bare: Machine) -> None:
     """In the shell that sshd starts; tests/integration/test_sessions.py logs in, by all ways there are."""
     shell = bare.host.check_output("getent passwd root").rpartition(":")[2]
@@ -260,6 +270,7 @@ def test_a_session_has_all_of_the_containers_settings(bare: Machine) -> None:
     assert found["PATH"].startswith("/opt/python/bin:")
 
 
+@pytest.mark.as_root
 def test_a_login_that_sshd_refuses_is_seen_by_the_health_check(bare: Machine) -> None:
     """Though something listens on the port; and what the check does is not logged."""
     assert eventually(lambda: bare.host.run("/init/boot/health.sh").succeeded), bare.logs()
@@ -270,18 +281,21 @@ def test_a_login_that_sshd_refuses_is_seen_by_the_health_check(bare: Machine) ->
     assert "127.72.69.65" not in bare.logs()
 
 
+@pytest.mark.as_root
 def test_a_service_that_dies_is_started_again(bare: Machine) -> None:
     before = bare.host.check_output("pgrep -o -x sshd")
     bare.host.check_output(f"kill -9 {before}")
     assert eventually(lambda: bare.host.run("pgrep -o -x sshd").stdout.strip() not in {"", before}), bare.logs()
 
 
+@pytest.mark.as_root
 def test_orphans_are_buried(bare: Machine) -> None:
     bare.host.check_output("sh -c 'sleep 0.1 & sleep 0.1 & sleep 0.1 &'")
     assert eventually(lambda: not bare.host.run("pgrep -x sleep").stdout)
     assert eventually(lambda: "Z" not in bare.host.check_output("ps -e -o stat="))
 
 
+@pytest.mark.as_root
 def test_a_service_that_cannot_start_is_seen_in_the_log_and_by_the_health_check(bare: Machine) -> None:
     """The last that the bare machine is asked: a machine more for it would cost a second."""
     broken = "#!/bin/sh\necho no key today\nexit 1\n"
@@ -292,6 +306,7 @@ def test_a_service_that_cannot_start_is_seen_in_the_log_and_by_the_health_check(
     assert (said.rc, "ssh does not answer on port 22" in said.stdout) == (1, True)
 
 
+@pytest.mark.as_root
 def test_services_do_not_see_the_credentials_that_were_given(machine: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
     look = (
@@ -302,6 +317,7 @@ def test_services_do_not_see_the_credentials_that_were_given(machine: Machine) -
     assert machine.host.run(look).stdout == ""
 
 
+@pytest.mark.as_root
 @pytest.mark.final
 def test_docker_stop_takes_less_than_five_seconds_and_ends_well(machine: Machine) -> None:
     """By the container's own log: how long a busy engine takes to ask and to notice is not the image's."""

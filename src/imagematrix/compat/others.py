@@ -157,6 +157,16 @@ def pins_are_requirements(pins: str) -> Iterator[Finding]:
             yield impossible("pins", f"{pin!r} is not a valid requirement", "write NAME==VERSION, or NAME and bounds")
 
 
+_LAST_ID: Final = (1 << 31) - 1
+"""Of users, as `useradd` takes them."""
+
+
+def run_as_is_an_id(run_as: str) -> Iterator[Finding]:
+    """Kubernetes' `runAsNonRoot` accepts numbers alone; 0 is root."""
+    if not (run_as.isascii() and run_as.isdigit() and 0 < int(run_as[:11]) <= _LAST_ID):
+        yield impossible("run_as", f"{run_as!r} is not the id of a user other than root", "run_as=1000")
+
+
 def _numpys(python: str) -> str:
     """Return in words the releases of NumPy with wheels for a Python."""
     having = [release for release, pythons in catalogue.numpy_wheels().pythons.items() if minor(python) in pythons]

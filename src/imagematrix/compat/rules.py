@@ -71,6 +71,7 @@ RULES: Final[tuple[Rule, ...]] = (
     others.numpy_on_python,
     others.numpy_of_pins,
     others.pins_are_requirements,
+    others.run_as_is_an_id,
     others.tensorrt_on_python,
     others.tensorrt_on_cuda,
     others.tensorrt_of_tensorflow,

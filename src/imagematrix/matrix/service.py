@@ -10,7 +10,7 @@ from imagematrix.text.shape import Mistakes, Table, refuse_control_characters
 
 FILE: Final = "service.toml"
 
-_KEYS: Final = ("layers", "program", "port", "host_port", "title", "use", "note", "ready", "settings")
+_KEYS: Final = ("layers", "program", "port", "host_port", "title", "use", "note", "ready", "root", "settings")
 _SETTING_KEYS: Final = ("kind", "default", "meaning", "kubectl")
 _PORTS: Final = range(1, 1 << 16)
 
@@ -38,6 +38,7 @@ def parse(text: str, name: str, *, layers: Collection[str], files: tuple[File, .
         use=table.text("use"),
         note=table.text("note"),
         ready=table.text("ready"),
+        root=_flag(table, "root"),
         settings=tuple(_setting(table.table("settings").table(key), key) for key in table.table("settings")),
         files=files,
     )
@@ -61,6 +62,13 @@ def _port(table: Table, key: str, default: int) -> int:
         return port
     table.wrong(key, f"{port!r} is not a port", "expected a number from 1 to 65535")
     return default
+
+
+def _flag(table: Table, key: str) -> bool:
+    value = table.raw(key)
+    if value not in {None, True, False} or type(value) is int:
+        table.wrong(key, f"{value!r} is neither true nor false")
+    return value is True
 
 
 def _setting(table: Table, name: str) -> Setting:

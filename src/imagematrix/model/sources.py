@@ -106,6 +106,8 @@ class Service:
     ready: str
     """The path that answers over HTTP once it is ready; empty: it is ready when its port is open."""
     settings: tuple[Setting, ...]
+    root: bool = False
+    """Whether it needs root: images of another user do not have it."""
     files: tuple[File, ...] = ()
     """All but its declaration, their paths already as in the leaf (`services/NAME/…`)."""
 
@@ -129,6 +131,7 @@ class Sources:
         """The files that stages of any layer may copy."""
         return (*self.init, *(file for service in self.services for file in service.files))
 
-    def services_of(self, layers: Collection[str]) -> tuple[Service, ...]:
-        """Return the services that images with some layers have."""
-        return tuple(service for service in self.services if not set(service.layers).isdisjoint(layers))
+    def services_of(self, layers: Collection[str], *, as_root: bool = True) -> tuple[Service, ...]:
+        """Return the services that images with some layers have, and which run as root or not."""
+        brought = (service for service in self.services if not set(service.layers).isdisjoint(layers))
+        return tuple(service for service in brought if as_root or not service.root)

@@ -50,8 +50,8 @@ def _cuda_use(version: str, brought_by: str) -> CudaUse:
 
 @pytest.fixture(scope="session")
 def host(_containers: Containers) -> Host:
-    """Give a shell in a container that runs nothing else: one for all checks of the image."""
-    return _containers.shell(_containers.start("infinity", entrypoint="sleep"))
+    """Give a shell of root in a container that runs nothing else: one for all checks of the image."""
+    return _containers.shell(_containers.start("infinity", entrypoint="sleep", user="0"))
 
 
 @pytest.fixture(scope="session")
@@ -69,19 +69,20 @@ def job(_containers: Containers) -> Job:
 
 
 @pytest.fixture(scope="session")
-def machine(host: Host, image: Image, _containers: Containers) -> Machine:
+def machine(host: Host, image: Image, row: Mapping[str, str], _containers: Containers) -> Machine:
     """Give a container as users start it, with a password, a key and a token; one for all checks of the image.
 
     `host` has the key, at /dev/shm/key: it is the other machine, from which one logs in. TensorBoard does not run,
     which takes seconds of a processor to start: `restricted` has it.
     """
+    services = ["ssh"] * ("run_as" not in row) + ["jupyter"] * ("notebook" in image.layers)
     host.check_output("ssh-keygen -q -t ed25519 -N '' -f /dev/shm/key")
     password, token = "correct horse", "sesame"  # of a container that lives for a minute
     settings = {
         "ROOT_PASSWORD": password,
         "SSH_AUTHORIZED_KEYS": host.check_output("cat /dev/shm/key.pub"),
         "JUPYTER_TOKEN": token,
-        "SERVICES": "ssh,jupyter" if "notebook" in image.layers else "ssh",
+        "SERVICES": ",".join(services) or "auto",
     }
     made = _containers.start(environment=settings)
     return Machine(container=made, host=_containers.shell(made), password=password, token=token)
@@ -153,13 +154,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Say which marks checks may carry, and listen to results."""
     secrecy.learn_environment()
     config.addinivalue_line("markers", "slow: it runs after the quick ones")
+    config.addinivalue_line("markers", "as_root: for images that run as root, not as the `run_as` of their row")
     config.addinivalue_line("markers", "final: it ends the machine, so it runs last of all")
     config.pluginmanager.register(_Listener(_read_request(config)))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what passed before; cheap checks come first."""
+    """Leave out what passed before, and what is not for the image; cheap checks come first."""
     request = _read_request(config)
+    if "run_as" in request["values"]:
+        items[:] = (item for item in items if not item.get_closest_marker("as_root"))
     known = {(layer, name) for layer, names in request["known"].items() for name in names}
     items[:] = sorted((item for item in items if (_layer(item.path), item.name) not in known), key=_cost)
 

@@ -95,7 +95,7 @@ class Templates:
         self._named: dict[str, set[str]] = {}
         self._texts: dict[tuple[str, tuple[object, ...]], str] = {}
         self._reading: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._services: dict[tuple[str, ...], tuple[Service, ...]] = {}
+        self._services: dict[tuple[tuple[str, ...], bool], tuple[Service, ...]] = {}
 
     def ours(self, prefix: str) -> list[str]:
         """Return the names of our own templates that begin so."""
@@ -125,14 +125,14 @@ class Templates:
             "tag": row.tag,
             "driver_requirement": compat.driver_requirement(row.values),
             "torch_local": compat.local_version(row.values),
-            "services": self._services_of(row.family.layers),
+            "services": self._services_of(row.family.layers, as_root="run_as" not in row.values),
             **extra,
         }
 
-    def _services_of(self, layers: tuple[str, ...]) -> tuple[Service, ...]:
-        known = self._services.get(layers)
+    def _services_of(self, layers: tuple[str, ...], *, as_root: bool) -> tuple[Service, ...]:
+        known = self._services.get((layers, as_root))
         if known is None:
-            known = self._services[layers] = self._sources.services_of(layers)
+            known = self._services[layers, as_root] = self._sources.services_of(layers, as_root=as_root)
         return known
 
     def names(self, templates: Iterable[str]) -> frozenset[str]:

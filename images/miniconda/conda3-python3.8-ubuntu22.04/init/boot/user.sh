@@ -39,6 +39,7 @@ give_python() {
     [[ -x $image/bin/python && ! -w $image ]] || return 0
     place=$HOME/.local/$(basename "$image"/lib/python3.*)
     "$image/bin/python" -I /init/boot/own_python.py "$place" || die "$place cannot be made"
+    [[ ${VIRTUAL_ENV:-} != "$place" ]] || return 0
     export VIRTUAL_ENV=$place PATH=$place/bin:$PATH
     export JUPYTER_PATH=$place/share/jupyter${JUPYTER_PATH:+:$JUPYTER_PATH}
     if [[ ,$(findmnt --noheadings --output OPTIONS --target "$place"), == *,noexec,* ]]; then
