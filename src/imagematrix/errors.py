@@ -1,7 +1,7 @@
 """What can go wrong for a user, each kind with its exit code and its remedy.
 
 One class per thing a user can do about it. Library code raises these and never prints or exits;
-`tasks` turns them into the exit codes of design.md 9.
+`commands.command` turns them into exit codes.
 """
 
 import difflib
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
-    """The exit codes every command shares (design.md 9)."""
+    """The exit codes that all commands share."""
 
     GOOD = 0
     FAILED = 1

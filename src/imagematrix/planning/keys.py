@@ -1,6 +1,6 @@
 """Leaves in, nodes with keys out, and the difference between two sets of inputs: the only home of hashlib.
 
-A key is the hash of everything a node is made from (design.md 3) and of nothing else: no axis names,
+A key is the hash of everything a node is made from (docs/design.md) and of nothing else: no axis names,
 times, commits, absolute paths or mtimes. All keys are known offline.
 """
 

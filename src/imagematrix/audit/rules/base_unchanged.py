@@ -1,4 +1,4 @@
-"""Nothing of the base is changed below /usr, /bin, /sbin and /lib (Huawei ModelArts' guide to images, seed 001)."""
+"""Nothing of the base is changed below /usr, /bin, /sbin and /lib (Huawei ModelArts' guide to images)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
