@@ -139,6 +139,15 @@ class Repository:
         ]
         return {file: self._tree.text(file) for file in files}
 
+    checks_folder: Final = LAYERS
+    """Where pytest looks for conftest.py, and no higher."""
+
+    def check_fixtures(self) -> str:
+        """Return what the checks of layers share: the texts of conftest.py, the one for all layers first."""
+        paths = (LAYERS, *(f"{LAYERS}/{layer}" for layer in self.layers()))
+        found = (f"{path}/conftest.py" for path in paths)
+        return "".join(self._tree.text(path) for path in found if self._tree.is_file(path))
+
     def check_file(self, layer: str) -> str:
         """Return where a layer keeps its checks, relative to the root."""
         return f"{LAYERS}/{layer}/test_{layer}.py"

@@ -178,7 +178,7 @@ FAULTS = {
     "cpu": "RUN true",
     "setuid": "RUN cp /bin/true /opt/run && chmod 4755 /opt/run",
     "binary": "RUN printf '#!/bin/sh\\n' > /usr/bin/tac && rm /usr/bin/shuf",
-    "service": "RUN printf '#!/bin/sh\\nexit 1\\n' > /opt/python/bin/tensorboard",
+    "service": "RUN echo 'raise SystemExit(1)' > /init/services/tensorboard/serve.py",
     "program": "RUN printf '[program:extra]\\ncommand = /opt/extra/server --now\\n' > /init/supervisor/extra.conf",
     "build": "RUN true",
     "linked": "RUN cd /usr/lib/python3/dist-packages/torch/lib && cp libtorch_global_deps.so libtorch_cuda_linalg.so"

@@ -168,7 +168,7 @@ def test_a_key_logs_in(host: Host, machine: Machine) -> None:
 @pytest.mark.as_root
 def test_a_password_logs_in_and_a_wrong_one_does_not(host: Host, machine: Machine) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
-    assert _with_password(host, machine, machine.password) == "0"
+    assert _with_password(host, machine, machine.settings["ROOT_PASSWORD"]) == "0"
     assert _with_password(host, machine, "sesame") == "255"
 
 

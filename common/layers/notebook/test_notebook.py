@@ -29,8 +29,8 @@ with open(folder / "events.out.tfevents.1", "wb") as file:
 
 
 def test_jupyter_answers_under_its_path_with_the_token(host: Host, machine: Machine) -> None:
-    assert eventually(lambda: _status(host, f"{_jupyter(machine)}/api/status?token={machine.token}") == "200")
-    assert _status(host, f"{_jupyter(machine)}/lab?token={machine.token}") == "200"
+    assert eventually(lambda: _status(host, f"{_jupyter(machine)}/api/status?{_login(machine)}") == "200")
+    assert _status(host, f"{_jupyter(machine)}/lab?{_login(machine)}") == "200"
 
 
 def test_jupyter_refuses_who_has_no_token(host: Host, machine: Machine) -> None:
@@ -39,16 +39,16 @@ def test_jupyter_refuses_who_has_no_token(host: Host, machine: Machine) -> None:
 
 
 def test_jupyter_is_in_chinese(host: Host, machine: Machine) -> None:
-    assert eventually(lambda: _status(host, f"{_jupyter(machine)}/api/status?token={machine.token}") == "200")
-    settings = f"{_jupyter(machine)}/lab/api/settings/@jupyterlab/translation-extension:plugin?token={machine.token}"
+    assert eventually(lambda: _status(host, f"{_jupyter(machine)}/api/status?{_login(machine)}") == "200")
+    settings = f"{_jupyter(machine)}/lab/api/settings/@jupyterlab/translation-extension:plugin?{_login(machine)}"
     assert json.loads(_get(host, settings))["schema"]["properties"]["locale"]["default"] == "zh_CN"
-    words = json.loads(_get(host, f"{_jupyter(machine)}/lab/api/translations/zh_CN?token={machine.token}"))["data"]
+    words = json.loads(_get(host, f"{_jupyter(machine)}/lab/api/translations/zh_CN?{_login(machine)}"))["data"]
     assert "文件" in words["jupyterlab"]["File Browser"][0]
 
 
 def test_a_notebook_has_the_images_python(host: Host, machine: Machine) -> None:
-    assert eventually(lambda: _status(host, f"{_jupyter(machine)}/api/status?token={machine.token}") == "200")
-    found = _get(host, f"{_jupyter(machine)}/api/kernelspecs?token={machine.token}")
+    assert eventually(lambda: _status(host, f"{_jupyter(machine)}/api/status?{_login(machine)}") == "200")
+    found = _get(host, f"{_jupyter(machine)}/api/kernelspecs?{_login(machine)}")
     kernel = json.loads(found)["kernelspecs"]["python3"]["spec"]["argv"][0]
     python = machine.host.check_output("python -c 'import sys; print(sys.executable)'")
     assert machine.host.check_output(f"readlink -f $(command -v {kernel})") == machine.host.check_output(
@@ -57,7 +57,7 @@ def test_a_notebook_has_the_images_python(host: Host, machine: Machine) -> None:
 
 
 def test_a_given_token_is_not_in_the_log(machine: Machine) -> None:
-    assert machine.token not in machine.logs()
+    assert machine.settings["JUPYTER_TOKEN"] not in machine.logs()
 
 
 def test_a_token_that_nobody_gave_is_made_and_logged(host: Host, restricted: Machine) -> None:
@@ -128,3 +128,7 @@ def _status(host: Host, url: str) -> str:
 
 def _get(host: Host, url: str) -> str:
     return str(host.run(f"{CURL} '{url}'").stdout)
+
+
+def _login(machine: Machine) -> str:
+    return f"token={machine.settings['JUPYTER_TOKEN']}"

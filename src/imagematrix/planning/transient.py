@@ -56,10 +56,7 @@ _TRANSIENT: Final = (
     (FlakeKind.NETWORK, r"[Cc]onnection (?:reset|refused|timed out|aborted|broken)|Connection failed"),
     (
         FlakeKind.NETWORK,
-        (
-            r"(?i:read|operation|request) timed out|TLS handshake timeout|(?:i/o|network) timeout|deadline has elapsed"
-            r"|Operation too slow"
-        ),
+        r"(?i:read|operation|request) timed out|TLS handshake timeout|(?:i/o|network) timeout|Operation too slow",
     ),
     (FlakeKind.NETWORK, r"error sending request|error decoding response body|IncompleteRead|RemoteDisconnected"),
     (FlakeKind.NETWORK, r"unable to resolve host|Name or service not known|dns error|No route to host|is unreachable"),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from testinfra.host import Host
@@ -52,9 +52,8 @@ class Machine:
     container: Container
     host: Host
     """Commands run in it as with `docker exec`."""
-    password: str = ""
-    token: str = ""
-    """JupyterLab's."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The environment that it was started with."""
 
     @property
     def address(self) -> str:

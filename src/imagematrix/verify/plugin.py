@@ -69,23 +69,16 @@ def job(_containers: Containers) -> Job:
 
 
 @pytest.fixture(scope="session")
-def machine(host: Host, image: Image, row: Mapping[str, str], _containers: Containers) -> Machine:
-    """Give a container as users start it, with a password, a key and a token; one for all checks of the image.
+def machine_settings() -> Mapping[str, str]:
+    """Give the environment that `machine` is started with: `common/layers/conftest.py` overrides it."""
+    return {}
 
-    `host` has the key, at /dev/shm/key: it is the other machine, from which one logs in. TensorBoard does not run,
-    which takes seconds of a processor to start: `restricted` has it.
-    """
-    services = ["ssh"] * ("run_as" not in row) + ["jupyter"] * ("notebook" in image.layers)
-    host.check_output("ssh-keygen -q -t ed25519 -N '' -f /dev/shm/key")
-    password, token = "correct horse", "sesame"  # of a container that lives for a minute
-    settings = {
-        "ROOT_PASSWORD": password,
-        "SSH_AUTHORIZED_KEYS": host.check_output("cat /dev/shm/key.pub"),
-        "JUPYTER_TOKEN": token,
-        "SERVICES": ",".join(services) or "auto",
-    }
-    made = _containers.start(environment=settings)
-    return Machine(container=made, host=_containers.shell(made), password=password, token=token)
+
+@pytest.fixture(scope="session")
+def machine(machine_settings: Mapping[str, str], _containers: Containers) -> Machine:
+    """Give a container as users start it, with its services; one for all checks of the image."""
+    made = _containers.start(environment=machine_settings)
+    return Machine(container=made, host=_containers.shell(made), settings=machine_settings)
 
 
 @pytest.fixture(scope="session")

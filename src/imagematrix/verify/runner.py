@@ -155,7 +155,8 @@ class Runner:
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
             *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
             # The repository's own configuration of pytest is for its own tests.
-            *("-c", str(folder / "pytest.ini"), "--rootdir", str(root), "--noconftest"),
+            *("-c", str(folder / "pytest.ini"), "--rootdir", str(root)),
+            f"--confcutdir={root / self._project.repository.checks_folder}",
             *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
             *files,
         ]
