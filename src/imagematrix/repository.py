@@ -74,7 +74,9 @@ class Repository:
     def replace_matrix(self, old: str, new: str) -> None:
         """Replace the text of the matrix file. Raises FlagError when it is no longer the old one."""
         if self.matrix_source() != old:
-            raise FlagError(f"{self.matrix_file.name} has changed meanwhile and stays as it is: run it again")
+            raise FlagError(
+                f"{self.matrix_file.name} was changed in the meantime and is left unchanged: run the command again"
+            )
         path = self.matrix_file.resolve()  # a link stays one
         with telling():
             tree.replace(path, File(path=path.name, content=new.encode(), executable=_is_executable(path)))
@@ -184,7 +186,7 @@ class Repository:
         folder = f"{SERVICES}/{name}"
         declaration = f"{folder}/{service.FILE}"
         if not self._tree.is_file(declaration):
-            what, hint = f"there is no {service.FILE}", "it says what the service is: see docs/services.md"
+            what, hint = f"there is no {service.FILE}", "it declares the service: see docs/services.md"
             raise InputError([Problem(file=folder, line=0, what=what, hint=hint)])
         files = self._read_all(folder, prefix=f"services/{name}/")
         others = tuple(file for file in files if not file.path.endswith(f"/{service.FILE}"))

@@ -166,7 +166,7 @@ def _bounds(request: ResolveRequest) -> str:
 def _refuse_silence(said: str) -> None:
     """Raise NoIndexError where uv failed because the index does not answer."""
     if _NO_SOLUTION not in said and _UNREACHABLE.search(said):
-        raise NoIndexError(f"the package index does not answer: committed locks stay as they are\n{said}")
+        raise NoIndexError(f"the package index does not answer: the committed locks are unchanged\n{said}")
 
 
 def _failure(code: int, said: str) -> str:

@@ -60,7 +60,7 @@ def verifier(text: str, file: str) -> Verifier:
         if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey) or not (
             is_curve or isinstance(key, Ed25519PublicKey)
         ):
-            raise FlagError(f"[signing] public: {file} holds something else than public keys\n    {_EXPECTED}")
+            raise FlagError(f"[signing] public: {file} contains something other than public keys\n    {_EXPECTED}")
         keys.append(key)
     if not keys:
         raise FlagError(f"[signing] public: {file} is empty\n    {_EXPECTED}")
@@ -85,14 +85,14 @@ def signer(declared: Signing, root: Path, shell: Shell, verifying: Verifier) -> 
         sign = _program(declared.command, shell, root)
     else:
         raise FlagError(
-            "[signing] says that nodes are signed, and not how to sign them\n"
+            "[signing] does not say how to sign nodes\n"
             f"    key = FILE or command = [PROGRAM, ...] below [signing], or the file in ${KEY_VARIABLE}"
         )
 
     def checked(text: bytes) -> bytes:
         signature = sign(text)
         if not verifying.accepts(text, signature):
-            raise RegistryError("the signature is not valid by the public keys of [signing]: is it another key's?")
+            raise RegistryError("no public key of [signing] verifies the signature: was it made with another key?")
         return signature
 
     return checked

@@ -90,7 +90,7 @@ class State:
             lock = FileLock(self._state / "night.lock")
             is_ours = _taken(lock)
         if not is_ours:
-            raise BusyError("another night of this project is running: nights do not overlap, this one does nothing")
+            raise BusyError("another nightly run of this project is in progress: this one does nothing")
         try:
             yield
         finally:

@@ -298,7 +298,7 @@ def _shown(path: str) -> str:
 def _unexpected(path: str, found: int, wanted: int) -> Problem:
     what = f"is {_KINDS.get(found, 'a special file')}, expected {_KINDS[wanted]}"
     is_link = found == stat.S_IFLNK
-    hint = "replace it by a copy: links are not followed" if is_link else "remove it"
+    hint = "replace it with a copy: links are not followed" if is_link else "remove it"
     return Problem(file=_shown(path), line=0, what=what, hint=hint, code="unsafe_path")
 
 

@@ -265,7 +265,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return f"nothing within {SILENCE_SECONDS:.0f} s"
     if isinstance(error, requests.TooManyRedirects):
-        return "it redirects without end"
+        return "it redirects endlessly"
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema | ValueError):
         return "an address or a header is not valid"
     innermost = list(_causes(error))[-1]

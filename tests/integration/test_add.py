@@ -69,7 +69,7 @@ def test_without_the_release_or_the_index_nothing_is_written(root: Path) -> None
     none = run(root, "imagematrix", "add", "small", "tools=0.0.1", "base=debian12")
     assert none.code == 2
     assert "there is no version of six==0.0.1" in none.err
-    assert none.err.endswith("nothing was written\nthe nearest row that is there: small:1.16.0\n")
+    assert none.err.endswith("nothing was written\nthe nearest existing row: small:1.16.0\n")
     lost = run(root, "imagematrix", "add", "small", "tools=1.17.0", "base=debian12", **NOWHERE, UV_NO_CACHE="1")
     assert lost.code == 3
     assert lost.err.startswith("the package index does not answer")

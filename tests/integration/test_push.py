@@ -119,6 +119,6 @@ def test_tags_that_must_stay(image: Monorepo, registry: str) -> None:
         proxy.faults.clear()
         done = image.run("push", "--matrix", "--report", "report")
         assert done.code == 1
-        assert "who pulls it would be given other versions: python 3.10 -> 3.11" in done.out
+        assert "users of this tag would get other versions: python 3.10 -> 3.11" in done.out
         found = tags(held)
         assert found == {**found, "1.0-1.1": old["1.0-1.1"], "1.0-1.1-latest": found["immutable"]}

@@ -79,7 +79,7 @@ def test_a_row_is_added_rendered_and_told(add: Add, root: Path) -> None:
         "    python  build  shared with plain:3.11-debian, pytorch:2.3.0-python3.11-debian and 1 more\n"
         "    torch   build  only for this row\n"
         "    boot    build  only for this row\n"
-        "what is built already is not known: no Docker Engine answers\n"
+        "which nodes exist is unknown: no Docker Engine answers\n"
         "written too: images/pytorch/2.5.0-python3.11-debian/; commit all together\n"
         "next: invoke build --only 'pytorch:2.5.0-python3.11-debian'\n"
     )
@@ -109,9 +109,9 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> No
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "say what to add: invoke add FAMILY AXIS=VALUE …\n    families: plain, pytorch\n"),
-        ("torch=2.5.0 pytorch", "say what to add: invoke add FAMILY AXIS=VALUE …\n    families: plain, pytorch\n"),
-        ("pytorhc torch=2.5.0", "add pytorhc: there is no such family\n    did you mean 'pytorch'?\n"),
+        ("", "name the row to add: invoke add FAMILY AXIS=VALUE …\n    families: plain, pytorch\n"),
+        ("torch=2.5.0 pytorch", "name the row to add: invoke add FAMILY AXIS=VALUE …\n    families: plain, pytorch\n"),
+        ("pytorhc torch=2.5.0", "add pytorhc: unknown family\n    did you mean 'pytorch'?\n"),
         (
             "plain",
             "add plain: no value for base\n    known: cuda, debian\nadd plain: no value for python\n    known: 3.11\n",
@@ -128,7 +128,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> No
         ),
         (
             "plain base=debian python=3.11",
-            "matrix.toml:26: plain:3.11-debian is there already, by the axes of the family: nothing to add\n",
+            "matrix.toml:26: plain:3.11-debian exists already, from the axes of the family: nothing to add\n",
         ),
         ("plain base=debian python=3/12", "plain base=debian python=3/12 cannot be added:\n"),
         (
@@ -139,7 +139,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> No
                 "    nothing was written; this would work:\n"
                 "        invoke add pytorch torch=2.3.0 python=3.12 base=debian\n"
                 "        invoke add pytorch torch=2.5.0 python=3.13 base=debian\n"
-                "    the nearest row that is there: pytorch:2.3.0-python3.11-debian\n"
+                "    the nearest existing row: pytorch:2.3.0-python3.11-debian\n"
             ),
         ),
     ],
@@ -198,8 +198,8 @@ def test_what_upstream_broke_needs_a_reason(add: Add, root: Path) -> None:
         " torch 2.4.1: it is for torch==2.3.0; take torchvision=0.19.1\n"
         "    nothing was written; this would work:\n"
         "        invoke add pytorch torch=2.4.1 base=debian python=3.10\n"
-        "    the nearest row that is there: pytorch:2.3.0-python3.10-cuda\n"
-        f'    to build it all the same, say why: invoke add {words} allow="…"\n'
+        "    the nearest existing row: pytorch:2.3.0-python3.10-cuda\n"
+        f'    to build it anyway, say why: invoke add {words} allow="…"\n'
     )
     said = add(words, "allow=we patch it")
     assert said.code == 0
@@ -231,7 +231,7 @@ def test_a_row_by_hand_is_told_with_its_line(add: Add) -> None:
     again = add(ADD)
     assert again.code == 2
     assert again.err == (
-        "matrix.toml:21: pytorch:2.5.0-python3.11-debian is there already, by its own [[row]]: nothing to add\n"
+        "matrix.toml:21: pytorch:2.5.0-python3.11-debian exists already, from its own [[row]]: nothing to add\n"
     )
 
 
@@ -239,8 +239,8 @@ def test_a_row_that_the_matrix_says_cannot_be_had(add: Add, root: Path) -> None:
     row = '\n[[families.pytorch.row]]\nbase = "cuda"\npython = "3.10"\ntorch = "1.0.0"\nimpossible = "deleted"\n'
     projects.write(root, matrix=MATRIX.replace('"2.4.1"]\n', f'"2.4.1"]\n{row}'))
     assert add("pytorch torch=1.0.0 python=3.10 base=cuda").err == (
-        "matrix.toml:21: pytorch:1.0.0-python3.10-cuda is there already, by its own [[row]]:"
-        " it cannot be had: deleted\n"
+        "matrix.toml:21: pytorch:1.0.0-python3.10-cuda exists already, from its own [[row]]:"
+        " it is impossible: deleted\n"
     )
     assert add(ADD).code == 0
 
@@ -277,7 +277,7 @@ def test_facts_that_templates_want_are_proposed_and_taken(add: Add, root: Path) 
     dry = add(ADD, "--dry-run")
     facts = '      40 [facts.torch."2.5.0"]\n      41 torchvision = "0.20.0"\n'
     assert facts in dry.out
-    assert "proposed by the catalogue: torchvision 0.20.0 (to do without: torchvision=)\n" in dry.out
+    assert "proposed by the catalogue: torchvision 0.20.0 (to leave out: torchvision=)\n" in dry.out
     assert tree(root) == before
     said = add(f"{ADD} torchvision=0.20.0")
     assert (said.code, facts in said.out, "proposed" in said.out) == (0, True, False)
@@ -372,7 +372,7 @@ def test_rows_with_faults_of_their_own_do_not_stop_another(add: Add, root: Path)
     projects.write(root, files={**FILES, "common/layers/torch/files/requirements.txt.j2": "{{ nonsense }}\n"})
     said = add("plain python=3.12 base=debian")
     assert said.code == 0
-    assert "not compared, for they cannot be rendered: pytorch:2.3.0-python3.10-cuda, " in said.out
+    assert "not compared, because they cannot be rendered: pytorch:2.3.0-python3.10-cuda, " in said.out
 
 
 def test_a_matrix_that_is_wrong_is_told_first(add: Add, root: Path) -> None:
@@ -415,7 +415,7 @@ def test_without_a_solution_nothing_is_written(root: Path, dry: bool) -> None:
         "common/layers/torch/files/requirements.txt.j2: pytorch:2.5.0-python3.11-debian:"
         " requirements of layer torch have no solution for Python 3.11\n"
         "    No solution found\n\n    hint: sorry\n"
-        "nothing was written\nthe nearest row that is there: pytorch:2.4.1-python3.11-debian"
+        "nothing was written\nthe nearest existing row: pytorch:2.4.1-python3.11-debian"
     )
     assert tree(root) == before
 
@@ -457,7 +457,9 @@ def test_a_matrix_that_changed_meanwhile_stays(root: Path) -> None:
             (root / "matrix.toml").write_text(edited)
             return super().measure(question, locked)
 
-    with pytest.raises(FlagError, match=r"matrix\.toml has changed meanwhile and stays as it is: run it again"):
+    with pytest.raises(
+        FlagError, match=r"matrix\.toml was changed in the meantime and is left unchanged: run the command again"
+    ):
         added(root, Slow())
     assert (root / "matrix.toml").read_text() == edited
 
@@ -470,8 +472,7 @@ def test_a_row_that_cannot_be_written_without_harm_is_left_to_its_author(root: P
     with pytest.raises(FlagError) as caught:
         added(root, FakeResolver(), "plain python=3.12 allow=so")
     assert str(caught.value).startswith(
-        "plain:3.12 can be built, but matrix.toml cannot take it without changing what else it says\n"
-        "    write it by hand"
+        "plain:3.12 can be built, but matrix.toml cannot hold it without changing other rows\n    write it by hand"
     )
 
 

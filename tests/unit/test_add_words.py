@@ -85,7 +85,7 @@ def test_each_command_of_a_refusal_is_accepted(words: str) -> None:
 
 @pytest.mark.parametrize("words", REFUSED)
 def test_the_nearest_row_is_right_itself(words: str) -> None:
-    for name in re.findall(r"the nearest row that is there: (\S+)", refusal(words)):
+    for name in re.findall(r"the nearest existing row: (\S+)", refusal(words)):
         [row] = [row for row in repository().matrix.rows if row.name == name]
         assert works(row)
         assert repository().renderer.suits(row)

@@ -89,7 +89,7 @@ def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
 
     assert ask(tmp_path, registry, upgrade=True) == [
         f"base {CUDA}: sha256:{'a' * 64}",
-        "registry registry.example does not answer (dial tcp: no route): 2 bases of it stay as before",
+        "registry registry.example does not answer (dial tcp: no route): 2 bases in it keep their digests",
         "matrix.lock: commit it",
     ]
     assert locked(tmp_path) == {CUDA: "a", "registry.example/team/base:1": "c"}
@@ -137,7 +137,7 @@ def test_without_a_client(tmp_path: Path) -> None:
 
     opened = open_project(str(tmp_path / "matrix.toml"))
     bases.run(opened, opened.possible(opened.matrix.rows), registry=none, upgrade=False, say=said.append)
-    assert said == ["bases stay as before: there is no buildx"]
+    assert said == ["base digests are unchanged: there is no buildx"]
 
 
 @pytest.mark.parametrize(

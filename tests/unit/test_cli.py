@@ -48,10 +48,10 @@ def tree(root: Path) -> Mapping[str, bytes]:
     [
         (["biuld"], "No idea what 'biuld' is!\n    did you mean 'build'?"),
         (["build", "--onyl", "x"], "No idea what '--onyl' is!\n    did you mean '--only'?"),
-        (["build"], "say what to build: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
+        (["build"], "select the rows to build: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
         (["build", "--matrix", "--jobs", "many"], "--jobs many: must be a whole number, 1 or more"),
         (["build", "--matrix", "--retries", "-1"], "--retries -1: must be a whole number, 0 or more"),
-        (["verify"], "say what to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
+        (["verify"], "select the rows to verify: --matrix for all rows, or --only 'family:tag*', or --group NAME"),
         (["verify", "--matrix", "--jobs", "0"], "--jobs 0: must be a whole number, 1 or more"),
         (["build", "--group", "gpus"], "--group gpus: no row is in this group\n    did you mean 'gpu'?"),
         (
@@ -110,7 +110,7 @@ def test_a_templates_mistake_is_told_before_an_engine_is_asked_for(
 def test_render_and_its_check(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "render", "--check").code == 5
     assert run(capsys, "render").out.endswith("9 of 9 leaves written\n")
-    assert run(capsys, "render", "--check") == (0, "9 leaves are what the matrix says\n", "")
+    assert run(capsys, "render", "--check") == (0, "9 leaves are up to date\n", "")
 
     leaf = root / "images/pytorch/2.3.0-python3.10-cuda/Dockerfile"
     leaf.write_text(leaf.read_text().replace("FROM", "from", 1))
@@ -123,7 +123,7 @@ def test_render_and_its_check(root: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_without_an_engine_a_plan_is_made_all_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "plan", "--only", PYTORCH, "--json")
     assert said.code == 0
-    assert "Going on as if nothing was built yet" in said.err
+    assert "Continuing as if nothing had been built yet" in said.err
     plan = json.loads(said.out)
     assert [node["layer"] for node in plan["nodes"]] == ["system", "python", "torch", "boot"]
     assert [node["parent"] for node in plan["nodes"]] == [None, *(node["key"] for node in plan["nodes"][:-1])]

@@ -76,7 +76,7 @@ TORCH = {
     ),
     "no version": (
         {"torch": "nightly", "python": "3.13"},
-        "unknown torch: torch nightly is not in the catalogue (1.4.0-2.15.0): nothing is known of it",
+        "unknown torch: torch nightly is not in the catalogue (1.4.0-2.15.0): nothing is known about it",
     ),
     "a Python to come": (
         {"torch": "2.15.0", "python": "3.16"},
@@ -331,7 +331,10 @@ OTHERS = {
     ),
     "TensorRT that TensorFlow does not load": (
         {"tensorrt": "8.5.3.1", "tensorflow": "2.15.0"},
-        "note tensorrt: tensorflow 2.15.0 loads TensorRT 8.6.1 only, not 8.5.3.1: it runs without, and warns of it",
+        (
+            "note tensorrt: tensorflow 2.15.0 loads TensorRT 8.6.1 only, not 8.5.3.1: it runs"
+            " without TensorRT and prints a warning"
+        ),
     ),
     "TensorRT to come": (
         {"tensorrt": "12.0"},
@@ -397,7 +400,7 @@ OTHERS = {
         {"horovod": "0.28.1", "python": "3.11"},
         (
             "note horovod: upstream never tested horovod 0.28.1 with Python 3.11:"
-            " it tested 3.7-3.8; it is compiled here, so the build tells"
+            " it tested 3.7-3.8; it is compiled here, so the build will show it"
         ),
     ),
     "Horovod where nothing can be compiled": (
@@ -524,7 +527,7 @@ def test_allow() -> None:
     ]
     assert told(row(allow="we built it", **broken, python="3.13"))[0].startswith("impossible torch: ")
     assert told(row(allow="once", torch="2.3.0")) == [
-        "note allow: nothing of this row is known to be broken, but it says: once"
+        "note allow: this row allows what is not known to be broken: once"
     ]
 
 

@@ -63,7 +63,7 @@ def test_no_lock_locks_nothing(text: str) -> None:
         ("schema = 1\nepoc = ''", "matrix.lock:2: epoc: unknown key\n    did you mean 'epoch'?"),
         ("schema = 1\nepoch = 3", "matrix.lock:2: epoch: the number 3 is not a string"),
         ("schema = 1\n[epochs]\ntorch = 3", "matrix.lock:3: epochs.torch: the number 3 is not a string"),
-        ("schema = 1\n[bases]\nx = 'sha256:abc'", "matrix.lock:3: bases.x: 'sha256:abc' is no digest"),
+        ("schema = 1\n[bases]\nx = 'sha256:abc'", "matrix.lock:3: bases.x: 'sha256:abc' is not a valid digest"),
         (
             f"schema = 1\n[bases]\nX = '{DIGEST}'",
             "matrix.lock:3: bases.X: no registry accepts this name of a base\n    it is written by `invoke lock`",

@@ -265,7 +265,7 @@ class TestRows:
             ('key = "nodes.pem"', "'public' is missing"),
             ('public = "/etc/nodes.pub"', "leads out of the project"),
             ('public = "../nodes.pub"', "leads out of the project"),
-            ('public = "nodes.pub"\nkey = "a"\ncommand = ["b"]', "there is a 'key' too"),
+            ('public = "nodes.pub"\nkey = "a"\ncommand = ["b"]', "'key' is given too"),
             ('public = "nodes.pub"\ncommand = "sign"', "must be a list of strings"),
             ('public = "nodes.pub"\ncommand = []', "must be a list of strings"),
             ('public = "nodes.pub"\ncommand = [1]', "must be a list of strings"),
@@ -296,7 +296,7 @@ class TestRows:
     @pytest.mark.parametrize(
         ("registry", "problem"),
         [
-            ("swr.cn-north-1.myhuaweicloud.com", "Huawei's SWR has no place for"),
+            ("swr.cn-north-1.myhuaweicloud.com", "Huawei's SWR does not accept"),
             ("swr.cn-north-1.myhuaweicloud.com/1team", "Huawei's SWR accepts no organization '1team'"),
             ("swr.cn-north-1.myhuaweicloud.com/team--a", "Huawei's SWR accepts no organization 'team--a'"),
             ("swr.cn-north-1.myhuaweicloud.com/" + "t" * 65, "it has 65 characters | expected 1 to 64 characters"),
@@ -494,7 +494,7 @@ SYNTAX = {
     ),
     "key twice": (
         ('cuda = "12.1"', 'cuda = "12.1"\ncuda = "12"'),
-        "7: TOML syntax: Cannot overwrite a value (near column 12) | the same key or table already stands above",
+        "7: TOML syntax: Cannot overwrite a value (near column 12) | the same key or table is already defined above",
     ),
     "open at the end": (
         ('jupyterlab = "4.4.1"', 'jupyterlab = ["4.4.1"'),
@@ -523,14 +523,14 @@ UNKNOWN = {
     "reserved layer": (
         ('"boot"', '"base"'),
         (
-            "14: families.pytorch.layers: 'base' is no name for a layer | a Dockerfile names a stage with"
+            "14: families.pytorch.layers: 'base' is not a valid name for a layer | a Dockerfile names a stage with"
             " a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
         ),
     ),
     "layer named like a folder of every leaf": (
         ('"boot"', '"init"'),
         (
-            "14: families.pytorch.layers: 'init' is no name for a layer | a Dockerfile names a stage with"
+            "14: families.pytorch.layers: 'init' is not a valid name for a layer | a Dockerfile names a stage with"
             " a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
         ),
     ),
@@ -604,7 +604,7 @@ TYPES = {
     "version of facts without quotes": (
         ('[facts.torch."2.5.1"]', "[facts.torch.2.5.1]"),
         (
-            "31: facts.torch.2.5.1: without quotes a version is tables in tables"
+            "31: facts.torch.2.5.1: without quotes, a version is read as nested tables"
             ' | quote the version: [facts.torch."2.5.1"]'
         ),
     ),
@@ -652,7 +652,10 @@ RULES = {
     ),
     "suite": (
         ('"trixie"', '"Debian 13"'),
-        "10: bases.debian13.bootstrap: 'Debian 13' is no suite | expected a name in lower case, like \"bookworm\"",
+        (
+            "10: bases.debian13.bootstrap: 'Debian 13' is not a valid suite | expected a name in"
+            ' lower case, like "bookworm"'
+        ),
     ),
     "image": (
         ('"nvidia/cuda:12.1.0-cudnn8-devel-ubuntu22.04"', '"NVIDIA/cuda:12.1.0"'),
@@ -664,7 +667,7 @@ RULES = {
     "fact that is no variable": (
         ('cuda = "12.1"', 'cuda-version = "12.1"'),
         (
-            "6: bases.cuda121.cuda-version: no name for an axis or fact"
+            "6: bases.cuda121.cuda-version: not a valid name for an axis or fact"
             " | expected letters, digits and '_', not beginning with a digit: templates use it as a variable"
         ),
     ),
@@ -684,11 +687,11 @@ RULES = {
     ),
     "platform": (
         ("schema = 1", 'schema = 1\nplatform = "amd64"'),
-        '2: platform: \'amd64\' is no platform | expected "os/architecture", like "linux/amd64"',
+        '2: platform: \'amd64\' is not a valid Docker platform | expected "os/architecture", like "linux/amd64"',
     ),
     "network": (
         ("[bases.cuda121]", '[site]\nnetwork = "bridge"\n[bases.cuda121]'),
-        '5: site.network: \'bridge\' is no network of build steps | expected "host" or "none"',
+        '5: site.network: \'bridge\' is not a valid network of build steps | expected "host" or "none"',
     ),
     "tag missing": (
         ('tag = "{torch}-python{python}-{base}"', ""),
@@ -758,18 +761,21 @@ RULES = {
     ),
     "axis named reason": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nreason = ["x"]\n\n[[f'),
-        "21: families.pytorch.axes.reason: an axis cannot be named 'reason' | excludes give their reason by this key",
+        (
+            "21: families.pytorch.axes.reason: an axis cannot be named 'reason' | this key is"
+            " reserved for the reason of an exclude"
+        ),
     ),
     "axis named impossible": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nimpossible = ["x"]\n\n[[f'),
         (
             "21: families.pytorch.axes.impossible: an axis cannot be named 'impossible'"
-            " | rows say by this key why they cannot be had"
+            " | this key is reserved for the reason why a row is impossible"
         ),
     ),
     "impossible without a reason": (
         ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = ""'),
-        ('30: families.pytorch.row.impossible: the reason is empty | say why the row cannot be had: impossible = "…"'),
+        ('30: families.pytorch.row.impossible: the reason is empty | say why the row is impossible: impossible = "…"'),
     ),
     "impossible that is no text": (
         ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = true'),
@@ -777,7 +783,7 @@ RULES = {
     ),
     "impossible and allowed": (
         ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = "x"\nallow = "y"'),
-        ("31: families.pytorch.row.allow: a row that cannot be had is not built | keep one of allow and impossible"),
+        ("31: families.pytorch.row.allow: an impossible row is not built | keep one of allow and impossible"),
     ),
     "allow of what is impossible": (
         (ROW, ROW + 'impossible = "x"\n[[families.pytorch.allow]]\ntorch = "2.3.0"\n' + WHY),
@@ -862,14 +868,14 @@ RULES = {
     "trusted host with a scheme": (
         (ROW, ROW + '[site]\ntrusted_hosts = ["m.example.com", "http://m.example.com"]\n'),
         (
-            "31: site.trusted_hosts: 'http://m.example.com' is no host"
+            "31: site.trusted_hosts: 'http://m.example.com' is not a valid host"
             ' | expected "host" or "host:port", without a scheme'
         ),
     ),
     "mirror of a part of a registry": (
         (ROW, ROW + '[site]\nmirrors = {"docker.io/nvidia" = "m.example.com"}\n'),
         (
-            "31: site.mirrors.\"docker.io/nvidia\": 'docker.io/nvidia' is no registry"
+            "31: site.mirrors.\"docker.io/nvidia\": 'docker.io/nvidia' is not a valid registry"
             ' | expected "host" or "host:port", like "docker.io"'
         ),
     ),
@@ -883,16 +889,13 @@ RULES = {
     "index without TLS": (
         (ROW, ROW + '[sites.a]\nindex_url = "http://me:x@m.example.com:8080/simple"\n'),
         (
-            "31: sites.a.index_url: m.example.com:8080 is asked without TLS, which pip refuses"
+            "31: sites.a.index_url: m.example.com:8080 is used without TLS, which pip refuses"
             ' | trust it: trusted_hosts = ["m.example.com:8080"]'
         ),
     ),
     "further index without TLS": (
         (ROW, ROW + '[site]\nextra_index_urls = ["https://a.io", "http://b.io"]\ntrusted_hosts = ["c.io"]\n'),
-        (
-            "31: site.extra_index_urls: b.io is asked without TLS, which pip refuses"
-            ' | trust it: trusted_hosts = ["b.io"]'
-        ),
+        ('31: site.extra_index_urls: b.io is used without TLS, which pip refuses | trust it: trusted_hosts = ["b.io"]'),
     ),
     "size that is a number": (
         (ROW, ROW + "[platforms.a]\nmax_size = 9.5\n"),
@@ -900,28 +903,28 @@ RULES = {
     ),
     "name of a platform": (
         (ROW, ROW + "[platforms.Art]\n"),
-        f"30: platforms.Art: 'Art' is no name for a platform | expected {PATH_RULE}",
+        f"30: platforms.Art: 'Art' is not a valid name for a platform | expected {PATH_RULE}",
     ),
     "name of a site": (
         (ROW, ROW + "[sites.Home]\n"),
-        f"30: sites.Home: 'Home' is no name for a site | expected {PATH_RULE}",
+        f"30: sites.Home: 'Home' is not a valid name for a site | expected {PATH_RULE}",
     ),
     "network of a site": (
         (ROW, ROW + '[sites.a]\nnetwork = "bridge"\n'),
-        '31: sites.a.network: \'bridge\' is no network of build steps | expected "host" or "none"',
+        '31: sites.a.network: \'bridge\' is not a valid network of build steps | expected "host" or "none"',
     ),
     "axis named allow": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nallow = ["x"]\n\n[[f'),
         (
             "21: families.pytorch.axes.allow: an axis cannot be named 'allow'"
-            " | rows say by this key why they may be broken"
+            " | this key is reserved for the reason why a broken row is built"
         ),
     ),
     "allow of a row without a reason": (
         ('torch = "2.3.0"', 'torch = "2.3.0"\nallow = ""'),
         (
             "30: families.pytorch.row.allow: the reason is empty"
-            ' | say why the row is built though it is broken: allow = "…"'
+            ' | say why the row is built although it is broken: allow = "…"'
         ),
     ),
     "allow of a row that is no text": (
@@ -932,7 +935,7 @@ RULES = {
         (ROW, '[[families.pytorch.allow]]\ntorch = "2.4.1"\n'),
         (
             "27: families.pytorch.allow: 'reason' is missing"
-            ' | say why such rows are built though they are broken: reason = "…"'
+            ' | say why such rows are built although they are broken: reason = "…"'
         ),
     ),
     "allow without condition": (
@@ -975,14 +978,14 @@ RULES = {
     "comparison": (
         ('"<2.5"', '"<2.5 or so"'),
         (
-            "24: families.pytorch.exclude.torch: '<2.5 or so' is no comparison"
+            "24: families.pytorch.exclude.torch: '<2.5 or so' is not a valid comparison"
             ' | write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"'
         ),
     ),
     "comparison with what is no version": (
         ('torch = "<2.5"', 'torch = "<2.5"\nbase = "<cuda122"'),
         (
-            "25: families.pytorch.exclude.base: '<cuda122' is no comparison"
+            "25: families.pytorch.exclude.base: '<cuda122' is not a valid comparison"
             ' | write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"'
         ),
     ),
@@ -1048,8 +1051,8 @@ def test_one_mistake_gives_one_message(change: tuple[str, str], message: str) ->
             "",
             [
                 "0: 'schema' is missing | begin the file with: schema = 1",
-                "0: bases: no base is declared | what images start from begins with [bases.NAME]",
-                "0: families: no family is declared | an image line begins with [families.NAME]",
+                "0: bases: no base is declared | declare one: [bases.NAME]",
+                "0: families: no family is declared | declare one: [families.NAME]",
             ],
         ),
         (

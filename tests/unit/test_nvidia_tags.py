@@ -142,8 +142,8 @@ def test_other_systems_are_recognised(os: str) -> None:
         ("nvcr.io/nvidia/cuda:12.1.0-base-ubuntu20.04", "take nvcr.io/nvidia/cuda:12.1.1-base-ubuntu20.04"),
         ("nvidia/cuda:12.6.0-devel-ubuntu24.04", "take nvidia/cuda:12.6.3-devel-ubuntu24.04"),
         ("nvidia/cuda:12.3.1-runtime-ubuntu22.04", "take nvidia/cuda:12.3.2-runtime-ubuntu22.04"),
-        ("nvidia/cuda:12.8.1-cudnn-devel-ubuntu24.04", "none like it is known of CUDA 12.8.2"),
-        ("nvidia/cuda:12.1.0-devel-ubuntu18.04", "none like it is known of CUDA 12.1.1"),
+        ("nvidia/cuda:12.8.1-cudnn-devel-ubuntu24.04", "no such tag is known of CUDA 12.8.2"),
+        ("nvidia/cuda:12.1.0-devel-ubuntu18.04", "no such tag is known of CUDA 12.1.1"),
     ],
 )
 def test_a_superseded_patch_is_noted(image: str, newer: str) -> None:

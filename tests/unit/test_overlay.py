@@ -143,7 +143,7 @@ def test_tables_are_merged_and_lists_replaced() -> None:
         ("allow", f'[[alow]]\ntorch = "<2"\n{SOURCE}\n', 1, "did you mean 'allow'"),
         ("allow", f'[[allow]]\ntorch = "<2"\n{SOURCE}\n', 1, "'reason' is missing"),
         ("allow", '[[allow]]\ntorch = "<2"\nreason = "patched"\n', 1, "'source' is missing"),
-        ("allow", f'[[allow]]\nreason = "patched"\n{SOURCE}\n', 1, "for every row"),
+        ("allow", f'[[allow]]\nreason = "patched"\n{SOURCE}\n', 1, "covers every row"),
         ("allow", f'[[allow]]\ntorch = "<two"\nreason = "patched"\n{SOURCE}\n', 2, "not a valid condition"),
         ("allow", f'[[allow]]\ntorch = 2.3\nreason = "patched"\n{SOURCE}\n', 2, "in quotes"),
     ],

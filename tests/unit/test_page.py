@@ -163,5 +163,5 @@ def test_an_address_that_nobody_answers_is_a_word(url: str) -> None:
     """Never a failed run, never the address."""
     word = webhook.post(url, {}, sleep=lambda _: None)
 
-    assert word.startswith("warning: the webhook (IMAGEMATRIX_WEBHOOK) did not take the report: ")
+    assert word.startswith("warning: the webhook (IMAGEMATRIX_WEBHOOK) did not accept the report: ")
     assert "cret" not in word

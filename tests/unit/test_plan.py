@@ -63,9 +63,9 @@ def test_ancestors_of_what_exists_are_not_needed(tmp_path: Path) -> None:
     }
 
     assert reasons(projects.plan(project, PYTORCH, images=final_nodes)) == {
-        "system": "reuse: not needed: all that stands on it exists",
-        "python": "reuse: not needed: all that stands on it exists",
-        "torch": "reuse: not needed: all that stands on it exists",
+        "system": "reuse: not needed: everything built on it exists",
+        "python": "reuse: not needed: everything built on it exists",
+        "torch": "reuse: not needed: everything built on it exists",
         "boot": f"reuse: an image with key {key_of(project, 'boot')[:12]} exists",
     }
 
@@ -155,7 +155,7 @@ def test_an_image_is_gone(tmp_path: Path) -> None:
             "its Dockerfile stage changed; init/banner.txt is new; init/boot.sh is new",
             id="much at once",
         ),
-        pytest.param({"files": {PROFILE: "PATH=/\n"}}, "torch", "its parent python is built anew", id="the parent"),
+        pytest.param({"files": {PROFILE: "PATH=/\n"}}, "torch", "its parent python is rebuilt", id="the parent"),
         pytest.param(
             {"lock": projects.lock({projects.CUDA: "a"})},
             "system",
@@ -171,7 +171,7 @@ def test_an_image_is_gone(tmp_path: Path) -> None:
         pytest.param(
             {"lock": projects.lock(epoch="2026-11-22T00:00:00Z")},
             "torch",
-            "the refresh epoch moved: none -> 2026-11-22T00:00:00Z; its parent python is built anew",
+            "the refresh epoch moved: none -> 2026-11-22T00:00:00Z; its parent python is rebuilt",
             id="the epoch",
         ),
         pytest.param(
@@ -211,7 +211,7 @@ def test_another_base_script(tmp_path: Path) -> None:
 
     found = reasons(replanned(tmp_path, files=script, only=PLAIN), PLAIN)
     assert found["base"] == "build: bootstrap.sh changed: echo make -> echo made"
-    assert found["system"] == "build: its parent base is built anew"
+    assert found["system"] == "build: its parent base is rebuilt"
 
 
 def test_one_version_of_one_row(tmp_path: Path) -> None:
@@ -235,13 +235,13 @@ def test_a_new_row_is_compared_to_its_nearest_kin(tmp_path: Path) -> None:
 
     found = reasons(projects.plan(more, images=images), "pytorch:2.5.1-python3.10-cuda")
     assert found["torch"] == (
-        "build: new: unlike its nearest kin, torch/requirements.txt changed: torch==2.4.1 -> torch==2.5.1"
+        "build: new: unlike the nearest node, torch/requirements.txt changed: torch==2.4.1 -> torch==2.5.1"
     )
     assert found["python"].startswith("reuse: ")
 
 
 def test_a_row_that_moves_to_another_parent(tmp_path: Path) -> None:
-    """Its parent exists already: it is not built anew, it is another one."""
+    """Its parent exists already: it is not built anew, it differs."""
     images = projects.build(projects.project(tmp_path))
     swapped = MATRIX.replace('[bases.debian]\nbootstrap = "bookworm"', '[bases.debian]\nbootstrap = "trixie"')
     both = projects.project(tmp_path, matrix=swapped)
@@ -252,7 +252,7 @@ def test_a_row_that_moves_to_another_parent(tmp_path: Path) -> None:
     ]
 
     found = reasons(projects.plan(both, PLAIN, images=known), PLAIN)
-    assert found["boot"].endswith("its parent python is another one")
+    assert found["boot"].endswith("its parent python differs")
 
 
 def test_a_selection_is_compared_with_all_that_was_built(tmp_path: Path) -> None:
@@ -261,7 +261,9 @@ def test_a_selection_is_compared_with_all_that_was_built(tmp_path: Path) -> None
 
     other = "pytorch:2.4.1-python3.10-cuda"
     found = reasons(projects.plan(projects.project(tmp_path), other, images=images), other)
-    assert found["torch"].startswith("build: new: unlike its nearest kin, torch/requirements.txt changed: torch==2.3.0")
+    assert found["torch"].startswith(
+        "build: new: unlike the nearest node, torch/requirements.txt changed: torch==2.3.0"
+    )
 
 
 def test_records_of_another_version(tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_each_row_is_compared_with_what_it_was(tmp_path: Path) -> None:
         row = f"pytorch:2.4.2-python3.11-{base}"
         found = reasons(replanned(tmp_path / base, matrix=matrix, only=row), row)
         assert found["torch"] == "build: torch/requirements.txt changed: torch==2.4.1 -> torch==2.4.2"
-        assert found["boot"] == "build: the labels that name its row changed; its parent torch is built anew"
+        assert found["boot"] == "build: the labels that name its row changed; its parent torch is rebuilt"
 
 
 def test_the_latest_of_many_records_are_compared(tmp_path: Path) -> None:

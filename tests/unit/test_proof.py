@@ -226,7 +226,7 @@ def test_nothing_but_rows_that_cannot_be_had(
 
     assert run(tmp_path, *words, "--only", "tf:2.4*") == 2
     told = capfd.readouterr()
-    refusal = "matrix.toml:31: this row cannot be had: the platform deleted its base\n    tf:2.4.1-python3.8\n"
+    refusal = "matrix.toml:31: this row is impossible: the platform deleted its base\n    tf:2.4.1-python3.8\n"
     assert (told.out, told.err) == ("", refusal)
 
 

@@ -62,7 +62,7 @@ def test_a_tag_that_moves(found: Held | None) -> None:
         ({"python": "3.10", "torch": "2.4"}, "other versions: python 3.10 -> 3.11. Put"),
         ({"python": "3.11", "torch": "2.4", "cuda": "12.1"}, "other versions: cuda 12.1 -> none. Put"),
         ({"python": "3.11"}, "other versions: torch none -> 2.4. Put"),
-        (None, "does not say its versions (no label imagematrix.versions)"),
+        (None, "does not declare its versions (no label imagematrix.versions)"),
     ],
 )
 def test_a_tag_that_would_break_its_promise(versions: Mapping[str, str] | None, why: str) -> None:
@@ -76,7 +76,7 @@ def test_an_image_that_does_not_say_its_versions() -> None:
     """No moving tag would be able to leave it."""
     made = publication.decide_moving(TARGET, None, replace(NEW, versions=None), verified=True)
     assert made.outcome is PublishOutcome.REFUSED
-    assert made.why == "this image does not say its versions (no label imagematrix.versions): build it anew"
+    assert made.why == "this image does not declare its versions (no label imagematrix.versions): rebuild it"
 
 
 def test_an_image_that_is_not_verified() -> None:

@@ -99,7 +99,7 @@ def test_layers_that_cannot_be_taken_over(server: RegistryServer, client: Client
     server.put("a", "1")
     found = client.manifest(f"{server.address}/a", "1")
     server.blobs.clear()
-    with pytest.raises(RegistryError, match="does not take over"):
+    with pytest.raises(RegistryError, match="did not mount"):
         client.tag(found, "1", repository=f"{server.address}/b")
     assert "b" not in server.manifests
 

@@ -272,7 +272,7 @@ def test_a_template_that_is_not_utf8(tmp_path: Path, name: str) -> None:
 def test_a_file_beside_its_own_template(tmp_path: Path) -> None:
     message = told(tmp_path, {"common/layers/torch/files/requirements.txt": "torch\n"})
     assert message == (
-        "common/layers/torch/files/requirements.txt: stands beside its own template .j2\n    delete one of the two"
+        "common/layers/torch/files/requirements.txt: exists beside its own template .j2\n    delete one of the two"
     )
 
 

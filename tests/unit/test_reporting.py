@@ -80,15 +80,15 @@ def test_the_last_page_is_written_again(project: Project, tmp_path: Path) -> Non
 
 def test_what_cannot_be_reported_on_is_told(project: Project, tmp_path: Path) -> None:
     """Nothing ran, nothing was published, or the folder holds somebody else's report: and nothing is written."""
-    with pytest.raises(FlagError, match="there is no run to report on yet"):
+    with pytest.raises(FlagError, match="there is no run to report yet"):
         reporting.again(project, tmp_path / "report", say=print)
-    with pytest.raises(FlagError, match="nothing is published yet"):
+    with pytest.raises(FlagError, match="has published an image"):
         reporting.catalogue(project, tmp_path / "report", say=print)
     assert not (tmp_path / "report").exists()
 
     (tmp_path / "report").mkdir()
     (tmp_path / "report/report.json").write_text("[1]")
-    with pytest.raises(FlagError, match="none of ours"):
+    with pytest.raises(FlagError, match="not written by imagematrix"):
         reporting.verified(project, verified(next(iter(GRID.final_nodes))), tmp_path / "report", say=print)
     assert (tmp_path / "report/report.json").read_text() == "[1]"
 
@@ -102,6 +102,6 @@ def test_a_webhook_that_does_not_answer_is_a_word(
     assert build(project, 0) == []
     (word,) = build(project, 1, tmp_path / "report")
 
-    assert word.startswith("warning: the webhook (IMAGEMATRIX_WEBHOOK) did not take the report")
+    assert word.startswith("warning: the webhook (IMAGEMATRIX_WEBHOOK) did not accept the report")
     assert "s3cret" not in word
     assert {path.name for path in (tmp_path / "report").iterdir()} == ALL

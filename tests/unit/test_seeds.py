@@ -93,7 +93,7 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
             "note: CUDA 11.1.1 needs a host driver of 450.80.02 or newer (455.32 for all of it)",
             (
                 "broken: tensorflow-gpu 2.4.0 does not find its GPU libraries on CUDA 11.1:"
-                " take a base with CUDA 11.0 (nvidia/cuda:11.0.3-cudnn8-devel-ubuntu20.04 is there),"
+                " take a base with CUDA 11.0 (nvidia/cuda:11.0.3-cudnn8-devel-ubuntu20.04 exists),"
                 " or link libcusolver.so.10 to libcusolver.so.11 and say so in allow"
             ),
         ],
@@ -150,7 +150,7 @@ SEEDS: Final[dict[str, tuple[dict[str, str], list[str]]]] = {
             "note: CUDA 9.0 needs a host driver of 384.81 or newer",
             (
                 "broken: tensorflow-gpu 1.15.0 does not find its GPU libraries on CUDA 9.0: take a base with CUDA 10.0"
-                " (nvidia/cuda has none any more), or tensorflow=1.12.3, the last for CUDA 9.0"
+                " (nvidia/cuda has none left), or tensorflow=1.12.3, the last for CUDA 9.0"
             ),
         ],
     ),

@@ -129,7 +129,9 @@ def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
 
     assert store.keys(dag, ()) == {}
     assert store.manifests({key: f"sha256:{key}" for key in dag.nodes}) == {}
-    assert said == ["registry localhost:9 does not answer: Connection refused\n    Going on with what the engine has."]
+    assert said == [
+        "registry localhost:9 does not answer: Connection refused\n    Continuing with what the engine has."
+    ]
 
 
 def test_pushes(server: RegistryServer) -> None:

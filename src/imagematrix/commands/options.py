@@ -32,9 +32,9 @@ def _many(help: str) -> Option:  # noqa: A002
 
 
 # Which project, which rows, from where.
-File = Annotated[str, _text("Another matrix file than ./matrix.toml; its directory is the project's root.")]
-Only = Annotated[Sequence[str], _many("Rows whose family:tag matches this glob; may be given again.")]
-Group = Annotated[Sequence[str], _many("Rows of this group; may be given again.")]
+File = Annotated[str, _text("The matrix file (default: ./matrix.toml); its directory is the root of the project.")]
+Only = Annotated[Sequence[str], _many("Rows whose family:tag matches this glob; may be repeated.")]
+Group = Annotated[Sequence[str], _many("Rows of this group; may be repeated.")]
 AllRows = Annotated[bool, _switch("All rows of the matrix.")]
 Site = Annotated[
     str,
@@ -52,7 +52,7 @@ Words = Annotated[
         varargs=True,
     ),
 ]
-Settings = Annotated[Sequence[str], _many("AXIS=VALUE as a flag, the same as a word; may be given again.")]
+Settings = Annotated[Sequence[str], _many("AXIS=VALUE as a flag instead of a word; may be repeated.")]
 
 # What is printed, and what is written where.
 Json = Annotated[bool, _switch("Print JSON for programs instead of text for people.")]
@@ -60,7 +60,7 @@ CheckJson = Annotated[bool, _switch("The same as --format json.")]
 CheckFormat = Annotated[
     str, _text("text (default), json, github (workflow commands) or gitlab (a Code Quality report).")
 ]
-Notes = Annotated[bool, _switch("Print notes too, not only how many there are; JSON always has them.")]
+Notes = Annotated[bool, _switch("Print notes, not only their number; JSON always has them.")]
 Why = Annotated[str, _text("Explain one node: a layer's name or the beginning of a key.")]
 Picture = Annotated[str, _text("The picture to write: .svg, .dot or .html (default: graph.svg).", default="graph.svg")]
 BuildReport = Annotated[
@@ -78,30 +78,28 @@ Catalogue = Annotated[bool, _switch("Write catalogue.html instead, for the users
 # How many at once, how often, how long.
 BuildJobs = Annotated[
     int,
-    _number("How many nodes are built at once (default: one more than there are processors).", default=BUILD_JOBS),
+    _number("Number of nodes to build in parallel (default: number of processors + 1).", default=BUILD_JOBS),
 ]
 VerifyJobs = Annotated[
     int,
     _number(
-        "How many images are checked at once (default: two more than there are processors).",
+        "Number of images to check in parallel (default: number of processors + 2).",
         default=_PROCESSORS + 2,  # half of what an image's checks do is to wait
     ),
 ]
-PublishJobs = Annotated[int, _number("How many images are published at once (default: 2).", default=2)]
+PublishJobs = Annotated[int, _number("Number of images to publish in parallel (default: 2).", default=2)]
 NightlyJobs = Annotated[
-    int, _number("How much is done at once (default: the defaults of `build` and `verify`).", default=0)
+    int, _number("Number of parallel jobs (default: the defaults of `build` and `verify`).", default=0)
 ]
-PushJobs = Annotated[int, _number("How many nodes, and how many images, are pushed at once (default: 2).", default=2)]
-Retries = Annotated[
-    int, _number("How often a failure that may pass by itself is tried again (default: 2).", default=2, least=0)
-]
+PushJobs = Annotated[int, _number("Number of nodes, and of images, to push in parallel (default: 2).", default=2)]
+Retries = Annotated[int, _number("Number of retries after a transient failure (default: 2).", default=2, least=0)]
 TimeLimit = Annotated[
-    int, _number("Minutes after which a try at a node is given up, and the node fails (default: 120).", default=120)
+    int, _number("Time limit for building one node, in minutes; the node then fails (default: 120).", default=120)
 ]
 
 # What a command does, or leaves alone.
 RenderCheck = Annotated[
-    bool, _switch("Change nothing; fail when a leaf is stale, naming the first difference of each file.")
+    bool, _switch("Write nothing; fail if a leaf is stale, and print the first difference of each file.")
 ]
 Summary = Annotated[
     str | bool,
@@ -112,13 +110,13 @@ Summary = Annotated[
         value_optional=True,
     ),
 ]
-Upgrade = Annotated[bool, _switch("Resolve again what is locked already; the diff shows what moved.")]
-Bases = Annotated[bool, _switch("Only the bases' digests.")]
+Upgrade = Annotated[bool, _switch("Resolve again what is already locked; the diff shows what changed.")]
+Bases = Annotated[bool, _switch("Lock only the digests of bases.")]
 FailFast = Annotated[bool, _switch("Start nothing new after the first failure.")]
 Fresh = Annotated[
     str | bool,
     Option(
-        help="Rebuild all that installs from the network; --fresh=LAYER,…: only these layers.",
+        help="Rebuild everything that installs from the network; --fresh=LAYER,…: only these layers.",
         kind=str,
         default=False,
         value_optional=True,  # without one it is True
@@ -126,23 +124,20 @@ Fresh = Annotated[
 ]
 Push = Annotated[
     bool,
-    _switch("Push nodes into the repository `nodes` of the matrix, and publish images, while others are built."),
+    _switch("Push nodes to the repository `nodes` of the matrix and publish images, while others are built."),
 ]
 NightlyPush = Annotated[
-    bool, _switch("Push nodes and images where the matrix says so; --no-push does not.", default=True)
+    bool,
+    _switch("Push nodes and images if the matrix says where to (the default); --no-push turns this off.", default=True),
 ]
-Resume = Annotated[
-    bool, _switch("Only resume an interrupted run, after a reboot for instance; do nothing when there is none.")
+Resume = Annotated[bool, _switch("Only resume an interrupted run, for instance after a reboot; otherwise do nothing.")]
+Platform = Annotated[
+    str, _text("Also check the rules of this platform; those of a family's own platform are always checked.")
 ]
-Platform = Annotated[str, _text("Check the rules of this platform too; those of a family's own platform always count.")]
-Keep = Annotated[
-    int, _number("Remove nothing that one of so many last nights needed (default: 7).", default=7, least=0)
-]
+Keep = Annotated[int, _number("Keep everything that one of the last N nights needed (default: 7).", default=7, least=0)]
 Registry = Annotated[bool, _switch("Also remove nodes from the repository `nodes` of the matrix.")]
 Everyones = Annotated[
-    bool, _switch("Also nodes that other checkouts and other projects of imagematrix have built on this engine.")
+    bool, _switch("Also remove nodes that other checkouts and projects of imagematrix built on this engine.")
 ]
-GcDryRun = Annotated[
-    bool, _switch("List what would be removed, each thing with its size and the reason; remove nothing.")
-]
-AddDryRun = Annotated[bool, _switch("Show all of it, write nothing.")]
+GcDryRun = Annotated[bool, _switch("List what would be removed, with size and reason; remove nothing.")]
+AddDryRun = Annotated[bool, _switch("Print the result; write nothing.")]

@@ -23,7 +23,7 @@ def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
         stale = list(project.repository.stale(files, keep=project.directories()))
         if stale:
             raise StaleError("\n".join([*stale, "leaves are stale: run `invoke render` and commit the result"]))
-        print(f"{len(files)} leaves are what the matrix says")
+        print(f"{len(files)} leaves are up to date")
         return
     print("\n".join([*touched, f"{len(touched)} of {len(files)} leaves written"]))
 

@@ -62,7 +62,7 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
     """
     text, past = _last(project, say)
     if not past:
-        raise FlagError("there is no run to report on yet: `invoke build` or `invoke verify` first")
+        raise FlagError("there is no run to report yet: run `invoke build` or `invoke verify` first")
     if not _hand_out(project, folder, text, overview.make(past[-1], past), say=say):
         raise DiskError(f"the report in {folder} is not complete")
     return folder / _PAGE
@@ -73,7 +73,7 @@ def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
     path = folder / "catalogue.html"
     entries = entry_list.make(project.obtainable, _past(project, say), project.repository.checks(), project.services)
     if not entries:
-        raise FlagError("nothing is published yet, as far as the runs in .imagematrix/runs say: `invoke push` first")
+        raise FlagError("no run in .imagematrix/runs has published an image: run `invoke push` first")
     project.state.write(path, html.catalogue(entries, datetime.now(UTC)))
     return path
 
@@ -150,7 +150,9 @@ def _report_in(folder: Path) -> str:
     try:
         runs.read(text)
     except ValueError as error:
-        raise FlagError(f"--report {folder}: report.json there is none of ours ({error}): name another") from None
+        raise FlagError(
+            f"--report {folder}: its report.json was not written by imagematrix ({error}): choose another directory"
+        ) from None
     return text
 
 

@@ -40,7 +40,7 @@ def selection(only: Sequence[str], group: Sequence[str]) -> Selection:
 def explicit_selection(what: str, matrix: bool, only: Sequence[str], group: Sequence[str]) -> Selection:
     """Return which rows the flags select. Raises FlagError for none: all rows take hours, and must be asked for."""
     if not (matrix or only or group):
-        raise FlagError(f"say what to {what}: --matrix for all rows, or --only 'family:tag*', or --group NAME")
+        raise FlagError(f"select the rows to {what}: --matrix for all rows, or --only 'family:tag*', or --group NAME")
     return selection(only, group)
 
 
@@ -49,7 +49,7 @@ def possible_rows(project: Project, selected: Selection) -> Sequence[Row]:
     rows = project.rows(selected)
     possible = project.possible(rows)
     if len(possible) < len(rows):
-        note(f"{count(len(rows) - len(possible), 'row')} cannot be had, see `invoke list`")
+        note(f"{count(len(rows) - len(possible), 'row')} impossible: see `invoke list`")
     return possible
 
 
@@ -98,7 +98,7 @@ def images_or_none() -> Sequence[EngineImage]:
     try:
         return engine().images()
     except NoEngineError as error:
-        note(f"{error}\n    Going on as if nothing was built yet.")
+        note(f"{error}\n    Continuing as if nothing had been built yet.")
         return ()
 
 

@@ -70,7 +70,7 @@ def _judge(locked: Told, demands: Told) -> Callable[[Row], tuple[Finding, ...]]:
 def idle(rows: Iterable[Row], *, locked: Told = nothing, demands: Told = nothing) -> tuple[Cause, ...]:
     """Return the corrections of the catalogue that change nothing of these rows, each at its line."""
     entries = [(each.file, each.line, each.what, each.hint) for each in catalogue.idle()]
-    unneeded = "no row that this allow is for is broken"
+    unneeded = "no row that this allow covers is broken"
     allowances = [
         (each.file, each.line, unneeded, "correct it or remove it") for each in rules.unneeded(rows, locked, demands)
     ]

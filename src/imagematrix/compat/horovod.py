@@ -20,7 +20,7 @@ def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
         names = tuple(catalogue.horovod())
         is_new = is_newer(horovod, names[-1])
         what = f"horovod {horovod} is {'newer than' if is_new else 'not in'} the catalogue ({names[0]}-{names[-1]})"
-        yield unknown("horovod", what, catalogue.outlook("horovod") if is_new else "nothing is known of it")
+        yield unknown("horovod", what, catalogue.outlook("horovod") if is_new else "nothing is known about it")
         return
     meets = comparison(found.requires_python) if found.requires_python else None
     if meets and minor(python) and meets(minor(python)) is False:
@@ -29,7 +29,7 @@ def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
         )
     elif minor(python) and minor(python) not in found.pythons:
         what = f"upstream never tested horovod {horovod} with Python {minor(python)}"
-        yield note("horovod", what, f"it tested {span(found.pythons)}; it is compiled here, so the build tells")
+        yield note("horovod", what, f"it tested {span(found.pythons)}; it is compiled here, so the build will show it")
 
 
 def horovod_on_cuda(horovod: str, cuda: str) -> Iterator[Finding]:

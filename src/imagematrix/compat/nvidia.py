@@ -122,9 +122,9 @@ def live(cuda: str, base_image: str) -> str:
     tag = parse(base_image)
     same = [each for each in _existing(tag) if minor(each.cuda) == cuda and each.os == tag.os] if tag else []
     if same:
-        return f"{same[-1]} is there"
+        return f"{same[-1]} exists"
     patches = [each.cuda for each in _every() if minor(each.cuda) == cuda]
-    return f"nvidia/cuda has {patches[-1]}" if patches else "nvidia/cuda has none any more"
+    return f"nvidia/cuda has {patches[-1]}" if patches else "nvidia/cuda has none left"
 
 
 def _judged(tag: Tag, base_image: str) -> Iterator[Finding]:
@@ -181,7 +181,7 @@ def _superseded(tag: Tag, base_image: str) -> Iterator[Finding]:
     if patches:
         newer = [each for each in _alike(tag) if each.cuda in patches]
         what = f"{base_image} is superseded by CUDA {patches[-1]}: NVIDIA deletes such tags after six months"
-        yield note("base", what, f"take {newer[-1]}" if newer else f"none like it is known of CUDA {patches[-1]}")
+        yield note("base", what, f"take {newer[-1]}" if newer else f"no such tag is known of CUDA {patches[-1]}")
 
 
 def _never_was(tag: Tag) -> bool:

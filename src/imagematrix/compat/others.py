@@ -208,4 +208,4 @@ def tensorrt_of_tensorflow(tensorrt: str, tensorflow: str) -> Iterator[Finding]:
     is_near = loaded.partition(".")[0] == tensorrt.partition(".")[0]  # else a table knows the issue: `breakage`
     if loaded and is_near and not f"{tensorrt}.".startswith(f"{loaded}."):
         what = f"tensorflow {tensorflow} loads TensorRT {loaded} only, not {tensorrt}"
-        yield note("tensorrt", what, "it runs without, and warns of it")
+        yield note("tensorrt", what, "it runs without TensorRT and prints a warning")

@@ -22,7 +22,7 @@ _ALLOW: Final = "allow"
 _REASON: Final = "reason"
 _SOURCE: Final = "source"
 _SOURCE_HINT: Final = 'say where it is known from: source = "https://…"'
-_REASON_HINT: Final = 'say why such rows are built though they are broken: reason = "…"'
+_REASON_HINT: Final = 'say why such rows are built although they are broken: reason = "…"'
 
 _IDENTITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "bounds": ("package", "versions", "bound"),
@@ -149,7 +149,7 @@ def _applied(name: str, entries: Sequence[_Entry], text: str, *, file: str) -> C
         if document == before:
             idle.append(entry.at)
     places = locate(text) if idle else {}
-    what, hint = "this entry changes nothing", "the catalogue says the same by now: remove it"
+    what, hint = "this entry changes nothing", "the catalogue now says the same: remove it"
     problems = (Problem(file=file, line=places[at][0], what=what, hint=hint) for at in idle)
     return Corrections(documents={name: document}, idle=tuple(problems))
 
@@ -197,7 +197,7 @@ def _allowances(table: Table, text: str, mistakes: Mistakes, *, file: str) -> tu
                 mistakes.add(each.at, f"{key!r} is missing", hint)
         conditions = {key: each.text(key) for key in each if key not in (_REASON, _SOURCE)}
         if not conditions:
-            mistakes.add(each.at, "this allow is for every row", 'name the rows by values: torch = "<2.3"')
+            mistakes.add(each.at, "this allow covers every row", 'name the rows by values: torch = "<2.3"')
         for key, condition in conditions.items():
             if versions.COMPARISON.match(condition) and versions.comparison(condition) is None:
                 each.wrong(key, f"{condition!r} is not a valid condition", 'write it like "<2.5" or ">=2.3,<2.5"')

@@ -126,11 +126,11 @@ def findings(
     is a note that shows its reason. Of an `impossible` row, return only its reason.
     """
     if row.impossible:
-        return (replace(note("impossible", f"this row cannot be had: {row.impossible}"), code="impossible"),)
+        return (replace(note("impossible", f"this row is impossible: {row.impossible}"), code="impossible"),)
     found, reason = _found(_values(row, demands), locked), reasons(row)
     allowed = tuple(_allowed(finding, reason) for finding in found) if reason else found
     if row.allow and allowed == found:
-        idle = note("allow", f"nothing of this row is known to be broken, but it says: {row.allow}")
+        idle = note("allow", f"this row allows what is not known to be broken: {row.allow}")
         return (*found, replace(idle, code="allow"))
     return allowed
 

@@ -155,7 +155,9 @@ def _check_table(
         else:
             mistakes.add((*at, key), "nothing reads this key", did_you_mean(key, shape.fields))
     for key in sorted(shape.required - table.keys()) if shape.fields and not known else ():
-        mistakes.add(at, f"{key!r} is missing", "the catalogue has no such entry yet: give what all others have")
+        mistakes.add(
+            at, f"{key!r} is missing", "the catalogue has no such entry yet: give every key that the others have"
+        )
 
 
 def _check_list(values: Sequence[object], shape: FieldShape, at: KeyPath, mistakes: Mistakes) -> None:

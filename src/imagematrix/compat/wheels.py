@@ -47,7 +47,9 @@ class Wheels:
             return unknown(about, f"{self.package} {value} is newer than the catalogue ({self.extent})", self.outlook)
         what = f"{self.package} {value} is not in the catalogue ({self.extent})"
         near = [name for name in self.pythons if minor(name) == minor(value)]
-        return unknown(about, what, f"known of {minor(value)}: {', '.join(near)}" if near else "nothing is known of it")
+        return unknown(
+            about, what, f"known of {minor(value)}: {', '.join(near)}" if near else "nothing is known about it"
+        )
 
     def on_python(self, about: str, value: str, python: str) -> Iterator[Finding]:
         """Yield what is wrong with a release on a Python."""

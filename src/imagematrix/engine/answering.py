@@ -22,7 +22,7 @@ def transferring(name: str) -> Iterator[None]:
     except APIError as error:
         raise RegistryError(f"{name}: {error.explanation}") from None
     except urllib3.exceptions.ReadTimeoutError:
-        raise SilentRegistryError(f"{name}: nothing was heard of it for {TRANSFER_SECONDS} s") from None
+        raise SilentRegistryError(f"{name}: no answer for {TRANSFER_SECONDS} s") from None
     except (RequestException, urllib3.exceptions.HTTPError) as error:
         raise NoEngineError(f"the engine stopped answering: {root_cause(error)}") from error
     except DockerException as error:  # the SDK's own: of the credential helper

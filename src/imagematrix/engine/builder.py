@@ -114,8 +114,8 @@ class Builder:
             if self.engine.diff_ids(image)[: len(below)] != below:
                 return Attempt(
                     ok=False,
-                    why=f"it was built upon another image than its parent: somebody moved {node_ref(node.parent)} "
-                    "to another image in that moment. Find out who may use this engine, and run the build again",
+                    why=f"it was built on an image that is not its parent: someone moved {node_ref(node.parent)} "
+                    "to another image during the build. Check who can use this engine, and run the build again",
                 )
         self.images[node.key] = image
         for name in (node_ref(node.key), *self.names.get(node.key, ()), *_base_names(node)):
@@ -260,7 +260,7 @@ def buildx_version(shell: Shell, program: str) -> str:
     code, text = shell.capture([program, "version"])
     found = re.search(r"\bv?(\d+)\.(\d+)\.\d", text)
     if code or not found:
-        raise NoEngineError(f"`{program} version` does not answer as buildx does: {text.strip()[:200]}")
+        raise NoEngineError(f"`{program} version` does not behave like buildx: {text.strip()[:200]}")
     if (int(found[1]), int(found[2])) < _OLDEST_BUILDX:
         raise NoEngineError(f"buildx {found[0]} is too old: builds need 0.13 or newer")
     return found[0]

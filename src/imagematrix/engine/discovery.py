@@ -110,6 +110,6 @@ def buildx_command(engine: Engine | None = None) -> str:
     if on_path:
         return on_path
     raise NoEngineError(
-        "the docker client has no buildx plugin, which builds and questions to registries need (0.13 or newer). "
+        "the docker client has no buildx plugin, which builds and look-ups in registries need (0.13 or newer). "
         "Install docker-buildx-plugin (Docker's packages) or docker-buildx (Debian 13's)."
     )

@@ -80,9 +80,9 @@ def read(
     platforms = _named(document.table("platforms"), "a platform", partial(_platform, known=rules))
     declared = document.table("families")
     if not tuple(declared):
-        mistakes.add(declared.at, "no family is declared", "an image line begins with [families.NAME]")
+        mistakes.add(declared.at, "no family is declared", "declare one: [families.NAME]")
     if not bases and "bases" not in document:
-        mistakes.add(("bases",), "no base is declared", "what images start from begins with [bases.NAME]")
+        mistakes.add(("bases",), "no base is declared", "declare one: [bases.NAME]")
     found = [
         family.read(declared.table(name), layers=layers, bases=bases, platforms=platforms, mistakes=mistakes)
         for name in sorted(declared)
@@ -110,7 +110,7 @@ def _named(tables: Table, what: str, read: Callable[[Table, str], _T]) -> dict[s
     found = {}
     for name in sorted(tables):
         if not names.is_component(name):
-            tables.wrong(name, f"{name!r} is no name for {what}", f"expected {names.COMPONENT_RULE}")
+            tables.wrong(name, f"{name!r} is not a valid name for {what}", f"expected {names.COMPONENT_RULE}")
         found[name] = read(tables.table(name), name)
     return found
 
@@ -161,7 +161,7 @@ def _signing(document: Table) -> Signing | None:
     elif found.public.startswith("/") or ".." in found.public.split("/"):
         table.wrong("public", f"{found.public!r} leads out of the project", "keep the public key beside the matrix")
     if found.key and found.command:
-        table.wrong("command", "there is a 'key' too", "keep one of them: a file signs, or a program")
+        table.wrong("command", "'key' is given too", "keep one of them: a file signs, or a program")
     if not document.text("nodes"):
         document.wrong("signing", "there is nothing to sign", 'say where nodes are kept: nodes = "host/path"')
     return found
@@ -181,7 +181,9 @@ def _command(table: Table) -> tuple[str, ...]:
 def _docker_platform(document: Table) -> str:
     platform = document.text("platform", "linux/amd64")
     if not PLATFORM.fullmatch(platform):
-        document.wrong("platform", f"{platform!r} is no platform", 'expected "os/architecture", like "linux/amd64"')
+        document.wrong(
+            "platform", f"{platform!r} is not a valid Docker platform", 'expected "os/architecture", like "linux/amd64"'
+        )
     return platform
 
 
@@ -189,7 +191,7 @@ def _site(site: Table, name: str) -> Site:
     site.allow(*SITE_KEYS)
     network = site.text("network")
     if network not in NETWORKS:
-        site.wrong("network", f"{network!r} is no network of build steps", 'expected "host" or "none"')
+        site.wrong("network", f"{network!r} is not a valid network of build steps", 'expected "host" or "none"')
     return Site(
         name=name,
         ca_bundle=site.text("ca_bundle"),
@@ -207,7 +209,9 @@ def _mirrors(mirrors: Table) -> dict[str, str]:
     found = {registry: mirrors.text(registry) for registry in mirrors}
     for registry, mirror in found.items():
         if not names.is_host(registry):
-            mirrors.wrong(registry, f"{registry!r} is no registry", 'expected "host" or "host:port", like "docker.io"')
+            mirrors.wrong(
+                registry, f"{registry!r} is not a valid registry", 'expected "host" or "host:port", like "docker.io"'
+            )
         if not names.is_repository(mirror):
             mirrors.wrong(registry, f"no registry accepts the name {mirror!r}", names.REPOSITORY_RULE)
     return found
@@ -218,13 +222,15 @@ def _trusted_hosts(site: Table) -> tuple[str, ...]:
     hosts = site.texts("trusted_hosts")
     for host, at in hosts.items():
         if not names.is_host(host):
-            site.wrong(at[len(site.at) :], f"{host!r} is no host", 'expected "host" or "host:port", without a scheme')
+            site.wrong(
+                at[len(site.at) :], f"{host!r} is not a valid host", 'expected "host" or "host:port", without a scheme'
+            )
     further = {url: at[len(site.at) :] for url, at in site.texts("extra_index_urls").items()}
     for url, at in {site.text("index_url"): ("index_url",), **further}.items():
         plain = _PLAIN_URL.match(url)
         if plain and not {plain["host"], plain["name"]} & {*hosts, *_LOCAL}:
             hint = f'trust it: trusted_hosts = ["{plain["host"]}"]'
-            site.wrong(at, f"{plain['host']} is asked without TLS, which pip refuses", hint)
+            site.wrong(at, f"{plain['host']} is used without TLS, which pip refuses", hint)
     return tuple(hosts)
 
 
@@ -238,7 +244,7 @@ def _base(base: Table, name: str) -> Base:
     elif image and not names.is_image(image):
         base.wrong("image", f"no registry accepts the name {image!r}", names.IMAGE_RULE)
     if bootstrap and not SUITE.fullmatch(bootstrap):
-        base.wrong("bootstrap", f"{bootstrap!r} is no suite", 'expected a name in lower case, like "bookworm"')
+        base.wrong("bootstrap", f"{bootstrap!r} is not a valid suite", 'expected a name in lower case, like "bookworm"')
     return Base(name=name, image=image, bootstrap=bootstrap, facts=_own_facts(base, BASE_KEYS))
 
 
@@ -306,5 +312,5 @@ def _by_value(table: Table, value: str) -> Iterator[tuple[str, Table]]:
         for whole, inner in _by_value(table.table(key), version):
             if whole == version:
                 hint = f'quote the version: [facts.{table.at[1]}."{version}"]'
-                inner.wrong((), "without quotes a version is tables in tables", hint)
+                inner.wrong((), "without quotes, a version is read as nested tables", hint)
             yield whole, inner

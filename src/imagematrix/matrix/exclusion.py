@@ -94,12 +94,14 @@ def _wanted(exclude: Exclude, name: str, values: AbstractSet[str], mistakes: Mis
     at = (*exclude.at, name)
     meets = versions.comparison(condition)
     if meets is None:
-        mistakes.add(at, f"{condition!r} is no comparison", 'write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"')
+        mistakes.add(at, f"{condition!r} is not a valid comparison", 'write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"')
         return frozenset()
     verdicts = {value: meets(value) for value in sorted(values)}
     for value, verdict in verdicts.items():
         if verdict is None:
-            mistakes.add(at, f"{condition!r} compares versions, but {value!r} is none", "give the value itself")
+            mistakes.add(
+                at, f"{condition!r} compares versions, but {value!r} is not a version", "give the value itself"
+            )
     return frozenset(value for value, verdict in verdicts.items() if verdict)
 
 

@@ -22,8 +22,11 @@ REASON: Final = "reason"
 """The key by which a rule gives its reason."""
 
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
-    "allow": ("say why the row is built though it is broken", "rows say by this key why they may be broken"),
-    "impossible": ("say why the row cannot be had", "rows say by this key why they cannot be had"),
+    "allow": (
+        "say why the row is built although it is broken",
+        "this key is reserved for the reason why a broken row is built",
+    ),
+    "impossible": ("say why the row is impossible", "this key is reserved for the reason why a row is impossible"),
 }
 """The keys by which a row says why it is treated otherwise than others; hints for one that is empty, or an axis."""
 
@@ -44,9 +47,9 @@ They are no axes, unless [axes] or the tag of the family names them.
 """
 
 NO_AXES: Final[Mapping[str, str]] = {
-    REASON: "excludes give their reason by this key",
+    REASON: "this key is reserved for the reason of an exclude",
     **{key: taken for key, (_, taken) in REASONS.items()},
-    gpus.KEY: "rows, families and platforms name their GPUs by this key",
+    gpus.KEY: "this key is reserved for the GPUs of rows, families and platforms",
 }
 
 _LAYER_RULE: Final = (
@@ -105,7 +108,7 @@ class _Reader:
         axes = self._axes()
         rows = self._rows(axes)
         excludes = self._rules("exclude", why="say why such rows are not wanted")
-        allows = self._rules("allow", why="say why such rows are built though they are broken")
+        allows = self._rules("allow", why="say why such rows are built although they are broken")
         self._whole = self._whole and len(self._mistakes) == before
         if not self._can_expand(axes, rows):
             return None
@@ -128,7 +131,7 @@ class _Reader:
         found = self._table.texts("layers")
         for layer, at in found.items():
             if layer in _TAKEN or not names.is_stage(layer):
-                self._mistakes.add(at, f"{layer!r} is no name for a layer", _LAYER_RULE)
+                self._mistakes.add(at, f"{layer!r} is not a valid name for a layer", _LAYER_RULE)
             elif layer not in layers:
                 self._mistakes.add(at, f"unknown layer {layer!r}", did_you_mean(layer, layers))
             elif not layers[layer]:
@@ -226,7 +229,7 @@ class _Reader:
             if key in row and row.raw(key) == "":
                 row.wrong(key, "the reason is empty", f'{hint}: {key} = "…"')
         if all(key in row for key in REASONS):
-            row.wrong("allow", "a row that cannot be had is not built", f"keep one of {' and '.join(REASONS)}")
+            row.wrong("allow", "an impossible row is not built", f"keep one of {' and '.join(REASONS)}")
         return {key: row.text(key) for key in REASONS}
 
     def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:

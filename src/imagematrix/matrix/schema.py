@@ -31,7 +31,7 @@ def document() -> Schema:
         "registry": _registry(),
         "nodes": _text("The repository where nodes are kept for all machines, by their keys: host[:port]/path."),
         "signing": {
-            "description": "How nodes are signed: only those are pulled that one of the public keys signed.",
+            "description": "How nodes are signed: only nodes signed with one of the public keys are pulled.",
             **_table(
                 declaration.SIGNING_KEYS,
                 {
@@ -50,12 +50,12 @@ def document() -> Schema:
             "required": ["public"],
         },
         "platform": _text(
-            "What images are built for, in Docker's words. Default: linux/amd64.", pattern=declaration.PLATFORM.pattern
+            "The Docker platform that images are built for. Default: linux/amd64.", pattern=declaration.PLATFORM.pattern
         ),
         "site": _site("Where this machine fetches from, unless a site is named by --site or IMAGEMATRIX_SITE."),
         "sites": _named(
-            "Where one builds: each of these tables may stand in for [site].",
-            _site("A place to build at, chosen by --site or IMAGEMATRIX_SITE. It is part of no key and no image."),
+            "Where images are built: a table replaces [site] when its name is given.",
+            _site("A place to build at, selected by --site or IMAGEMATRIX_SITE. It is part of no key and no image."),
         ),
         "bases": {**_named("What images start from.", _base()), "minProperties": 1},
         "platforms": _named("Where images are used: their registries, their limits, their facts.", _platform()),
@@ -122,9 +122,9 @@ def _site(description: str) -> Schema:
     described = {
         "ca_bundle": _text("The PEM file of trusted certificates, relative to this file. Default: the system's."),
         "index_url": _text("The Python package index. Default: what pip is configured for."),
-        "extra_index_urls": _texts("Further package indexes, asked first.", of="The address of an index."),
+        "extra_index_urls": _texts("More package indexes, used before the first.", of="The address of an index."),
         "trusted_hosts": _texts(
-            "Hosts that are asked without TLS, or with a certificate nobody vouches for.", of="host or host:port"
+            "Hosts that are used without TLS, or with an untrusted certificate.", of="host or host:port"
         ),
         "wheelhouse": _text("A directory of wheels, relative to this file, mounted while building."),
         "mirrors": {
@@ -147,18 +147,19 @@ def _family() -> Schema:
             "minItems": 1,
         },
         "tag": _text("The tag of each row: text with {name} of an axis or fact, like {torch}-python{python}.", least=1),
-        "groups": _texts("What --group chooses its rows by.", of="A group."),
+        "groups": _texts("Names by which --group selects its rows.", of="A group."),
         "platform": _text("Where its images are used: one of [platforms]."),
         gpus.KEY: _gpus("The GPUs its images must run on, in place of its platform's."),
         "promises": _texts(
-            "What its moving tags never leave, by minor version. Default: its axes that are versions, cuda, python and"
+            "The names whose minor version its moving tags never change. Default: its axes that"
+            " are versions, cuda, python and"
             " the frameworks.",
             of="An axis or fact.",
         ),
         "base": _text("The base of all its rows: one of [bases]. Else base is an axis."),
         "axes": _axes(),
         "exclude": _rules("Rows of the axes that are not wanted.", "why such rows are not wanted"),
-        "allow": _rules("Rows that are built though upstream broke them.", "why they are built all the same"),
+        "allow": _rules("Rows that are built although upstream broke them.", "why they are built anyway"),
         "row": _rows(),
     }
     return {
@@ -176,12 +177,12 @@ def _axes() -> Schema:
 
 def _rows() -> Schema:
     described = {
-        "allow": _text("Why the row is built though upstream broke it.", least=1),
-        "impossible": _text("Why the row cannot be had: it is listed and left out of all else.", least=1),
+        "allow": _text("Why the row is built although upstream broke it.", least=1),
+        "impossible": _text("Why the row is impossible: it is listed, and not built.", least=1),
         gpus.KEY: _gpus("The GPUs it must run on, in place of its family's."),
     }
     row = {
-        "description": "A row beside those of the axes: a value for each axis, and facts of its own.",
+        "description": "A row in addition to those of the axes: a value for each axis, and facts of its own.",
         **_table(
             family.ROW_KEYS,
             described,
@@ -189,7 +190,7 @@ def _rows() -> Schema:
         ),
         "not": {"required": list(family.REASONS)},
     }
-    return {"description": "Rows beside or instead of axes.", "type": "array", "items": row}
+    return {"description": "Rows in addition to axes, or instead of them.", "type": "array", "items": row}
 
 
 def _gpus(description: str) -> Schema:
@@ -200,7 +201,7 @@ def _gpus(description: str) -> Schema:
 def _review() -> Schema:
     rules = audit.stock()
     return {
-        "description": "What its review asks of an image: `invoke verify` proves it. A table, or a list.",
+        "description": "What its review requires of an image; `invoke verify` checks it. A table or a list.",
         "type": ["object", "array"],
         "items": {"description": "A rule.", "type": "string", "examples": list(rules)},
         "uniqueItems": True,
@@ -228,7 +229,7 @@ def _parameter(parameter: RuleParameter) -> Schema:
 def _rules(description: str, why: str) -> Schema:
     condition = _fact('Any other key is an axis or fact, with its value or a comparison: "<2.5", ">=2.3,<2.5".')
     rule = {
-        "description": "Conditions that a row must all meet, and a reason.",
+        "description": "Conditions, all of which a row must meet, and a reason.",
         **_table((family.REASON,), {family.REASON: _text(f"Say {why}.", least=1)}, others=condition),
         "required": [family.REASON],
         "minProperties": 2,

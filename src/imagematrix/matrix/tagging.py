@@ -82,7 +82,9 @@ class _Tags:
                 self._pattern.count(("long",), what, providers.TAG_RULE)
             if tag + LATEST in self._first:
                 what = f"the tag {tag + LATEST!r} of a row is the moving tag of another: {shown(cell)}"
-                self._pattern.count(("latest",), what, f"the newest image of a row is TAG{LATEST}: end no tag with it")
+                self._pattern.count(
+                    ("latest",), what, f"the newest image of a row is TAG{LATEST}: a tag must not end with it"
+                )
         self._pattern.note()
 
     def _note_shared(self, cell: Cell, tag: str) -> None:

@@ -35,7 +35,7 @@ _INSTRUCTIONS: Final = frozenset(
 )
 _FORBIDDEN: Final = {
     "FROM": (
-        "a layer cannot begin another stage: it stands on the layer before it",
+        "a layer cannot begin another stage: it is built on the layer before it",
         "remove it; to copy out of another image, name that image: COPY --from=IMAGE:TAG",
     ),
     "ONBUILD": (

@@ -39,7 +39,7 @@ def _bases(bases: Table) -> dict[str, str]:
         if not is_image(image):
             bases.wrong(image, "no registry accepts this name of a base", _REMEDY)
         if not is_digest(digest):
-            bases.wrong(image, f"{digest!r} is no digest", f'expected "sha256:" with 64 hex digits; {_REMEDY}')
+            bases.wrong(image, f"{digest!r} is not a valid digest", f'expected "sha256:" with 64 hex digits; {_REMEDY}')
     return digests
 
 

@@ -81,7 +81,7 @@ def _found(node: Node, present: Collection[Key], kept: Collection[Key]) -> str:
         return f"an image with key {node.key[:12]} exists"
     if node.key in kept:
         return f"an image with key {node.key[:12]} is in the registry"
-    return "not needed: all that stands on it exists"
+    return "not needed: everything built on it exists"
 
 
 class _Past:
@@ -108,7 +108,7 @@ class _Past:
             for change in keys.differences(origin.inputs, node.inputs)
         ]
         replaced = set(rows) & set(origin.rows) or self._superseded(origin)
-        return ("" if replaced else "new: unlike its nearest kin, ") + "; ".join(changes)
+        return ("" if replaced else "new: unlike the nearest node, ") + "; ".join(changes)
 
     def _origin(self, node: Node, rows: tuple[str, ...]) -> Record | None:
         """Return the record a node most likely replaces.
@@ -133,7 +133,7 @@ class _Past:
         parent = self._nodes[node.parent] if node.parent else None
         if parent is None:
             return keys.PARENT_CHANGED
-        return f"its parent {parent.layer} {'is built anew' if parent.key in needed else 'is another one'}"
+        return f"its parent {parent.layer} {'is rebuilt' if parent.key in needed else 'differs'}"
 
 
 def _distance(record: Record, node: Node) -> int:

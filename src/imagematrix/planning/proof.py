@@ -34,7 +34,7 @@ class Proof:
 
     file: str
     is_read: bool
-    """Whether the matrix could be read; if not, nothing is known of its rows."""
+    """Whether the matrix could be read; if not, nothing is known about its rows."""
     rows: int
     """Those that can be had, or do not say that they cannot."""
     families: int

@@ -124,8 +124,8 @@ def decide_immutable(target: Target, held: Held | None, image: Collection[str]) 
     if {held.digest, held.config}.intersection(image):
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
     why = (
-        "another image has this immutable tag: one of the same key, made elsewhere on that day. It stays: remove it "
-        "from the registry, and let machines share what they make (`nodes` in the matrix)"
+        "another image has this immutable tag: an image of the same key, made elsewhere on that day. "
+        "It is left unchanged: remove it from the registry, and let machines share nodes (`nodes` in the matrix)"
     )
     return Published(target=target, outcome=PublishOutcome.REFUSED, digest=held.digest, why=why)
 
@@ -164,14 +164,14 @@ def arrived(target: Target, held: Held | None, image: Collection[str]) -> Publis
     if held and {held.digest, held.config}.intersection(image):
         return Published(target=target, outcome=PublishOutcome.PUSHED, digest=held.digest)
     has = f"the image {held.digest}" if held else "nothing"
-    why = f"after the push the registry has {has} under this tag, and not the image that was pushed: somebody moved it"
+    why = f"after the push the registry has {has} under this tag, and not the image that was pushed: someone moved it"
     return Published(target=target, outcome=PublishOutcome.FAILED, digest=held.digest if held else "", why=why)
 
 
 def held_back(targets: Iterable[Target], immutable: Iterable[Published]) -> tuple[Published, ...]:
     """Return moving tags that stay as they are, unseen, because not all immutable tags are there."""
     missing = next(each.target.name for each in immutable if not each.good)
-    why = f"moving tags follow when every immutable one is there, and {missing} is not"
+    why = f"moving tags are moved once every immutable tag exists, and {missing} does not"
     return tuple(Published(target=target, outcome=PublishOutcome.FAILED, why=why) for target in targets)
 
 
@@ -183,11 +183,11 @@ def _clash(
     What the old image's label does not name was no promise when it was made, unless labels have always named it.
     """
     if new is None:
-        return f"this image does not say its versions (no label {VERSIONS_LABEL}): build it anew"
+        return f"this image does not declare its versions (no label {VERSIONS_LABEL}): rebuild it"
     if old is None:
         return (
-            f"it stands for an image that does not say its versions (no label {VERSIONS_LABEL}) and may be anybody's: "
-            "remove the tag from the registry if nobody needs it, and push again"
+            f"its image does not declare its versions (no label {VERSIONS_LABEL}) and may be someone else's: "
+            "remove the tag from the registry if it is not needed, and push again"
         )
     changes = [
         f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
@@ -197,8 +197,8 @@ def _clash(
     if not changes:
         return ""
     return (
-        f"who pulls it would be given other versions: {', '.join(changes)}. Put what differs into the family's tag, so "
-        "that both can be had, or remove the tag from the registry if nobody needs it"
+        f"users of this tag would get other versions: {', '.join(changes)}. Put what differs into the family's tag, so "
+        "that both exist, or remove the tag from the registry if it is not needed"
     )
 
 

@@ -71,12 +71,12 @@ def doubt_of_kept(key: Key, digest: str, bonds: Bonds, place: str) -> str:
         return ""
     return (
         f"{place} has another image under this key ({digest}) than the one recorded here "
-        f"({', '.join(sorted(known))}): somebody replaced it, or removed and built it again"
+        f"({', '.join(sorted(known))}): someone replaced it, or removed and rebuilt it"
     )
 
 
 def _doubt(key: Key, bonds: Bonds) -> str:
     name = f"the image named imagematrix/node:{key[:_SHORT]}…"
     if bonds.of(key):
-        return f"{name} is not the one that was built or pulled here: somebody else gave it that name"
+        return f"{name} is not the one that was built or pulled here: someone else gave it that name"
     return f"{name} is not known: no record says that it was built or pulled here"

@@ -122,7 +122,7 @@ class Access:
         if answer.status in _DENIED:
             raise DeniedError(
                 f"registry {self._name} denies {what}: {answers.complaint(answer) or reason}\n"
-                f"    log in with `docker login {self._name}`, as somebody who may"
+                f"    log in with `docker login {self._name}`, as a user with this permission"
             )
 
     def _silent(self, error: NoAnswerError) -> SilentRegistryError:

@@ -118,7 +118,7 @@ def digest(reply: Reply, registry: str) -> str:
     said = reply.headers.get("Docker-Content-Digest", "")
     if not is_digest(said):
         why = f"the digest {printable(said)[:80]!r} is not valid" if said else "no digest"
-        raise invalid(registry, "a question for a tag", why)
+        raise invalid(registry, "a request for a tag", why)
     return said
 
 
@@ -127,16 +127,16 @@ def manifest(reply: Reply, repository: str, registry: str, *, reference: str) ->
     computed = keys.digest_of(reply.content)
     for said in (reply.headers.get("Docker-Content-Digest", ""), reference):
         if is_digest(said) and said != computed:
-            raise invalid(registry, f"a question for {reference}", f"content of another digest, {computed}")
+            raise invalid(registry, f"a request for {reference}", f"content of another digest, {computed}")
     try:
         found = reply.read(_Manifest)
         if found.config is None and found.manifests is None:
             raise DamagedError("it has neither a configuration nor manifests")  # noqa: TRY301  (one error for all)
     except DamagedError as error:
-        raise invalid(registry, f"a question for {printable(reference)}", f"not a manifest: {error}") from None
+        raise invalid(registry, f"a request for {printable(reference)}", f"not a manifest: {error}") from None
     media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip() or found.mediaType
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise invalid(registry, f"a question for {printable(reference)}", "a manifest without a media type")
+        raise invalid(registry, f"a request for {printable(reference)}", "a manifest without a media type")
     parts = [*filter(None, [found.config]), *found.layers]
     return Manifest(
         repository=repository,
@@ -151,17 +151,17 @@ def manifest(reply: Reply, repository: str, registry: str, *, reference: str) ->
 def config(reply: Reply, registry: str, *, digest: str) -> ImageConfig:
     """Return what an image says of itself."""
     if keys.digest_of(reply.content) != digest:
-        raise invalid(registry, f"a question for {digest}", "content of another digest")
+        raise invalid(registry, f"a request for {digest}", "content of another digest")
     try:
         return reply.read(ImageConfig)
     except DamagedError as error:
-        raise invalid(registry, f"a question for {digest}", f"not the configuration of an image: {error}") from None
+        raise invalid(registry, f"a request for {digest}", f"not the configuration of an image: {error}") from None
 
 
 def blob(reply: Reply, registry: str, *, digest: str) -> bytes:
     """Return content, which must have the digest that it was asked for."""
     if keys.digest_of(reply.content) != digest:
-        raise invalid(registry, f"a question for {digest}", "content of another digest")
+        raise invalid(registry, f"a request for {digest}", "content of another digest")
     return reply.content
 
 
@@ -183,9 +183,9 @@ def tags(reply: Reply, registry: str) -> tuple[str, ...]:
     try:
         found = reply.read(_Tags).tags or ()
     except DamagedError as error:
-        raise invalid(registry, "a question for tags", f"not a list of tags: {error}") from None
+        raise invalid(registry, "a request for tags", f"not a list of tags: {error}") from None
     if wrong := next((tag for tag in found if not _TAG.fullmatch(tag)), None):
-        raise invalid(registry, "a question for tags", f"the tag {printable(wrong)[:80]!r} is not valid")
+        raise invalid(registry, "a request for tags", f"the tag {printable(wrong)[:80]!r} is not valid")
     return found
 
 
@@ -239,7 +239,7 @@ def complaint(reply: Reply) -> str:
 def invalid(registry: str, question: str, why: str) -> RegistryError:
     """Return the error for an answer that no registry should give."""
     return RegistryError(
-        f"registry {registry} gives an answer to {question} that is not valid: {why}\n"
+        f"registry {registry} gives an invalid answer to {question}: {why}\n"
         f"    is it a container registry, and not a proxy or a login page in front of one?"
     )
 

@@ -120,7 +120,7 @@ class Client:
                 return ()
             page = answers.tags(_good(answer, repository, "its tags"), host(repository))
             if page and found.issuperset(page):
-                raise answers.invalid(host(repository), "a question for tags", "pages without end")
+                raise answers.invalid(host(repository), "a request for tags", "endless pages")
             found.update(page)
             path = f"tags/list?{answer.next.partition('?')[2]}" if answer.next and page else ""
         return tuple(sorted(found))
@@ -163,7 +163,7 @@ class Client:
         path = f"blobs/uploads/?mount={digest}&from={names.path(origin)}"
         answer = self._send("POST", repository, path)
         if answer.status != _CREATED:
-            raise RegistryError(f"registry {host(repository)} does not take over {digest} of {origin} in {repository}")
+            raise RegistryError(f"registry {host(repository)} did not mount {digest} of {origin} in {repository}")
 
     def _each(self, ask: Callable[[str], _T], tags: Collection[str]) -> Collection[tuple[str, _T]]:
         """Ask for each of some tags. The first alone: if nobody answers that, nobody is asked any more."""

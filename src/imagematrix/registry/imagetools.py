@@ -67,5 +67,5 @@ def _found(said: str, platform: str) -> BaseDigest:
 
 
 def _reason(said: str) -> str:
-    lines = said.strip().splitlines() or ["buildx said nothing"]
+    lines = said.strip().splitlines() or ["buildx printed nothing"]
     return lines[-1].removeprefix("ERROR: ")

@@ -167,7 +167,7 @@ class Pushing:
         if image in (found.digest, found.config):
             self._voucher.sign(key, found.digest)
             return found.digest
-        why = f"after the push the registry has another image under {key} ({found.digest}): somebody moved the tag"
+        why = f"after the push the registry has another image under {key} ({found.digest}): someone moved the tag"
         return _Failure(why=why, flake=None)
 
     def _send(self, image: str, name: str) -> None:

@@ -69,4 +69,4 @@ class Store:
 
     def _give_up(self, error: RegistryError) -> None:
         self._is_silent = True
-        self._say(f"{error}\n    Going on with what the engine has.")
+        self._say(f"{error}\n    Continuing with what the engine has.")

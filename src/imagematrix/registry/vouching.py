@@ -54,7 +54,7 @@ class Voucher:
 
         return {
             key: f"{self.repository} has an image under this key ({digest}) that "
-            + ("has no valid signature: somebody else put it there" if signed[digest] else "is not signed")
+            + ("has no valid signature: someone else put it there" if signed[digest] else "is not signed")
             for key, digest in unknown.items()
             if not any(is_valid(key, digest, one) for one in signed[digest])
         }

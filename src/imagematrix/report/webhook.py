@@ -38,9 +38,9 @@ def post(url: str, message: Mapping[str, object], *, sleep: Callable[[float], No
     try:
         trying(_post, url, hidden(json.dumps(message, ensure_ascii=False)).encode(errors="replace"))
     except ValueError:  # its words hold the address
-        return f"warning: the webhook ({VARIABLE}) did not take the report: it is not a valid address"
+        return f"warning: the webhook ({VARIABLE}) did not accept the report: it is not a valid address"
     except _NotTakenError as error:
-        return f"warning: the webhook ({VARIABLE}) did not take the report: {error}"
+        return f"warning: the webhook ({VARIABLE}) did not accept the report: {error}"
     return ""
 
 

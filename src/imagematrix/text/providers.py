@@ -100,7 +100,7 @@ def refusal(repository: str) -> tuple[str, str] | None:
         return None
     namespace, slash, name = path.partition("/")
     if not slash:
-        what = f"{provider.name} has no place for {repository!r}: it names no {provider.namespace.word}"
+        what = f"{provider.name} does not accept {repository!r}: it has no {provider.namespace.word}"
         return what, f'expected "{host}/{provider.namespace.word.upper()}"; {provider.source}'
     for part, said in ((provider.namespace, namespace), (provider.repository, name)):
         wrong = _wrong(part, said)

@@ -154,11 +154,11 @@ def refuse_control_characters(value: object, at: KeyPath, mistakes: Mistakes) ->
     match value:
         case str() if CONTROL.search(value):
             shown = value.encode("unicode_escape").decode()[:_SHOWN]
-            mistakes.add(at, f"{shown!r} has a control character in it", NO_CONTROL)
+            mistakes.add(at, f"{shown!r} contains a control character", NO_CONTROL)
         case dict():
             for key, inner in value.items():
                 if CONTROL.search(key):
-                    mistakes.add((*at, key), f"the name {key!r} has a control character in it", NO_CONTROL)
+                    mistakes.add((*at, key), f"the name {key!r} contains a control character", NO_CONTROL)
                 refuse_control_characters(inner, (*at, key), mistakes)
         case list():
             for index, inner in enumerate(value):
@@ -181,7 +181,7 @@ def check_variables(table: Table, found: Iterable[str]) -> None:
     """Note the keys among these that templates could not use as variables."""
     for name in found:
         if name in table and not names.is_variable(name):
-            table.wrong(name, "no name for an axis or fact", f"expected {names.VARIABLE_RULE}")
+            table.wrong(name, "not a valid name for an axis or fact", f"expected {names.VARIABLE_RULE}")
 
 
 def _kind(value: object) -> str:

@@ -39,7 +39,7 @@ def _hint(message: str, line: str) -> str:
     if line.startswith(_CONFLICT):
         return "a merge conflict is not resolved"
     if message.startswith(("Cannot declare", "Cannot overwrite")):
-        return "the same key or table already stands above"
+        return "the same key or table is already defined above"
     code = _STRINGS.sub('""', line)
     if version := _BARE_VERSION.search(code):
         return f'versions must be quoted: "{version[1]}"'

@@ -30,7 +30,7 @@ def version(text: str) -> "Version | None":
 
 @lru_cache(maxsize=1024)
 def comparison(condition: str) -> Comparison | None:
-    """Return the test that a condition like `>=2.3,<2.5` is; nothing when it is no comparison."""
+    """Return the test that a condition like `>=2.3,<2.5` is; nothing when it is not a valid comparison."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 

@@ -39,11 +39,11 @@ def audited(
     Raises InterruptedError soon after `stop` says so.
     """
     if not engine.image_id(base):
-        why = f"the base {base} is not on the engine, so its layers cannot be told apart: docker pull {base}"
+        why = f"the base {base} is not on the engine, so its filesystem layers cannot be recognised: docker pull {base}"
         return [_check(owner, rule, (why,)) for rule in rules]
     below, all_layers = engine.diff_ids(base), engine.diff_ids(image)
     if all_layers[: len(below)] != below:
-        why = f"the image does not stand on the {base} that is on the engine now: build it anew"
+        why = f"the image is not built on the {base} that is on the engine now: rebuild it"
         return [_check(owner, rule, (why,)) for rule in rules]
     layers = read(_until(stop, engine.saved(image)), rules)
     command = _command(engine.config(image))

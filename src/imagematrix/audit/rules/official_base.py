@@ -11,4 +11,4 @@ def offences(
     evidence: Evidence, *, images: Annotated[Globs, "Globs of image names that it may start from."]
 ) -> Iterator[str]:
     if not any(fnmatchcase(evidence.base_name, pattern) for pattern in images):
-        yield f"{evidence.base_name} is none of {', '.join(images) or 'no declared bases'}"
+        yield f"{evidence.base_name} is not an official base ({', '.join(images) or 'none is declared'})"

@@ -73,7 +73,7 @@ def _locked(
         try:
             locking.settle(session, stacks, resolver=resolver(), say=say)
         except InputError as error:
-            near = f"\nthe nearest row that is there: {decided.near}" if decided.near else ""
+            near = f"\nthe nearest existing row: {decided.near}" if decided.near else ""
             raise FlagError(f"{error}\nnothing was written{near}") from None
     return {path: text for path, text in session.locks().items() if path not in committed}
 

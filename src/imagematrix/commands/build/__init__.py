@@ -54,7 +54,7 @@ def build(
     project = request.opened(file, site=site)
     if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
         raise FlagError(
-            "--push: the matrix does not say where to\n"
+            "--push: the matrix sets neither nodes nor registry\n"
             '    nodes = "host/path" keeps nodes for all machines, registry = "host/path" publishes the images'
         )
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
@@ -82,7 +82,7 @@ def build(
         print(console.text(result.published, (), seconds=result.report.seconds), end="")
     complete = reporting.built(project, result.report, result.published, folder, say=echo)
     if result.interrupted:
-        raise InterruptedRunError("interrupted: what was finished is kept; run the same command to go on")
+        raise InterruptedRunError("interrupted: what was finished is kept; run the same command to continue")
     if result.lost:
         raise result.lost
     if not (result.good and complete):

@@ -86,7 +86,7 @@ def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Pr
 
 
 def _matrix(project: Project, rows: Sequence[Row]) -> Iterator[_Probe]:
-    yield _Probe(what="matrix", ask=lambda: _good("matrix", f"{count(len(rows), 'row')} can be had"))
+    yield _Probe(what="matrix", ask=lambda: _good("matrix", f"{count(len(rows), 'row')} can be built"))
     yield _Probe(what="leaves", ask=lambda: _leaves(project, rows))
 
 
@@ -95,7 +95,7 @@ def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     files = project.files(project.leaves(rows))
     stale = {line.partition(":")[0] for line in project.repository.stale(files, keep=project.directories())}
     if not stale:
-        return _good("leaves", "all are locked, and are what the matrix says")
+        return _good("leaves", "all are locked and up to date")
     said = f"stale: {abbreviate(sorted(stale), _NAMES_SHOWN)}"
     return Prerequisite(
         what="leaves", state=PrerequisiteState.WEAK, said=said, remedy="`invoke render`, and commit the result"
@@ -106,8 +106,8 @@ def _catalogue() -> Prerequisite:
     """Tell how old the facts are that versions are judged by."""
     old = catalogue.outdated(catalogue.days(), datetime.now(UTC).date())
     if not old:
-        return _good("catalogue", f"all facts were looked at in the last {catalogue.OLD_AFTER_DAYS} days")
-    remedy = "upgrade imagematrix; in its repository, scripts/update-compat refreshes what an index tells"
+        return _good("catalogue", f"all facts were checked in the last {catalogue.OLD_AFTER_DAYS} days")
+    remedy = "upgrade imagematrix; in its repository, scripts/update-compat refreshes what an index lists"
     return Prerequisite(what="catalogue", state=PrerequisiteState.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
 
 
@@ -129,21 +129,21 @@ def _disk() -> Prerequisite:
     """Where the engine keeps its images; of an engine on another machine nothing is known."""
     place = connect().storage()
     if place is None:
-        return _good("disk", "the engine's is not on this machine: not known")
+        return _good("disk", "the engine is not on this machine: free space is unknown")
     free = shutil.disk_usage(place).free
     said = f"{size(free)} free for images"
     if free >= _FEW_BYTES:
         return _good("disk", said)
     state = PrerequisiteState.BAD if free < _LEAST_BYTES else PrerequisiteState.WEAK
-    return Prerequisite(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` tells what can go")
+    return Prerequisite(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` lists what can be removed")
 
 
 def _git(shell: Shell) -> Prerequisite:
     code, said = shell.capture(["git", "--version"])
     if code == 0:
         return _good("git", said.strip())
-    remedy = "without it images do not say which commit they are of"
-    return Prerequisite(what="git", state=PrerequisiteState.WEAK, said="there is none", remedy=remedy)
+    remedy = "without it, images do not name their commit"
+    return Prerequisite(what="git", state=PrerequisiteState.WEAK, said="not installed", remedy=remedy)
 
 
 def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
@@ -159,11 +159,11 @@ def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -
 
 def _certificates(where: Site) -> Prerequisite:
     if not where.ca_bundle:
-        return _good("certificates", "no bundle is configured: containers trust what their bases do")
+        return _good("certificates", "no bundle is configured: builds trust the certificates of their bases")
     try:
         found = ssl.create_default_context(cafile=where.ca_bundle).cert_store_stats()["x509_ca"]
     except (ssl.SSLError, OSError) as error:
-        return _bad("certificates", f"{where.ca_bundle}: {error}", "name a PEM file as ca_bundle of [site]")
+        return _bad("certificates", f"{where.ca_bundle}: {error}", "set ca_bundle of [site] to a PEM file")
     return _good("certificates", f"{count(found, 'authority', 'authorities')} in {where.ca_bundle}; builds mount it")
 
 
@@ -171,9 +171,7 @@ def _index(where: Site, shell: Shell) -> Prerequisite:
     why = Uv(shell, where).silence()
     if not why:
         return _good("index", "it answers" + (f", through [sites.{where.name}]" if where.name else ""))
-    return _bad(
-        "index", why, "index_url, ca_bundle and the proxies of [site], else pip's own configuration, say where it is"
-    )
+    return _bad("index", why, "set index_url, ca_bundle and proxies in [site], or in pip's own configuration")
 
 
 def _registry(where: Site, name: str, pulled: Sequence[str], pushed: Sequence[str]) -> _Probe:

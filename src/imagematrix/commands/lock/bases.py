@@ -43,7 +43,7 @@ def run(
     try:
         answers = _ask(wanted, registry(), project.matrix.platform) if wanted else {}
     except NoEngineError as error:
-        say(f"bases stay as before: {error}")
+        say(f"base digests are unchanged: {error}")
     for line in _remarks(answers, known):
         say(line)
     found = {image: answer.digest for image, answer in answers.items() if answer.digest}
@@ -88,7 +88,7 @@ def _remarks(answers: Mapping[str, BaseDigest], known: Mapping[str, str]) -> lis
         if answer.is_silent:
             silent.setdefault(host(image), []).append(image)
     return lines + [
-        f"registry {name} does not answer ({answers[images[0]].why}): {count(len(images), 'base')} of it"
-        f" {'stays' if len(images) == 1 else 'stay'} as before"
+        f"registry {name} does not answer ({answers[images[0]].why}): {count(len(images), 'base')} in it"
+        f" {'keeps its digest' if len(images) == 1 else 'keep their digests'}"
         for name, images in silent.items()
     ]

@@ -42,6 +42,6 @@ def push(
     print(text(result.images, result.without_registry, seconds=result.seconds), end="")
     complete = reporting.published(project, result, folder, say=echo)
     if result.interrupted:
-        raise InterruptedRunError("interrupted: what was pushed stays; run the same command to go on")
+        raise InterruptedRunError("interrupted: what was pushed stays; run the same command to continue")
     if not (result.good and complete):
         raise Exit("", code=int(ExitCode.FAILED))

@@ -42,7 +42,7 @@ def verify(
     print(text(result.images, seconds=result.seconds), end="")
     complete = reporting.verified(project, result, folder, say=echo)
     if result.interrupted:
-        raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to go on")
+        raise InterruptedRunError("interrupted: what was checked is remembered; run the same command to continue")
     if result.lost:
         raise result.lost
     if not (result.good and complete):

@@ -99,7 +99,7 @@ def _lost(images: Sequence[Verified]) -> NoEngineError | None:
 def _platform(project: Project, name: str) -> Platform | None:
     if name and name not in project.matrix.platforms:
         hint = did_you_mean(name, project.matrix.platforms)
-        raise FlagError(f"--platform {name}: no platform of that name\n    {hint}")
+        raise FlagError(f"--platform {name}: unknown platform\n    {hint}")
     return project.matrix.platforms.get(name)
 
 

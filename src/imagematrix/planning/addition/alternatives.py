@@ -42,7 +42,7 @@ class Alternatives:
         lines = ["nothing was written; this would work:"] if commands else ["nothing was written"]
         lines += [f"    {command}" for command in commands]
         near = nearest.existing(values, (each for each in self._siblings if is_good(each, self._renderer)))
-        lines += [f"the nearest row that is there: {near.name}"] if near else []
+        lines += [f"the nearest existing row: {near.name}"] if near else []
         return "".join(f"\n    {line}" for line in lines)
 
     def _row(self, values: Mapping[str, str]) -> Row | None:
@@ -72,7 +72,7 @@ def refusal(request: RowRequest, errors: Sequence[Finding], alternatives: str) -
     lines += [f"    and {_VERDICTS[finding.severity]}: {finding}" for finding in errors[1:]]
     told = "\n".join(lines) + alternatives
     if all(finding.severity is Severity.BROKEN for finding in errors):
-        told += f'\n    to build it all the same, say why: {request.command()} {ALLOW}="…"'
+        told += f'\n    to build it anyway, say why: {request.command()} {ALLOW}="…"'
     return told
 
 

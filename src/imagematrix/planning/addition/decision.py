@@ -120,7 +120,7 @@ class _Decision:
             if made and all(editing.keeps(old, edited) for old, edited in pairwise([*texts, new])):
                 return new, made
         values = ", ".join(f'{axis} = "{value}"' for axis, value in {**row.axes, **request.own}.items())
-        what = f"{row.name} can be built, but {self._file} cannot take it without changing what else it says"
+        what = f"{row.name} can be built, but {self._file} cannot hold it without changing other rows"
         raise FlagError(f"{what}\n    write it by hand, as [[families.{request.family}.row]] with {values}")
 
     def _completed(self, request: RowRequest) -> RowRequest:
@@ -191,9 +191,9 @@ def _refuse_existing(request: RowRequest, siblings: Iterable[Row], text: str, *,
         if row.axes == request.values:
             place = next(iter(row.places.values()), ())
             by = "its own [[row]]" if "row" in place else "the axes of the family"
-            there = f"{file}:{_line(place, text)}: {row.name} is there already, by {by}"
+            there = f"{file}:{_line(place, text)}: {row.name} exists already, from {by}"
             if row.impossible:
-                raise FlagError(f"{there}: it cannot be had: {row.impossible}")
+                raise FlagError(f"{there}: it is impossible: {row.impossible}")
             facts = ", ".join(f'{name} = "{value}"' for name, value in request.own.items())
             raise FlagError(f"{there}: nothing to add" + (f"\n    write {facts} by hand" if facts else ""))
 

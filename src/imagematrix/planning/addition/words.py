@@ -19,10 +19,10 @@ class WordReader:
     def __init__(self, words: Sequence[str], old: Matrix, renderer: Renderer) -> None:
         families = old.families
         if not words or "=" in words[0]:
-            raise FlagError(f"say what to add: {_USAGE}\n    families: {', '.join(sorted(families))}")
+            raise FlagError(f"name the row to add: {_USAGE}\n    families: {', '.join(sorted(families))}")
         self.family, *self._pairs = words
         if self.family not in families:
-            raise FlagError(f"add {self.family}: there is no such family\n    {did_you_mean(self.family, families)}")
+            raise FlagError(f"add {self.family}: unknown family\n    {did_you_mean(self.family, families)}")
         self._old = old
         self._renderer = renderer
         self._bases = old.bases

@@ -50,7 +50,7 @@ def cache(
         if record.last_used < before:
             return f"no build has used it for {'a day' if nights <= 1 else f'{nights} days'}"
         grown = record.bytes > most and record.description.startswith("cached mount ")
-        return "old downloads have gathered in it: the next builds fetch what they need" if grown else ""
+        return "it has accumulated old downloads: the next builds fetch what they need" if grown else ""
 
     return CleanupPlan(
         garbage=tuple(

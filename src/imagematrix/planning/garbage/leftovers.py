@@ -43,7 +43,7 @@ def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> CleanupPlan:
     short = {key[:SHORT] for key in needed}
     return CleanupPlan(
         garbage=tuple(
-            Thing(kind=GarbageKind.LOG, name=name, refs=(name,), bytes=size, reason="nothing needs its node")
+            Thing(kind=GarbageKind.LOG, name=name, refs=(name,), bytes=size, reason="its node is no longer needed")
             for name, size in sorted(sizes.items())
             if (match := _LOG.fullmatch(name)) and match[1] not in short
         )

@@ -51,7 +51,7 @@ def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
     paths = [file.path.partition("/")[2] for file in placed]
     twins = {path for path in paths if paths.count(path) > 1}
     if twins:
-        what, hint = f"stands beside its own template {TEMPLATE_SUFFIX}", "delete one of the two"
+        what, hint = f"exists beside its own template {TEMPLATE_SUFFIX}", "delete one of the two"
         raise InputError(
             Problem(file=f"{folder_of(source)}/files/{path}", line=0, what=what, hint=hint) for path in twins
         )

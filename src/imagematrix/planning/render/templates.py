@@ -114,7 +114,7 @@ class Templates:
         """Return a layer's file as text, rendered if it is a template. Raises InputError."""
         name = name_of(layer, file)
         if file.stored:
-            raise InputError([Problem(file=name, line=0, what="is too big to be read as a text")])
+            raise InputError([Problem(file=name, line=0, what="is too big to be read as text")])
         return self.render(name, row, layer=layer.name, **extra) if is_template(file) else decoded(name, file.content)
 
     def values(self, row: Row, **extra: object) -> dict[str, object]:
@@ -245,7 +245,7 @@ def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> st
         file, line = _place(error, template.name)
         message = str(error) or type(error).__name__
         if isinstance(error, RecursionError):
-            message = "templates include or call one another without end"
+            message = "templates include or call one another endlessly"
         unknown = re.fullmatch(r"'(\w+)' is undefined", message)
         hint = did_you_mean(unknown[1], values) if unknown else ""
         code = "undefined" if isinstance(error, jinja2.UndefinedError) else "template"

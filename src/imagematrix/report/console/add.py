@@ -37,7 +37,7 @@ def _proposed(cost: Cost) -> list[str]:
         return []
     without = " ".join(f"{name}=" for name in facts)
     proposed = ", ".join(f"{name} {value}" for name, value in facts.items())
-    return [f"proposed by the catalogue: {proposed} (to do without: {without})"]
+    return [f"proposed by the catalogue: {proposed} (to leave out: {without})"]
 
 
 def _remarks(cost: Cost) -> list[str]:
@@ -75,9 +75,9 @@ def _size(cost: Cost) -> list[str]:
 def _unknown(cost: Cost) -> list[str]:
     lines = []
     if not cost.has_engine:
-        lines.append("what is built already is not known: no Docker Engine answers")
+        lines.append("which nodes exist is unknown: no Docker Engine answers")
     if cost.unread:
-        lines.append(f"not compared, for they cannot be rendered: {abbreviate(cost.unread, _ROWS_SHOWN)}")
+        lines.append(f"not compared, because they cannot be rendered: {abbreviate(cost.unread, _ROWS_SHOWN)}")
     return lines
 
 

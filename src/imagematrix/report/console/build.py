@@ -42,7 +42,7 @@ def summary(report: Document, *, color: bool = False) -> str:
 
 def _up_to_date(images: int) -> str:
     verb = "is" if images == 1 else "are"
-    return f"{count(images, 'image')} {verb} up to date: every key exists"
+    return f"{count(images, 'image')} {verb} up to date"
 
 
 def _console(*, color: bool) -> "Console":
@@ -123,7 +123,7 @@ def _draw_untried(console: "Console", report: Document) -> None:
     stopped = [node.label for node in report.nodes if node.interrupted]
     if stopped:
         _say(console, f"interrupted while building: {abbreviate(stopped, _NAMES_SHOWN)}", _STYLES[Status.SKIPPED])
-        _say(console, "  what was finished is kept: the same command goes on from there\n")
+        _say(console, "  what was finished is kept: run the same command to continue\n")
     untried: dict[str, list[str]] = {}
     for leaf in report.leaves:
         if leaf.outcome is Status.SKIPPED:
@@ -143,7 +143,7 @@ def _draw_pushes(console: "Console", report: Document) -> None:
     for why, names in failed.items():
         _say(console, f"not pushed: {count(len(names), 'node')}: {why}", _STYLES[Status.FAILED])
         _say(console, f"  {abbreviate(names, _NAMES_SHOWN)}")
-        _say(console, "  what was pushed stays: the same command goes on from there\n")
+        _say(console, "  what was pushed stays: run the same command to continue\n")
 
 
 def _last_line(report: Document) -> str:

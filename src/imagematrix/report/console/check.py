@@ -123,7 +123,7 @@ def _paragraph(group: Sequence[Diagnostic]) -> Iterator[str]:
     if first.remedy:
         yield f"    {first.remedy}"
     if first.severity is Severity.BROKEN:
-        yield '    to build it all the same, say why in the row: allow = "…"'
+        yield '    to build it anyway, say why in the row: allow = "…"'
     if first.rows:
         yield f"    {shown(first.rows)}"
     if others:

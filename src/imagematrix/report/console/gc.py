@@ -21,7 +21,7 @@ def cleanup_text(swept: CleanupResult) -> str:
     garbage, kept = swept.found.garbage, swept.found.kept
     blocks = [_table(garbage)] if garbage else []
     if kept:
-        blocks.append("not needed, but left alone:\n" + _table(kept))
+        blocks.append("not needed, but kept:\n" + _table(kept))
     return "\n".join([*blocks, _last_line(swept)])
 
 

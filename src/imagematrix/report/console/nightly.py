@@ -8,9 +8,9 @@ def nightly_text(run: NightlyRun) -> str:
     """Write a line for each stage, and the verdict."""
     width = max(map(len, NightlyStage))
     lines = [
-        f"{stage.value:<{width}}  {'good' if ended.good else f'exit code {ended.code}':<12}  {duration(ended.seconds)}"
+        f"{stage.value:<{width}}  {'ok' if ended.good else f'exit code {ended.code}':<12}  {duration(ended.seconds)}"
         for stage in NightlyStage
         if (ended := run.ended.get(stage))
     ]
-    verdict = "all is well" if run.good else "something failed, see above"
-    return "\n".join([f"the night of {run.epoch}:", *lines, verdict])
+    verdict = "everything succeeded" if run.good else "something failed, see above"
+    return "\n".join([f"nightly run {run.epoch}:", *lines, verdict])
