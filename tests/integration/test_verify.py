@@ -284,6 +284,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
         folder.mkdir(parents=True)
         (folder / "Dockerfile.j2").write_text(template)
         shutil.copy(REPOSITORY / f"common/layers/{layer}/test_{layer}.py", folder)
+    shutil.copy(REPOSITORY / "common/layers/conftest.py", root / "common/layers")
     for image in (BASE, TENSORFLOW, PADDLE, TORCH_BASE):
         if not engine.image_id(image):
             build = [sys.executable, "-m", "imagematrix", "build", "--only", image]
