@@ -55,7 +55,7 @@ def test_a_row_is_added(root: Path, program: str) -> None:
     assert "kB to download" in done.out
     again = run(root, *words)
     assert (again.code, again.out) == (2, "")
-    assert "matrix.toml:13: small:1.17.0 is there already, by the axes of the family: nothing to add" in again.err
+    assert "matrix.toml:13: small:1.17.0 exists already, from the axes of the family: nothing to add" in again.err
 
 
 def contents(root: Path) -> dict[Path, bytes]:

@@ -96,7 +96,7 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
     monorepo.edit("common/layers/app/Dockerfile.j2", "else 60", "else 0")
     done = monorepo.run(*RESUME)
     assert done.code == 0, done.out + done.err
-    assert f"resuming the night of {cut['epoch']}" in done.out
+    assert f"resuming nightly run {cut['epoch']}" in done.out
     assert "== lock" not in done.out
     assert epoch(monorepo) == record(monorepo)["epoch"] == cut["epoch"]
     nodes = json.loads((monorepo.root / "report/report.json").read_text())["nodes"]
