@@ -48,7 +48,7 @@ class Problem:
 
 
 class UserError(Exception):
-    """The root of everything that is told to the user without a traceback."""
+    """The root of every error that is reported to the user without a traceback."""
 
     code: ExitCode = ExitCode.FAILED
 
@@ -101,11 +101,11 @@ class NoIndexError(UserError):
 
 
 class RegistryError(UserError):
-    """A registry refuses what it is asked for."""
+    """A registry refuses a request."""
 
 
 class SilentRegistryError(RegistryError):
-    """A registry does not answer, or is too busy to: it may by itself, not before `retry_after` seconds."""
+    """A registry does not answer or is too busy; a retry may succeed, not before `retry_after` seconds."""
 
     def __init__(self, what: str, *, retry_after: float = 0.0) -> None:
         self.retry_after = retry_after

@@ -1,7 +1,7 @@
 """The user's record of which image is which node, outside of every checkout.
 
-A checkout may come from anyone, and several may share an engine: so what is believed is kept in one file of the user.
-Losing the file costs builds, which BuildKit's cache makes short, and no more.
+A checkout may come from anyone, and several may share an engine: so trust is recorded in one file of the user. If the
+file is lost, nodes are rebuilt, quickly from BuildKit's cache; nothing else is lost.
 """
 
 import errno

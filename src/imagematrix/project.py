@@ -48,7 +48,7 @@ class Project:
 
     @property
     def obtainable(self) -> tuple[Row, ...]:
-        """The rows of the matrix without those that it says cannot be had."""
+        """The rows of the matrix without impossible ones."""
         return tuple(row for row in self.matrix.rows if not row.impossible)
 
     def rows(self, selection: Selection) -> tuple[Row, ...]:
@@ -64,7 +64,7 @@ class Project:
         text = self.repository.matrix_text()
         try:
             templates = frozenset().union(*map(self.renderer.reads, {row.family.layers for row in self.matrix.rows}))
-        except InputError:  # a template that is none: whoever renders it tells
+        except InputError:  # rendering reports an invalid template
             return compat.causes(self.matrix.rows, text, demands=self.renderer.demands)
         # What stands in a pattern ("{torch}"), and what other facts follow from.
         named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
@@ -81,9 +81,10 @@ class Project:
         return (*compat.causes(self.matrix.rows, text, also=unread, **told), *compat.idle(self.obtainable, **told))
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        """Return the rows without those that the matrix says cannot be had.
+        """Return the rows without those declared impossible.
 
-        Raises InputError when nothing is left, with the reasons, or when any other cannot be had, with what would work.
+        Raises InputError with the reasons when nothing is left, or when another row is impossible, with what would
+        work.
         """
         obtainable = tuple(row for row in rows if not row.impossible)
         if rows and not obtainable:
@@ -94,7 +95,7 @@ class Project:
         return obtainable
 
     def impossible(self, row: Row) -> str:
-        """Return why a row cannot be had, by its own word or by the rules; empty: it can."""
+        """Return why a row is impossible, as declared or by the rules; empty: it is not."""
         found = (str(each) for each in self.renderer.findings(row) if each.severity is Severity.IMPOSSIBLE)
         return row.impossible or "; ".join(found)
 
@@ -108,7 +109,7 @@ class Project:
             return _each(rows, self.renderer.leaf)
 
     def unrendered(self) -> tuple[Problem, ...]:
-        """Return all that keeps the obtainable rows from being rendered."""
+        """Return everything that keeps the obtainable rows from being rendered."""
         found: dict[Problem, list[str]] = {}
         for row in self.obtainable:
             for problem in self.renderer.faults(row):
@@ -129,9 +130,9 @@ class Project:
         return self.renderer.locked(row)
 
     def packages(self, row: Row) -> Mapping[str, str]:
-        """Return what the locks of a row hold, as far as they are there: package -> version, that of the upper layer.
+        """Return what the locks of a row hold, as far as they exist: package -> version, that of the upper layer.
 
-        Nothing where its templates cannot be rendered: whoever renders them tells.
+        Nothing where its templates cannot be rendered: rendering reports that.
         """
         try:
             return {} if row.impossible else requirements.packages(self.renderer.locked(row))
@@ -161,12 +162,12 @@ class Project:
         return estimates.seconds(to_come, history=history, sizes=sizes)
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
-        """Render all that lies in the leaves' directories: directory -> files."""
+        """Render every file of the leaves' directories: directory -> files."""
         rendered = _each((leaf.row for leaf in leaves.values()), lambda row: self.renderer.files(leaves[row.name]))
         return {leaf.row.directory: rendered[name] for name, leaf in leaves.items()}
 
     def directories(self) -> Collection[str]:
-        """Return the leaf directories of all rows of the matrix that can be had."""
+        """Return the leaf directories of all rows that are not impossible."""
         return {row.directory for row in self.obtainable}
 
     def dag(self, leaves: Mapping[str, Leaf]) -> Dag:
@@ -222,7 +223,7 @@ class Project:
 
 
 def _unread(name: str, read: Iterable[str], *, is_axis: bool) -> Iterator[Finding]:
-    """Report a name that nothing reads. An axis may be there just to tell rows apart, unless it looks misspelt."""
+    """Report a name that nothing reads. An axis may serve only to distinguish rows, unless it looks misspelt."""
     hint = did_you_mean(name, read)
     is_misspelt = hint.startswith("did you mean")
     if is_misspelt or not is_axis:
@@ -259,7 +260,7 @@ class Opened:
     matrix: Matrix | None
     """Not there where it, or what corrects the catalogue, cannot be read: rows are not judged then."""
     project: Project | None
-    """There as soon as rows can be rendered: a lock that cannot be read counts as one that is not there."""
+    """There as soon as rows can be rendered: a lock that cannot be read counts as missing."""
     problems: tuple[Problem, ...]
 
 
@@ -326,7 +327,7 @@ def _only_keepsakes() -> Iterator[None]:
 
 
 def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
-    """Render every row; a template's fault is told once, with all the rows that have it."""
+    """Render every row; a template's error is reported once, with all the rows that have it."""
     rendered: dict[str, _T] = {}
     problems: dict[Problem, list[str]] = {}
     for row in rows:

@@ -44,7 +44,7 @@ def nearest_matrix() -> str:
 
 
 class Repository:
-    """A project: the folder of its matrix file, and all that is committed below."""
+    """A project: the folder of its matrix file, and everything committed below it."""
 
     def __init__(self, matrix_file: Path) -> None:
         self.matrix_file = matrix_file
@@ -52,7 +52,7 @@ class Repository:
         self._tree = Tree(self.root)
 
     def matrix_text(self) -> str:
-        """Return the text of the matrix file. Raises InputError when there is none to read."""
+        """Return the text of the matrix file. Raises InputError when it cannot be read."""
         try:
             return tree.decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
@@ -67,12 +67,12 @@ class Repository:
         return (root.relative_to(repository) / path).as_posix()
 
     def matrix_source(self) -> str:
-        """Return the text of the matrix file as it stands on the disk, line ends and byte order mark too."""
+        """Return the text of the matrix file exactly as on the disk, with line ends and byte order mark."""
         self.matrix_text()  # says what is wrong with it
         return self.matrix_file.read_bytes().decode()
 
     def replace_matrix(self, old: str, new: str) -> None:
-        """Replace the text of the matrix file. Raises FlagError when it is no longer the old one."""
+        """Replace the text of the matrix file. Raises FlagError when it was changed in the meantime."""
         if self.matrix_source() != old:
             raise FlagError(
                 f"{self.matrix_file.name} was changed in the meantime and is left unchanged: run the command again"
@@ -160,7 +160,7 @@ class Repository:
         return {layer: self._tree.text(path) for layer, path in paths.items() if self._tree.is_file(path)}
 
     def sources(self) -> Sources:
-        """Read all that people wrote under common/. Raises InputError with every file that cannot be read."""
+        """Read everything that people wrote under common/. Raises InputError with every file that cannot be read."""
         found, script = Collector(), self._tree.is_file(_BOOTSTRAP)
         layers = {
             name: layer
@@ -281,7 +281,7 @@ class Repository:
         return changed, obsolete
 
     def _goes(self, path: str, gone: set[str]) -> bool:
-        """Whether all that is at a path is deleted first: a file that became a folder, or a folder a file."""
+        """Whether everything at a path is deleted first: a file that became a folder, or a folder a file."""
         return path in gone or (
             self._tree.is_folder(path) and {f"{path}/{one}" for one in self._tree.files(path)} <= gone
         )

@@ -28,7 +28,7 @@ _UNREACHABLE: Final = re.compile(r"Failed to fetch|Request failed after|error se
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveResult:
-    """A lock's text, or why there is none."""
+    """A lock's text, or why it could not be resolved."""
 
     text: str = ""
     why: str = ""
@@ -45,7 +45,7 @@ class Uv:
         self._configuration = site.resolving_toml(where)
 
     def resolve(self, request: ResolveRequest) -> ResolveResult:
-        """Resolve upon the locks below or, where that has no solution, anew together with all that is below.
+        """Resolve on top of the locks below or, if that has no solution, together with everything below.
 
         A package that has no wheel, and does not build without a compiler, is resolved again among its wheels.
         Raises NoIndexError when the index does not answer.
@@ -147,7 +147,7 @@ class Uv:
             for path, text in files.items():
                 (folder / path).parent.mkdir(exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")
-            # It may hold credentials: the folder is nobody else's, and gone afterwards.
+            # It may hold credentials: the folder is private, and removed afterwards.
             (folder / requirements.CONFIGURATION).write_text(self._configuration, encoding="utf-8")
             yield folder
 

@@ -22,13 +22,12 @@ class RowState:
     key: Key
     """Empty when the row is impossible."""
     state: str
-    """`built`: the image is what the matrix says; `remote`: such a one is in the registry of nodes, not on the engine;
-    `stale`: it is of another key; `missing`: there is none;
-    `impossible`: it cannot be had."""
+    """`built`: the image is up to date; `remote`: it is in the node cache, not on the engine; `stale`: it has another
+    key; `missing`: there is no image; `impossible`: the row cannot be built."""
     reason: str = ""
-    """Why it is impossible; of an image that is there, that it is unchecked; why an image of its name is not it."""
+    """Why it is impossible; that an existing image is unchecked; why the image of its name is not accepted."""
     nearest: str = ""
-    """Then, the name of the nearest row of its family that works; empty: there is none."""
+    """For an impossible row, the nearest row of its family that works; empty: there is none."""
 
 
 def states(
@@ -39,7 +38,7 @@ def states(
 ) -> tuple[RowState, ...]:
     """Return rows with the states of their images, sorted by name; an impossible row is not even rendered.
 
-    `kept` tells which nodes of a DAG the registry has, beside those that the engine does.
+    `kept` says which nodes of a DAG the registry has, besides those of the engine.
     """
     impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))

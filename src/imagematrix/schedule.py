@@ -28,10 +28,10 @@ _TRACE_LINES: Final = 15
 
 _ENGINE_POLLS: Final = 180
 _ENGINE_POLL_SECONDS: Final = 1.0
-"""How often an engine that is gone is asked whether it is back: for three minutes, in which most can be restarted."""
+"""How often an engine that went away is asked whether it is back: for three minutes, long enough for most restarts."""
 
 _LONGEST_WAIT_SECONDS: Final = 600.0
-"""A source that asks to be left alone for longer is asked again all the same."""
+"""The longest wait that a source can ask for."""
 
 _INTERRUPTED: Final = "interrupted"
 
@@ -43,7 +43,7 @@ class Executor(Protocol):
         """Try once to build a step; runs in a worker thread."""
 
     def answers(self) -> bool:
-        """Whether that which builds is there: asked after it failed, before another try; runs in a worker thread."""
+        """Whether the executor answers: asked after a failure, before another try; runs in a worker thread."""
 
     def cancel(self) -> None:
         """Make every `build` return soon, those that have not begun too; may be called more than once."""
@@ -56,7 +56,7 @@ class Listener(Protocol):
         """Hear that a build begins."""
 
     def retried(self, step: Step, retry: Retry) -> None:
-        """Hear that a try failed for a reason that may pass; another follows after a wait."""
+        """Hear that a try failed for a transient reason; another follows after a wait."""
 
     def finished(self, step: Step, outcome: Outcome) -> None:
         """Hear how a step ended: once for each step, reused and skipped ones too."""
@@ -88,10 +88,10 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 ) -> tuple[Outcome, ...]:
     """Build what the plan says; return one outcome for each step, in plan order.
 
-    - At most `jobs` builds at once. A failure that may pass is tried again up to `retries` times, after a wait
-      that doubles and has some chance in it, and is no shorter than its source asked for, up to ten minutes; after a
-      fault of the engine's not before it answers, for up to three. A waiting node keeps its place among the `jobs`.
-    - A node that failed skips what stands on it, nothing else. With `fail_fast` nothing starts after it.
+    - At most `jobs` builds at once. A transient failure is retried up to `retries` times, with exponential back-off and
+      jitter, at least Retry-After, at most ten minutes; after a failure of the engine, not before it answers, for up to
+      three minutes. A waiting node keeps its place among the `jobs`.
+    - A failed node skips only what is built on it. With `fail_fast` nothing starts after it.
     - Setting `stop` (best from a signal handler, which then cannot hit between two lines) or Ctrl-C cancels
       the executor and waits for what runs. What ran is `INTERRUPTED`, what had not begun is `SKIPPED`, what
       was finished keeps its outcome. Ctrl-C during that wait cancels again and gives up waiting: the outcomes

@@ -33,10 +33,10 @@ def living(
     """
     from filelock import FileLock
 
-    with FileLock(root / "guard"):  # nobody sweeps a folder whose lock is not yet taken
+    with FileLock(root / "guard"):  # no clean-up removes a folder whose lock is not yet taken
         _sweep(root, killed)
         made = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
-        # Whoever finds this lock free knows that we are dead.
+        # If this lock is free, the run that held it is dead.
         lock = FileLock(made.with_suffix(".lock"))
         lock.acquire()
     try:
@@ -48,7 +48,7 @@ def living(
 
 
 def _root() -> Path:
-    """Return this user's folder of such folders; a new one where somebody else made what is in its place."""
+    """Return this user's folder of such folders; a new one if its place is taken by someone else's."""
     path = Path(tempfile.gettempdir(), f"imagematrix-{os.getuid()}")
     with suppress(FileExistsError):
         path.mkdir(mode=_MINE)

@@ -1,4 +1,4 @@
-"""Hides secrets in all that leaves a run: what it prints, logs, remembers, reports and sends.
+"""Hides secrets in all output of a run: what it prints, logs, remembers, reports and sends.
 
 Builds, checks and tools print what they like, so secrets are hidden where text comes in (build output, uv, checks) and
 again where it leaves (files of the state and of reports, the terminal, the webhook). Two kinds are hidden: the values
@@ -81,7 +81,7 @@ class Secrets:
     def learn_addresses(self, *addresses: str) -> None:
         """Hide the passwords that addresses hold, and a name without a password, which is a token."""
         for address in addresses:
-            with suppress(ValueError):  # it is not a valid address, so nobody can log in with it
+            with suppress(ValueError):  # it is not a valid address, so it cannot be a login
                 login = urlsplit(address).netloc.rpartition("@")[0]
                 name, _, password = login.partition(":")
                 self.learn_login(unquote(name), unquote(password))
@@ -134,7 +134,7 @@ def _docker_logins() -> Iterable[str]:
     path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker", "config.json")
     try:
         config = documents.read(path.read_text(encoding="utf-8"), dict[str, Any])
-    except (OSError, ValueError):  # whoever logs in by it reports what is wrong with it
+    except (OSError, ValueError):  # the login that uses it reports what is wrong with it
         return []
     logins = config.get("auths")
     found = list(logins.values()) if isinstance(logins, Mapping) else []
@@ -159,7 +159,7 @@ class _Stream:
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    """Hide secrets in all that is printed meanwhile."""
+    """Hide secrets in everything that is printed meanwhile."""
     out, errors = cast("TextIO", _Stream(sys.stdout)), cast("TextIO", _Stream(sys.stderr))
     with redirect_stdout(out), redirect_stderr(errors):
         yield

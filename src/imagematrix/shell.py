@@ -50,9 +50,9 @@ class Shell:
     ) -> int:
         """Run a program to its end, handing its output (both streams, as it comes) to `sink`.
 
-        `env` is added to this process's own environment. Returns the exit code, negative for a signal.
-        Raises FileNotFoundError when there is no such program, TimeoutError when it took longer than so many seconds:
-        then it was stopped, with all that it had started.
+        `env` is added to this process's own environment. Returns the exit code, negative for a signal. Raises
+        FileNotFoundError when there is no such program, TimeoutError when it took longer than so many seconds: then it
+        was stopped, with everything it had started.
         """
         with tempfile.TemporaryFile() as source:
             if callable(stdin):
@@ -108,7 +108,7 @@ class Shell:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **env},
-                # A group of its own: Ctrl-C reaches us alone, and we stop all that a program started.
+                # A group of its own: Ctrl-C reaches only this process, which stops everything that a program started.
                 start_new_session=True,
             )
             self._running.add(process)
@@ -140,7 +140,7 @@ class Answer:
 
 
 class OpenShell:
-    """A POSIX shell that takes one command after the other, wherever it runs: a `docker exec` for each costs more."""
+    """A POSIX shell that takes one command after the other, wherever it runs: faster than many `docker exec`."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._argv = tuple(argv)
@@ -189,7 +189,7 @@ def _answer(process: subprocess.Popen[bytes], command: str) -> Answer:
 
 
 def _until(told: re.Pattern[bytes], *streams: IO[bytes]) -> list[bytes]:
-    """Read streams, all at once, each until something is told or it ends."""
+    """Read streams, all at once, each until something is printed or it ends."""
     said = dict.fromkeys(streams, b"")
     with selectors.DefaultSelector() as reading:
         for stream in streams:
@@ -255,7 +255,7 @@ class _Limit:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Stop programs with all that they started: politely first."""
+    """Stop programs with everything they started: SIGTERM first."""
     for process in processes:
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS

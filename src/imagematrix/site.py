@@ -86,7 +86,7 @@ def resolving_toml(site: Site) -> str:
 
 
 def _pips_default() -> str:
-    """Return the index that pip asks when nobody tells it another, empty without a pip: its word, not ours."""
+    """Return pip's default index, empty without a pip: pip knows it, this module does not."""
     try:
         from pip._internal.models.index import PyPI
     except ImportError:
@@ -95,7 +95,7 @@ def _pips_default() -> str:
 
 
 def _trusting(site: Site) -> str:
-    """Return uv's word for hosts that may go without TLS, or with a certificate nobody vouches for."""
+    """Return uv's setting of hosts that may lack TLS or a trusted certificate."""
     return f"allow-insecure-host = {json.dumps(site.trusted_hosts)}\n" if site.trusted_hosts else ""
 
 

@@ -196,7 +196,7 @@ class State:
         return {name: (self._state / "logs" / name).stat().st_size for name in names}
 
     def _remembered(self, name: str) -> str:
-        """Return the text of a file of the state; nothing where there is none."""
+        """Return the text of a file of the state; nothing if it does not exist."""
         path = f"{STATE}/{name}"
         if not self._tree.is_file(path):
             return ""
@@ -249,7 +249,7 @@ class State:
 
 
 class Log:
-    """A log that is written as it comes, for whoever follows it. What its disk refuses is lost, not the build."""
+    """A log that is written as it comes, so that it can be followed. What its disk refuses is lost, not the build."""
 
     def __init__(
         self, path: str, opened: Callable[[], FileIO], sparing: Callable[[], AbstractContextManager[object]]

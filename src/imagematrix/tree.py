@@ -56,7 +56,7 @@ class Tree:
     def problem(self, path: str, *, expected: int = stat.S_IFREG) -> Problem | None:
         """Return what is wrong with a path, whether or not anything is there; None: it may be read and written.
 
-        `expected` is what may be there: stat.S_IFREG or stat.S_IFDIR.
+        `expected` is what may exist there: stat.S_IFREG or stat.S_IFDIR.
         """
         if why := _misnamed(path):
             return Problem(file=_shown(path), line=0, what=why, hint="rename it", code="unsafe_path")
@@ -127,7 +127,7 @@ class Tree:
         return [name for name, kind in self._entries(path) if kind == stat.S_IFREG]
 
     def files(self, path: str, *, skip: Callable[[str], bool] = lambda _: False) -> list[str]:
-        """Return the paths of all files below a folder, relative to it, sorted; none where there is no folder.
+        """Return the paths of all files below a folder, relative to it, sorted; none if the folder does not exist.
 
         `skip` leaves out files and folders by name. Raises InputError with everything that is not a regular file.
         """
@@ -145,19 +145,19 @@ class Tree:
         return sorted(found)
 
     def replace(self, path: str, file: File) -> None:
-        """Write a file so that it is there as a whole or not at all."""
+        """Write a file atomically."""
         self.check([path])
         replace(self.root / path, file)
 
     def append(self, path: str, text: str) -> None:
-        """Add text to the end of a file; it is made where there is none."""
+        """Append text to a file, which is created if necessary."""
         left = text.encode()
         with self.appending(path) as stream:
             while left:
                 left = left[stream.write(left) :]
 
     def appending(self, path: str) -> FileIO:
-        """Open a file to add to its end, without a buffer; it is made where there is none."""
+        """Open a file for unbuffered appending; it is created if necessary."""
         self.check([path])
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return FileIO(os.open(self.root / path, flags, 0o644), "a")
@@ -261,7 +261,7 @@ class _Hashing:
 
 
 def replace(path: Path, file: File) -> None:
-    """Write a file anywhere, so that it is there as a whole or not at all; its folder is made."""
+    """Write a file anywhere, atomically; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
     try:

@@ -88,7 +88,7 @@ class Web:
     ) -> None:
         self._total = TOTAL_SECONDS if total is None else total
         self._session = requests.Session()
-        # The site says it all; and netrc's passwords are not for servers of ours.
+        # The site says it all; and netrc's passwords are not for these servers.
         self._session.trust_env = False
         self._session.verify = verify
         if verify is False:
@@ -123,7 +123,7 @@ class Web:
                     stream=True,
                 ) as answer:
                     content = _received(answer)
-            # ValueError: an address or a header that is none, as urllib3 and http.client put it
+            # ValueError: an invalid address or header, as urllib3 and http.client put it
             except (
                 requests.RequestException,
                 urllib3.exceptions.HTTPError,
@@ -174,7 +174,7 @@ _used: Final = _Used()
 
 
 class _Watched(HTTPConnection):
-    """A connection that tells whose question uses it: the watchdog has no other way to it."""
+    """A connection that records which request uses it: the watchdog has no other way to it."""
 
     def connect(self) -> None:
         _used.connection = self
@@ -212,7 +212,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _close(connection: HTTPConnection | None, used: socket.socket | None) -> None:
-    """Wake up whoever reads from a connection: it forgets its socket before the answer is read to its end."""
+    """Wake up the reader of a connection: it forgets its socket before the answer is read to its end."""
     for sock in (used, connection.sock if connection else None):
         if sock is not None:
             with suppress(OSError):

@@ -1,7 +1,7 @@
-"""What a platform's review asks of an image, computed from its filesystem layers: the image is not run.
+"""What a platform's review requires of an image, computed from its filesystem layers: the image is not run.
 
 A rule is a module: see `rule`. `layers` keeps of each layer what the rules ask for, entry by entry: memory follows the
-number of files that they keep, not the image's size. `contents` knows credentials and configurations.
+number of files that they keep, not the image's size. `contents` recognises credentials and configurations.
 `[platforms.X.rules]` in matrix.toml says which rules count, with their parameters.
 """
 

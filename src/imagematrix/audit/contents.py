@@ -1,4 +1,4 @@
-"""What the texts in an image's filesystem layers give away: credentials, and services whose logs nobody sees."""
+"""What the texts in an image's filesystem layers give away: credentials, and services whose logs nobody would see."""
 
 import re
 import shlex

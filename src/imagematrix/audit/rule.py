@@ -3,7 +3,7 @@
 A rule is a Python module of two functions. Its docstring says what an image must be, its file is named as the rule:
 
     def kept(entry, seen, *, PARAMETERS):   what it needs of a file of a layer, None: nothing; may be left out
-    def offences(evidence, *, PARAMETERS):  what offends it, a line each; nothing: the image obeys
+    def offences(evidence, *, PARAMETERS):  the violations, one line each; none: the image obeys
 
 `seen` may be left out; it is what was kept of the layer so far, by path. The parameters of `offences` are the rule's
 keys in matrix.toml: `limit: Annotated[Size, "what it means"]`, and those without a default must be given. They are read
@@ -112,7 +112,7 @@ def load(declaration: RuleDeclaration, parameters: RuleParameters) -> Rule:
     def keep(entry: Entry, seen: Mapping[str, object]) -> object:
         try:
             return kept(entry, seen)
-        except Exception as error:  # noqa: BLE001  # anything may be wrong with somebody's code
+        except Exception as error:  # noqa: BLE001  # foreign code may raise anything
             faults.append(fault(error))
             return None
 

@@ -1,6 +1,6 @@
 """What makes a function a command: its parameters are its flags, and its errors become exit codes.
 
-A parameter's annotation names its flag in `options`, where all that there is to say of a flag is said once.
+A parameter's annotation names its flag in `options`, where each flag is declared once.
 """
 
 import errno
@@ -19,7 +19,7 @@ from imagematrix.commands.varargs import Varargs
 from imagematrix.errors import ExitCode, UserError
 
 _DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""The disk or the user's share of it is full, or it is read-only: not a fault of ours, so no traceback."""
+"""The disk or the user's share of it is full, or it is read-only: not a bug, so no traceback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Option:
     default: Any
     """The value where it is not given."""
     least: int = 0
-    """Of a number: no smaller one is valid."""
+    """For a number: the smallest valid one."""
     environment: str = ""
     """The variable that gives the value where the flag is not given."""
     value_optional: bool = False
@@ -121,7 +121,7 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
         except Exception as error:  # noqa: BLE001 - nothing is swallowed: its whole traceback is printed
             if isinstance(error, OSError) and error.errno in _DISK_REFUSES:
                 what = f"cannot write {error.filename or 'a file'}: {error.strerror}"
-            else:  # a mistake of ours, whose traceback may hold a secret
+            else:  # a bug, whose traceback may hold a secret
                 what = traceback.format_exc()
             raise Exit(secrecy.hidden(what), code=int(ExitCode.FAILED)) from None
 

@@ -6,7 +6,7 @@ from imagematrix.commands.options import File, Group, Json, Only
 
 @command
 def list_(*, only: Only, group: Group, json: Json, file: File) -> None:
-    """List the rows of the matrix and the state of each: built, remote, stale, missing, or impossible and why."""
+    """List the rows of the matrix with their state: built, remote, stale, missing, or impossible with the reason."""
     from imagematrix.commands import request
     from imagematrix.report.console.list import rows_json, rows_text
     from imagematrix.row_state import states

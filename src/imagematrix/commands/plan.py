@@ -6,7 +6,7 @@ from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json,
 
 @command
 def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, json: Json, file: File) -> None:
-    """Show what a build would do: each node with its verdict, the reason and the leaves that wait for it."""
+    """Show what a build would do: each node with its verdict, its reason and the leaves that need it."""
     from imagematrix.commands import request
     from imagematrix.planning import forecast
     from imagematrix.report.console.plan import explanation, plan_json, plan_text

@@ -9,7 +9,7 @@ from imagematrix.errors import StaleError
 
 @command
 def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
-    """Write the leaves under images/, and remove generated ones that no row makes any more."""
+    """Write the leaves under images/, and remove generated leaves that no longer have a row."""
     from imagematrix.commands import request
     from imagematrix.project import Selection
 

@@ -8,7 +8,7 @@ from imagematrix.commands.options import Catalogue, File, PageFolder
 
 @command
 def report(*, report: PageFolder, catalogue: Catalogue, file: File) -> None:
-    """Write the page of the last run once more, or the one for the users of the images."""
+    """Write the page of the last run again, or the page for users of the images."""
     from imagematrix.commands import extras, reporting, request
     from imagematrix.commands.terminal import echo
 

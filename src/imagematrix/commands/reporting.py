@@ -1,7 +1,7 @@
 """What a run leaves behind: its report.json among those of the runs before, and the folder that `--report` names.
 
-In the folder lie index.html for people, report.json for programs, junit.xml for CI systems, summary.md for a chat.
-A file that the disk refuses costs that file: it is reported, and the others and the webhook follow all the same.
+In the folder lie index.html for people, report.json for programs, junit.xml for CI systems, summary.md for a chat. A
+file that the disk refuses is reported; the other files and the webhook follow anyway.
 """
 
 import os
@@ -41,7 +41,7 @@ def built(project: Project, made: Document, tags: Sequence[Publication], folder:
 def verified(project: Project, result: VerifyResult, folder: Path | None, *, say: Say) -> bool:
     """Add what was checked to the run it belongs to: the folder's, else the last one; then as for a build.
 
-    Raises FlagError when the folder's report is none of ours.
+    Raises FlagError when the folder's report was not written by imagematrix.
     """
     before = _before(project, folder)
     made = document.with_checks(before or document.begun(result.started, result.seconds), result.images)
@@ -56,7 +56,7 @@ def published(project: Project, result: PublishResult, folder: Path | None, *, s
 
 
 def again(project: Project, folder: Path, *, say: Say) -> Path:
-    """Write the last run into a folder once more, and tell the webhook; return where the page lies.
+    """Write the last run into a folder again, and notify the webhook; return the path of the page.
 
     Raises FlagError when there was none, DiskError when the folder does not have all of it.
     """
@@ -69,7 +69,7 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
 
 
 def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
-    """Write the page for the users of the images; return where it lies. Raises FlagError when none is published."""
+    """Write the page for the users of the images; return its path. Raises FlagError when none is published."""
     path = folder / "catalogue.html"
     entries = entry_list.make(project.obtainable, _past(project, say), project.repository.checks(), project.services)
     if not entries:
@@ -79,7 +79,7 @@ def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
 
 
 def _before(project: Project, folder: Path | None) -> Document | None:
-    text = _report_in(folder) if folder else _last(project, lambda _: None)[0]  # whoever makes the page says it
+    text = _report_in(folder) if folder else _last(project, lambda _: None)[0]  # the page reports it
     return document.read(text) if text else None
 
 
@@ -90,7 +90,7 @@ def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -
 
 
 def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say: Say) -> bool:
-    """Write a run's report into a folder, in all its forms, and tell the webhook; return whether all was written."""
+    """Write a run's report into a folder, in all formats, and notify the webhook; return whether all was written."""
     forms = {
         _JSON: text,
         "junit.xml": junit.text(made.run),
@@ -109,7 +109,7 @@ def _tell(made: Overview, say: Say) -> None:
 
 
 def _message(made: Overview) -> Mapping[str, Any]:
-    """Return what a chat is told: `text` is what Slack, Mattermost and their like show."""
+    """Return the message for a chat: Slack, Mattermost and similar services show `text`."""
     return {
         "text": f"imagematrix: {markdown.headline(made)}",
         "good": made.good,

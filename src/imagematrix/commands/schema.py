@@ -5,7 +5,7 @@ from imagematrix.commands.command import command
 
 @command
 def schema() -> None:
-    """Print the JSON Schema of matrix.toml, by which editors complete and check it."""
+    """Print the JSON Schema of matrix.toml, which editors use to complete and check it."""
     from imagematrix.matrix import schema as schemas
 
     print(schemas.text())

@@ -77,7 +77,7 @@ def runs(code: Iterable[str], gpu: str) -> bool:
 
 def _judged(name: str, code: Code, gpus: str, every: Mapping[str, Code]) -> Iterator[Finding]:
     wanted = gpus.split()
-    if not code:  # of a build for CPUs there is none, and of some it is not known
+    if not code:  # CPU builds have none, and for some builds it is unknown
         return
     if missing := [gpu for gpu in wanted if not runs(code, gpu)]:
         what = f"{name} has no code for {', '.join(missing)}"

@@ -1,4 +1,4 @@
-"""The rule of combinations that are known to be broken: a table with the issue that tells of each."""
+"""The rule of combinations that are known to be broken: a table with an issue as the source of each."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -23,7 +23,7 @@ def known_breakage(*values: str) -> Iterator[Finding]:
 
 
 def is_known(values: Mapping[str, str]) -> bool:
-    """Whether the table tells of a combination."""
+    """Whether the table has a combination."""
     given = {**dict.fromkeys(catalogue.breakage_names(), ""), **values}
     return any(_is_meant(each, given) for each in catalogue.breakages())
 

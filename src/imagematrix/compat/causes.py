@@ -41,7 +41,7 @@ def causes(
     found: dict[tuple[Finding, Place], list[str]] = {}
     judge = _judge(locked, demands)
     for row in rows:
-        name = row.name  # one text for all that is found in the row
+        name = row.name  # one text for everything found in the row
         for finding in (*judge(row), *also(row)):
             found.setdefault((finding, row.place(finding.about)), []).append(name)
     places = locate(text) if found else {}

@@ -23,7 +23,7 @@ class Severity(StrEnum):
     ERROR = "error"
     """What a person wrote is wrong: it cannot even be judged."""
     IMPOSSIBLE = "impossible"
-    """It cannot be had: no wheel, no build."""
+    """It is impossible: no wheel, no build."""
     BROKEN = "broken"
     """It is known to be wrong upstream: an error, unless the row says why it is built all the same."""
     UNKNOWN = "unknown"

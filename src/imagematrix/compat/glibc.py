@@ -22,7 +22,7 @@ def too_old(package: str, value: str, needed: str, os: str, last: str) -> Iterat
 
 
 def _new_enough(os: str, needed: str) -> tuple[str, ...]:
-    """Return the distributions that have it and can be had: those of the same kind, if there are any."""
+    """Return the available distributions that have it: those of the same kind, if there are any."""
     known = catalogue.distributions()
     old = known.get(os)
     names = tuple(

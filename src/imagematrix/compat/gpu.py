@@ -137,7 +137,7 @@ def _numbers(use: CudaUse) -> tuple[int, ...]:
 # --- what `check` says of it --------------------------------------------------------------------
 
 
-def cuda_used(  # noqa: PLR0913, PLR0917  # all that decides it, each by its name
+def cuda_used(  # noqa: PLR0913, PLR0917  # everything that decides it, each by its name
     cuda: str = "",
     base_image: str = "",
     torch: str = "",

@@ -1,4 +1,4 @@
-"""Rows near to one that cannot be: those that are there, and those that could be."""
+"""Rows near to an impossible one: those that exist, and those that would work."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,8 +44,8 @@ def offers(
 ) -> tuple[Row, ...]:
     """Return rows that would work, closest first, at most one for each choice of axes to change.
 
-    `known` are the values of each axis; what the catalogue knows comes to it. `draft` makes the row of some
-    values, or nothing where that may not be; `suits` is asked last, of as few rows as possible.
+    `known` are the values of each axis; values that the catalogue knows are added. `draft` makes the row of some
+    values, or nothing if that is not allowed; `suits` is called last, for as few rows as possible.
     """
     values = {axis: {*known[axis], *catalogued(axis)} - {axes[axis]} for axis in axes}
     for number in _CHANGES:

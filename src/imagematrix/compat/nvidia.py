@@ -148,7 +148,7 @@ def _unseen(tag: Tag, base_image: str) -> Finding:
 
 
 def _elsewhere(tag: Tag, base_image: str) -> Iterator[Finding]:
-    """Of tags on other systems than Ubuntu it is known which there cannot be, not which there are."""
+    """For systems other than Ubuntu it is known which tags cannot exist, not which tags exist."""
     toolkit = catalogue.toolkits().get(tag.cuda)
     if toolkit and not any(image.live for image in toolkit.images.values()):
         yield broken("base", f"{base_image} was deleted from Docker Hub", _nearest(tag))

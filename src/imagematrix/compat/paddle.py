@@ -139,7 +139,7 @@ def _release(paddle: str) -> str:
 
 
 def is_self_contained(release: str) -> bool:
-    """Whether a release's wheels bring CUDA; of such releases, third parties tell which builds there are."""
+    """Whether a release's wheels bring CUDA; of such releases, third parties list which builds there are."""
     found = version(release)
     return found is not None and found.major >= 3  # noqa: PLR2004
 

@@ -2,8 +2,8 @@
 
 A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls, `bootstrap`
 the suite it is made from, `layers` those of its family, first to last, parted by spaces, `architecture` the processor);
-one without a default must be there, else the rule says nothing. To add a rule, write the function and name it here.
-Combinations that issues tell of are data, judged by one function more: `breakage`.
+a rule is skipped if a value without a default is missing. To add a rule, write the function and name it here.
+Combinations that issues report are data, judged by one more function: `breakage`.
 """
 
 import inspect

@@ -16,7 +16,7 @@ from imagematrix.text.shape import Mistakes, mistyped
 
 _DIGIT: Final = re.compile(r"\d")
 _SAMPLE: Final = 10
-"""So many examples tell that a list always has the same length."""
+"""From so many examples on, equal lengths mean that a list always has this length."""
 _WORDS: Final[Mapping[str, frozenset[str]]] = {
     "by": frozenset(),
     "cpu_by": frozenset(),

@@ -127,7 +127,7 @@ def local_version(values: Mapping[str, str]) -> str:
 def partner(package: str, torch: str, build: str = "", python: str = "") -> str:
     """Return the release of torchvision or torchaudio that goes with a torch, by default as PyPI has both.
 
-    The one for the same CUDA goes before a newer one; nothing where none is known.
+    A release for the same CUDA is preferred to a newer one; nothing if none is known.
     """
     build = build or build_of(torch)
     suited = [

@@ -16,7 +16,7 @@ class Wheels:
     horizon: str
     """The newest Python that the catalogue can speak of."""
     outlook: str
-    """In words, what to do about what is too new for the catalogue."""
+    """What to do about a version that is too new for the catalogue."""
     names: Mapping[Hashable, str] = field(repr=False)
     """In any spelling (`2.3` for `2.3.0`) -> as the catalogue writes it."""
 
@@ -77,7 +77,7 @@ class Wheels:
 
 
 def is_newer(one: str, other: str) -> bool:
-    """Whether a version is above another; what is no version is not."""
+    """Whether a version is above another; a text that is not a version never is."""
     left, right = version(one), version(other)
     return bool(left and right and left > right)
 

@@ -31,7 +31,7 @@ class EngineCache(EngineClient):
         )
 
     def prune_cache(self, ids: Sequence[str]) -> None:
-        """Remove these pieces of BuildKit's cache; one that something stands on stays."""
+        """Remove these records of BuildKit's cache; BuildKit keeps a record that others depend on."""
         for at in range(0, len(ids), _PRUNED_AT_ONCE):
             # The filter is a regular expression (moby, builder-next: `id~=`), and takes one value.
             chosen: Any = {"id": f"^({'|'.join(ids[at : at + _PRUNED_AT_ONCE])})$"}

@@ -42,7 +42,7 @@ class Builder:
     names: Mapping[Key, Sequence[str]]
     """What else a node's image is called: the leaves that end in it."""
     images: dict[Key, str]
-    """The id of each node's image, as far as it is there; nodes that are built or pulled are added."""
+    """The id of each node's image, if it exists; nodes that are built or pulled are added."""
     folder: Path
     """Where builds write what they made."""
     time_limit: float
@@ -83,7 +83,7 @@ class Builder:
         return Attempt(ok=False, flake=flake, why=log.why(cause, code) + failure.remedy(said))
 
     def answers(self) -> bool:
-        """Whether the engine is there."""
+        """Whether the engine answers."""
         return self.engine.answers()
 
     def cancel(self) -> None:
@@ -105,7 +105,7 @@ class Builder:
         return ""
 
     def _kept(self, step: Step, image: str) -> Attempt:
-        """Note what was made, and give it its names; what does not stand on its parent is not the node."""
+        """Record the built image and tag it; an image that is not built on its parent is not the node."""
         node = step.node
         if not image:
             return Attempt(ok=False, why="buildx does not say which image it made")
@@ -223,8 +223,7 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
 
-    `images` are the ids of the nodes that the engine has.
-    Raises NoEngineError when there is no buildx, or one too old.
+    `images` are the ids of the nodes that the engine has. Raises NoEngineError when buildx is missing or too old.
     """
     program = buildx_command(engine)
     buildx_version(shell, program)

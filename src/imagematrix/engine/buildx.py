@@ -60,8 +60,8 @@ def argv(
 def write_context(node: Node, stream: IO[bytes]) -> None:
     """Write the build context as a tar: the leaf's Dockerfile and exactly the files that the key was made from.
 
-    The engine judges a folder's files by size and mtime, a tar's by content, so no false cache hit is possible. Raises
-    InputError for a big file that is no longer what was hashed.
+    The engine compares a folder's files by size and mtime, but a tar's by content, so there are no false cache hits.
+    Raises InputError for a big file that is no longer what was hashed.
     """
     files = (File(path="Dockerfile", content=node.leaf.dockerfile.encode()), *node.stage.inputs)
     # BuildKit does not read Python's default format (PAX headers).

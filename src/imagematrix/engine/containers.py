@@ -44,7 +44,7 @@ class ContainerSpec:
 
 
 class Container:
-    """A container that was started; whoever started it removes it."""
+    """A container that was started; its starter removes it."""
 
     def __init__(self, container: "SdkContainer") -> None:
         self._container = container
@@ -68,7 +68,7 @@ class Container:
         return not (state["Running"] or state["OOMKilled"]) and state["ExitCode"] in _KILLED
 
     def logs(self) -> str:
-        """Return all that it has said so far, on both of its streams."""
+        """Return everything that it has printed so far, on both streams."""
         with answering():
             return str(self._container.logs().decode(errors="replace"))
 
@@ -173,7 +173,7 @@ class EngineContainers(EngineClient):
             self._client.api.remove_container(id_, force=True, v=True)
 
     def remove_containers(self, label: str) -> None:
-        """Remove all containers that carry a label, `name=value`, but for those that somebody else is removing."""
+        """Remove all containers that carry a label, `name=value`, except those that are already being removed."""
         from docker.errors import APIError
 
         with answering():

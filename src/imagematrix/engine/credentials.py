@@ -20,7 +20,7 @@ _HUB_KEY: Final = "https://index.docker.io/v1/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """How one is logged in to a registry: a name and a password, or a token that stands for both."""
+    """A login to a registry: a name and a password, or a token in place of both."""
 
     name: str = ""
     password: str = field(default="", repr=False)

@@ -98,7 +98,7 @@ def docker_command(engine: Engine) -> str:
 def buildx_command(engine: Engine | None = None) -> str:
     """Return the buildx program itself: calling it through `docker` costs a second start-up per node.
 
-    Without an engine it is one that talks to registries. Raises NoEngineError when there is none.
+    Without an engine it can only query registries. Raises NoEngineError when there is none.
     """
     own = private_folder() / "bin" / "docker-buildx"
     home = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"), "cli-plugins")

@@ -9,7 +9,7 @@ from imagematrix.model import Key, Step
 from imagematrix.text.formatting import size
 
 RESERVE_BYTES: Final = 500_000_000
-"""What stays free, for what nobody predicts: logs, packages that are unpacked, the engine's own records."""
+"""What stays free for what cannot be predicted: logs, packages that are unpacked, the engine's own records."""
 _ASKED_AGAIN: Final = 20
 _PAUSE_SECONDS: Final = 0.5
 """Ten seconds in all: an engine gives back what a failed build took some time after that has ended."""
@@ -26,7 +26,7 @@ class Guard:
     reclaimable: Callable[[], int]
     """Bytes that cleaning up would give; asked only of a disk that is too full."""
     pause: Callable[[float], object]
-    """Waits so many seconds; true when there is no use in waiting on."""
+    """Waits so many seconds; returns whether to stop waiting."""
 
     def refusal(self, step: Step, running: Collection[Key]) -> str:
         """Return why a step is not to be started while others run, empty when there is room.
@@ -46,6 +46,6 @@ class Guard:
     def _remedy(self) -> str:
         try:
             freed = self.reclaimable()
-        except NoEngineError:  # what it is about to say comes from whoever needs the engine
+        except NoEngineError:  # the user of the engine will report it
             return ""
         return f"; `invoke gc` could free {size(freed)}" if freed else "; `invoke gc` finds nothing to free"

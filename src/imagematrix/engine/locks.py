@@ -19,7 +19,7 @@ Told = Callable[[Key, str], None]
 
 @dataclass(slots=True)
 class _Use:
-    """A step that runs, or waits, and the caches that nobody else may use meanwhile."""
+    """A step that runs or waits, and the caches that it locks."""
 
     caches: frozenset[str]
     since: float | None = None
@@ -37,7 +37,7 @@ class Locks:
     _waited: dict[Key, float] = field(default_factory=dict)
 
     def of(self, build: Key) -> "BuildLocks":
-        """Return what is told of the steps of one build."""
+        """Return the listener of the steps of one build."""
         return BuildLocks(self, build)
 
     def began(self, build: Key, step: str, name: str) -> None:

@@ -65,7 +65,7 @@ class BuildLog:
             self._locks.ended(step)
 
     def judged(self) -> tuple[FailureCause | None, str]:
-        """Return the cause of the failure, and what decides whether it may pass by itself."""
+        """Return the cause of the failure, and the text that decides whether it is transient."""
         output = self._output()
         cause = failure.find(output)
         own = failure.judged(output, cause)

@@ -15,12 +15,12 @@ from imagematrix.secrecy import hidden
 from imagematrix.text.visible import visible
 
 _HIDDEN: Final = ("[internal]", "[context ", "copy /context", "load remote build context")
-"""What the engine does for every build; nobody asks about it."""
+"""Steps of the engine that every build has; they are not shown."""
 _MOUNTS: Final = re.compile(r"--mount=\S+\s+")
 
 
 class Watcher(Protocol):
-    """Hears of the steps of a build, before the lines that tell of it. A step is named by its digest."""
+    """Receives the steps of a build, before the lines that describe them. A step is named by its digest."""
 
     def began(self, step: str, name: str) -> None:
         """Hear that a step began, perhaps once more; the name is BuildKit's, with its mounts."""

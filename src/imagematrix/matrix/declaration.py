@@ -218,7 +218,7 @@ def _mirrors(mirrors: Table) -> dict[str, str]:
 
 
 def _trusted_hosts(site: Table) -> tuple[str, ...]:
-    """Return the hosts to trust; what is none is noted, and indexes without TLS on others, which pip passes over."""
+    """Return the hosts to trust; report invalid ones, and indexes without TLS on other hosts, which pip ignores."""
     hosts = site.texts("trusted_hosts")
     for host, at in hosts.items():
         if not names.is_host(host):

@@ -17,7 +17,7 @@ AGREE: Final = "make them agree, or exclude the rows that have both"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Consequences:
-    """A value of an axis with all that follows from it. Made once for each value: identity is equality."""
+    """A value of an axis with everything that follows from it. Made once for each value: identity is equality."""
 
     axis: str
     """Empty for a platform, which is of all rows of a family, and for what a row says itself."""

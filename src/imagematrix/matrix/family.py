@@ -70,7 +70,7 @@ def read(
 
 
 def _near(word: str, axes: Iterable[str]) -> str:
-    """Return which axis or fact of a row was meant; nothing where none is like it."""
+    """Return which axis or fact of a row was meant; nothing if none is similar."""
     hint = did_you_mean(word, {*axes, *ROW_FACTS})
     return hint if hint.startswith("did you mean") else ""
 

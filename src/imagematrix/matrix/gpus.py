@@ -13,7 +13,7 @@ _OWNER: Final = "say it in a row, in its family or in its platform"
 
 
 def read(table: Table) -> tuple[str, ...]:
-    """Return the architectures that a table names; what is none is noted."""
+    """Return the architectures that a table names; report invalid ones."""
     found = table.texts(KEY)
     for gpu, at in found.items():
         if not ARCHITECTURE.fullmatch(gpu):

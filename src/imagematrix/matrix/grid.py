@@ -27,7 +27,7 @@ class HandRow:
     allow: str = ""
     """Why it is built though it is broken."""
     impossible: str = ""
-    """Why it cannot be had."""
+    """Why it is impossible."""
     gpus: tuple[str, ...] = ()
 
 
@@ -47,7 +47,7 @@ class Declared:
     """Nothing was left out."""
     gpus: tuple[str, ...] = ()
     drafted: bool = False
-    """All rows but one were left out, and that one says all that it has."""
+    """All rows but one were left out; that one lists everything it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ class Grid:
         for pair in clashes:
             for name in self._clash(pair):
                 places = [(part.origins[name] or self._place(part), part.values[name]) for part in pair]
-                # A fact is told that it contradicts an axis, not the axis that it contradicts a fact.
+                # The problem is reported at the fact, not at the axis.
                 (other, theirs), (at, ours) = sorted(places, key=lambda place: (place[0][0] == "facts", str(place[0])))
                 self._mistakes.add(at, f"{ours!r} contradicts {name} = {theirs!r}", AGREE, other=other)
 
@@ -244,7 +244,7 @@ def _hits(
     """Return the rules that exclude a row, each marked as used."""
     hits = [rule for rule in rules if rule.matches(values)]
     if has_clashes:
-        # What a person chose for an axis wins over a fact that says otherwise: that is told, not excluded.
+        # What a person chose for an axis wins over a fact that says otherwise: that is reported, not excluded.
         chosen = {part.axis: part.value for part in parts}
         candidates = [{**part.values, **chosen} for part in parts]
         hits = [rule for rule in rules if rule.may_match(candidates)]
@@ -254,7 +254,7 @@ def _hits(
 
 
 def _allowed(cell: Cell, allows: Iterable[Exclusion]) -> Cell:
-    """Return a row with the reasons of all that allow it to be broken; what cannot be had is allowed nothing."""
+    """Return a row with the reasons of all that allow it to be broken; an impossible row is allowed nothing."""
     if cell.row and cell.row.impossible:
         return cell
     hits = [rule for rule in allows if rule.matches(cell.values)]

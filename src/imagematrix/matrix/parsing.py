@@ -1,4 +1,4 @@
-"""TOML text in, the matrix out: every row proven well-formed, or all that is wrong told at once."""
+"""TOML text in, the matrix out: every row is well-formed, or all problems are reported at once."""
 
 from collections.abc import Mapping
 from math import prod

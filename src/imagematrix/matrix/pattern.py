@@ -59,7 +59,7 @@ class Pattern:
         """Whether it is well-formed and names only what the family's rows have."""
 
     def _is_usable(self, grid: Grid) -> bool:
-        drafted = grid.declared.drafted  # what that row lacks is told of it, not of the pattern
+        drafted = grid.declared.drafted  # what that row lacks is reported for the row, not for the pattern
         unknown = [name for name in _NAME.findall(self._text) if name not in grid.known and not drafted]
         for name in unknown:
             if not grid.may_be(name):
@@ -104,5 +104,5 @@ class Pattern:
 
 
 def shown(cell: Cell) -> str:
-    """Return a row by its axes, which tell it from all others of its family."""
+    """Return a row by its axes, which distinguish it from all others of its family."""
     return ", ".join(f"{part.axis}={part.value}" for part in cell.combination)

@@ -21,7 +21,7 @@ class RowFactory:
         ignored = Mistakes()
         document = Table(toml_text.read(self._text, file=file), (), ignored)
         self._document = declaration.read(document, layers=layers, rules=audit.stock(), mistakes=ignored)
-        # What follows from a value that no row has yet may contradict itself: who writes the row is told.
+        # What follows from a value that no row has yet may contradict itself: adding such a row reports it.
         declared = self._document
         self._facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=ignored)
         self._family = next(each for each in self._document.families if each.family.name == family)
@@ -58,7 +58,7 @@ class RowFactory:
         return None if mistakes or len(rows) != 1 else rows[0]
 
     def proven(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row:
-        """Return the row with these values. Raises InputError with all that the matrix has against it."""
+        """Return the row with these values. Raises InputError with every problem that it has."""
         mistakes = Mistakes()
         rows = self._rows(values, facts, allow, mistakes)
         mistakes.raise_any(self._text, file=self._file)

@@ -16,7 +16,7 @@ _PORTS: Final = range(1, 1 << 16)
 
 
 def parse(text: str, name: str, *, layers: Collection[str], files: tuple[File, ...], file: str) -> Service:
-    """Return the service that a folder declares; raise InputError with all that is wrong.
+    """Return the service that a folder declares; raise InputError with every problem.
 
     `layers` are the layers there are; `files` are the folder's other files, `file` is what messages call the text.
     """

@@ -109,7 +109,7 @@ class _Registries:
         return len(self._found)
 
     def repositories(self, cell: Cell) -> tuple[str, ...]:
-        """Return where a row is published; patterns that come to the same are one place."""
+        """Return where a row is published; patterns with the same result are one place."""
         return tuple(dict.fromkeys(each.repository(cell) for each in self._found))
 
     def note(self) -> None:
@@ -159,7 +159,7 @@ class _Images:
 
     def base(self, cell: Cell) -> Base:
         """Return the base of a row."""
-        name = cell.combination[self._axis].value  # what facts may say of it is told, not followed
+        name = cell.combination[self._axis].value  # what facts may say about it is reported, not followed
         pattern = self._patterns[name] if name in self._patterns else self._add(name)
         if pattern is None:
             return self._bases[name]

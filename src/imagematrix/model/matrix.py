@@ -59,7 +59,7 @@ class RuleDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """Where images are used: whose registry holds them, and what it asks of them."""
+    """Where images are used: the registry that holds them, and the rules for them."""
 
     name: str
     registries: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Platform:
     max_bytes: int = 0
     """How big an image may be, uncompressed; 0: nothing is said."""
     rules: Mapping[str, RuleParameters] = field(default_factory=dict)
-    """What its review asks of an image: rules, each with its parameters."""
+    """What its review requires of an image: rules, each with its parameters."""
     gpus: tuple[str, ...] = ()
     """The GPUs it has, by architecture (`sm_90`); none: nothing is said."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Row:
     allow: str = ""
     """Why it is built though upstream broke it."""
     impossible: str = ""
-    """Why it cannot be had: such a row is listed, nothing else is done with it."""
+    """Why it is impossible: such a row is listed, and nothing else is done with it."""
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Axis -> where its value is written, when it came from a file."""
     origins: tuple[Mapping[str, Place], ...] = field(default=(), compare=False, repr=False)
@@ -150,7 +150,7 @@ class Site:
     """Python package index."""
     extra_index_urls: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
-    """Hosts, each with its port if it has one, that are asked without TLS or with a certificate nobody vouches for."""
+    """Hosts, each with its port if it has one, that are used without TLS or with an untrusted certificate."""
     wheelhouse: str = ""
     """Path of a directory of wheels, mounted at build time."""
     mirrors: Mapping[str, str] = field(default_factory=dict)
@@ -178,12 +178,12 @@ class Matrix:
     """What matrix.toml declares, proven well-formed."""
 
     rows: tuple[Row, ...]
-    """Sorted by name; with those that cannot be had."""
+    """Sorted by name; includes impossible rows."""
     bases: Mapping[str, Base]
     families: Mapping[str, Family]
     platforms: Mapping[str, Platform] = field(default_factory=dict)
     rules: Mapping[str, RuleDeclaration] = field(default_factory=dict)
-    """What platforms may ask of images."""
+    """The rules that platforms may apply to images."""
     nodes: str = ""
     """The repository where nodes are kept, each under its key; empty: engines alone have them."""
     signing: Signing | None = None

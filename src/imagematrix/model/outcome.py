@@ -37,7 +37,7 @@ class FlakeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flake:
-    """Why a failure may pass by itself."""
+    """Why a failure is transient."""
 
     kind: FlakeKind
     source: str = ""
@@ -52,7 +52,7 @@ class Attempt:
 
     ok: bool
     flake: Flake | None = None
-    """It failed for a reason that may pass by itself."""
+    """It failed for a transient reason."""
     why: str = ""
     """The failure in one line."""
     tail: tuple[str, ...] = ()

@@ -37,13 +37,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A node with what is to be done about it, and why."""
+    """A node with its verdict and the reason."""
 
     node: Node
     verdict: Verdict
     reason: str
     leaves: tuple[str, ...]
-    """`family:tag` of the rows that stand on this node, sorted."""
+    """`family:tag` of the rows that are built on this node, sorted."""
     digest: str = ""
     """Of a node that is pulled: the digest that it has in the registry."""
 

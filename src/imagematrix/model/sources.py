@@ -49,7 +49,7 @@ class Size:
     installed: int = 0
     """Estimated."""
     unknown: int = 0
-    """Files whose size nobody knows, and that are not in the sums."""
+    """Files of unknown size, which are not in the sums."""
 
     def __add__(self, other: "Size") -> "Size":
         return Size(

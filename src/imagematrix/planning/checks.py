@@ -40,7 +40,7 @@ class ImageOutcome(StrEnum):
     UNCHECKED = "unchecked"
     """None of its layers has a check, or all of them were skipped: nothing is wrong, and nothing is proven."""
     NOT_CHECKED = "not checked"
-    """Its checks did not come to their end, and not through its fault: the engine went away, or the disk is full."""
+    """Its checks did not finish, through no fault of the image: the engine went away, or the disk is full."""
     MISSING = "missing"
     """It is not built."""
 
@@ -73,7 +73,7 @@ class Suite:
 
     owner: str
     fingerprint: Key
-    """Hash of all that its outcome depends on but the image."""
+    """Hash of everything that its outcome depends on, except the image."""
     known: tuple[Check, ...] = ()
     """What is settled already."""
     whole: bool = False
@@ -137,10 +137,10 @@ class Verified:
     built: bool = True
     """There is an image of it on the engine."""
     doubt: str = ""
-    """Of one that is not there: why an image of its name is not it."""
+    """For a missing image: why the image of that name is not accepted."""
     seconds: float = 0.0
     cut_off: str = ""
-    """Why its checks did not come to their end; what failed by then proves nothing, and is not among them."""
+    """Why its checks did not finish; failures up to then prove nothing, and are dropped."""
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -203,7 +203,7 @@ def decide(
     platforms: Iterable[Platform],
     known: Known,
 ) -> Subject:
-    """Return what is to be checked of a row's image, by its id; `platforms` are those whose rules it must obey."""
+    """Return the checks of a row's image, by its id; `platforms` are those whose rules it must obey."""
 
     def suite(owner: str, inputs: Mapping[str, str], platform: Platform | None = None) -> Suite:
         fingerprint = key_of(inputs)
@@ -297,7 +297,7 @@ class _Line:
 
 
 def settled(text: str) -> Settled:
-    """Read a line. Raises DamagedError for one that was half-written, or is none of ours."""
+    """Read a line. Raises DamagedError for a line that is incomplete or not written by imagematrix."""
     line = documents.read(text, _Line)
     checks = tuple(
         Check(owner=line.owner, name=name, outcome=outcome, seconds=seconds, why=why, known=True)

@@ -1,4 +1,4 @@
-"""What one more row costs: which nodes it shares with which rows, which must be built, how much that downloads."""
+"""The cost of one more row: which nodes it shares with which rows, which must be built, how much that downloads."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class NodeCost:
 
     layer: str
     shared: tuple[str, ...]
-    """The other rows that stand on it, sorted."""
+    """The other rows that are built on it, sorted."""
     build: bool
     """It does not exist, and the row needs it."""
     size: Size
@@ -24,7 +24,7 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """A row that was added, or would be, and all that comes with it."""
+    """A row that was added, or would be, with everything that belongs to it."""
 
     addition: Addition
     file: str
@@ -36,7 +36,7 @@ class Cost:
     unread: tuple[str, ...]
     """Rows that cannot be rendered as they are: what is shared with them is not known."""
     has_engine: bool
-    """Else nobody knows what is built already."""
+    """Otherwise it is unknown what is built already."""
     dry: bool
     """Nothing was written."""
 

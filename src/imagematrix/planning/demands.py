@@ -26,7 +26,7 @@ def may_demand(template: str) -> bool:
 
 
 def taken(stage: str) -> Iterator[str]:
-    """Yield what a stage takes; one that knows several package managers takes the one that is there."""
+    """Yield what a stage uses; a stage that knows several package managers uses the one that exists."""
     text = _COMMENT.sub("", stage)
     managers = [demand for demand, calls in _MANAGERS.items() if calls.search(text)]
     if len(managers) == 1:

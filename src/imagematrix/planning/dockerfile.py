@@ -187,7 +187,7 @@ def _arity(instruction: _Instruction) -> Iterator[Fault]:
 
 
 def _origins(instruction: _Instruction, stages: Collection[str]) -> Iterator[Fault]:
-    """Yield what cannot be copied out of: layers are built one by one, so no other stage is there by then."""
+    """Yield what cannot be copied out of: layers are built one by one, so no other stage exists then."""
     flags, _ = _split_flags(_after(instruction.text))
     for name in filter(None, map(_origin, flags)):
         if name not in stages and not _WHOLE_IMAGE.search(name):
@@ -268,7 +268,7 @@ def _arguments(rest: str) -> list[str]:
 
 
 def _is_elsewhere(path: str) -> bool:
-    """Whether a source is no path of the context: a URL, or a document that stands in the Dockerfile itself."""
+    """Whether a source is not a path of the context: a URL, or a document that stands in the Dockerfile itself."""
     return "://" in path or path.startswith("git@") or _HERE_DOCUMENT.fullmatch(path) is not None
 
 

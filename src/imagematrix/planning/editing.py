@@ -1,8 +1,8 @@
 """Edits of matrix.toml as a person would make them: text in, text out. The only home of tomlkit.
 
-An edit only puts something in; `keeps` says whether all that was written is still there. tomlkit reads the tables
-and writes keys, strings and inline tables. The place is found here: to tomlkit the comment that heads the next section
-is the end of the one before, and an array loses its last comma.
+An edit only inserts text; `keeps` says whether everything that was there before still is. tomlkit reads the tables and
+writes keys, strings and inline tables. The place is found here: to tomlkit the comment that heads the next section is
+the end of the one before, and an array loses its last comma.
 """
 
 import difflib

@@ -18,7 +18,7 @@ _COPYING_SECONDS: Final = 2.0
 for those that were never built, and have no lock. Measured on the layers of this repository."""
 
 PULL_SECONDS: Final = 5.0
-"""For any node that is pulled, since nobody asks how big it is: the order of builds needs no better."""
+"""For any node that is pulled: its size is not looked up, because the order of builds does not need it."""
 
 _START_SECONDS: Final = 8.0
 _DOWNLOADED_BYTES_A_SECOND: Final = 100e6

@@ -1,6 +1,6 @@
-"""Nodes in, the DAG out: order, what stands on what, what is needed. The only home of networkx.
+"""Nodes in, the DAG out: order, dependencies, what is needed. The only home of networkx.
 
-Imported where a DAG is made or walked: it costs more than all that a command without one does.
+Imported where a DAG is made or walked: the import takes longer than a command without one.
 """
 
 from collections.abc import Collection, Iterator, Mapping

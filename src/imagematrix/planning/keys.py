@@ -13,7 +13,7 @@ from typing import Final
 from imagematrix.model import BASE_LAYER, File, Key, Leaf, Lock, Node, Stage
 
 SCHEMA: Final = 1
-"""Raised whenever the meaning of an input changes: every node is then built anew."""
+"""Raised whenever the meaning of an input changes: every node is then rebuilt."""
 
 _INLINE_LIMIT: Final = 2048
 """Bytes up to which a text file stands in the inputs itself, so that a changed version can be named."""

@@ -14,7 +14,7 @@ _REMEDY: Final = "it is written by `invoke lock`: restore the committed file, or
 
 
 def parse(text: str, *, file: str = "matrix.lock") -> Lock:
-    """Return what a lock's text says; an empty text, as for a file that is not there, locks nothing."""
+    """Return what a lock's text says; an empty text, as for a missing file, locks nothing."""
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return Lock()

@@ -49,7 +49,7 @@ class NightlyRun:
     """One nightly run."""
 
     epoch: str
-    """The refresh epoch of all that it builds."""
+    """The refresh epoch of everything that it builds."""
     began: float
     """Seconds since 1970."""
     ended: Mapping[NightlyStage, StageResult] = field(default_factory=dict)

@@ -36,10 +36,10 @@ class Proof:
     is_read: bool
     """Whether the matrix could be read; if not, nothing is known about its rows."""
     rows: int
-    """Those that can be had, or do not say that they cannot."""
+    """Those that are not declared impossible."""
     families: int
     impossible: int
-    """Rows that say that they cannot be had."""
+    """Rows that are declared impossible."""
     diagnostics: tuple[Diagnostic, ...]
 
     @property

@@ -212,7 +212,7 @@ def label(row: Row) -> str:
 
 
 def labelled(labels: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return the versions that an image's labels tell; None when they tell nothing of them."""
+    """Return the versions in an image's labels; None if the labels have none."""
     if VERSIONS_LABEL not in labels:
         return None
     return dict(word.split("=", 1) for word in labels[VERSIONS_LABEL].split() if "=" in word)

@@ -9,9 +9,9 @@ from imagematrix.model import Key, Step, Verdict
 class ReadyQueue:
     """The steps of a plan that must be built and have not begun; `begun` are those that have.
 
-    `take` gives, of those whose parent is done, the one with the longest remaining path: its own seconds
-    and those of the longest chain that stands on it. Ties go to the one first in the plan, so the same plan
-    and the same events give the same order. Each step is given out once, by `take`, `failed` or `drain`.
+    `take` gives, of those whose parent is done, the one with the longest remaining path: its own seconds and those of
+    the longest chain built on it. Ties go to the one first in the plan, so the same plan and the same events give the
+    same order. Each step is given out once, by `take`, `failed` or `drain`.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class ReadyQueue:
         self._push([step.node.key])
 
     def done(self, key: Key) -> None:
-        """Note that a node was built: what stands on it is ready."""
+        """Note that a node was built: what is built on it is ready."""
         self._push(self._children[key])
 
     def failed(self, key: Key) -> tuple[Step, ...]:
-        """Note that a node failed; give out everything that stands on it, in plan order."""
+        """Note that a node failed; return everything that is built on it, in plan order."""
         lost = list(self._children[key])
         for child in lost:  # grows while it is walked
             lost.extend(self._children[child])

@@ -17,7 +17,7 @@ _LINE: Final = re.compile(r"^    # downloads (?:\d+|an unknown number of) bytes\
 _PACKAGE: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])?(?:==([^\s;]+)| @ )", re.MULTILINE)
 _TOLD: Final = "    # downloads "
 _ENTRY: Final = re.compile(rf"{_PACKAGE.pattern}.*(?:\n    --.*)*(?:\n{_TOLD}(\S+))?", re.MULTILINE)
-"""A package with its hashes and, if it is told, its size."""
+"""A package with its hashes and its size, if known."""
 
 _GROWTH: Final = (
     ("nvidia-", 0, 1.5),
@@ -44,7 +44,7 @@ def pins(text: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """The file that is installed of a package, and its size in bytes where that is told."""
+    """The file that is installed of a package, and its size in bytes, if known."""
 
     url: str
     size: int | None
@@ -107,7 +107,7 @@ def downloads(pylock: str, *, python: str, platform: str) -> Mapping[str, Downlo
 
 
 def measured(text: str, sizes: Mapping[str, int | None]) -> str:
-    """Return a lock with the sizes of more packages, each below its hashes; of some nobody knows it."""
+    """Return a lock with the sizes of more packages, each below its hashes; some are unknown."""
     lines: list[str] = []
     waiting = ""
     for line in text.splitlines(keepends=True):

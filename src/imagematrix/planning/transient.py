@@ -18,10 +18,10 @@ _INTERNAL_ERROR: Final = 100
 """buildx's exit code for an error of the engine's own (buildx 0.25, cmd/buildx/main.go)."""
 
 _GAVE_UP: Final = r"Retrying \(Retry\(total=0,"
-"""After its last retry pip goes on with an empty index: what it then says of missing packages is not true."""
+"""After its last retry pip continues with an empty index: what it then reports as missing may exist."""
 
 _NOT_FETCHED: Final = r"W: (?:Failed to fetch|Some index files failed)"
-"""After that apt goes on with the lists that it has, and what it says of missing packages is not true either."""
+"""After that apt continues with the lists that it has: what it then reports as missing may exist."""
 
 _MISSING: Final = re.compile(
     r"No matching distribution found|Could not find a version that satisfies"
@@ -110,7 +110,7 @@ def flake(code: int, output: str) -> Flake | None:
 
 
 def of_registry(error: UserError, repository: str) -> Flake | None:
-    """Say why what failed with a repository, or with the engine in between, may pass by itself; None: it will not."""
+    """Return why a failure of a repository, or of the engine in between, is transient; None if it is not."""
     if isinstance(error, SilentRegistryError):
         kind = FlakeKind.LIMIT if error.retry_after else FlakeKind.NETWORK
         return Flake(kind=kind, source=host(repository), retry_after=error.retry_after)

@@ -52,7 +52,7 @@ class Access:
         return answer
 
     def _way(self) -> tuple[Web, str]:
-        """Return how it is asked, and its address; the first thread finds out for all."""
+        """Return its scheme and address; the first thread finds out for all."""
         with self._lock:
             if self._found is None:
                 self._found = self._find()
@@ -93,7 +93,7 @@ class Access:
         if asked.scheme == "bearer":
             return f"Bearer {self._token(asking, asked, known)}"
         if known is None or not known.name:
-            return ""  # it is asked once more, and what it says then is told
+            return ""  # it is run once more, and that output is reported
         return web.basic(known.name, known.password)
 
     def _token(self, asking: Web, asked: answers.Challenge, known: Login | None) -> str:

@@ -59,7 +59,7 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """How much is downloaded by whoever has none of it."""
+        """How much is downloaded by a machine that has none of it."""
         return sum(self.blobs.values())
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import tenacity
 
 JOBS: Final = 16
-"""How many questions are asked at once."""
+"""How many requests run at once."""
 TRIES: Final = 3
-"""How often a question is asked before nobody is thought to answer."""
+"""How often a request is sent before the registry counts as silent."""
 LONGEST_WAIT: Final = 60.0
 """A registry that wants to be left alone for longer, in seconds, is not asked again."""
 
@@ -43,10 +43,10 @@ _PAGE: Final = 1000
 
 
 class Client:
-    """Asks registries, with the trust and proxies of a site and as docker is logged in; from any thread.
+    """Queries registries, with the trust and proxies of a site and docker's logins; from any thread.
 
-    Repositories are named as in images: `host[:port]/path`. Failures that may pass are tried again, after waits that
-    grow, or that the registry asks for. All methods raise RegistryError: SilentRegistryError when nobody answers,
+    Repositories are named as in images: `host[:port]/path`. Transient failures are retried with back-off, or after the
+    wait that the registry asks for. All methods raise RegistryError: SilentRegistryError when there is no answer,
     DeniedError, MissingError.
     """
 
@@ -74,7 +74,7 @@ class Client:
         return answers.manifest(answer, repository, host(repository), reference=reference)
 
     def manifests(self, repository: str, tags: Collection[str]) -> Mapping[str, Manifest]:
-        """Return what tags stand for, many at once. Raises MissingError when one of them is not there."""
+        """Return what tags stand for, many at once. Raises MissingError when one of them does not exist."""
         return dict(self._each(functools.partial(self.manifest, repository), tags))
 
     def signatures(self, repository: str, digests: Collection[str]) -> Mapping[str, Sequence[Signature]]:
@@ -100,7 +100,7 @@ class Client:
     def tag(self, manifest: Manifest, tag: str, *, repository: str = "") -> None:
         """Let a tag stand for an image, wherever it pointed before; in its own repository, or in another one there.
 
-        The other one must be of the same registry, which has the layers by then or takes them over.
+        The other one must be of the same registry, which has the filesystem layers already or mounts them.
         """
         target = repository or manifest.repository
         if target != manifest.repository:
@@ -126,13 +126,13 @@ class Client:
         return tuple(sorted(found))
 
     def delete(self, repository: str, digest: str) -> None:
-        """Remove an image with all its tags, by its digest; one that is gone already is no error."""
+        """Remove an image with all its tags, by its digest; one that is already gone is not an error."""
         answer = self._send("DELETE", repository, f"manifests/{digest}")
         if answer.status != _MISSING:
             _good(answer, repository, digest)
 
     def cancel(self) -> None:
-        """Wait for nobody any more: what is asked from now on fails at its first try."""
+        """Stop waiting: requests fail at their first try from now on."""
         self._cancelled.set()
 
     def _signatures(self, repository: str, digest: str) -> Sequence[Signature]:
@@ -166,7 +166,7 @@ class Client:
             raise RegistryError(f"registry {host(repository)} did not mount {digest} of {origin} in {repository}")
 
     def _each(self, ask: Callable[[str], _T], tags: Collection[str]) -> Collection[tuple[str, _T]]:
-        """Ask for each of some tags. The first alone: if nobody answers that, nobody is asked any more."""
+        """Look up some tags. The first is asked alone, so an unreachable registry fails fast."""
         wanted = sorted(tags)
         answers = [ask(tag) for tag in wanted[:1]]
         pool = ThreadPoolExecutor(JOBS, thread_name_prefix="registry")

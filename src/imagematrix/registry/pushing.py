@@ -1,4 +1,4 @@
-"""Pushes nodes into the registry beside a build: what one machine made, all others have as soon as it is there."""
+"""Pushes nodes to the registry during a build: other machines can use a node as soon as it is pushed."""
 
 import queue
 import threading
@@ -38,7 +38,7 @@ class PushingEngine(Protocol):
 class _Failure:
     why: str
     flake: Flake | None
-    """Why it may pass by itself."""
+    """Why it is transient."""
 
 
 class Pushing:
@@ -90,7 +90,7 @@ class Pushing:
         return tuple(found)
 
     def is_over(self) -> bool:
-        """Wait a moment; return whether all that was offered has ended, or was interrupted long enough ago."""
+        """Wait a moment; return whether every offered push has ended, or was interrupted long enough ago."""
         if not self._stop.is_set():
             time.sleep(_POLL_SECONDS)
             return all(self._offered.values())
@@ -106,7 +106,7 @@ class Pushing:
             self._waiting.put(None)
 
     def outcomes(self) -> tuple[Pushed, ...]:
-        """Return what became of all that was offered, in that order."""
+        """Return the outcome of every offered push, in that order."""
         self.news()
         return tuple(pushed or self._interrupted(key) for key, pushed in self._offered.items())
 
@@ -145,7 +145,7 @@ class Pushing:
         )
 
     def _try(self, key: Key, image: str) -> _Failure | str:
-        """Push a node once, unless it is there; return the digest that it has there."""
+        """Push a node once, unless it exists there; return its digest there."""
         name = node_name(self._repository, key)
         try:
             held = self._client.digest(self._repository, key)

@@ -127,7 +127,7 @@ def attached(signed: bytes, signature: bytes) -> Attached:
 
 
 def listed(manifest: bytes) -> tuple[Listed, ...]:
-    """Return the signatures of a manifest; nothing where it is no list of signatures."""
+    """Return the signatures of a manifest; nothing if it is not a list of signatures."""
     try:
         found = documents.read(manifest.decode(errors="replace"), _Manifest)
     except DamagedError:

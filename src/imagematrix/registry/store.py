@@ -19,7 +19,7 @@ def node_name(repository: str, key: Key) -> str:
 
 
 class Store:
-    """The nodes in a registry. One that does not answer, or refuses, is told once: then it has none that we know of."""
+    """The node cache. A registry that does not answer, or refuses, is reported once and treated as empty."""
 
     def __init__(self, voucher: Voucher, client: Client, *, say: Callable[[str], None]) -> None:
         self.repository = voucher.repository
@@ -37,8 +37,8 @@ class Store:
     def keys(self, dag: Dag, present: Collection[Key], *, whole: bool = False) -> Mapping[Key, str]:
         """Return which nodes of a DAG are kept, of those that a plan depends on, each with its digest; or of all.
 
-        What is `present` on the engine is not asked for. First all last nodes are, at once; then all that the missing
-        ones stand on. What is not believed to be the node is not kept.
+        Nodes `present` on the engine are not looked up. The final nodes are looked up first, all at once; then
+        everything below the missing ones. An image that is not accepted as the node counts as missing.
         """
         if whole:
             return self._ask(dag.nodes.keys())

@@ -1,4 +1,4 @@
-"""The published images for those who use them: what is in each, what it needs, how it is had, what changed last."""
+"""The published images for their users: what is in each, what it needs, how to pull it, what changed last."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass

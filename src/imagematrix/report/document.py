@@ -20,7 +20,7 @@ INTERRUPTED: Final = "interrupted"
 """Why an interrupted node failed: the documented outcomes are four, so it counts as failed."""
 
 _PARTS: Final = ("is_built", "verification", "cut_off", "checks", "published")
-"""What `verify` and `push` add to a leaf; without them it is not there."""
+"""What `verify` and `push` add to a leaf; without them it is absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +111,14 @@ class LeafEntry:
     """Time spent on nodes that only this row has."""
     why: str = ""
     base: str = ""
-    """What it stands on: the digest of its base where that is locked, else its name."""
+    """Its base: the digest where that is locked, else the name."""
     locks: tuple[str, ...] = ()
     """What its Python packages are installed from, lowest layer first; a later one overrides those before it."""
     is_built: bool | None = None
     """Whether `verify` found an image; None: it did not look."""
     verification: ImageOutcome | None = None
     cut_off: str | None = None
-    """Why its checks did not come to their end."""
+    """Why its checks did not finish."""
     checks: tuple[Check, ...] | None = None
     published: tuple[NameEntry, ...] | None = None
 

@@ -1,7 +1,7 @@
 """A plan in, a picture of its DAG out: SVG, HTML or DOT text.
 
-Each node has one parent, so the DAG of a grid is a forest: layers stand in columns, each leaf has a line
-of its own, and a node stands in the middle of what stands on it.
+Each node has one parent, so the DAG of a grid is a forest: layers stand in columns, each leaf has a line of its own,
+and a node is in the middle of the nodes built on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,7 +67,7 @@ def svg(plan: Plan) -> str:
 
 
 def html(plan: Plan) -> str:
-    """Return a page that shows the picture; hovering over a node tells its reason and its leaves."""
+    """Return a page that shows the picture; hovering over a node shows its reason and its leaves."""
     head = '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>imagematrix</title>\n'
     return f"{head}<body>\n{svg(plan)}</body>\n</html>\n"
 
@@ -88,7 +88,7 @@ FORMS: Final[Mapping[str, Callable[[Plan], str]]] = {".svg": svg, ".html": html,
 
 
 def _places(plan: Plan) -> Mapping[Key, _Place]:
-    """Give each node its column (how many stand below it) and its line (the middle of what stands on it)."""
+    """Give each node its column (how many nodes are below it) and its line (the middle of those built on it)."""
     columns: dict[Key, int] = {}
     children: dict[Key, list[Key]] = {}
     for step in plan.steps:  # parents first
@@ -107,7 +107,7 @@ def _places(plan: Plan) -> Mapping[Key, _Place]:
 
 
 def _children_first(roots: list[Key], children: Mapping[Key, list[Key]]) -> list[Key]:
-    """Return all nodes in depth-first order, each after what stands on it: subtrees stay together."""
+    """Return all nodes in depth-first order, each after the nodes built on it: subtrees stay together."""
     stack, order = list(roots), []
     while stack:
         key = stack.pop()
@@ -156,7 +156,7 @@ def _box(root: ET.Element, step: Step, place: _Place) -> None:
 
 
 def _detail(step: Step) -> str:
-    """Return what tells a node from its neighbours: its only leaf, or how many share it."""
+    """Return what distinguishes a node from its neighbours: its only leaf, or how many share it."""
     if len(step.leaves) > 1:
         return f"{step.node.leaf.row.base.name}, shared by {len(step.leaves)} rows"
     return step.leaves[0] if step.leaves else ""

@@ -116,7 +116,7 @@ class LayerSize:
     nodes: int
     bytes: int
     leaves: int
-    """How many rows stand on them."""
+    """How many rows are built on them."""
     saved: int
     """Bytes that would be there once more if no row shared its nodes."""
     growth: int | None
@@ -205,7 +205,7 @@ def _failing(node: NodeEntry) -> Callable[[PastRun], bool | None]:
         culprits = {run.by_key[leaf.blame].layer for leaf in leaves if leaf.blame and leaf.blame in run.by_key}
         if node.layer in culprits:
             return True
-        return False if any(leaf.outcome in _GOOD for leaf in leaves) else None  # else it did not come to it
+        return False if any(leaf.outcome in _GOOD for leaf in leaves) else None  # else it was never reached
 
     return failed
 

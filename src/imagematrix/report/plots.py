@@ -82,7 +82,7 @@ def _bars(name: str, nodes: Sequence[NodeEntry], outcome: Status, unit: int, *, 
 
 
 def dag(run: PastRun) -> Figure:
-    """Draw the DAG, which is a forest, from left to right: what stands on a node touches its right edge.
+    """Draw the DAG, which is a forest, from left to right: what is built on a node touches its right edge.
 
     Nodes that would be too low to be seen are drawn together with their like, those of one layer on one node, in the
     colour of the worst.
@@ -114,7 +114,7 @@ def dag(run: PastRun) -> Figure:
 
 
 def _groups(run: PastRun) -> Mapping[str, tuple[Sequence[NodeEntry], str]]:
-    """Return what is drawn as one: id -> nodes, and the id of what they stand on."""
+    """Return what is drawn as one: id -> nodes, and the id of their parent."""
     total = sum(len(node.leaves) for node in run.nodes if not node.parent)
     ids: dict[str, str] = {}
     groups: dict[str, tuple[list[NodeEntry], str]] = {}

@@ -48,7 +48,7 @@ def make(
 ) -> Document:
     """Join what was planned, how it ended, the images that exist (row name -> fact), and what they are made from.
 
-    `bytes_of` are the sizes of the nodes that exist, with all that is below them.
+    `bytes_of` are the sizes of the nodes that exist, with everything below them.
     """
     origins = origins or Origins()
     nodes = tuple(_node(step, outcome, bytes_of or {}) for step, outcome in zip(plan.steps, outcomes, strict=True))

@@ -1,4 +1,4 @@
-"""The runs that a page is made of, this one and those before, with what it asks of each."""
+"""The runs that a page is made of, this one and those before, with what it needs of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class PastLeaf:
     why: str
     """Of one that was skipped."""
     base: str
-    """What it stands on: a digest where that is locked, else a name."""
+    """Its base: a digest where that is locked, else a name."""
     versions: Mapping[str, str]
     """Package -> version, of all its locks."""
     is_built: bool
@@ -41,7 +41,7 @@ class PastLeaf:
     verification: ImageOutcome | None
     """What `verify` found; None: it did not look."""
     cut_off: str
-    """Why its checks did not come to their end."""
+    """Why its checks did not finish."""
     checks: tuple[Check, ...]
     published: tuple[NameEntry, ...]
 
@@ -82,7 +82,7 @@ class PastRun:
 
 
 def read(text: str) -> PastRun:
-    """Read a report.json, of an earlier version of ours too. Raises DamagedError, a ValueError, for anything else."""
+    """Read a report.json, also of an earlier version of imagematrix. Raises DamagedError, a ValueError, otherwise."""
     return view(document.read(text))
 
 

@@ -1,6 +1,6 @@
-"""What registries ask of names beyond docker's own grammar: data, each rule with its source.
+"""What registries require of names beyond docker's own grammar: data, each rule with its source.
 
-Read in November 2026. What a provider does not write down is not asked for.
+Read in November 2026. What a provider does not document is not required.
 """
 
 import re
@@ -19,7 +19,7 @@ TAG_RULE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """What is asked of a part of a repository's name."""
+    """The rule for a part of a repository's name."""
 
     word: str
     """What the provider calls it."""

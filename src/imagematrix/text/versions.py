@@ -14,12 +14,12 @@ COMPARISON: Final = re.compile(r"\s*(?:[<>]|[=!~]=)")
 """Begins what is a condition on versions, not a value."""
 
 Comparison = Callable[[str], bool | None]
-"""Whether a version meets a condition; nothing when the text is no version."""
+"""Whether a version meets a condition; nothing when the text is not a version."""
 
 
 @lru_cache(maxsize=4096)
 def version(text: str) -> "Version | None":
-    """Return what a text means as a version, without its local part (`+cu121`); nothing when it is none."""
+    """Return what a text means as a version, without its local part (`+cu121`); nothing if it is not one."""
     from packaging.version import InvalidVersion, Version
 
     try:
@@ -49,7 +49,7 @@ def comparison(condition: str) -> Comparison | None:
 
 
 def meets(text: str, condition: str) -> bool:
-    """Whether a version is what a condition asks for; not where either is none."""
+    """Whether a version meets a condition; false if either is invalid."""
     test = comparison(condition)
     return bool(test and test(text))
 
@@ -58,7 +58,7 @@ def meets(text: str, condition: str) -> bool:
 def requirement(text: str) -> tuple[str, str] | None:
     """Return the package and the condition of a line such as `NumPy[x] <2`, as (`numpy`, `<2`).
 
-    Nothing when it is no such line, or one that installs from an address.
+    Nothing for any other line, or one that installs from an address.
     """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name

@@ -30,5 +30,5 @@ def _shown(character: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return somebody else's text on one line, its control characters made visible: no terminal obeys them."""
+    """Return foreign text on one line, with control characters made visible, so that no terminal obeys them."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -136,7 +136,7 @@ def missing(host: Host, names: tuple[str, ...]) -> str:
 
 
 def unlinked(host: Host, package: str) -> str:
-    """Return what the loader says of those it does not find, of all that a package's libraries are linked with.
+    """Return the loader's errors for the libraries that it does not find, of all that a package links.
 
     Also of the libraries that the package itself loads when they are needed: importing it does not show that.
     """

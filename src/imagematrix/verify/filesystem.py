@@ -34,7 +34,7 @@ _KINDS: Final[Mapping[bytes, Kind]] = {
 def audited(
     engine: Engine, image: str, base: str, rules: Mapping[str, Rule], *, owner: str, stop: Callable[[], bool]
 ) -> list[Check]:
-    """Check an image, by its id, which stands on `base`, by rules: a check for each.
+    """Check an image, by its id, which is built on `base`, by rules: a check for each.
 
     Raises InterruptedError soon after `stop` says so.
     """

@@ -28,7 +28,7 @@ class Image:
     cuda: Mapping[str, CudaUse | None]
     """The CUDA that `check` takes each framework of its row to use; None: a build for CPUs."""
     driver_requirement: str
-    """What it must ask of the host's driver; empty: its wheels bring no CUDA, or one that is not known."""
+    """The host driver that it requires; empty: its wheels bring no CUDA, or an unknown one."""
 
     @property
     def environment(self) -> Mapping[str, str]:

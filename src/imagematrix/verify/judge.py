@@ -20,7 +20,7 @@ _AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py"
 def subjects(
     project: Project, dag: Dag, *, images: Mapping[Key, str], also: Platform | None = None
 ) -> tuple[Subject, ...]:
-    """Return what is to be checked of the images that are there, and what of it is settled.
+    """Return the checks of the existing images, and which of them are settled.
 
     `images` are their ids, `also` is another platform whose rules they must obey.
     """
@@ -30,7 +30,7 @@ def subjects(
 
 
 class Judge:
-    """Says what is to be checked of an image, from what is remembered by the time that it is made."""
+    """Lists the checks of an image, from what is remembered when it is made."""
 
     def __init__(self, project: Project) -> None:
         self._texts = checks.Texts(
@@ -42,7 +42,7 @@ class Judge:
         self._known = checks.Known(project.state.settled())
 
     def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
-        """Return what is to be checked of the image (by its id) of a row, and what of it is settled."""
+        """Return the checks of a row's image (by its id), and which of them are settled."""
         return checks.decide(
             row,
             key,

@@ -56,7 +56,7 @@ def host(_containers: Containers) -> Host:
 
 @pytest.fixture(scope="session")
 def python(host: Host, _containers: Containers) -> Iterator[Interpreter]:
-    """Give one Python in the container of `host`, for what is too slow to be imported by each check."""
+    """Give one Python in the container of `host`, for imports that are too slow to repeat in each check."""
     made = Interpreter(("docker", "exec", "--interactive", host.backend.hostname, "python"))
     yield made
     made.close()
@@ -107,7 +107,7 @@ def _early(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module")
 def start(_containers: Containers) -> Iterator[Starter]:
-    """Give what starts further machines, for checks of how one is started."""
+    """Give a function that starts more machines, for checks of how one is started."""
     with ExitStack() as until:
 
         def starter(*, environment: Mapping[str, str], files: Mapping[str, str] | None = None) -> Machine:
@@ -191,7 +191,7 @@ class _Listener:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # A check is told once: when it ran, or when what it needs could not be had, or when clearing up failed.
+        # A check is reported once: when it ran, when its set-up failed, or when its tear-down failed.
         if report.when == "setup":
             self._setup_seconds = report.duration  # a training takes place there
         if report.when == "call" or not report.passed:

@@ -40,7 +40,7 @@ def run_label(run: str) -> str:
 
 
 class _CutOffError(Exception):
-    """The checks of an image did not come to their end, through no fault of the image."""
+    """The checks of an image did not finish, through no fault of the image."""
 
 
 class Runner:

@@ -1,4 +1,4 @@
-"""None of its layers has a credential: whoever has an image can read them all, also what a later layer removes."""
+"""No filesystem layer has a credential: users of an image can read all of them, even what a later one removes."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""No file is new that runs as root, or as root's group, for whoever starts it."""
+"""There is no new file that runs as root, or as root's group, for every user who starts it."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""The add command: one row more, with all that belongs to it."""
+"""The add command: one more row, with everything that belongs to it."""
 
 from contextlib import nullcontext
 
@@ -15,13 +15,13 @@ def add(
     site: Site,
     file: File,
 ) -> None:
-    """Add one row, proven, locked and rendered: `invoke add FAMILY AXIS=VALUE …`.
+    """Add one row, checked, locked and rendered: `invoke add FAMILY AXIS=VALUE …`.
 
-    The row is proven first: the matrix's own rules, which versions go together, and its requirements resolved. Then
-    its line goes into matrix.toml, where you would have put it and without touching anything else: as one more value
-    of an axis where that gives just this row, else as a [[row]]. Its locks and its leaf are written with it. When
-    anything cannot be, nothing is written, and you are told which rows near to it would work. Facts that templates
-    want of a new value are said the same way, NAME=VALUE.
+    The row is checked first: the matrix's own rules, which versions go together, and its requirements are resolved.
+    Then its line is written into matrix.toml, where you would have put it, and nothing else changes: as one more value
+    of an axis if that gives only this row, else as a [[row]]. Its locks and its leaf are written with it. If anything
+    fails, nothing is written, and the nearest rows that would work are printed. Facts that templates need for a new
+    value are given the same way, NAME=VALUE.
 
         invoke add pytorch torch=2.4.1 python=3.11 base=cuda124 --dry-run
     """

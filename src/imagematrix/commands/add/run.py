@@ -1,7 +1,7 @@
-"""The add command: a row is decided, resolved and rendered; only when all of that can be, it is written.
+"""The add command: a row is decided, resolved and rendered, and written only if all of that succeeds.
 
-matrix.toml comes last. Until then, what a killed run leaves are locks and a leaf of a row that is not there: the
-same command goes on with them.
+matrix.toml comes last. A run that is killed before that leaves the locks and the leaf of a row that does not exist yet;
+the same command continues with them.
 """
 
 import re
@@ -33,10 +33,10 @@ def run(
     dry: bool,
     say: Callable[[str], None],
 ) -> Cost:
-    """Add a row: write its locks, its leaf and its line, all or nothing; or say what that would be.
+    """Add a row: write its locks, its leaf and its line, all or nothing; or describe what would be written.
 
-    `images` are those of the engine; None: no engine answers. Raises FlagError and InputError where the row cannot
-    be, NoIndexError when it cannot be resolved now.
+    `images` are those of the engine; None: no engine answers. Raises FlagError and InputError for a row that is
+    impossible, NoIndexError when it cannot be resolved now.
     """
     repository = project.repository
     text = repository.matrix_source()

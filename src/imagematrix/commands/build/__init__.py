@@ -40,7 +40,7 @@ def build(
     site: Site,
     file: File,
 ) -> None:
-    """Build images: what is missing, in parallel, going on after failures; what exists is reused."""
+    """Build missing images in parallel; what exists is reused, and a failure blocks only what is built on it."""
     from imagematrix import report as reports
     from imagematrix.commands import reporting, request
     from imagematrix.commands.build import run

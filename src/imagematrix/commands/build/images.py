@@ -55,7 +55,7 @@ def pin(project: Project, decided: BuildDecision) -> Bonds:
 
 
 def _remote(plan: Plan, manifests: Mapping[Key, Manifest]) -> Mapping[str, ImageFact]:
-    """Return what the registry says of leaves that nobody needed here."""
+    """Return the registry's facts about leaves that this run did not need."""
     return {
         name: ImageFact(image=plan.rows[name].image, digest=manifests[tip].config, bytes=manifests[tip].bytes)
         for name, tip in plan.final_nodes.items()

@@ -41,7 +41,7 @@ class BuildResult:
 
     @property
     def good(self) -> bool:
-        """Whether every leaf is there, and all is pushed that was to be; what is not verified is published in part."""
+        """Whether every leaf exists and everything requested was pushed; unverified images are published in part."""
         leaves = all(leaf.outcome in (Status.BUILT, Status.REUSED) for leaf in self.report.leaves)
         pushes = all(pushed.outcome == PushStatus.PUSHED for pushed in self.report.pushes)
         return leaves and pushes and all(image.sound for image in self.published)
@@ -59,7 +59,7 @@ def run(
 ) -> BuildResult:
     """Build the selected rows on an engine, and push what the store of nodes lacks if that is asked for.
 
-    `listen` makes who is told of the progress; `waiting` is called when another build holds the project.
+    `listen` makes the listener of the progress; `waiting` is called when another build holds the project.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     with project.state.sole_builder(waiting=waiting), stoppable() as stop:
@@ -92,7 +92,7 @@ def run(
 
 
 def _refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
-    """Move the epoch: stages that install from the network are built anew, here and wherever the lock goes."""
+    """Move the epoch: stages that install from the network are rebuilt, here and in every checkout with this lock."""
     project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"), layers)
     project.repository.write_lock(lock.dump(project.lock))
     return project
@@ -183,7 +183,7 @@ def _publisher(
         engine=engine,
         client=Client(where, tries=1),
         voucher=store.voucher if store else None,
-        doubts={},  # what is doubted was built anew
+        doubts={},  # what was doubted has been rebuilt
         unverified=decided.unverified,
         stop=stop,
     )

@@ -9,7 +9,7 @@ from imagematrix.errors import ExitCode, FlagError, InputError
 
 @command
 def check(*, format: CheckFormat, json: CheckJson, notes: Notes, file: File) -> None:  # noqa: A002 - the flag's name
-    """Check the matrix: every problem of matrix.toml, templates and locks, and which versions work together."""
+    """Check matrix.toml, templates and locks for problems, and whether versions work together."""
     from imagematrix.commands.check.run import judge
     from imagematrix.project import examine
     from imagematrix.report.console.check import writer

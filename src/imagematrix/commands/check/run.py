@@ -98,7 +98,7 @@ def _too_big(project: Project) -> Iterator[Cause]:
 def _sizes(project: Project, row: Row) -> Mapping[str, Size]:
     try:
         return project.sizes(row)
-    except InputError:  # a template that does not render: whoever renders it tells
+    except InputError:  # rendering reports a template that does not render
         return {}
 
 

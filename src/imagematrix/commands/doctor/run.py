@@ -1,4 +1,4 @@
-"""The doctor command: asks for all that a build needs whether it is there, at once, and waits for nobody long."""
+"""The doctor command: checks all prerequisites concurrently, with a short timeout."""
 
 import shutil
 import ssl
@@ -37,13 +37,13 @@ class _Probe:
     what: str
     ask: Callable[[], Prerequisite]
     severity: PrerequisiteState = PrerequisiteState.BAD
-    """How bad it is when nobody answers."""
+    """How severe it is if there is no answer."""
 
 
 def run(file: str, selection: Selection, *, site_name: str, seconds: float = SECONDS) -> tuple[Prerequisite, ...]:
-    """Look at all that a build of the selected rows needs; what depends on a matrix that is wrong is not asked.
+    """Check all prerequisites of a build of the selected rows; with an invalid matrix, what depends on it is skipped.
 
-    Who does not answer within so many seconds is told so.
+    A prerequisite that does not answer within so many seconds is reported.
     """
     shell = Shell()
     machine = [*_machine(shell)]
@@ -61,7 +61,7 @@ def run(file: str, selection: Selection, *, site_name: str, seconds: float = SEC
 
 
 def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Prerequisite, ...]:
-    """Ask all at once; who does not answer in time is told so, and left behind."""
+    """Run all probes at once; those that do not answer in time are reported and abandoned."""
     found: dict[str, Prerequisite] = {}
 
     def ask(probe: _Probe) -> None:
@@ -70,7 +70,7 @@ def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Pr
         except (UserError, OSError) as error:
             found[probe.what] = Prerequisite(what=probe.what, state=probe.severity, said=str(error))
 
-    # Daemons, not a pool: the program must not wait at its end for somebody who never answers.
+    # Daemons, not a pool: the program must not wait at its end for a probe that never answers.
     threads = [threading.Thread(target=ask, args=[probe], daemon=True) for probe in probes]
     deadline = time.monotonic() + seconds
     for thread in threads:
@@ -175,7 +175,7 @@ def _index(where: Site, shell: Shell) -> Prerequisite:
 
 
 def _registry(where: Site, name: str, pulled: Sequence[str], pushed: Sequence[str]) -> _Probe:
-    """Ask a registry for one image that is pulled and one that is pushed: who may not see them is told to log in."""
+    """Ask a registry for one image that is pulled and one that is pushed; the remedy for a refusal is a login."""
     uses = [count(len(pulled), "base")] * bool(pulled) + [count(len(pushed), "image") + " to push"] * bool(pushed)
     # A build needs nothing of where its images are pushed to.
     what, severity = f"registry {name}", PrerequisiteState.BAD if pulled else PrerequisiteState.WEAK

@@ -22,7 +22,7 @@ _DAY_SECONDS: Final = 86400.0
 _STOPPED_SECONDS: Final = 600.0
 """Twice as long as a check may take: none waits for a container that stopped before that."""
 _RUNNING_SECONDS: Final = 6 * 3600.0
-"""An image's checks are over by then."""
+"""The checks of an image have finished by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

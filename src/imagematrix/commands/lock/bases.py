@@ -13,7 +13,7 @@ from imagematrix.registry import BaseDigest, host
 from imagematrix.text.formatting import count
 
 JOBS: Final = 4
-"""How many questions are asked at once."""
+"""How many requests run at once."""
 
 
 class DigestSource(Protocol):
@@ -34,8 +34,8 @@ def run(
 ) -> None:
     """Lock the bases of the selected rows that have no digest yet, with `upgrade` all of them.
 
-    A base whose registry does not answer, or does not have it, stays as it is: it is told, and no error. So is one that
-    no row stands on any more: it goes. A registry is made when it is needed.
+    A base whose registry does not answer, or does not have it, keeps its digest, and that is reported without an error.
+    The digest of a base that no row uses is removed. A registry is made when it is needed.
     """
     known = project.lock.bases
     wanted = [image for image in _images(rows) if upgrade or image not in known]

@@ -20,7 +20,7 @@ _ROWS_SHOWN: Final = 12
 
 
 class Resolver(Protocol):
-    """Who answers; raises NoIndexError when nobody can be asked."""
+    """The source of digests; raises NoIndexError when there is none."""
 
     def resolve(self, request: ResolveRequest) -> ResolveResult: ...
 

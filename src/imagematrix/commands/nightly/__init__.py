@@ -32,11 +32,11 @@ def nightly(
     site: Site,
     file: File,
 ) -> None:
-    """Rebuild all that installs from the network, verify, push, report, clean up; a failed stage stops no other.
+    """Rebuild everything that installs from the network, verify, push, report, clean up; a failed stage stops no other.
 
-    Bases are asked for their digests, all rows are built at a new epoch, verified and published, and what nothing
-    needs any more is removed; each stage is also a command of its own. The next run resumes an interrupted one, at the
-    epoch of that one. Two never overlap: the second ends with exit code 1.
+    The digests of bases are updated, all rows are built at a new epoch, verified and published, and what is no longer
+    needed is removed; each stage is also a command of its own. The next run resumes an interrupted one, at the epoch of
+    that one. Two never overlap: the second ends with exit code 1.
     """
     from imagematrix.commands import extras, request
     from imagematrix.commands.nightly import run

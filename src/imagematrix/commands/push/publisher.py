@@ -95,7 +95,7 @@ class _Image:
 
 
 class Publisher:
-    """Publishes images, from any thread. Nothing that registries or the engine do is raised: it is told of each tag."""
+    """Publishes images, from any thread. Errors of registries and the engine are not raised but kept for each tag."""
 
     def __init__(
         self,
@@ -236,7 +236,7 @@ class Publisher:
             return None
 
     def _held(self, manifest: Manifest, *, unless: str) -> Held:
-        """Return what a tag stands for; its versions are asked only where they are needed."""
+        """Return what a tag stands for; its versions are fetched only where they are needed."""
         versions = None
         if manifest.config and manifest.digest != unless:  # a list of images says nothing itself
             versions = publication.labelled(self._client.config(manifest).labels)

@@ -54,7 +54,7 @@ def run(
 ) -> PublishResult:
     """Publish the selected rows' images, `jobs` at once; `listen` hears of each when it is done.
 
-    An engine is asked for when there is something to publish. Raises FlagError when none of the rows has a registry.
+    The engine is opened when there is something to publish. Raises FlagError when none of the rows has a registry.
     """
     if not any(row.repositories for row in rows):
         raise FlagError(

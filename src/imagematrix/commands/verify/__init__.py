@@ -20,7 +20,7 @@ def verify(
     report: AddedReport,
     file: File,
 ) -> None:
-    """Check built images by running them: what passed is not repeated while image and check are the same."""
+    """Check built images by running them; a passed check is not repeated while image and check stay the same."""
     from imagematrix.commands import extras, reporting, request
 
     extras.require("verify")

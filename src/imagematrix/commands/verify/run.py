@@ -36,7 +36,7 @@ class VerifyResult:
 
     @property
     def good(self) -> bool:
-        """Whether every image is there and passed."""
+        """Whether every image exists and passed."""
         return not self.interrupted and all(image.good for image in self.images)
 
 

@@ -40,12 +40,12 @@ class Breakage:
     instead: Mapping[str, str]
     """Name -> a value that works instead."""
     source: str
-    """Where that is told: issues and pull requests."""
+    """The sources: issues and pull requests."""
 
 
 @cache
 def breakages() -> tuple[Breakage, ...]:
-    """Return the combinations that issues tell of."""
+    """Return the combinations that issues report."""
     return tuple(
         Breakage(
             package=each["package"],

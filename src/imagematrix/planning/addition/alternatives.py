@@ -15,7 +15,7 @@ _VERDICTS: Final = {Severity.IMPOSSIBLE: "cannot be built", Severity.BROKEN: "is
 
 
 class Alternatives:
-    """What would work in the place of a row that cannot be: as commands, and the nearest row that is there."""
+    """What would work in place of an impossible row: commands, and the nearest existing row."""
 
     def __init__(
         self,
@@ -77,6 +77,6 @@ def refusal(request: RowRequest, errors: Sequence[Finding], alternatives: str) -
 
 
 def unavailable_bases(matrix: Matrix) -> frozenset[str]:
-    """Return the bases of which all rows say that they cannot be had: nobody is sent there."""
+    """Return the bases of which all rows are impossible: they are never suggested."""
     used = {row.base.name for row in matrix.rows}
     return frozenset(used - {row.base.name for row in matrix.rows if not row.impossible})

@@ -34,7 +34,7 @@ class Addition:
     findings: tuple[Finding, ...]
     missing: tuple[Missing, ...]
     proposed: Mapping[str, str]
-    """Facts of the row that nobody said and the catalogue knows."""
+    """Facts of the row that were not given and that the catalogue knows."""
     near: str
     """The nearest row of the family that was there; empty: there is none that works."""
 
@@ -48,9 +48,9 @@ def decide(
     renderer: Renderer,
     file: str,
 ) -> Addition:
-    """Return what some words add to a matrix text; the renderer knows what templates want of a row.
+    """Return what some words add to a matrix text; the renderer knows which values templates need.
 
-    Raises FlagError where they mean no row, or one that is there, cannot be, or cannot be written.
+    Raises FlagError if they name no row, or one that exists, is impossible, or cannot be written.
     """
     return _Decision(words, text, old, layers=layers, renderer=renderer, file=file).addition()
 
@@ -126,7 +126,7 @@ class _Decision:
     def _completed(self, request: RowRequest) -> RowRequest:
         """Return a request with the facts that it lacks and the catalogue knows, and those that rules ask for."""
         row = self._row(request)
-        if not row:  # what is wrong with it is told without them
+        if not row:  # its problems are reported without them
             return request
         known = {each.name: (each.proposal, each.axis) for each in self._lacking(row, request) if each.proposal}
         whole = self._with(request, known)
@@ -165,7 +165,7 @@ class _Decision:
         )
 
     def _mended(self, request: RowRequest, errors: Iterable[Finding]) -> str:
-        """Return the command of the row with the facts that its errors ask for, else without those that they blame.
+        """Return the command of the row with the facts that its errors require, else without those that they blame.
 
         Empty where that is no help.
         """

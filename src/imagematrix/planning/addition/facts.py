@@ -1,4 +1,4 @@
-"""The facts of a new row: which it lacks, and where one is written."""
+"""The facts of a new row: which are missing, and where one is written."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ class RowRequest:
     declined: frozenset[str]
     """Facts that are not to be proposed."""
     proposed: frozenset[str] = frozenset()
-    """Facts that nobody said: the catalogue knows them, and whoever repeats the command is given them again."""
+    """Facts that were not given: the catalogue knows them, and adds them again when the command is repeated."""
 
     def command(self, values: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None) -> str:
         """Return the command that adds it, or the row with other values, or with more facts."""

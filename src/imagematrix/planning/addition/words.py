@@ -14,7 +14,7 @@ _USAGE: Final = "invoke add FAMILY AXIS=VALUE …"
 
 
 class WordReader:
-    """Understands words, and reports all that is wrong with them at once."""
+    """Parses words, and reports every problem with them at once."""
 
     def __init__(self, words: Sequence[str], old: Matrix, renderer: Renderer) -> None:
         families = old.families

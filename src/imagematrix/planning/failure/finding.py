@@ -143,7 +143,7 @@ def _last_words(lines: Sequence[str], among: range) -> FailureCause | None:
 
 
 def _unreachable(lines: Sequence[str], error: _Error) -> FailureCause | None:
-    """Return why a package is said to be missing that nobody could look for: a list that was not fetched."""
+    """Return why a package seems to be missing when its index could not be read: a list that was not fetched."""
     if not _MISSING.search(lines[error.line]):
         return None
     for number in reversed(range(error.line)):

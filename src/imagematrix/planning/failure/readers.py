@@ -10,7 +10,7 @@ NO_SOLUTION: Final = "No solution found when resolving dependencies"
 NO_SUCH_PACKAGE: Final = "the index has no such package, or its URL is wrong"
 """What an answer of 404 means."""
 _HASH: Final = len("sha256:") + 12
-"""As much of a hash as tells two apart."""
+"""Enough digits of a hash to distinguish two."""
 _TAMPERED: Final = "someone may have tampered with it"
 MISSING_PACKAGE: Final = re.compile(r"\S+ was not found in the (?:package registry|provided package locations)")
 _DENIED: Final = re.compile(r"hint: An index URL .* could not be queried")

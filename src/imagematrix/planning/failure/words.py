@@ -24,7 +24,7 @@ def is_not_in_index(said: str) -> bool:
 
 
 def judged(output: Sequence[str], cause: FailureCause | None) -> str:
-    """Return what decides whether a failure may pass by itself: its cause, what led to it, and what followed."""
+    """Return the text that decides whether a failure is transient: its cause, what led to it, and what followed."""
     start = max(0, cause.line - _LED_TO) if cause else -_LED_TO
     return "\n".join(output[start:])
 

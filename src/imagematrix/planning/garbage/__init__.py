@@ -1,7 +1,7 @@
-"""What neither the matrix nor the last nights need, of all that builds leave behind. Decides, removes nothing.
+"""What builds left behind and neither the matrix nor the last nights need. Decides, removes nothing.
 
-A thing goes only when it is proven to be ours: a node by the label and the name that agree, and by the record of this
-project; a name by the rows it was built for; a piece of build cache by the step that made it.
+Only what is proven to belong to the project is removed: a node by the label and the name that agree, and by the record
+of this project; a name by the rows it was built for; a piece of build cache by the step that made it.
 """
 
 from imagematrix.planning.garbage.build_cache import CacheRecord, cache

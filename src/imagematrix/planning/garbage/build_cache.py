@@ -19,7 +19,7 @@ _DOWNLOADS_SLACK: Final = 5_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheRecord:
-    """A piece of BuildKit's cache. It carries no label: what made it is told by its description alone."""
+    """A piece of BuildKit's cache. It carries no label: only its description says what made it."""
 
     id: str
     description: str

@@ -13,7 +13,7 @@ _LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{SHORT}}})\.log")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckContainer:
-    """A container that checks of ours were given."""
+    """A container that our checks started."""
 
     id: str
     name: str
@@ -39,7 +39,7 @@ def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float)
 
 
 def logs(sizes: Mapping[str, int], needed: Collection[Key]) -> CleanupPlan:
-    """Return which logs of nodes go: file name -> bytes in. A name that is no node's stays."""
+    """Return which logs of nodes are removed: file name -> bytes in. A file that is not named after a node is kept."""
     short = {key[:SHORT] for key in needed}
     return CleanupPlan(
         garbage=tuple(

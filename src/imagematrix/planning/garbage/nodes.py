@@ -77,8 +77,8 @@ def _stays(node: EngineNode, needs: Needs, users: Mapping[str, str]) -> str:
 def _is_ours(name: str, node: EngineNode, needs: Needs) -> bool:
     """Whether this project gave a name: the node's own, a row's, or one that a row was published under.
 
-    A name in a repository that is not ours belongs to somebody else, whatever its tag is. A push that was killed leaves
-    the node's key as a tag in our repository of nodes.
+    A name in another repository belongs to someone else, whatever its tag is. A push that was killed leaves the node's
+    key as a tag in our repository of nodes.
     """
     place, tag = repository(name), name.rpartition(":")[2]
     published = re.sub(rf"(-\d{{8}}-{node.key[:SHORT]}|-latest)$", "", tag)
@@ -102,7 +102,7 @@ def _freed(gone: Sequence[str], layers: Mapping[str, Layers]) -> Mapping[str, in
     for id_ in sorted((id_ for id_ in gone if id_ in layers), key=lambda id_: (len(layers[id_].ids), id_)):
         image = layers[id_]
         below = next((image.ids[:at] for at in reversed(_lengths(image)) if image.ids[:at] in stay), ())
-        # Sizes are known of images alone: what is shared and is none counts as the biggest image in it.
+        # Sizes are known of images alone: anything else that is shared counts as the biggest image in it.
         known = max((sizes.get(below[:at], 0) for at in range(len(below) + 1)), default=0)
         freed[id_] = max(0, image.bytes - known)
         stay |= {image.ids[:length] for length in _lengths(image)}

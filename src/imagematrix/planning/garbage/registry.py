@@ -22,7 +22,7 @@ class StoredNode:
 
 
 def stored_keys(tags: Iterable[str]) -> tuple[Key, ...]:
-    """Return the tags of a registry's repository that are keys of nodes: all others are somebody else's."""
+    """Return the tags of a registry's repository that are keys of nodes: all other tags belong to someone else."""
     return tuple(Key(tag) for tag in tags if _KEY.fullmatch(tag))
 
 

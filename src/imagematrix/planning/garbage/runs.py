@@ -31,7 +31,7 @@ class _Run:
 
 
 def _run(text: str) -> _Run | None:
-    """Read the report of a run; None for what is none of ours."""
+    """Read the report of a run; None if imagematrix did not write it."""
     try:
         return documents.read(text, _Run)
     except DamagedError:

@@ -68,7 +68,7 @@ class Companions:
         return self._templates.names(self._rendered(tuple(layers)))
 
     def subject(self, row: Row, values: Mapping[str, object]) -> Hashable:
-        """Return all that may keep the files of a row from being rendered: rows that agree on it fail alike."""
+        """Return everything that may keep a row's files from being rendered: rows that agree on it fail alike."""
         layers = row.family.layers
         seen = map(values.get, self._read_by(layers))
         return (_PREFIX, layers, base_image(row), row.base.bootstrap, compat.cuda_of(row.values), *seen)
@@ -106,5 +106,5 @@ class Companions:
 
 
 def _placed(path: str) -> str:
-    """Return where a template's text comes to lie in the leaf."""
+    """Return the path of a template's text in the leaf."""
     return path.removesuffix(TEMPLATE_SUFFIX)

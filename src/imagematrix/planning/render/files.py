@@ -47,7 +47,7 @@ def _placed(layer: str, file: File, next_text: Callable[[], str]) -> File:
 
 
 def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
-    """Raise InputError for files that come to lie at one path: `x` beside `x.j2`."""
+    """Raise InputError for files with the same path in the leaf: `x` beside `x.j2`."""
     paths = [file.path.partition("/")[2] for file in placed]
     twins = {path for path in paths if paths.count(path) > 1}
     if twins:

@@ -31,7 +31,7 @@ class RowLocks:
         self._followed: dict[Hashable, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
 
     def is_locked(self, layer: str) -> bool:
-        """Whether a layer is installed from a lock of ours."""
+        """Whether a layer is installed from a lock of `invoke lock`."""
         return layer in self._files
 
     def stack(self, row: Row) -> RequirementStack:
@@ -93,7 +93,7 @@ class RowLocks:
 
 
 def _locked_file(source: LayerSource) -> File | None:
-    """Return the requirements of a layer that is installed from a lock of ours: one that names it."""
+    """Return the requirements of a layer that is installed from a lock of `invoke lock`: a layer that names it."""
     own = {file.path: file for file in source.files}
     if requirements.LOCK in own or not _names_lock(source):
         return None
@@ -109,7 +109,7 @@ def _names_lock(source: LayerSource) -> bool:
 
 @lru_cache(maxsize=256)
 def _compiled(template: str) -> frozenset[str]:
-    """Return the packages that a layer's template compiles, by the macro of `site.j2` or by itself."""
+    """Return the packages that a layer's template compiles, by the macro of `site.j2` or in its own words."""
     return frozenset(name for names in _COMPILED.findall(template) for name in names if name)
 
 

@@ -101,7 +101,7 @@ class Renderer:
         return self._demands.of(row)
 
     def suits(self, row: Row) -> bool:
-        """Whether a row has all that the templates of its layers want, and can be locked and built."""
+        """Whether a row has every value that the templates of its layers need, and can be locked and built."""
         if any(finding.severity.is_error for finding in self.findings(row)):
             return False
         layers = row.family.layers
@@ -116,7 +116,7 @@ class Renderer:
         return True
 
     def _lock_paths(self, row: Row) -> Mapping[str, Hashable]:
-        """Return what tells the locks of a row's layers apart; where there can be none, the reasons."""
+        """Return what distinguishes the locks of a row's layers; the reasons, where there can be none."""
         try:
             return {locked.layer: locked.path for locked in self._locks.locked(row)}
         except InputError as error:
@@ -130,7 +130,7 @@ class Renderer:
 
 
 def _with_parents(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield each layer of a row with what it stands on."""
+    """Yield each layer of a row with what is below it."""
     layers = row.family.layers
     return zip(layers, ("${BASE_IMAGE}", *layers), strict=False)
 

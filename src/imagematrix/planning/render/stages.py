@@ -68,7 +68,7 @@ class Stages:
         return known
 
     def _refuse_faults(self, name: str, body: str, row: Row, *, layer: str, parent: str) -> None:
-        """Raise InputError for instructions that a layer must not have, or that copy what is not there."""
+        """Raise InputError for instructions that a layer must not have, or that copy missing files."""
         faults = [*dockerfile.faults(body, stages=(parent, WHEELHOUSE)), *self._unfound(body, layer, row)]
         if faults:
             values = self._templates.values(row, layer=layer, parent=parent)
@@ -80,7 +80,7 @@ class Stages:
             )
 
     def _unfound(self, body: str, layer: str, row: Row) -> Iterable[dockerfile.Fault]:
-        """Yield the sources that are not in the leaf; a lock that is not there yet is reported by `RowLocks`."""
+        """Yield the sources that are not in the leaf; a missing lock is reported by `RowLocks`."""
         tree = (*self._files.of(layer, row), *self._shared)
         expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
         for line, path in dockerfile.sources(body):

@@ -118,7 +118,7 @@ class Templates:
         return self.render(name, row, layer=layer.name, **extra) if is_template(file) else decoded(name, file.content)
 
     def values(self, row: Row, **extra: object) -> dict[str, object]:
-        """Return all that a template may name for a row."""
+        """Return everything that a template may name for a row."""
         return {
             **row.values,
             "family": row.family.name,
@@ -202,7 +202,7 @@ class Templates:
         try:
             if other:
                 return self._names(other)
-            # Renderings are told apart by the values that they use: those of an unknown template are unknown.
+            # Renderings are distinguished by the values that they use: those of an unknown template are unknown.
             what, hint = "the name of this template is computed", "write it out"
         except jinja2.TemplateNotFound:
             what, hint = f"there is no template {other!r}", ""
@@ -256,7 +256,7 @@ def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> st
 def _place(error: Exception, name: str) -> tuple[str, int]:
     """Return template and line of a render error: jinja2 puts them in the traceback, not in the text.
 
-    Of the macros that come with us, the place that called them: it is there that something can be mended.
+    For the package's macros, return the place that called them, because that is what can be corrected.
     """
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(TEMPLATE_SUFFIX)]
     frames = [frame for frame in places if not PurePath(frame.filename).is_absolute()] or places

@@ -1,9 +1,9 @@
 """What rows require of the package index, what is locked of it, and what must still be resolved.
 
-A row's requirements are resolved layer by layer, each constrained by the locks of the layers below, so that what
-a layer installed stays as it is, and by those bounds of the catalogue that the locks do not meet already. A lock's
-name is the hash of all that it was resolved from: rows that ask the same share it, and one that no longer fits is
-simply not there. Requirements and locks are texts here; what they mean is uv's business.
+A row's requirements are resolved layer by layer, each constrained by the locks of the layers below, so that what a
+layer installed stays as it is, and by those bounds of the catalogue that the locks do not meet already. A lock's name
+is the hash of everything it was resolved from: rows with the same requirements share it, and changed requirements have
+no lock yet. Requirements and locks are plain text here; uv interprets them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from imagematrix.planning import keys, sizes
 from imagematrix.text.versions import implies, meets
 
 SCHEMA: Final = "1"
-"""Raised when the way of resolving changes: everything is then resolved anew."""
+"""Raised when the way of resolving changes: everything is then resolved again."""
 
 FILES: Final = ("requirements.txt", "requirements.txt.j2")
 """What a layer calls its requirements, in its `files/`."""

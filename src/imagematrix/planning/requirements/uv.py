@@ -1,4 +1,4 @@
-"""How uv is asked: the files that it reads, its command lines, and what its answers mean."""
+"""Requests to uv: the files that it reads, its command lines, and what its answers mean."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -13,7 +13,7 @@ SOURCE: Final = "source.txt"
 OUTPUT: Final = "resolved.txt"
 """What uv reads beside the requirements, and what it writes."""
 PYLOCK: Final = "pylock.toml"
-"""What uv writes when it is asked for the files of a lock."""
+"""What uv writes when it lists the files of a lock."""
 
 
 def files(request: ResolveRequest, *, anew: bool) -> Mapping[str, str]:
@@ -33,8 +33,8 @@ def argv(
 ) -> tuple[str, ...]:
     """Return the command that resolves a request: `uv` is the program, and the Python it may build with.
 
-    `files` and the configuration lie in the folder; the result comes to lie there, and names them by their paths.
-    Of the packages in `wheels`, only versions with a wheel are taken.
+    `files` and the configuration lie in the folder; the result is written there, and names them by their paths. Of the
+    packages in `wheels`, only versions with a wheel are taken.
     """
     program, python = uv
     paths = files(request, anew=anew)
@@ -58,7 +58,7 @@ def with_options(request: ResolveRequest, text: str) -> str:
 
 
 def sizes_argv(request: ResolveRequest, *, uv: tuple[str, str], folder: str) -> tuple[str, ...]:
-    """Return the command that tells the files of a lock: it lies in the folder, under its layer's name."""
+    """Return the command that lists the files of a lock: it lies in the folder, under its layer's name."""
     program, python = uv
     return (
         *(program, "--directory", folder, "--config-file", CONFIGURATION),

@@ -1,4 +1,4 @@
-"""A row that was added, or would be: where it stands and what it costs, for a reader."""
+"""A row that was added, or would be: its place and its cost, for a reader."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +13,7 @@ _WORDS: Final = {Severity.UNKNOWN: "warning", Severity.NOTE: "note"}
 
 
 def added_text(cost: Cost) -> str:
-    """Write the row, its lines of the matrix, what is to be known of it, its nodes and what to do next."""
+    """Write the row, its lines of the matrix, its notes, its nodes and what to do next."""
     row = cost.addition.row
     verb = "would be added to" if cost.dry else "added to"
     return "\n".join(
@@ -31,7 +31,7 @@ def added_text(cost: Cost) -> str:
 
 
 def _proposed(cost: Cost) -> list[str]:
-    """Name the facts that nobody said: they are among the lines above."""
+    """Name the facts that were not given: they are among the lines above."""
     facts = cost.addition.proposed
     if not facts:
         return []

@@ -15,7 +15,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def console(stream: TextIO) -> "Console | None":
-    """Return a console that can draw a board; None where a stream is no such terminal."""
+    """Return a console that can draw a board; None if the stream is not such a terminal."""
     if not stream.isatty():
         return None
     from rich.console import Console

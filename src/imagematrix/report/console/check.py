@@ -75,7 +75,7 @@ def _fingerprints(diagnostics: list[Diagnostic]) -> Iterator[str]:
 
 
 def message(each: Diagnostic, *, more: int = 0) -> str:
-    """Return all that is said of one thing, for a place that shows a text of its own."""
+    """Return everything that is reported about one thing, for a format that shows its own text."""
     lines = [each.what, each.remedy]
     lines += [f"{each.rows[0]} and {len(each.rows) - 1} more rows" if len(each.rows) > 1 else "".join(each.rows)]
     lines += [f"{more} more like this" if more else ""]

@@ -101,7 +101,7 @@ class PlainLog:
         self._print(self._lines.retry(step, retry))
 
     def finished(self, step: Step, outcome: Outcome) -> None:
-        """Print an outcome, unless there is no news in it."""
+        """Print an outcome, unless it has nothing new."""
         self._end.finished(step.node.key)
         self._running.pop(step.node.key, None)
         if _is_news(outcome):
