@@ -145,7 +145,7 @@ def test_a_file_that_runs_as_root_offends_though_it_was_removed_again() -> None:
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("swr.example.com/*", ()), ("swr.*/base:2", ("swr.example.com/base:1 is none of swr.*/base:2",))],
+    [("swr.example.com/*", ()), ("swr.*/base:2", ("swr.example.com/base:1 is not an official base (swr.*/base:2)",))],
 )
 def test_the_base_must_be_an_official_one(name: str, found: tuple[str, ...]) -> None:
     asked: Asked = {"official-base": {"images": (name,)}}
