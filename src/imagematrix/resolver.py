@@ -5,6 +5,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -40,6 +41,8 @@ class Uv:
     def __init__(self, shell: Shell, where: Site) -> None:
         self._shell = shell
         self._program = find_uv_bin()
+        # Of one moment, however long the run takes: its locks are of the same state of the index.
+        self._cooldown = requirements.cooldown_of(where, now=datetime.now(UTC))
         self._has_wheelhouse = bool(where.wheelhouse)
         self._environment = site.resolving_environment(where)
         self._configuration = site.resolving_toml(where)
@@ -89,6 +92,8 @@ class Uv:
         self._shell.cancel()
 
     def _remedy(self, said: str) -> str:
+        if too_new := requirements.remedy(self._cooldown, said):
+            return f"\n{too_new}"
         if failure.is_not_in_index(said):
             return f"\n{failure.NO_SUCH_PACKAGE}: see `[site]` for where packages are looked for"
         is_nowhere = "there is no version of" in said and not self._has_wheelhouse
@@ -100,7 +105,10 @@ class Uv:
         anew = not resolved and bool(request.constraints) and _NO_SOLUTION in said
         if anew:
             resolved, said = self._compile(request, anew=True, wheels=wheels)
-        return requirements.lock_text(request, resolved, anew=anew) if resolved else "", said
+        return self._text(request, resolved, anew=anew) if resolved else "", said
+
+    def _text(self, request: ResolveRequest, resolved: str, *, anew: bool) -> str:
+        return requirements.lock_text(request, resolved, anew=anew, cooldown=self._cooldown)
 
     def _files(self, request: ResolveRequest, text: str) -> tuple[Mapping[str, Download], str]:
         """Return the files of a lock by package, and what uv said; none means that it failed."""
@@ -117,7 +125,7 @@ class Uv:
         found, uv = {}, (self._program, sys.executable)
         for package in requirements.sources(request, text, files):
             with self._folder({requirements.SOURCE: requirements.with_options(request, package)}) as folder:
-                argv = requirements.building_argv(request, package, uv=uv, folder=str(folder))
+                argv = requirements.building_argv(request, package, uv=uv, folder=str(folder), cooldown=self._cooldown)
                 code, said = self._capture(argv, env={**self._environment, **_NO_COMPILER})
             if code:
                 _refuse_silence(said)
@@ -128,7 +136,9 @@ class Uv:
         """Return what uv resolved and what it said; nothing resolved means that it failed."""
         uv = (self._program, sys.executable)
         with self._folder(requirements.files(request, anew=anew)) as folder:
-            argv = requirements.argv(request, uv=uv, folder=str(folder), anew=anew, wheels=wheels)
+            argv = requirements.argv(
+                request, uv=uv, folder=str(folder), anew=anew, wheels=wheels, cooldown=self._cooldown
+            )
             code, said = self._capture(argv, env=self._environment)
             if code:
                 return "", _failure(code, said)

@@ -105,6 +105,30 @@ def test_a_row_that_cannot_be(root: Path) -> None:
     assert locks(root) == {}
 
 
+def test_cooldown(root: Path) -> None:
+    """What was uploaded later is left out, and the lock says so; a pin of it is refused with what to do."""
+    require(root, "six")
+    text = (root / "matrix.toml").read_text()
+    (root / "matrix.toml").write_text(f'{text}\n[site]\nexclude_newer = "2024-01-01T00:00:00Z"\n')
+    assert (done := run(root, "lock")).code == 0, done.out + done.err
+    [old] = locks(root).values()
+    assert "\nsix==1.16.0 " in old
+    assert '\n# Files uploaded before 2024-01-01T00:00:00Z (exclude_newer = "2024-01-01T00:00:00Z")\n' in old
+
+    pinned = f'{text.replace("six", "six==1.17.0")}\n[site]\nexclude_newer = "9999 days"\n'
+    (root / "matrix.toml").write_text(pinned)
+    refused = run(root, "lock")
+    assert refused.code == 2
+    assert "six 1.17.0: uploaded at 2024-12-04T" in refused.err
+    assert ", can be locked from 2052-04-20T" in refused.err
+    assert "to lock them now: exclude_newer_package = { six = false } beside exclude_newer\n" in refused.err
+
+    (root / "matrix.toml").write_text(f"{pinned}exclude_newer_package = {{six = false}}\n")
+    assert (done := run(root, "lock")).code == 0, done.out + done.err
+    [new] = locks(root).values()
+    assert "\nsix==1.17.0 " in new
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """Give a folder, and the address under which this machine alone can read it."""

@@ -913,6 +913,31 @@ RULES = {
         (ROW, ROW + '[sites.a]\nnetwork = "bridge"\n'),
         '31: sites.a.network: \'bridge\' is not a valid network of build steps | expected "host" or "none"',
     ),
+    "cooldown of a site": (
+        (ROW, ROW + '[site]\nexclude_newer = "soon"\n'),
+        (
+            "31: site.exclude_newer: 'soon' is not an age or a moment"
+            ' | expected an age like "7 days" (hours, days or weeks), or a moment like "2026-11-22T00:00:00Z"'
+        ),
+    ),
+    "cooldown of a package": (
+        (ROW, ROW + '[site]\nexclude_newer = "7 days"\nexclude_newer_package = {torch = "2026-02-31T00:00:00Z"}\n'),
+        (
+            "32: site.exclude_newer_package.torch: '2026-02-31T00:00:00Z' is not an age or a moment"
+            ' | expected an age like "7 days" (hours, days or weeks), or a moment like "2026-11-22T00:00:00Z"'
+        ),
+    ),
+    "cooldown of no package": (
+        (ROW, ROW + '[site]\nexclude_newer = "7 days"\nexclude_newer_package = {Torch = false}\n'),
+        (
+            "32: site.exclude_newer_package.Torch: 'Torch' is not a valid name of a package"
+            ' | expected lower case with hyphens, like "typing-extensions"'
+        ),
+    ),
+    "cooldown of a package alone": (
+        (ROW, ROW + "[site]\nexclude_newer_package = {torch = false}\n"),
+        '31: site.exclude_newer_package: there is no exclude_newer | say it first: exclude_newer = "7 days"',
+    ),
     "axis named allow": (
         ('"2.5.1"]\n\n[[f', '"2.5.1"]\nallow = ["x"]\n\n[[f'),
         (

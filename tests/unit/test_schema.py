@@ -37,6 +37,8 @@ index_url = "https://i.example.com/simple"
 extra_index_urls = ["https://j.example.com/simple"]
 trusted_hosts = ["i.example.com"]
 wheelhouse = "wheels"
+exclude_newer = "7 days"
+exclude_newer_package = {torch = "1 day", numpy = false}
 mirrors = {"docker.io" = "mirror.example.com/hub"}
 network = "host"
 

@@ -1,5 +1,6 @@
 """What a TOML document declares, section by section; every wrong value is noted where it stands."""
 
+import datetime as dt
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from imagematrix.matrix import family, gpus, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Platform, RuleDeclaration, Signing, Site
-from imagematrix.text import names, providers
+from imagematrix.text import moments, names, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
@@ -21,7 +22,10 @@ KEYS: Final = (
     *("schema", "registry", "nodes", "signing", "platform", "site", "sites", "bases", "platforms", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
-SITE_KEYS: Final = ("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse", "mirrors", "network")
+SITE_KEYS: Final = (
+    *("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse"),
+    *("exclude_newer", "exclude_newer_package", "mirrors", "network"),
+)
 BASE_KEYS: Final = ("image", "bootstrap")
 PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
 """What each table may say; all else in a base or a platform is a fact."""
@@ -29,6 +33,8 @@ PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KE
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 SUITE: Final = re.compile(r"[a-z]+")
 NETWORKS: Final = ("", "host", "none")
+_ANY_MOMENT: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+"""Ages are counted from it where only their spelling is judged."""
 _PLAIN_URL: Final = re.compile(r"http://(?:[^/@]*@)?(?P<host>(?P<name>\[[^/\]]*\]|[^:/]+)(?::[0-9]+)?)")
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts that pip trusts by itself (SECURE_ORIGINS of its network session)."""
@@ -199,9 +205,32 @@ def _site(site: Table, name: str) -> Site:
         extra_index_urls=tuple(site.texts("extra_index_urls")),
         trusted_hosts=_trusted_hosts(site),
         wheelhouse=site.text("wheelhouse"),
+        exclude_newer=_cutoff(site, "exclude_newer"),
+        exclude_newer_package=_exceptions(site),
         mirrors=_mirrors(site.table("mirrors")),
         network=network,
     )
+
+
+def _cutoff(table: Table, key: str) -> str:
+    """Return an age or a moment; what is neither is noted."""
+    found = table.text(key)
+    if key in table and moments.cutoff(found, now=_ANY_MOMENT) is None:
+        table.wrong(key, f"{found!r} is not an age or a moment", moments.RULE)
+        return ""
+    return found
+
+
+def _exceptions(site: Table) -> dict[str, str]:
+    """Return which packages have a cutoff of their own: package -> age or moment, empty for `false`: none."""
+    own = site.table("exclude_newer_package")
+    if [*own] and "exclude_newer" not in site:
+        site.wrong("exclude_newer_package", "there is no exclude_newer", 'say it first: exclude_newer = "7 days"')
+    for package in own:
+        if versions.requirement(package) != (package, ""):
+            hint = 'expected lower case with hyphens, like "typing-extensions"'
+            own.wrong(package, f"{package!r} is not a valid name of a package", hint)
+    return {package: "" if own.raw(package) is False else _cutoff(own, package) for package in own}
 
 
 def _mirrors(mirrors: Table) -> dict[str, str]:

@@ -11,11 +11,12 @@ from typing import Final
 from imagematrix import audit
 from imagematrix.matrix import declaration, family, gpus, review
 from imagematrix.model import RuleDeclaration, RuleParameter
-from imagematrix.text import names
+from imagematrix.text import moments, names
 
 Schema = Mapping[str, object]
 
 _DIALECT: Final = "http://json-schema.org/draft-07/schema#"
+_CUTOFF: Final = f"{moments.AGE.pattern}|{moments.MOMENT.pattern}"
 _VARIABLE: Final = f"^{names.VARIABLE.pattern}$"
 
 
@@ -127,6 +128,18 @@ def _site(description: str) -> Schema:
             "Hosts that are used without TLS, or with an untrusted certificate.", of="host or host:port"
         ),
         "wheelhouse": _text("A directory of wheels, relative to this file, mounted while building."),
+        "exclude_newer": _text(
+            'Cooldown: `lock` leaves out files that are newer than this age, like "7 days", or this moment.',
+            pattern=_CUTOFF,
+        ),
+        "exclude_newer_package": {
+            "description": 'Packages with a cooldown of their own: {torch = "1 day"}; false: all files count.',
+            "type": "object",
+            "additionalProperties": {
+                "description": "An age, a moment, or false.",
+                "oneOf": [{"type": "string", "pattern": _whole(_CUTOFF)}, {"enum": [False]}],
+            },
+        },
         "mirrors": {
             "description": 'Where bases are pulled from, by their registry: {"docker.io" = "mirror.example.com/hub"}.',
             "type": "object",

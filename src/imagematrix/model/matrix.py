@@ -153,6 +153,10 @@ class Site:
     """Hosts, each with its port if it has one, that are used without TLS or with an untrusted certificate."""
     wheelhouse: str = ""
     """Path of a directory of wheels, mounted at build time."""
+    exclude_newer: str = ""
+    """`lock` leaves out files of the index that are newer than this age (`7 days`) or moment; empty: none."""
+    exclude_newer_package: Mapping[str, str] = field(default_factory=dict)
+    """Package -> the age or moment that counts for it instead; empty: all its files count."""
     mirrors: Mapping[str, str] = field(default_factory=dict)
     """Registry -> where its images are pulled from instead, `host[:port]/path`."""
     network: str = ""

@@ -1,5 +1,6 @@
 """What rows require of the package index, what is locked of it, and what must still be resolved."""
 
+from imagematrix.planning.requirements.cooldown import Cooldown, cooldown_of, remedy
 from imagematrix.planning.requirements.session import Failure, LockSession
 from imagematrix.planning.requirements.stack import (
     FILES,
@@ -13,6 +14,7 @@ from imagematrix.planning.requirements.stack import (
     added,
     answered,
     follow,
+    installed,
     is_anew,
     is_ours,
     lock_text,
@@ -47,6 +49,7 @@ __all__ = [
     "PYLOCK",
     "SCHEMA",
     "SOURCE",
+    "Cooldown",
     "Failure",
     "LockSession",
     "Locked",
@@ -57,8 +60,10 @@ __all__ = [
     "answered",
     "argv",
     "building_argv",
+    "cooldown_of",
     "files",
     "follow",
+    "installed",
     "is_anew",
     "is_ours",
     "lock_file",
@@ -66,6 +71,7 @@ __all__ = [
     "packages",
     "platform",
     "reasons",
+    "remedy",
     "sizes_argv",
     "sources",
     "systems",

@@ -4,7 +4,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagematrix.planning import sizes
-from imagematrix.planning.requirements.stack import Locked, RequirementStack, ResolveRequest, answered, follow
+from imagematrix.planning.requirements.stack import (
+    Locked,
+    RequirementStack,
+    ResolveRequest,
+    answered,
+    follow,
+    installed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +54,8 @@ class LockSession:
     def answer(self, request: ResolveRequest, text: str) -> None:
         """Take a lock."""
         path, old = request.path, self._committed.get(request.path)
-        if old is not None and sizes.without(text) == sizes.without(old):
-            text = old  # with the sizes it has
+        if old is not None and installed(text) == installed(old):
+            text = old  # with the sizes and the cooldown that it has
         if text != old if old is not None else self._has_moved(request.constraints):
             self._moved.add(path)
         self._new[path] = text

@@ -13,6 +13,8 @@ from typing import Final
 from imagematrix.compat import Bound, bounds, catalogue
 from imagematrix.model import Size
 from imagematrix.planning import keys, sizes
+from imagematrix.planning.requirements import cooldown as cooldowns
+from imagematrix.planning.requirements.cooldown import Cooldown
 from imagematrix.text.versions import implies, meets
 
 SCHEMA: Final = "1"
@@ -68,8 +70,8 @@ class Locked:
 
     @property
     def installed(self) -> str:
-        """What a build installs, and others are resolved upon: the lock without its sizes."""
-        return sizes.without(self.text)
+        """What a build installs, and others are resolved upon: the lock without its sizes and its cooldown."""
+        return installed(self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,11 @@ class ResolveRequest:
     @property
     def asker(self) -> Requirements:
         return self.layers[-1]
+
+
+def installed(lock: str) -> str:
+    """Return of a lock what a build installs: without sizes, and without when it was resolved."""
+    return cooldowns.without(sizes.without(lock))
 
 
 def platform(docker: str, system: str) -> str:
@@ -206,10 +213,10 @@ def is_anew(lock: str) -> bool:
     return lock.startswith(HEAD + _ANEW)
 
 
-def lock_text(request: ResolveRequest, resolved: str, *, anew: bool) -> str:
+def lock_text(request: ResolveRequest, resolved: str, *, anew: bool, cooldown: Cooldown | None = None) -> str:
     """Return what a lock's file holds."""
     head = f"{HEAD}{_ANEW if anew else ''}# Python {request.python}, {request.platform}\n"
-    return head + "".join(f"# {reason}\n" for reason in reasons(request)) + resolved
+    return head + cooldowns.head(cooldown) + "".join(f"# {reason}\n" for reason in reasons(request)) + resolved
 
 
 def reasons(request: ResolveRequest) -> tuple[str, ...]:

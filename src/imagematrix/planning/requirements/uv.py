@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from imagematrix.planning import sizes
+from imagematrix.planning.requirements.cooldown import Cooldown, options
 from imagematrix.planning.requirements.stack import FILES, LOCK, Requirements, ResolveRequest
 from imagematrix.planning.sizes import Download
 
@@ -29,7 +30,13 @@ def files(request: ResolveRequest, *, anew: bool) -> Mapping[str, str]:
 
 
 def argv(
-    request: ResolveRequest, *, uv: tuple[str, str], folder: str, anew: bool, wheels: Collection[str] = ()
+    request: ResolveRequest,
+    *,
+    uv: tuple[str, str],
+    folder: str,
+    anew: bool,
+    wheels: Collection[str] = (),
+    cooldown: Cooldown | None = None,
 ) -> tuple[str, ...]:
     """Return the command that resolves a request: `uv` is the program, and the Python it may build with.
 
@@ -40,11 +47,13 @@ def argv(
     paths = files(request, anew=anew)
     constraining = [path for path in paths if path == BOUNDS or path.endswith(LOCK)]
     requirements = [path for path in paths if path not in constraining]
+    locked = () if anew else (name for below in request.constraints for name in sizes.pins(below.text))
     return (
         *(program, "--directory", folder, "--config-file", CONFIGURATION),
         *("pip", "compile", *requirements),
         *(word for path in constraining for word in ("--constraints", path)),
         *(word for package in sorted(wheels) for word in ("--only-binary", package)),
+        *options(cooldown, locked=locked),
         *("--python", python),
         *("--python-version", request.python, "--python-platform", request.platform),
         *("--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet", "--output-file", OUTPUT),
@@ -68,15 +77,20 @@ def sizes_argv(request: ResolveRequest, *, uv: tuple[str, str], folder: str) -> 
     )
 
 
-def building_argv(request: ResolveRequest, package: str, *, uv: tuple[str, str], folder: str) -> tuple[str, ...]:
+def building_argv(
+    request: ResolveRequest, package: str, *, uv: tuple[str, str], folder: str, cooldown: Cooldown | None = None
+) -> tuple[str, ...]:
     """Return the command that builds a package (`name==version`), which `SOURCE` names, into a folder of the folder.
 
-    Without a cache: what was built there before was built with what there was then.
+    Without a cache: what was built there before was built with what there was then. The cooldown is for what it is
+    built with.
     """
     program, python = uv
+    name = package.partition("==")[0]
     return (
         *(program, "--directory", folder, "--config-file", CONFIGURATION),
-        *("pip", "install", "-r", SOURCE, "--no-deps", "--no-cache", "--no-binary", package.partition("==")[0]),
+        *("pip", "install", "-r", SOURCE, "--no-deps", "--no-cache", "--no-binary", name),
+        *options(cooldown, locked=[name]),
         *("--python", python, "--python-version", request.python, "--python-platform", request.platform),
         *("--target", "built", "--quiet"),
     )
