@@ -21,6 +21,7 @@ from imagematrix import site
 from imagematrix.engine import Engine, buildx_command, connect, docker_command
 from imagematrix.engine.buildx import ENVIRONMENT
 from imagematrix.model import Row, Site
+from imagematrix.planning import site_files
 from imagematrix.project import Project, Selection, open_project
 
 REPOSITORY: Final = Path(__file__).parents[1]
@@ -82,7 +83,7 @@ def ours(bench: Bench, group: str) -> float:
 def bake(bench: Bench, where: Site, folder: Path) -> float:
     """Build the same leaves with bake, with the same secrets."""
     secrets = {"ca": where.ca_bundle} if where.ca_bundle else {}
-    for name, text in site.secret_files(where).items():
+    for name, text in site_files.secret_files(where).items():
         (folder / name).write_text(text)
         secrets[name] = str(folder / name)
     file = folder / "bake.json"

@@ -30,11 +30,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from tests.fakes import MIRROR_IS_ILL, plan_of
+from tests.fakes import MIRROR_IS_ILL, job_of, plan_of
 from tests.virtual import Nature, World, lower_bound, nature
 
-from imagematrix import schedule
-from imagematrix.model import Attempt, Key, Outcome, Plan, Retry, Step
+from imagematrix.execution import schedule
+from imagematrix.model import Attempt, BuildJob, Key, Outcome, Plan, Retry, Step
 from imagematrix.planning import estimates
 from imagematrix.planning.ready_queue import ReadyQueue
 
@@ -188,11 +188,11 @@ class Nothing:
         self._failing = given.failing
         self._flakes = dict(given.flaky)
 
-    def build(self, step: Step) -> Attempt:
+    def build(self, job: BuildJob) -> Attempt:
         """Build nothing."""
-        if self._flakes.pop(step.node.key, 0):
+        if self._flakes.pop(job.key, 0):
             return Attempt(ok=False, flake=MIRROR_IS_ILL)
-        return Attempt(ok=step.node.key not in self._failing)
+        return Attempt(ok=job.key not in self._failing)
 
     def answers(self) -> bool:
         """Be there."""
@@ -221,7 +221,15 @@ def overhead() -> None:
         for _ in range(3):
             nothing = Nothing(given)
             begun = time.perf_counter()
-            schedule.run(plan, nothing, nothing, jobs=jobs, stop=threading.Event(), sleep=lambda _seconds: None)
+            schedule.run(
+                plan,
+                nothing,
+                nothing,
+                job=job_of(plan),
+                jobs=jobs,
+                stop=threading.Event(),
+                sleep=lambda _seconds: None,
+            )
             spent.append(time.perf_counter() - begun)
         each = statistics.median(spent) / len(plan.steps) * 1000
         print(f"run() of {len(plan.steps)} nodes that take no time, {jobs} jobs: {each:.3f} ms a node")
@@ -240,6 +248,7 @@ def night() -> None:
             plan,
             world,
             listener,
+            job=job_of(plan),
             jobs=jobs,
             seconds=guessed,
             stop=threading.Event(),

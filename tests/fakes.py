@@ -2,19 +2,24 @@
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from imagematrix.model import (
     Attempt,
     Base,
+    BuildJob,
+    DockerfileBuild,
     Family,
+    File,
     Flake,
     FlakeKind,
     Key,
     Leaf,
+    Lock,
     Node,
     Outcome,
+    ParentImage,
     Plan,
     Retry,
     Row,
@@ -22,6 +27,11 @@ from imagematrix.model import (
     Step,
     Verdict,
 )
+from imagematrix.planning import jobs
+from imagematrix.planning.jobs import JobFactory
+
+_SCRIPT = File(path="bootstrap.sh", content=b"")
+"""A base is made by one."""
 
 MIRROR_IS_ILL = Flake(kind=FlakeKind.SERVER, source="mirror.example.com")
 
@@ -68,7 +78,7 @@ def plan_of(
                 key=Key(name),
                 layer=(layers or {}).get(name, name),
                 parent=Key(parent) if parent else None,
-                stage=Stage(layer=name, text="", inputs=(), network=False),
+                stage=Stage(layer=name, text="", inputs=(_SCRIPT,), network=False),
                 leaf=leaf,
                 inputs={},
             ),
@@ -83,6 +93,24 @@ def plan_of(
         final_nodes={name: Key(final_nodes[name]) for name in sorted(final_nodes)},
         rows={name: row(name) for name in sorted(final_nodes)},
     )
+
+
+def factory_of(plan: Plan) -> JobFactory:
+    """Return what makes the jobs of a plan that pushes nothing, as a build makes them."""
+    return jobs.factory(
+        plan, lock=Lock(), platform="linux/amd64", repository="", pushed=(), kept=(), revision="", seconds=60.0
+    )
+
+
+def job_of(plan: Plan) -> Callable[[Step, Mapping[Key, str]], BuildJob]:
+    """Return the function that makes the job of a step."""
+    return factory_of(plan).job
+
+
+def parent_of(job: BuildJob) -> ParentImage | None:
+    """Return the image that a job builds upon, where it is a node's."""
+    source = job.work.source if isinstance(job.work, DockerfileBuild) else None
+    return source if isinstance(source, ParentImage) else None
 
 
 @dataclass
@@ -116,17 +144,17 @@ class FakeExecutor:
     """Images that exist before the run."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def build(self, step: Step) -> Attempt:
+    def build(self, job: BuildJob) -> Attempt:
         """Pretend to build, as the fields say."""
-        self._begin(step)
+        self._begin(job)
         try:
-            attempt = self._attempt(step)
+            attempt = self._attempt(job)
         finally:
             with self.lock:
                 self.running -= 1
         if attempt.ok:
             with self.lock:
-                self.images.append(step.node.key)
+                self.images.append(job.key)
         return attempt
 
     def answers(self) -> bool:
@@ -140,17 +168,17 @@ class FakeExecutor:
         self.cancels += 1
         self.cancelled.set()
 
-    def _begin(self, step: Step) -> None:
+    def _begin(self, job: BuildJob) -> None:
         with self.lock:
-            self.tries[step.node.key] += 1
+            self.tries[job.key] += 1
             self.running += 1
             self.most_running = max(self.most_running, self.running)
-            parent = step.node.parent
-            if parent is not None and parent not in self.images and parent not in self.there:
-                self.orphans.append(step.node.key)
+            parent = parent_of(job)
+            if parent and parent.key not in self.images and parent.key not in self.there:
+                self.orphans.append(job.key)
 
-    def _attempt(self, step: Step) -> Attempt:
-        key = step.node.key
+    def _attempt(self, job: BuildJob) -> Attempt:
+        key = job.key
         if key in self.endless:
             self.reached.set()
         if self.cancelled.wait(60.0 if key in self.endless else self.seconds):

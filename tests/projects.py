@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from imagematrix.engine import EngineImage, node_ref
-from imagematrix.model import Key, Plan, Step
+from imagematrix.model import EngineImage, Key, Plan, Step, node_ref
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.planning.trust import Bond

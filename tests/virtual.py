@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tests.fakes import MIRROR_IS_ILL
 
-from imagematrix.model import Attempt, Key, Plan, Step, Verdict
+from imagematrix.model import Attempt, BuildJob, Key, Plan, Verdict
 
 _PATIENCE_SECONDS = 120.0
 """Real seconds after which a world that stands still is given up."""
@@ -73,9 +73,9 @@ class World:
         if not awake.wait(_PATIENCE_SECONDS):
             raise TimeoutError("less runs than could: the world stands still")
 
-    def build(self, step: Step) -> Attempt:
+    def build(self, job: BuildJob) -> Attempt:
         """Take a node's time, then do as its nature is; what fails, of either kind, does so half-way."""
-        key = step.node.key
+        key = job.key
         flake = MIRROR_IS_ILL if self._left.get(key) else None
         ok = not flake and key not in self._nature.failing
         seconds = self._nature.seconds[key] * (1.0 if ok else 0.5)

@@ -51,5 +51,11 @@ class GitRepository:
         return said
 
 
+def revision(shell: Shell, root: Path) -> str:
+    """Return the commit that a folder is at, `-dirty` if it has changes; empty outside a repository, or without git."""
+    code, text = shell.capture(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--match=-"])
+    return "" if code else text.strip()
+
+
 def _names(listing: bytes) -> list[str]:
     return [name.decode(errors="surrogateescape") for name in listing.split(b"\0") if name]

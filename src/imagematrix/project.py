@@ -11,14 +11,27 @@ from typing import Final, TypeVar
 
 from imagematrix import audit, compat, matrix
 from imagematrix.compat import Cause, Finding, Severity, catalogue, overlay
-from imagematrix.engine import EngineImage, doubts, nodes
 from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
-from imagematrix.model import File, Key, Leaf, Lock, Matrix, Plan, Row, RuleDeclaration, Service, Size, Verdict
+from imagematrix.model import (
+    EngineImage,
+    File,
+    Key,
+    Leaf,
+    Lock,
+    Matrix,
+    Plan,
+    Row,
+    RuleDeclaration,
+    Service,
+    Size,
+    Verdict,
+)
 from imagematrix.planning import estimates, graph, lock, plan, requirements
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
 from imagematrix.planning.render import Renderer
 from imagematrix.planning.requirements import Locked, RequirementStack
+from imagematrix.planning.trust import doubts, nodes
 from imagematrix.repository import Repository
 from imagematrix.state import State
 

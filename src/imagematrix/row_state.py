@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.compat import nearest
-from imagematrix.engine import EngineImage, doubts, nodes
-from imagematrix.model import Key, Row
+from imagematrix.model import EngineImage, Key, Row
 from imagematrix.planning.checks import is_checked
 from imagematrix.planning.graph import Dag
+from imagematrix.planning.trust import doubts, nodes
 from imagematrix.project import Project
 
 UNCHECKED: Final = "unchecked: none of its layers has a check"

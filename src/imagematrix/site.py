@@ -14,7 +14,7 @@ from typing import Final
 from imagematrix import secrecy
 from imagematrix.errors import FlagError
 from imagematrix.model import Site
-from imagematrix.text import names
+from imagematrix.planning.site_files import trusting
 
 _CA_VARIABLES: Final = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CA_FILES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
@@ -24,8 +24,6 @@ _PROXY_VARIABLES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY"
 _PIP_NAMES: Final = ("index-url", "extra-index-url", "trusted-host", "find-links")
 _INDEX_SECONDS: Final = 600
 """For how long an answer of an index counts as new: what PyPI itself says."""
-_CA_MOUNT: Final = "/run/secrets/ca"
-_WHEELHOUSE_MOUNT: Final = "/wheelhouse"
 
 
 def discover(declared: Site, *, root: Path) -> Site:
@@ -53,18 +51,6 @@ def discover(declared: Site, *, root: Path) -> Site:
     return site
 
 
-def mirrored(image: str, site: Site) -> str:
-    """Return the name by which this machine pulls an image: its own, or that in the mirror of its registry."""
-    mirror = site.mirrors.get(names.host(image))
-    return f"{mirror}/{names.path(image)}" if mirror else image
-
-
-def secret_files(site: Site) -> Mapping[str, str]:
-    """Return the configuration files a build step may mount, by secret id: `apt`, `pip`, `uv` (and `ca` is a path)."""
-    texts = {"apt": _apt_conf(site), "pip": _pip_conf(site), "uv": _uv_toml(site)}
-    return {name: text for name, text in texts.items() if text}
-
-
 def resolving_environment(site: Site) -> Mapping[str, str]:
     """Return the variables of a uv that resolves on this machine."""
     settings = {"SSL_CERT_FILE": site.ca_bundle, "UV_FIND_LINKS": site.wheelhouse, **site.proxies}
@@ -82,7 +68,7 @@ def resolving_toml(site: Site) -> str:
     default = site.index_url or _pips_default()
     cache = f'cache-control = {{ api = "max-age={_INDEX_SECONDS}", files = "max-age=31536000, immutable" }}\n'
     tables = [f"[[index]]\nurl = {json.dumps(url)}\n{cache}" for url in (*site.extra_index_urls, default) if url]
-    return _trusting(site) + "".join(tables) + ("default = true\n" if default else "")
+    return trusting(site) + "".join(tables) + ("default = true\n" if default else "")
 
 
 def _pips_default() -> str:
@@ -92,39 +78,6 @@ def _pips_default() -> str:
     except ImportError:
         return ""
     return str(PyPI.simple_url)
-
-
-def _trusting(site: Site) -> str:
-    """Return uv's setting of hosts that may lack TLS or a trusted certificate."""
-    return f"allow-insecure-host = {json.dumps(site.trusted_hosts)}\n" if site.trusted_hosts else ""
-
-
-def _apt_conf(site: Site) -> str:
-    # Some bases delete every package once it is installed: the cache mount would stay empty.
-    keep = "#clear DPkg::Post-Invoke;\n#clear APT::Update::Post-Invoke;\n"
-    return keep + (f'Acquire::https::CAInfo "{_CA_MOUNT}";\n' if site.ca_bundle else "")
-
-
-def _pip_conf(site: Site) -> str:
-    settings = {
-        "cert": _CA_MOUNT if site.ca_bundle else "",
-        "index-url": site.index_url,
-        "extra-index-url": " ".join(site.extra_index_urls),
-        "trusted-host": " ".join(site.trusted_hosts),
-        "find-links": _WHEELHOUSE_MOUNT if site.wheelhouse else "",
-    }
-    lines = [f"{name} = {value}" for name, value in settings.items() if value]
-    return "\n".join(["[global]", *lines, ""]) if lines else ""
-
-
-def _uv_toml(site: Site) -> str:
-    lines = [
-        "system-certs = true" if site.ca_bundle else "",
-        f'index-url = "{site.index_url}"' if site.index_url else "",
-        f"extra-index-url = {list(site.extra_index_urls)}" if site.extra_index_urls else "",
-        f'find-links = ["{_WHEELHOUSE_MOUNT}"]' if site.wheelhouse else "",
-    ]
-    return "".join(f"{line}\n" for line in lines if line) + _trusting(site)
 
 
 def _host_ca() -> str:

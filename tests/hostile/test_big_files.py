@@ -12,11 +12,12 @@ from typing import Final
 
 import pytest
 from tests import projects
+from tests.fakes import job_of
 
 from imagematrix import tree
 from imagematrix.engine import buildx
 from imagematrix.errors import InputError
-from imagematrix.model import Node
+from imagematrix.model import DockerfileBuild, Node
 from imagematrix.planning import keys
 from imagematrix.project import Project, Selection, examine
 
@@ -42,6 +43,15 @@ def node(project: Project) -> Node:
     return next(node for node in projects.dag(project, projects.PYTORCH).order() if node.layer == "torch")
 
 
+def work(project: Project) -> DockerfileBuild:
+    """Return what is to be done for that node."""
+    plan = projects.plan(project, projects.PYTORCH)
+    step = next(step for step in plan.steps if step.node.layer == "torch")
+    made = job_of(plan)(step, {}).work
+    assert isinstance(made, DockerfileBuild)
+    return made
+
+
 def written(project: Project, *only: str) -> None:
     leaves = project.leaves(project.possible(project.rows(Selection(only=only))))
     project.repository.write_leaves(project.files(leaves), keep=project.directories())
@@ -62,7 +72,7 @@ def test_it_has_the_key_that_a_small_file_would_have(tmp_path: Path) -> None:
 def test_it_is_copied_into_leaf_and_context(tmp_path: Path) -> None:
     project, content, stream = made(tmp_path), bytes(BIG - 3) + b"end", io.BytesIO()
     written(project)
-    buildx.write_context(node(project), stream)
+    buildx.write_context(work(project), stream)
 
     assert (tmp_path / LEAF / "torch/weights.bin").read_bytes() == content
     assert os.access(tmp_path / LEAF / "torch/weights.bin", os.X_OK)
@@ -131,7 +141,7 @@ def test_it_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     """What is built is what was hashed, or nothing."""
     project = made(tmp_path)
-    changing = node(project)
+    changing = work(project)
     with (tmp_path / LAYER / "files/weights.bin").open("r+b") as stream:
         stream.write(b"other")
 
@@ -169,7 +179,7 @@ project = big.projects.project(root, files=big.FILES)
 before = peak()
 big.written(project, big.projects.PYTORCH)
 with open("/dev/null", "wb") as stream:
-    big.buildx.write_context(big.node(project), big.Sized(stream))
+    big.buildx.write_context(big.work(project), big.Sized(stream))
 print(before, peak())
 """
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests import projects
+from tests.fakes import job_of
 
 from imagematrix import scratch
 from imagematrix.engine import buildx
-from imagematrix.model import Site
+from imagematrix.model import DockerfileBuild, Site
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -72,12 +73,12 @@ def test_a_folder_that_somebody_else_made_is_not_used(temporary: Path, kind: str
 def test_a_proxys_password_is_in_no_command_line(tmp_path: Path) -> None:
     """Everybody on the machine sees those of all."""
     opened = projects.project(tmp_path)
-    node = next(iter(projects.dag(opened, projects.PYTORCH).nodes.values()))
+    plan = projects.plan(opened, projects.PYTORCH)
+    job = job_of(plan)(plan.steps[0], {})
+    assert isinstance(job.work, DockerfileBuild)
     site = Site(proxies={"https_proxy": "http://robot:s3cret@proxy.example.com:3128"})
 
-    argv = buildx.argv(
-        node, program="buildx", site=site, platform="linux/amd64", secrets={}, epoch="", labels={}, metadata=""
-    )
+    argv = buildx.argv(job, job.work, program="buildx", site=site, secrets={}, metadata="")
 
     assert "https_proxy" in argv
     assert not any("s3cret" in word for word in argv)

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry
 from xdist.scheduler import LoadScopeScheduling
 
-from imagematrix.engine import Engine, connect, node_ref
-from imagematrix.model import BASE_LAYER
+from imagematrix.engine import Engine, connect
+from imagematrix.model import BASE_LAYER, node_ref
 from imagematrix.state import State
 
 OF_THE_REPOSITORY = {

@@ -13,6 +13,7 @@ from tests.integration.monorepo import Monorepo, outcomes, wait_for_built
 from tests.integration.relay import Relay
 
 from imagematrix.engine import docker_command
+from imagematrix.model import Key, node_ref
 
 
 def test_first_build_makes_everything_and_the_second_nothing(monorepo: Monorepo) -> None:
@@ -38,7 +39,8 @@ def test_report_and_labels_keep_their_contract(monorepo: Monorepo) -> None:
     image = monorepo.client.images.get(leaf["image"])
     assert leaf["digest"] == image.id
     assert leaf["bytes"] == image.attrs["Size"]
-    base = monorepo.client.images.get("imagematrix/base:bookworm")
+    [base_key] = [Key(node["key"]) for node in report["nodes"] if node["layer"] == "base"]
+    base = monorepo.client.images.get(node_ref(base_key))
     expected = {
         "org.opencontainers.image.title": monorepo.family,
         "org.opencontainers.image.version": "1.0-1.1",

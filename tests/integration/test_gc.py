@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.integration.monorepo import Monorepo
 
-from imagematrix.engine import Engine, buildx, buildx_command, node_ref
-from imagematrix.model import Key, Site
+from imagematrix.engine import Engine, buildx, buildx_command
+from imagematrix.model import Key, Site, node_ref
 from imagematrix.registry import Client
 from imagematrix.state import State
 

@@ -8,8 +8,8 @@ from tests.integration.monorepo import Monorepo, built, until
 from imagematrix import report
 from imagematrix.commands.build import run as build
 from imagematrix.commands.build.decision import BuildOptions
-from imagematrix.engine import nodes
 from imagematrix.model import Status
+from imagematrix.planning.trust import nodes
 from imagematrix.project import open_project
 from imagematrix.state import State
 

@@ -11,8 +11,7 @@ import pytest
 from tests.integration.monorepo import Monorepo, SecureRegistry, outcomes
 from tests.integration.proxy import Fault, before
 
-from imagematrix.engine import node_ref
-from imagematrix.model import Key, Site
+from imagematrix.model import Key, Site, node_ref
 from imagematrix.registry import Client
 
 

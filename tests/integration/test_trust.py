@@ -12,8 +12,7 @@ from tests.integration.monorepo import Monorepo, outcomes, until
 from tests.integration.test_push import CHECK, publish_in, tags
 from tests.integration.test_store import forget, keep_in
 
-from imagematrix.engine import node_ref
-from imagematrix.model import Key, Site
+from imagematrix.model import Key, Site, node_ref
 from imagematrix.registry import Client, signatures
 
 

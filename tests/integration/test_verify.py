@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from tests.integration.monorepo import REPOSITORY, Monorepo
 
-from imagematrix.engine import ContainerSpec, Engine, node_ref
+from imagematrix.engine import ContainerSpec, Engine
 from imagematrix.errors import NoEngineError
+from imagematrix.model import node_ref
 from imagematrix.state import State
 
 BASE = "python:3.11-debian12"

@@ -2,20 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests import projects
+from tests.fakes import job_of
 from tests.projects import PYTORCH
 
-from imagematrix.engine import Engine, node_ref
 from imagematrix.engine.builder import Builder
 from imagematrix.engine.locks import Locks
-from imagematrix.model import Attempt, Key, Lock, Site, Step, Verdict
+from imagematrix.model import Attempt, BuildJob, Key, NodePull, Site, Step, node_ref
 
 if TYPE_CHECKING:
+    from imagematrix.engine import Engine
     from imagematrix.shell import Shell
 
 OTHER = f"sha256:{'f' * 64}"
@@ -82,6 +83,7 @@ class World:
     """A node to be built, and its parent, which is there."""
 
     step: Step
+    job: BuildJob
     engine: FakeEngine
     buildx: FakeBuildx
     builder: Builder
@@ -92,13 +94,14 @@ class World:
         return self.step.node.parent
 
     def build(self) -> Attempt:
-        return self.builder.build(self.step)
+        return self.builder.build(self.job)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     opened = projects.project(tmp_path)
-    step = next(step for step in projects.plan(opened, PYTORCH).steps if step.node.layer == "torch")
+    plan = projects.plan(opened, PYTORCH)
+    step = next(step for step in plan.steps if step.node.layer == "torch")
     parent = step.node.parent
     assert parent
     engine = FakeEngine(
@@ -110,29 +113,22 @@ def world(tmp_path: Path) -> World:
         engine=cast("Engine", engine),
         shell=cast("Shell", buildx),
         site=Site(),
-        lock=Lock(),
-        platform="linux/amd64",
-        state=opened.state,
-        repository=NODES,
         buildx="buildx",
         docker="docker",
         secrets={},
-        revision="",
-        names={},
-        images={parent: id_of(parent)},
         folder=tmp_path,
-        time_limit=1.0,
+        logs=opened.state.log,
         said=lambda _key, _line: None,
         locks=Locks(lambda _key, _blockers: None),
     )
-    return World(step=step, engine=engine, buildx=buildx, builder=builder)
+    job = job_of(plan)(step, {parent: id_of(parent)})
+    return World(step=step, job=job, engine=engine, buildx=buildx, builder=builder)
 
 
 def test_a_node_is_known_by_the_id_of_what_was_made(world: World) -> None:
     attempt = world.build()
 
     assert (attempt.ok, attempt.image) == (True, id_of(world.step.node.key))
-    assert world.builder.images[world.step.node.key] == attempt.image
 
 
 def test_a_parents_name_that_was_moved_before_the_build(world: World) -> None:
@@ -152,7 +148,6 @@ def test_a_parents_name_that_is_moved_in_the_moment_of_the_build(world: World) -
 
     assert (attempt.ok, attempt.image, attempt.flake) == (False, "", None)
     assert node_ref(world.parent) in attempt.why
-    assert world.step.node.key not in world.builder.images
 
 
 def test_a_parent_that_is_gone(world: World) -> None:
@@ -171,7 +166,7 @@ def test_a_node_is_pulled_by_its_digest(world: World, is_right: bool) -> None:
     world.engine.registry = {f"{NODES}@{DIGEST}": id_of(key)}
     world.engine.layers[id_of(key)] = ("base",)
     world.engine.labels[id_of(key)] = {"imagematrix.key": key if is_right else "0" * 64}
-    pulled = Step(node=world.step.node, verdict=Verdict.PULL, reason="", leaves=(), digest=DIGEST)
+    pulled = replace(world.job, work=NodePull(repository=NODES, digest=DIGEST))
     attempt = world.builder.build(pulled)
 
     assert (attempt.ok, attempt.image) == (is_right, id_of(key) if is_right else "")

@@ -3,60 +3,84 @@
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
 from imagematrix.engine import buildx
-from imagematrix.model import Node, Site
+from imagematrix.model import BaseBootstrap, BuildJob, DockerfileBuild, Lock, Node, Site, Step, Verdict
+from imagematrix.planning import jobs
+from imagematrix.planning.jobs import JobFactory
 
 NO_BASE = ("--build-arg", "BASE_IMAGE=scratch")
 
 CUDA = "nvidia/cuda:12.1.0-devel-ubuntu22.04"
 
 
-def nodes(root: Path, row: str, lock: str = "") -> Mapping[str, Node]:
+@dataclass(frozen=True)
+class Made:
+    """A node, and how its job is made."""
+
+    node: Node
+    factory: JobFactory
+
+    def job(self, **changed: Any) -> BuildJob:
+        step = Step(node=self.node, verdict=Verdict.BUILD, reason="", leaves=())
+        return replace(self.factory, **changed).job(step, {})
+
+
+def nodes(root: Path, row: str, lock: str = "", files: Mapping[str, str] = FILES) -> Mapping[str, Made]:
     """Return layer -> node of one row."""
-    dag = projects.dag(projects.project(root, lock=lock), row)
-    return {node.layer: node for node in dag.order()}
+    project = projects.project(root, lock=lock, files=files)
+    plan = projects.plan(project, row)
+    factory = jobs.factory(
+        plan, lock=project.lock, platform="linux/amd64", repository="", pushed=(), kept=(), revision="", seconds=60.0
+    )
+    own = replace(factory, names={})
+    return {step.node.layer: Made(step.node, own) for step in plan.steps}
 
 
 def argv(
-    node: Node,
+    made: Made,
     *,
     site: Site | None = None,
     secrets: Mapping[str, str] | None = None,
-    epoch: str = "",
-    labels: Mapping[str, str] | None = None,
+    **changed: Any,
 ) -> list[str]:
-    made = buildx.argv(
-        node,
+    job = made.job(**changed)
+    assert isinstance(job.work, DockerfileBuild)
+    words = buildx.argv(
+        job,
+        job.work,
         program="/bin/buildx",
         site=site or Site(),
-        platform="linux/amd64",
         secrets=secrets or {},
-        epoch=epoch,
-        labels=labels or {},
         metadata="/private/made.json",
     )
-    return list(made)
+    return list(words)
 
 
-def command(node: Node, *options: str) -> list[str]:
+def command(made: Made, *options: str) -> list[str]:
     """Return what every command has in common, and the options of this one."""
     return [
         *("/bin/buildx", "build", "--progress", "rawjson", "--provenance", "false", "--platform", "linux/amd64"),
-        *("--target", node.layer, "--tag", f"imagematrix/node:{node.key}"),
+        *("--target", made.node.layer, "--tag", f"imagematrix/node:{made.node.key}"),
         *("--metadata-file", "/private/made.json"),
         *options,
         "-",
     ]
 
 
-def labelled(node: Node) -> tuple[str, ...]:
-    return ("--label", f"imagematrix.key={node.key}", "--label", f"imagematrix.layer={node.layer}")
+def labelled(made: Made, *, base: str = "") -> tuple[str, ...]:
+    node = made.node
+    return (
+        *("--label", f"imagematrix.key={node.key}", "--label", f"imagematrix.layer={node.layer}"),
+        *(("--label", f"org.opencontainers.image.base.digest={base}") if base else ()),
+    )
 
 
 def test_first_stage_on_a_pulled_base(tmp_path: Path) -> None:
@@ -69,7 +93,7 @@ def test_first_stage_on_a_locked_base(tmp_path: Path) -> None:
     """The base is the one whose digest the key has, wherever its tag points by now."""
     node = nodes(tmp_path, PYTORCH, lock=projects.lock({projects.CUDA: "a"}))["system"]
     base = ("--build-arg", f"BASE_IMAGE={CUDA}@sha256:{'a' * 64}")
-    assert argv(node) == command(node, *base, *labelled(node))
+    assert argv(node) == command(node, *base, *labelled(node, base=f"sha256:{'a' * 64}"))
 
 
 @pytest.mark.parametrize(("locked", "digest"), [({projects.CUDA: "a"}, f"@sha256:{'a' * 64}"), ({}, "")])
@@ -78,20 +102,20 @@ def test_first_stage_on_a_mirrored_base(tmp_path: Path, locked: Mapping[str, str
     site = Site(mirrors={"docker.io": "mirror.example.com:5000/hub", "nvidia": "other.example.com"})
     node = nodes(tmp_path, PYTORCH, lock=projects.lock(locked))["system"]
     base = ("--build-arg", f"BASE_IMAGE=mirror.example.com:5000/hub/{CUDA}{digest}")
-    assert argv(node, site=site) == command(node, *base, *labelled(node))
+    assert argv(node, site=site) == command(node, *base, *labelled(node, base=digest.removeprefix("@")))
 
 
 def test_first_stage_on_a_bootstrapped_base(tmp_path: Path) -> None:
     """The base is the node below."""
     row = nodes(tmp_path, PLAIN)
-    base = ("--build-arg", f"BASE_IMAGE=imagematrix/node:{row['base'].key}")
+    base = ("--build-arg", f"BASE_IMAGE=imagematrix/node:{row['base'].node.key}")
     assert argv(row["system"]) == command(row["system"], *base, *labelled(row["system"]))
 
 
 def test_a_stage_in_the_middle(tmp_path: Path) -> None:
     """The stage below is replaced by the image of its node, and nobody is asked for the base."""
     row = nodes(tmp_path, PYTORCH)
-    context = ("--build-context", f"python=docker-image://imagematrix/node:{row['python'].key}")
+    context = ("--build-context", f"python=docker-image://imagematrix/node:{row['python'].node.key}")
     assert argv(row["torch"]) == command(row["torch"], *context, *NO_BASE, *labelled(row["torch"]))
 
 
@@ -103,12 +127,12 @@ def test_everything_that_a_site_adds(tmp_path: Path) -> None:
         row["torch"],
         site=site,
         secrets={"ca": "/etc/ca.pem", "uv": "/run/uv.toml"},
-        epoch="2026-11-22T00:00:00Z",
-        labels={"org.opencontainers.image.revision": "abc"},
+        lock=Lock(epoch="2026-11-22T00:00:00Z"),
+        revision="abc",
     )
     assert made == command(
         row["torch"],
-        *("--build-context", f"python=docker-image://imagematrix/node:{row['python'].key}"),
+        *("--build-context", f"python=docker-image://imagematrix/node:{row['python'].node.key}"),
         *NO_BASE,
         *labelled(row["torch"]),
         *("--label", "org.opencontainers.image.revision=abc"),
@@ -122,15 +146,18 @@ def test_everything_that_a_site_adds(tmp_path: Path) -> None:
 def test_the_epoch_is_for_stages_that_install(tmp_path: Path) -> None:
     """To others it would be a change that their key does not know."""
     node = nodes(tmp_path, PYTORCH)["python"]
-    assert not [word for word in argv(node, epoch="1") if "EPOCH" in word]
+    assert not [word for word in argv(node, lock=Lock(epoch="1")) if "EPOCH" in word]
 
 
 def test_making_a_base(tmp_path: Path) -> None:
     """With the script that its leaves carry: suite, name, labels."""
-    node = nodes(tmp_path, PLAIN)["base"]
-    assert buildx.bootstrap_argv(node, script="/private/bootstrap.sh") == (
-        *("sh", "/private/bootstrap.sh", "bookworm", f"imagematrix/node:{node.key}"),
-        *(f"LABEL imagematrix.key={node.key}", "LABEL imagematrix.layer=base"),
+    base = nodes(tmp_path, PLAIN)["base"]
+    job = base.job()
+    assert isinstance(job.work, BaseBootstrap)
+    assert job.names == ("imagematrix/base:bookworm",)
+    assert buildx.bootstrap_argv(job, job.work, script="/private/bootstrap.sh") == (
+        *("sh", "/private/bootstrap.sh", "bookworm", f"imagematrix/node:{job.key}"),
+        *(f"LABEL imagematrix.key={job.key}", "LABEL imagematrix.layer=base"),
     )
 
 
@@ -145,8 +172,8 @@ def test_making_a_base(tmp_path: Path) -> None:
 )
 def test_the_context_is_what_the_key_was_made_from(tmp_path: Path, layer: str, paths: Mapping[str, int]) -> None:
     """The Dockerfile and the stage's files with their modes; no time, no owner, nothing else."""
-    node = nodes(tmp_path, PYTORCH)[layer]
-    data = context(node)
+    made = nodes(tmp_path, PYTORCH)[layer]
+    node, data = made.node, context(made)
 
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         entries = archive.getmembers()
@@ -162,17 +189,17 @@ def test_long_paths_in_a_context(tmp_path: Path) -> None:
     """Are written in a form that the engine reads."""
     deep = "/".join(["d" * 60] * 3)
     files = {**FILES, f"common/init/{deep}/a": "a\n"}
-    dag = projects.dag(projects.project(tmp_path, files=files), PYTORCH)
-    data = context(next(node for node in dag.order() if node.layer == "boot"))
+    data = context(nodes(tmp_path, PYTORCH, files=files)["boot"])
 
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert f"init/{deep}/a" in archive.getnames()
         assert archive.pax_headers == {}
 
 
-def context(node: Node) -> bytes:
-    stream = io.BytesIO()
-    buildx.write_context(node, stream)
+def context(made: Made) -> bytes:
+    stream, work = io.BytesIO(), made.job().work
+    assert isinstance(work, DockerfileBuild)
+    buildx.write_context(work, stream)
     return stream.getvalue()
 
 

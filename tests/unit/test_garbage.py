@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imagematrix.engine import node_ref
-from imagematrix.model import Key
+from imagematrix.model import CacheRecord, CheckContainer, ImageLayers, Key, node_ref
 from imagematrix.planning import garbage
-from imagematrix.planning.garbage import CacheRecord, CheckContainer, CleanupPlan, EngineNode, Layers, Needs, StoredNode
+from imagematrix.planning.garbage import CleanupPlan, EngineNode, Needs, StoredNode
 
 OLD, NEW, NIGHTLY, FOREIGN, OTHER = (Key(digit * 64) for digit in "abcde")
 NEEDS = Needs(
@@ -21,7 +20,10 @@ NEEDS = Needs(
     nights=7,
 )
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC).timestamp()
-SIZES: Mapping[str, Layers] = {OLD: Layers(ids=("base", "old"), bytes=150), NEW: Layers(ids=("base", "new"), bytes=130)}
+SIZES: Mapping[str, ImageLayers] = {
+    OLD: ImageLayers(ids=("base", "old"), bytes=150),
+    NEW: ImageLayers(ids=("base", "new"), bytes=130),
+}
 
 
 def node(key: Key, *names: str, rows: Collection[str] = ()) -> EngineNode:
@@ -108,9 +110,9 @@ def test_what_a_container_uses_stays() -> None:
 def test_shared_layers_are_counted_once() -> None:
     """Neither those that an image to be kept has, nor twice those that two have that go."""
     shared = {
-        "stays": Layers(ids=("base",), bytes=100),
-        OLD: Layers(ids=("base", "x"), bytes=150),
-        NIGHTLY: Layers(ids=("base", "x", "y"), bytes=157),
+        "stays": ImageLayers(ids=("base",), bytes=100),
+        OLD: ImageLayers(ids=("base", "x"), bytes=150),
+        NIGHTLY: ImageLayers(ids=("base", "x", "y"), bytes=157),
     }
     found = garbage.images(
         [node(NIGHTLY), node(OLD)],

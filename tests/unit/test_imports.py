@@ -23,11 +23,10 @@ LEVELS: Final = (
     "compat",
     "planning",
     "secrecy",
-    "backoff scratch shell site tree disk web",
-    "ledger signing",
+    "execution",
+    "scratch shell site tree disk web",
+    "engine ledger signing",
     "repository state",
-    "schedule",
-    "engine",
     "git resolver registry",
     "project",
     "row_state",
@@ -39,6 +38,15 @@ LEVELS: Final = (
     "__main__",
 )
 """A module or package may import those of the lines above it and, in a package, its own modules."""
+
+STRANGERS: Final[Mapping[str, str]] = {
+    "engine": "execution ledger planning.garbage planning.publication repository signing site state",
+    "execution": "planning.garbage planning.publication planning.render secrecy",
+    "project": "engine execution registry",
+}
+"""What knows nothing of what, though its level would let it.
+
+An executor goes by its jobs alone: not by the project, nor by what the host is configured to."""
 
 PURE: Final = LEVELS[: LEVELS.index("planning") + 1]
 """No disk, network, process or clock."""
@@ -64,7 +72,7 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine web",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "backoff schedule registry commands.push report.webhook",
+    "tenacity": "execution registry commands.push report.webhook",
     "testinfra": "verify",
     "toml": "planning.lock",
     "tomlkit": "planning.editing",
@@ -127,6 +135,19 @@ def test_the_way_down() -> None:
         for name in modules()
         for other in known(name)
         if unit(name) != "__init__" and unit(name) != unit(other) and level(other) >= level(name)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("name", "strangers"), STRANGERS.items())
+def test_strangers(name: str, strangers: str) -> None:
+    wrong = [
+        f"{inner} imports {other}"
+        for inner in modules()
+        if unit(inner) == name
+        for other in known(inner)
+        for stranger in strangers.split()
+        if f"{other}.".startswith(f"{stranger}.")
     ]
     assert wrong == []
 

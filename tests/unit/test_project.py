@@ -8,9 +8,8 @@ from tests import projects
 from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
 
 from imagematrix import row_state
-from imagematrix.engine import EngineImage
 from imagematrix.errors import FlagError, InputError
-from imagematrix.model import Key, Site
+from imagematrix.model import EngineImage, Key, Site
 from imagematrix.project import Selection, open_project
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.fakes import FakeExecutor, plan_of
+from tests.fakes import FakeExecutor, job_of, plan_of
 
-from imagematrix import report, schedule
+from imagematrix import report
+from imagematrix.execution import schedule
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Pushed, PushStatus, Retry, Size, Status, Step
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.requirements import Locked
@@ -65,6 +66,7 @@ def ran(plan: Plan, executor: FakeExecutor, *, fail_fast: bool = False) -> repor
         plan,
         executor,
         report.PlainLog(io.StringIO(), plan, forecast(plan)),
+        job=job_of(plan),
         jobs=1,
         stop=threading.Event(),
         sleep=lambda _: None,

@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import FakeExecutor, Recorder, plan_of
+from tests.fakes import FakeExecutor, Recorder, job_of, plan_of
 from tests.virtual import World, lower_bound, nature
 
-from imagematrix import schedule
-from imagematrix.model import Attempt, Flake, FlakeKind, Key, Outcome, Plan, Status, Step
+from imagematrix.execution import schedule
+from imagematrix.execution.protocol import Executor, Listener
+from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, Outcome, Plan, Status, Step
 from imagematrix.planning.ready_queue import ReadyQueue
 
 CHAIN_AND_FORK: dict[str, str | None] = {
@@ -34,11 +35,9 @@ def forests(draw: st.DrawFn) -> dict[str, str | None]:
     return {f"n{index}": None if parent is None else f"n{parent}" for index, parent in enumerate(parents)}
 
 
-def run(
-    plan: Plan, executor: schedule.Executor, listener: schedule.Listener | None = None, **options: object
-) -> dict[str, Outcome]:
+def run(plan: Plan, executor: Executor, listener: Listener | None = None, **options: object) -> dict[str, Outcome]:
     """Run without waiting for real time; return the outcomes by node."""
-    settled = {"jobs": 4, "stop": threading.Event(), "sleep": lambda _seconds: None} | options
+    settled = {"job": job_of(plan), "jobs": 4, "stop": threading.Event(), "sleep": lambda _seconds: None} | options
     outcomes = schedule.run(plan, executor, listener or Recorder(), **settled)  # type: ignore[arg-type]
     assert [outcome.key for outcome in outcomes] == [step.node.key for step in plan.steps]
     return {outcome.key: outcome for outcome in outcomes}
@@ -279,11 +278,11 @@ def test_fail_fast_lets_what_runs_end() -> None:
     both_run = threading.Barrier(2)
 
     class Meeting(FakeExecutor):
-        def _attempt(self, step: Step) -> Attempt:
+        def _attempt(self, job: BuildJob) -> Attempt:
             both_run.wait(10)
-            if step.node.key == "b":
+            if job.key == "b":
                 failed.wait(10)
-            return super()._attempt(step)
+            return super()._attempt(job)
 
     class Watch(Recorder):
         def finished(self, step: Step, outcome: Outcome) -> None:
@@ -328,9 +327,9 @@ def test_seconds_and_start_are_of_the_run_clock() -> None:
     now = [100.0]
 
     class Slow(FakeExecutor):
-        def _attempt(self, step: Step) -> Attempt:
+        def _attempt(self, job: BuildJob) -> Attempt:
             now[0] += 5
-            return super()._attempt(step)
+            return super()._attempt(job)
 
     def wait(seconds: float) -> None:
         now[0] += seconds

@@ -13,6 +13,7 @@ from pip._internal.models.index import PyPI
 from imagematrix import site
 from imagematrix.errors import FlagError
 from imagematrix.model import Site
+from imagematrix.planning import site_files
 
 URL = "https://pypi.example.com/simple"
 FULL = Site(
@@ -137,13 +138,13 @@ def test_what_is_declared_must_be_there(tmp_path: Path, declared: Site, message:
 
 def test_nothing_is_said_where_nothing_is_known() -> None:
     """A step then mounts no file of pip's or uv's at all."""
-    assert site.secret_files(Site()).keys() == {"apt"}
+    assert site_files.secret_files(Site()).keys() == {"apt"}
 
 
 def test_pip_reads_what_it_is_told() -> None:
     """Paths as they are in the container."""
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(site.secret_files(FULL)["pip"])
+    parser.read_string(site_files.secret_files(FULL)["pip"])
     assert dict(parser["global"]) == {
         "cert": "/run/secrets/ca",
         "index-url": URL,
@@ -155,7 +156,7 @@ def test_pip_reads_what_it_is_told() -> None:
 
 def test_uv_reads_what_it_is_told() -> None:
     """Whatever characters an address has."""
-    assert tomllib.loads(site.secret_files(FULL)["uv"]) == {
+    assert tomllib.loads(site_files.secret_files(FULL)["uv"]) == {
         "system-certs": True,
         "index-url": URL,
         "extra-index-url": list(FULL.extra_index_urls),
@@ -168,7 +169,7 @@ def test_uv_reads_what_it_is_told() -> None:
 def test_apt_reads_what_it_is_told(tmp_path: Path) -> None:
     """Where certificates are, and that it may keep what it downloads; its mirrors are the image's own."""
     (tmp_path / "base.conf").write_text('DPkg::Post-Invoke { "rm -rf /var/cache/apt"; };\n')
-    (tmp_path / "apt.conf").write_text(site.secret_files(FULL)["apt"])
+    (tmp_path / "apt.conf").write_text(site_files.secret_files(FULL)["apt"])
     asked = ["apt-config", "-c", str(tmp_path / "base.conf"), "-c", str(tmp_path / "apt.conf"), "dump"]
     told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
     assert 'Acquire::https::CAInfo "/run/secrets/ca";' in told
@@ -208,4 +209,4 @@ def test_a_uv_that_resolves_here() -> None:
 def test_mirrors(image: str, pulled: str) -> None:
     """Stand for a whole registry; Docker Hub's own images have a place of their own there."""
     mirrors = {"docker.io": "m.example.com:5000/hub", "swr.example.com:443": "localhost"}
-    assert site.mirrored(image, Site(mirrors=mirrors)) == pulled
+    assert site_files.mirrored(image, Site(mirrors=mirrors)) == pulled

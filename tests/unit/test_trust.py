@@ -10,10 +10,9 @@ from tests import projects
 from tests.projects import PYTORCH
 
 from imagematrix import ledger
-from imagematrix.engine import EngineImage, nodes
 from imagematrix.ledger import FILE, Ledger
-from imagematrix.model import Key, Verdict
-from imagematrix.planning.trust import Bond
+from imagematrix.model import EngineImage, Key, Verdict
+from imagematrix.planning.trust import Bond, nodes
 from imagematrix.project import Project, Selection
 from imagematrix.row_state import states
 

@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import pytest
 from rich.console import Console
-from tests.fakes import FakeExecutor, Recorder, plan_of
+from tests.fakes import FakeExecutor, Recorder, job_of, plan_of
 
-from imagematrix import report, schedule
+from imagematrix import report
 from imagematrix.engine.locks import Locks, locked
-from imagematrix.model import Attempt, Key, Outcome, Status, Step
+from imagematrix.execution import schedule
+from imagematrix.model import Attempt, BuildJob, Key, Outcome, Status
 from imagematrix.planning.forecast import Forecast
 from imagematrix.report.document import write
 
@@ -94,8 +95,8 @@ def test_who_does_not_wait() -> None:
 
 
 class Waiter(FakeExecutor):
-    def _attempt(self, step: Step) -> Attempt:
-        made = super()._attempt(step)
+    def _attempt(self, job: BuildJob) -> Attempt:
+        made = super()._attempt(job)
         return Attempt(ok=made.ok, flake=made.flake, why=made.why, waited=30.0)
 
 
@@ -108,10 +109,12 @@ def test_waits_are_not_what_a_build_took() -> None:
         with lock:
             return float(next(ticks))
 
+    plan = plan_of({"a": None})
     (outcome,) = schedule.run(
-        plan_of({"a": None}),
+        plan,
         Waiter(flaky={"a": 1}),
         Recorder(),
+        job=job_of(plan),
         jobs=1,
         stop=threading.Event(),
         sleep=lambda _: None,
@@ -124,10 +127,12 @@ def test_waits_are_not_what_a_build_took() -> None:
 def test_time_passes_for_who_asks() -> None:
     """From the coordinating thread, while builds run."""
     threads = set[int]()
+    plan = plan_of({"a": None})
     schedule.run(
-        plan_of({"a": None}),
+        plan,
         FakeExecutor(seconds=0.3),
         Recorder(),
+        job=job_of(plan),
         jobs=1,
         stop=threading.Event(),
         tick=lambda: threads.add(threading.get_ident()),

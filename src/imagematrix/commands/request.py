@@ -7,9 +7,10 @@ from pathlib import Path
 from imagematrix import site as sites
 from imagematrix.commands import extras
 from imagematrix.commands.terminal import note, on_wait, warn
-from imagematrix.engine import Engine, EngineImage, connect, nodes
+from imagematrix.engine import Engine, connect
 from imagematrix.errors import FlagError, NoEngineError
-from imagematrix.model import Plan, Row, Site
+from imagematrix.model import EngineImage, Plan, Row, Site
+from imagematrix.planning.trust import nodes
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client
 from imagematrix.registry.store import Store

@@ -6,7 +6,7 @@ from typing import Any, Final
 from imagematrix.engine.answering import answering
 from imagematrix.engine.client import EngineClient
 from imagematrix.engine.containers import moment
-from imagematrix.planning import garbage
+from imagematrix.model import CacheRecord
 
 _PRUNED_AT_ONCE: Final = 500
 
@@ -14,12 +14,12 @@ _PRUNED_AT_ONCE: Final = 500
 class EngineCache(EngineClient):
     """The part of an engine that is about its build cache and its disk."""
 
-    def build_cache(self) -> tuple[garbage.CacheRecord, ...]:
+    def build_cache(self) -> tuple[CacheRecord, ...]:
         """Return what BuildKit keeps."""
         with answering():
             found = self._client.df()["BuildCache"] or ()
         return tuple(
-            garbage.CacheRecord(
+            CacheRecord(
                 id=one["ID"],
                 description=one["Description"],
                 bytes=one["Size"],

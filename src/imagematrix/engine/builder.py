@@ -1,23 +1,34 @@
-"""Builds one node on the engine, or pulls it: the executor of a plan. Everything it does was decided before."""
+"""Does one job on the engine: builds a node, or pulls it. Everything it does was decided before."""
 
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from imagematrix import scratch, site
-from imagematrix.engine import KEY_LABEL, Engine, buildx, buildx_command, docker_command, node_ref
+from imagematrix import scratch
+from imagematrix.engine import Engine, buildx, buildx_command, docker_command
 from imagematrix.engine.locks import Locks, Told
-from imagematrix.engine.log import BuildLog
+from imagematrix.engine.log import BuildLog, LogFile
 from imagematrix.errors import InputError, NoEngineError, RegistryError
-from imagematrix.model import BASE_LAYER, Attempt, Flake, FlakeKind, Key, Lock, Matrix, Node, Site, Step, Verdict
-from imagematrix.planning import failure, publication, transient
-from imagematrix.planning.publication import VERSIONS_LABEL
+from imagematrix.model import (
+    KEY_LABEL,
+    Attempt,
+    BaseBootstrap,
+    BuildJob,
+    DockerfileBuild,
+    Flake,
+    FlakeKind,
+    Key,
+    NodePull,
+    ParentImage,
+    Site,
+    node_ref,
+)
+from imagematrix.planning import failure, site_files, transient
 from imagematrix.shell import Shell, Source
-from imagematrix.state import State
 
 _OLDEST_BUILDX: Final = (0, 13)
 """The first with --progress rawjson."""
@@ -25,62 +36,32 @@ _OLDEST_BUILDX: Final = (0, 13)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """Builds steps with one engine, one site and one set of secrets; see `ready`."""
+    """Does jobs with one engine, one site and one set of secrets; see `ready`."""
 
     engine: Engine
     shell: Shell
     site: Site
-    lock: Lock
-    platform: str
-    state: State
-    repository: str
-    """Where nodes are pulled from; empty: none is."""
+    """What this machine brings to every job: mirrors, proxies, wheels."""
+    secrets: Mapping[str, str]
+    """Id -> path of the file that holds it."""
     buildx: str
     docker: str
-    secrets: Mapping[str, str]
-    revision: str
-    names: Mapping[Key, Sequence[str]]
-    """What else a node's image is called: the leaves that end in it."""
-    images: dict[Key, str]
-    """The id of each node's image, if it exists; nodes that are built or pulled are added."""
     folder: Path
     """Where builds write what they made."""
-    time_limit: float
-    """Seconds that a try may take."""
+    logs: Callable[[str], AbstractContextManager[LogFile]]
+    """Opens the log of a name."""
     said: Callable[[Key, str], None]
-    """Told each line a build prints, from the thread that builds."""
+    """Takes each line that a build prints, from the thread that builds."""
     locks: Locks
 
-    def build(self, step: Step) -> Attempt:
-        """Try once to build a step's node. Raises nothing that a build can cause."""
-        node = step.node
-        with self.state.log(f"{node.layer}-{node.key[:12]}.log") as stream:
-            locks = self.locks.of(node.key)
-            log = BuildLog(stream, functools.partial(self.said, node.key), locks)
-            attempt = self._attempt(step, log)
+    def build(self, job: BuildJob) -> Attempt:
+        """Try once to do a job. Raises nothing that a build can cause."""
+        with self.logs(f"{job.layer}-{job.key[:12]}.log") as stream:
+            locks = self.locks.of(job.key)
+            log = BuildLog(stream, functools.partial(self.said, job.key), locks)
+            attempt = self._attempt(job, log)
             waited = locks.left()
         return replace(attempt, waited=waited, tail=() if attempt.ok else log.tail(), log=stream.path)
-
-    def _attempt(self, step: Step, log: BuildLog) -> Attempt:
-        node = step.node
-        try:
-            if why := self._point_to_parent(step):
-                return Attempt(ok=False, why=why)
-            code, image = self._make(step, log)
-            if code == 0:
-                return self._kept(step, image)
-        except TimeoutError:
-            return Attempt(ok=False, why=f"took longer than {self.time_limit / 60:g} minutes (--time-limit)")
-        except InputError as error:
-            return Attempt(ok=False, why=str(error))
-        except NoEngineError as error:
-            return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=str(error))
-        cause, said = log.judged()
-        # The exit codes of the bootstrap script are apt's and its own, not buildx's.
-        flake = transient.flake(code if node.layer != BASE_LAYER else 1, said)
-        if flake and not self.answers():  # what breaks with the engine may look like any broken connection
-            flake = Flake(kind=FlakeKind.ENGINE)
-        return Attempt(ok=False, flake=flake, why=log.why(cause, code) + failure.remedy(said))
 
     def answers(self) -> bool:
         """Whether the engine answers."""
@@ -90,62 +71,78 @@ class Builder:
         """Stop all builds; the engine drops what their clients asked for within moments."""
         self.shell.cancel()
 
-    def _point_to_parent(self, step: Step) -> str:
+    def _attempt(self, job: BuildJob, log: BuildLog) -> Attempt:
+        try:
+            if why := self._point_to_parent(job):
+                return Attempt(ok=False, why=why)
+            code, image = self._make(job, log)
+            if code == 0:
+                return self._kept(job, image)
+        except TimeoutError:
+            return Attempt(ok=False, why=f"took longer than {job.seconds / 60:g} minutes (--time-limit)")
+        except InputError as error:
+            return Attempt(ok=False, why=str(error))
+        except NoEngineError as error:
+            return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=str(error))
+        return self._failed(job, code, log)
+
+    def _failed(self, job: BuildJob, code: int, log: BuildLog) -> Attempt:
+        cause, said = log.judged()
+        # The exit codes of the bootstrap script are apt's and its own, not buildx's.
+        flake = transient.flake(1 if isinstance(job.work, BaseBootstrap) else code, said)
+        if flake and not self.answers():  # what breaks with the engine may look like any broken connection
+            flake = Flake(kind=FlakeKind.ENGINE)
+        return Attempt(ok=False, flake=flake, why=log.why(cause, code) + failure.remedy(said))
+
+    def _point_to_parent(self, job: BuildJob) -> str:
         """See that the parent's name stands for the parent's image; return why it cannot.
 
         Builds name their parent, because no builder takes the id of a local image; a name may be moved by anyone.
         """
-        parent = step.node.parent
-        if step.verdict is Verdict.PULL or not parent:
+        parent = _parent(job)
+        if not parent:
             return ""
-        image = self.images.get(parent, "")
-        if not image or not self.engine.image_id(image):
-            return f"the image of its parent is gone from the engine ({node_ref(parent)}): run the build again"
-        self.engine.tag(image, node_ref(parent))
+        if not parent.image or not self.engine.image_id(parent.image):
+            return f"the image of its parent is gone from the engine ({node_ref(parent.key)}): run the build again"
+        self.engine.tag(parent.image, node_ref(parent.key))
         return ""
 
-    def _kept(self, step: Step, image: str) -> Attempt:
-        """Record the built image and tag it; an image that is not built on its parent is not the node."""
-        node = step.node
+    def _kept(self, job: BuildJob, image: str) -> Attempt:
+        """Tag the built image; an image that is not built on its parent is not the node."""
         if not image:
             return Attempt(ok=False, why="buildx does not say which image it made")
-        if step.verdict is Verdict.BUILD and node.parent:
-            below = self.engine.diff_ids(self.images[node.parent])
+        if parent := _parent(job):
+            below = self.engine.diff_ids(parent.image)
             if self.engine.diff_ids(image)[: len(below)] != below:
                 return Attempt(
                     ok=False,
-                    why=f"it was built on an image that is not its parent: someone moved {node_ref(node.parent)} "
+                    why=f"it was built on an image that is not its parent: someone moved {node_ref(parent.key)} "
                     "to another image during the build. Check who can use this engine, and run the build again",
                 )
-        self.images[node.key] = image
-        for name in (node_ref(node.key), *self.names.get(node.key, ()), *_base_names(node)):
+        for name in (node_ref(job.key), *job.names):
             self.engine.tag(image, name)
         return Attempt(ok=True, image=image)
 
-    def _make(self, step: Step, log: BuildLog) -> tuple[int, str]:
+    def _make(self, job: BuildJob, log: BuildLog) -> tuple[int, str]:
         """Build or pull a node; return the exit code and the id of its image."""
-        if step.verdict is Verdict.PULL:
-            return self._pull(step, log)
-        return self._bootstrap(step.node, log) if step.node.layer == BASE_LAYER else self._solve(step.node, log)
+        match job.work:
+            case NodePull() as pull:
+                return self._pull(job, pull, log)
+            case BaseBootstrap() as bootstrap:
+                return self._bootstrap(job, bootstrap, log)
+            case DockerfileBuild() as build:
+                return self._solve(job, build, log)
 
-    def _solve(self, node: Node, log: BuildLog) -> tuple[int, str]:
-        metadata = self.folder / f"{node.key}.json"
+    def _solve(self, job: BuildJob, work: DockerfileBuild, log: BuildLog) -> tuple[int, str]:
+        metadata = self.folder / f"{job.key}.json"
         metadata.unlink(missing_ok=True)  # of the last try
-        argv = buildx.argv(
-            node,
-            program=self.buildx,
-            site=self.site,
-            platform=self.platform,
-            secrets=self.secrets,
-            epoch=self.lock.epoch_of(node.layer),
-            labels=self._labels(node),
-            metadata=str(metadata),
-        )
+        argv = buildx.argv(job, work, program=self.buildx, site=self.site, secrets=self.secrets, metadata=str(metadata))
         environment = {**buildx.ENVIRONMENT, **self.site.proxies, **self.engine.environment}
-        code = self._run(argv, environment, log.feed, log, stdin=functools.partial(buildx.write_context, node))
+        context = functools.partial(buildx.write_context, work)
+        code = self._run(job, argv, environment, log.feed, log, stdin=context)
         return code, buildx.image_id(metadata.read_text(encoding="utf-8")) if metadata.exists() else ""
 
-    def _bootstrap(self, node: Node, log: BuildLog) -> tuple[int, str]:
+    def _bootstrap(self, job: BuildJob, work: BaseBootstrap, log: BuildLog) -> tuple[int, str]:
         """Make a base with the very script that its leaves carry."""
         said: list[bytes] = []
 
@@ -155,13 +152,14 @@ class Builder:
 
         with scratch.folder("bootstrap") as folder:
             script = folder / "bootstrap.sh"
-            script.write_bytes(node.stage.inputs[0].content)
-            argv = buildx.bootstrap_argv(node, script=str(script))
-            code = self._run(argv, {"DOCKER": self.docker, **self.engine.environment}, feed, log)
+            script.write_bytes(work.script)
+            argv = buildx.bootstrap_argv(job, work, script=str(script))
+            code = self._run(job, argv, {"DOCKER": self.docker, **self.engine.environment}, feed, log)
         return code, buildx.imported_id(b"".join(said).decode(errors="replace"))
 
     def _run(
         self,
+        job: BuildJob,
         argv: Sequence[str],
         environment: Mapping[str, str],
         feed: Callable[[bytes], None],
@@ -169,61 +167,47 @@ class Builder:
         stdin: Source = b"",
     ) -> int:
         try:
-            return self.shell.run(argv, env=environment, stdin=stdin, sink=feed, seconds=self.time_limit)
+            return self.shell.run(argv, env=environment, stdin=stdin, sink=feed, seconds=job.seconds)
         finally:
             log.close()
 
-    def _pull(self, step: Step, log: BuildLog) -> tuple[int, str]:
+    def _pull(self, job: BuildJob, work: NodePull, log: BuildLog) -> tuple[int, str]:
         """Pull a node by the digest that was decided upon: its tag may stand for something else by now."""
-        name = f"{self.repository}@{step.digest}"
         try:
-            self.engine.pull(name)
-            return 0, self._taken_over(name, step.node)
+            self.engine.pull(f"{work.repository}@{work.digest}")
+            return 0, self._taken_over(job.key, work)
         except RegistryError as error:
             log.feed(f"ERROR: {error}\n".encode())
             log.close()
             return 1, ""
 
-    def _taken_over(self, name: str, node: Node) -> str:
+    def _taken_over(self, key: Key, work: NodePull) -> str:
         """Keep what was pulled as if it was built here, under no other name; return its id."""
+        name = f"{work.repository}@{work.digest}"
         image, labels = self.engine.image_id(name), self.engine.config(name).get("Labels") or {}
-        if labels.get(KEY_LABEL) == node.key:
-            self.engine.tag(image, node_ref(node.key))
+        if labels.get(KEY_LABEL) == key:
+            self.engine.tag(image, node_ref(key))
         self.engine.untag(name)
-        if labels.get(KEY_LABEL) != node.key:
+        if labels.get(KEY_LABEL) != key:
             raise RegistryError(
-                f"{self.repository}:{node.key} is not the node of that key ({name}): remove it from the registry"
+                f"{work.repository}:{key} is not the node of that key ({name}): remove it from the registry"
             )
         return image
 
-    def _labels(self, node: Node) -> Mapping[str, str]:
-        base = node.leaf.row.base
-        digest = self.engine.image_id(node.leaf.base_image) if base.bootstrap else self.lock.bases.get(base.image, "")
-        labels = {"org.opencontainers.image.revision": self.revision, "org.opencontainers.image.base.digest": digest}
-        said = {name: value for name, value in labels.items() if value}
-        # Of an image of rows, not of a node below: it says what their tags promise, be that nothing.
-        return {**said, VERSIONS_LABEL: publication.label(node.leaf.row)} if node.key in self.names else said
-
 
 @contextmanager
-def ready(  # noqa: PLR0913  (what a builder is made of)
+def ready(
     *,
     engine: Engine,
     shell: Shell,
     where: Site,
-    lock: Lock,
-    matrix: Matrix,
-    root: Path,
-    state: State,
-    names: Mapping[Key, Sequence[str]],
-    images: Mapping[Key, str],
-    time_limit: float,
+    logs: Callable[[str], AbstractContextManager[LogFile]],
     said: Callable[[Key, str], None],
     waiting: Told,
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
 
-    `images` are the ids of the nodes that the engine has. Raises NoEngineError when buildx is missing or too old.
+    `where` is the site of this machine. Raises NoEngineError when buildx is missing or too old.
     """
     program = buildx_command(engine)
     buildx_version(shell, program)
@@ -232,26 +216,20 @@ def ready(  # noqa: PLR0913  (what a builder is made of)
             engine=engine,
             shell=shell,
             site=where,
-            lock=lock,
-            platform=matrix.platform,
-            state=state,
-            repository=matrix.nodes,
+            secrets=_secrets(where, folder),
             buildx=program,
             docker=docker_command(engine),
-            secrets=_secrets(where, folder),
-            revision=_revision(shell, root),
-            names=names,
-            images=dict(images),
             folder=folder,
-            time_limit=time_limit,
+            logs=logs,
             said=said,
             locks=Locks(waiting),
         )
 
 
-def _base_names(node: Node) -> tuple[str, ...]:
-    """Return the name by which a leaf that is built alone finds the base that the matrix made."""
-    return (node.leaf.base_image,) if node.layer == BASE_LAYER else ()
+def _parent(job: BuildJob) -> ParentImage | None:
+    """Return what a job's image is built upon, where that is a node."""
+    source = job.work.source if isinstance(job.work, DockerfileBuild) else None
+    return source if isinstance(source, ParentImage) else None
 
 
 def buildx_version(shell: Shell, program: str) -> str:
@@ -268,15 +246,9 @@ def buildx_version(shell: Shell, program: str) -> str:
 def _secrets(where: Site, folder: Path) -> Mapping[str, str]:
     """Write the site's configuration files; return secret id -> path."""
     paths = {"ca": where.ca_bundle} if where.ca_bundle else {}
-    for name, text in site.secret_files(where).items():
+    for name, text in site_files.secret_files(where).items():
         path = folder / name
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
         paths[name] = str(path)
     return paths
-
-
-def _revision(shell: Shell, root: Path) -> str:
-    """Return the commit the project is at, `-dirty` if it has changes; empty outside a repository."""
-    code, text = shell.capture(["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--match=-"])
-    return "" if code else text.strip()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagematrix.engine.answering import answering
 from imagematrix.engine.client import EngineClient
-from imagematrix.planning import garbage
+from imagematrix.model import CheckContainer
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -147,13 +147,13 @@ class EngineContainers(EngineClient):
             found = self._client.api.containers(all=True)
         return {one["ImageID"]: _container_name(one) for one in found if one["Id"] not in but}
 
-    def check_containers(self, label: str) -> tuple[garbage.CheckContainer, ...]:
+    def check_containers(self, label: str) -> tuple[CheckContainer, ...]:
         """Return the containers that carry a label, whatever its value."""
         with answering():
             found = self._client.api.containers(all=True, filters={"label": label})
             return tuple(made for one in found if (made := self._check_container(one)))
 
-    def _check_container(self, listed: Mapping[str, Any]) -> garbage.CheckContainer | None:
+    def _check_container(self, listed: Mapping[str, Any]) -> CheckContainer | None:
         from docker.errors import NotFound
 
         try:
@@ -163,7 +163,7 @@ class EngineContainers(EngineClient):
         runs = bool(said["State"]["Running"])
         # One that never ran says that it stopped in the year 1.
         stopped = 0.0 if runs else moment(said["State"]["FinishedAt"])
-        return garbage.CheckContainer(
+        return CheckContainer(
             id=listed["Id"], name=_container_name(listed), runs=runs, since=max(moment(said["Created"]), stopped)
         )
 

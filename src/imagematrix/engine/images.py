@@ -1,58 +1,18 @@
 """The engine's images: what they are, their names, pushing and pulling them."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from imagematrix.engine.answering import TRANSFER_SECONDS, answering, transferring
 from imagematrix.engine.client import EngineClient, open_client
 from imagematrix.errors import RegistryError
-from imagematrix.model import Key
-from imagematrix.planning import garbage, trust
-from imagematrix.planning.trust import Bonds
+from imagematrix.model import KEY_LABEL, ROW_LABEL, EngineImage, ImageLayers, Key
 
 if TYPE_CHECKING:
     from docker import APIClient
 
     _Transfer = Callable[[APIClient], Callable[..., Iterable[Any]]]
-
-
-KEY_LABEL: Final = "imagematrix.key"
-ROW_LABEL: Final = "imagematrix.row"
-_NODES: Final = "imagematrix/node"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineImage:
-    """An image we built: its id (`sha256:…`), its size in bytes as the engine counts it, and all its names."""
-
-    id: str
-    key: Key
-    bytes: int
-    names: tuple[str, ...]
-    row: str = ""
-    """The row whose leaf it is, or is built on; empty for a node that is no leaf's last."""
-
-
-def node_ref(key: Key) -> str:
-    """Return the name under which the engine keeps a node; named contexts accept no image ids, so each has one."""
-    return f"{_NODES}:{key}"
-
-
-def named(images: Collection[EngineImage]) -> Mapping[Key, EngineImage]:
-    """Return the images that bear the name and the label of a node, which anyone may have given them."""
-    return {image.key: image for image in images if node_ref(image.key) in image.names}
-
-
-def nodes(images: Collection[EngineImage], bonds: Bonds) -> Mapping[Key, EngineImage]:
-    """Return the nodes among images: those that are named so, and whose content is known to be the node's."""
-    return {key: image for key, image in named(images).items() if bonds.hold(key, image.id)}
-
-
-def doubts(images: Collection[EngineImage], bonds: Bonds) -> Mapping[Key, str]:
-    """Return why images that bear the name of a node are not believed to be it."""
-    return trust.doubts({key: image.id for key, image in named(images).items()}, bonds)
 
 
 class EngineImages(EngineClient):
@@ -150,16 +110,14 @@ class EngineImages(EngineClient):
         with closing(open_client(self.environment, seconds=TRANSFER_SECONDS)) as client, answering():
             yield from client.api.get_image(name)
 
-    def layers(self) -> Mapping[str, garbage.Layers]:
+    def layers(self) -> Mapping[str, ImageLayers]:
         """Return the filesystem layers of all images, by the image's id."""
         from docker.errors import ImageNotFound
 
-        found: dict[str, garbage.Layers] = {}
+        found: dict[str, ImageLayers] = {}
         with answering():
             for image in self._client.api.images():
                 with suppress(ImageNotFound):  # others remove images too
                     said: Any = self._client.images.get(image["Id"]).attrs
-                    found[image["Id"]] = garbage.Layers(
-                        ids=tuple(said["RootFS"].get("Layers") or ()), bytes=image["Size"]
-                    )
+                    found[image["Id"]] = ImageLayers(ids=tuple(said["RootFS"].get("Layers") or ()), bytes=image["Size"])
         return found

@@ -24,6 +24,14 @@ class Sink(Protocol):
         """Take some text."""
 
 
+class LogFile(Sink, Protocol):
+    """A sink that is a file."""
+
+    @property
+    def path(self) -> str:
+        """Return where it lies, as attempts say it."""
+
+
 class BuildLog:
     """The full output of a node in a file, and what each of its steps printed last in memory."""
 

@@ -1,5 +1,16 @@
 """The nouns of imagematrix, frozen: what every other module takes and returns."""
 
+from imagematrix.model.engine import (
+    KEY_LABEL,
+    LAYER_LABEL,
+    ROW_LABEL,
+    CacheRecord,
+    CheckContainer,
+    EngineImage,
+    ImageLayers,
+    node_ref,
+)
+from imagematrix.model.job import BaseBootstrap, BaseImage, BuildJob, DockerfileBuild, NodePull, ParentImage
 from imagematrix.model.leaf import BASE_LAYER, EPOCH, GENERATED, WHEELHOUSE, Leaf, Stage
 from imagematrix.model.matrix import (
     LATEST,
@@ -23,21 +34,34 @@ __all__ = [
     "BASE_LAYER",
     "EPOCH",
     "GENERATED",
+    "KEY_LABEL",
     "LATEST",
+    "LAYER_LABEL",
+    "ROW_LABEL",
     "WHEELHOUSE",
     "Attempt",
     "Base",
+    "BaseBootstrap",
+    "BaseImage",
+    "BuildJob",
+    "CacheRecord",
+    "CheckContainer",
+    "DockerfileBuild",
+    "EngineImage",
     "Family",
     "File",
     "Flake",
     "FlakeKind",
+    "ImageLayers",
     "Key",
     "LayerSource",
     "Leaf",
     "Lock",
     "Matrix",
     "Node",
+    "NodePull",
     "Outcome",
+    "ParentImage",
     "Place",
     "Plan",
     "Platform",
@@ -59,4 +83,5 @@ __all__ = [
     "Step",
     "Stored",
     "Verdict",
+    "node_ref",
 ]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from imagematrix.model import Key
+from imagematrix.model import EngineImage, Key, node_ref
 from imagematrix.text import documents
 from imagematrix.text.documents import Digest
 
@@ -56,9 +56,19 @@ def bond(text: str) -> Bond:
     return documents.read(text, Bond)
 
 
-def doubts(named: Mapping[Key, str], bonds: Bonds) -> Mapping[Key, str]:
-    """Return why images that bear the names of nodes (key -> id) are not believed to be these; of others nothing."""
-    return {key: _doubt(key, bonds) for key, image in named.items() if not bonds.hold(key, image)}
+def named(images: Collection[EngineImage]) -> Mapping[Key, EngineImage]:
+    """Return the images that bear the name and the label of a node, which anyone may have given them."""
+    return {image.key: image for image in images if node_ref(image.key) in image.names}
+
+
+def nodes(images: Collection[EngineImage], bonds: Bonds) -> Mapping[Key, EngineImage]:
+    """Return the nodes among images: those that are named so, and whose content is known to be the node's."""
+    return {key: image for key, image in named(images).items() if bonds.hold(key, image.id)}
+
+
+def doubts(images: Collection[EngineImage], bonds: Bonds) -> Mapping[Key, str]:
+    """Return why images that bear the name of a node are not believed to be it."""
+    return {key: _doubt(key, bonds) for key, image in named(images).items() if not bonds.hold(key, image.id)}
 
 
 def doubt_of_kept(key: Key, digest: str, bonds: Bonds, place: str) -> str:

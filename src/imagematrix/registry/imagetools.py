@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from imagematrix.engine import buildx_command
 from imagematrix.model import Site
+from imagematrix.planning.site_files import mirrored
 from imagematrix.shell import TIMED_OUT, Shell
-from imagematrix.site import mirrored
 
 SECONDS: Final = 10.0
 """How long a registry may take to answer."""

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import tenacity
 
-from imagematrix import backoff
 from imagematrix.errors import NoEngineError, RegistryError
+from imagematrix.execution import backoff
 from imagematrix.model import Flake, Key, Pushed, PushStatus, Retry
 from imagematrix.planning import transient
 from imagematrix.registry import Client

@@ -12,9 +12,8 @@ from typing import Final
 from imagematrix import compat
 from imagematrix.commands.lock import run as locking
 from imagematrix.commands.lock.run import Resolver
-from imagematrix.engine import EngineImage
 from imagematrix.errors import FlagError, InputError, Problem
-from imagematrix.model import File, Leaf, Row
+from imagematrix.model import EngineImage, File, Leaf, Row
 from imagematrix.planning import addition, cost
 from imagematrix.planning.addition import Addition
 from imagematrix.planning.cost import Cost

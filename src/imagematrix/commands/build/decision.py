@@ -6,9 +6,10 @@ from typing import Final
 
 from imagematrix.commands.push import run as publishing
 from imagematrix.commands.push.publisher import Unverified
-from imagematrix.engine import Engine, EngineImage, nodes
-from imagematrix.model import Key, Plan, Row
+from imagematrix.engine import Engine
+from imagematrix.model import EngineImage, Key, Plan, Row
 from imagematrix.planning.plan import to_push
+from imagematrix.planning.trust import nodes
 from imagematrix.project import Project
 from imagematrix.registry.store import Store
 

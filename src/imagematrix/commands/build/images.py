@@ -3,22 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from imagematrix.commands.build.decision import BuildDecision
-from imagematrix.engine import Engine, EngineImage, nodes
+from imagematrix.engine import Engine
 from imagematrix.errors import NoEngineError
-from imagematrix.model import Key, Outcome, Plan
-from imagematrix.planning.trust import Bond, Bonds
+from imagematrix.model import EngineImage, Key, Outcome, Plan
+from imagematrix.planning.trust import Bond, Bonds, nodes
 from imagematrix.project import Project
 from imagematrix.registry import Manifest
 from imagematrix.registry.store import Store
 from imagematrix.report import ImageFact
-
-
-def names_by_node(plan: Plan) -> Mapping[Key, Sequence[str]]:
-    """Return the image names of the leaves that end in a node."""
-    names: dict[Key, list[str]] = {}
-    for row, tip in plan.final_nodes.items():
-        names.setdefault(tip, []).append(plan.rows[row].image)
-    return names
 
 
 def name_leaves(

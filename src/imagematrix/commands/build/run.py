@@ -7,17 +7,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from imagematrix import report, schedule, signing, site
+from imagematrix import git, report, signing, site
 from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
-from imagematrix.commands.build.images import name_leaves, names_by_node, pin
+from imagematrix.commands.build.images import name_leaves, pin
 from imagematrix.commands.build.recorder import BuildRecorder
 from imagematrix.commands.push.publisher import Publisher, beside
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, builder, disk
 from imagematrix.errors import NoEngineError
+from imagematrix.execution import schedule
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Site, Status, Step, Verdict
-from imagematrix.planning import estimates, lock
+from imagematrix.planning import estimates, jobs, lock
 from imagematrix.planning.forecast import Forecast
+from imagematrix.planning.jobs import JobFactory
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.registry import Client
@@ -118,7 +120,7 @@ def _act(
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
 ) -> _Done:
-    plan, repository = decided.plan, project.matrix.nodes
+    plan, repository, shell = decided.plan, project.matrix.nodes, Shell()
     where = site.discover(project.matrix.site, root=project.repository.root)
     history, sizes = project.state.history(), project.node_sizes(plan)
     seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
@@ -128,15 +130,9 @@ def _act(
         listen(plan, Forecast(plan.steps, seconds, jobs=options.jobs)) as progress,
         builder.ready(
             engine=engine,
-            shell=Shell(),
+            shell=shell,
             where=where,
-            lock=project.lock,
-            matrix=project.matrix,
-            root=project.repository.root,
-            state=project.state,
-            names=names_by_node(plan),
-            images={key: image.id for key, image in decided.images.items()},
-            time_limit=options.time_limit,
+            logs=project.state.log,
             said=progress.output,
             waiting=progress.waiting,
         ) as executor,
@@ -154,11 +150,14 @@ def _act(
                 stop=stop,
             )
         listener = BuildRecorder(progress, project.state, decided, pushing, out, repository=repository)
-        listener.push({key: image.id for key, image in decided.images.items()})
+        images = {key: image.id for key, image in decided.images.items()}
+        listener.push(images)
         outcomes = schedule.run(
             plan,
             executor,
             listener,
+            job=_jobs(project, decided, options, shell).job,
+            images=images,
             jobs=options.jobs,
             retries=options.retries,
             fail_fast=options.fail_fast,
@@ -168,6 +167,19 @@ def _act(
             tick=progress.tick,
         )
         return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
+
+
+def _jobs(project: Project, decided: BuildDecision, options: BuildOptions, shell: Shell) -> JobFactory:
+    return jobs.factory(
+        decided.plan,
+        lock=project.lock,
+        platform=project.matrix.platform,
+        repository=project.matrix.nodes,
+        pushed=decided.pushes,
+        kept=decided.in_registry,
+        revision=git.revision(shell, project.repository.root),
+        seconds=options.time_limit,
+    )
 
 
 def _signer(project: Project, store: Store) -> Signer | None:

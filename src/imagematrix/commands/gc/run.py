@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from imagematrix.engine import Engine, EngineImage, named, node_ref
-from imagematrix.model import Key, Row
+from imagematrix.engine import Engine
+from imagematrix.model import EngineImage, Key, Row, node_ref
 from imagematrix.planning import garbage, sizes
 from imagematrix.planning.garbage import CleanupPlan, CleanupResult, EngineNode, GarbageKind, Needs, StoredNode, Thing
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
+from imagematrix.planning.trust import named
 from imagematrix.project import Project, Selection
 from imagematrix.registry import Manifest, signatures
 from imagematrix.registry.store import Store, node_name

@@ -10,10 +10,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 import tenacity
 
-from imagematrix import backoff
-from imagematrix.engine import KEY_LABEL
 from imagematrix.errors import MissingError, NoEngineError, RegistryError, SilentRegistryError
-from imagematrix.model import Flake, Key, Retry, Row
+from imagematrix.execution import backoff
+from imagematrix.model import KEY_LABEL, Flake, Key, Retry, Row
 from imagematrix.planning import publication, transient
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
 from imagematrix.registry import Client, Manifest, host

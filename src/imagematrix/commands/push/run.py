@@ -8,12 +8,12 @@ from typing import Protocol
 
 from imagematrix.commands import request
 from imagematrix.commands.push.publisher import Publisher, PublishingEngine, Unverified, beside
-from imagematrix.engine import EngineImage, doubts, nodes
 from imagematrix.errors import FlagError
-from imagematrix.model import Row
+from imagematrix.model import EngineImage, Row
 from imagematrix.planning import publication
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.publication import Publication
+from imagematrix.planning.trust import doubts, nodes
 from imagematrix.project import Project
 from imagematrix.registry import Client
 from imagematrix.shell import stoppable

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from imagematrix.engine import Engine, doubts, nodes
+from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoEngineError, did_you_mean
 from imagematrix.model import Leaf, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Subject, Verified
+from imagematrix.planning.trust import doubts, nodes
 from imagematrix.project import Project
 from imagematrix.report.console.verify import CheckListener
 from imagematrix.shell import stoppable

@@ -4,7 +4,7 @@ Only what is proven to belong to the project is removed: a node by the label and
 of this project; a name by the rows it was built for; a piece of build cache by the step that made it.
 """
 
-from imagematrix.planning.garbage.build_cache import CacheRecord, cache
+from imagematrix.planning.garbage.build_cache import cache
 from imagematrix.planning.garbage.cleanup import (
     SHORT,
     CleanupPlan,
@@ -15,20 +15,17 @@ from imagematrix.planning.garbage.cleanup import (
     joined,
     total,
 )
-from imagematrix.planning.garbage.leftovers import CheckContainer, containers, logs
-from imagematrix.planning.garbage.nodes import EngineNode, Layers, images
+from imagematrix.planning.garbage.leftovers import containers, logs
+from imagematrix.planning.garbage.nodes import EngineNode, images
 from imagematrix.planning.garbage.registry import StoredNode, stored_keys, tags
 from imagematrix.planning.garbage.runs import keys, nights, node_repositories, repositories, repository
 
 __all__ = [
     "SHORT",
-    "CacheRecord",
-    "CheckContainer",
     "CleanupPlan",
     "CleanupResult",
     "EngineNode",
     "GarbageKind",
-    "Layers",
     "Needs",
     "StoredNode",
     "Thing",

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Final
 
-from imagematrix.model import WHEELHOUSE
+from imagematrix.model import WHEELHOUSE, CacheRecord
 from imagematrix.planning import dockerfile
 from imagematrix.planning.garbage.cleanup import CleanupPlan, GarbageKind, Thing
 
@@ -15,20 +14,6 @@ _OUR_MOUNT: Final = "/imagematrix-"
 _DOWNLOADS_SHARE: Final = 2
 _DOWNLOADS_SLACK: Final = 5_000_000_000
 """Bytes. What locks of the last weeks installed, and packages of the distribution, whose sizes no lock tells."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRecord:
-    """A piece of BuildKit's cache. It carries no label: only its description says what made it."""
-
-    id: str
-    description: str
-    bytes: int
-    shared: bool
-    """An image has the same bytes: removing it frees nothing."""
-    in_use: bool
-    last_used: float
-    """Seconds since 1970, as all moments here."""
 
 
 def cache(

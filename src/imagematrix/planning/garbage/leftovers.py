@@ -2,24 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from imagematrix.model import Key
+from imagematrix.model import CheckContainer, Key
 from imagematrix.planning.garbage.cleanup import SHORT, CleanupPlan, GarbageKind, Thing
 
 _LOG: Final = re.compile(rf"\S+-([0-9a-f]{{{SHORT}}})\.log")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckContainer:
-    """A container that our checks started."""
-
-    id: str
-    name: str
-    since: float
-    """When it stopped; of one that runs, when it was made."""
-    runs: bool
 
 
 def containers(found: Iterable[CheckContainer], *, stopped: float, begun: float) -> CleanupPlan:

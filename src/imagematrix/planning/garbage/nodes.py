@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from imagematrix.model import Key
+from imagematrix.model import ImageLayers, Key
 from imagematrix.planning.garbage.cleanup import SHORT, CleanupPlan, GarbageKind, Needs, Thing
 from imagematrix.planning.garbage.runs import repository
 
@@ -22,21 +22,13 @@ class EngineNode:
     """Its name as a node."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layers:
-    """An image on the engine, ours or not: the ids of its filesystem layers, lowest first, and the bytes of all."""
-
-    ids: tuple[str, ...]
-    bytes: int
-
-
 def images(
     found: Iterable[EngineNode],
     *,
     needs: Needs,
     mine: Callable[[Key], bool],
     users: Mapping[str, str],
-    layers: Callable[[], Mapping[str, Layers]],
+    layers: Callable[[], Mapping[str, ImageLayers]],
 ) -> CleanupPlan:
     """Return which nodes go, with the names of leaves that they have.
 
@@ -94,7 +86,7 @@ def _name(node: EngineNode) -> str:
     return f"{leaves[0]} ({node.key[:SHORT]})" if leaves else node.ref
 
 
-def _freed(gone: Sequence[str], layers: Mapping[str, Layers]) -> Mapping[str, int]:
+def _freed(gone: Sequence[str], layers: Mapping[str, ImageLayers]) -> Mapping[str, int]:
     """Return for each image that goes what that frees: what no image that stays, and none counted before, has too."""
     stay = {image.ids[:length] for id_, image in layers.items() if id_ not in gone for length in _lengths(image)}
     sizes = {image.ids: image.bytes for image in layers.values()}
@@ -109,5 +101,5 @@ def _freed(gone: Sequence[str], layers: Mapping[str, Layers]) -> Mapping[str, in
     return freed
 
 
-def _lengths(image: Layers) -> range:
+def _lengths(image: ImageLayers) -> range:
     return range(1, len(image.ids) + 1)

@@ -1,65 +1,25 @@
-"""Runs a plan on an executor: longest remaining path first. The only home of threads.
+"""Runs a plan on an executor: longest remaining path first.
 
 It knows no Docker, no disk and no process. All state belongs to the coordinating thread, which is the one
-that calls `run`: workers take a step, try to build it, and hand back an outcome.
+that calls `run`: workers take a job, try to do it, and hand back an outcome.
 """
 
 import heapq
-import operator
 import queue
 import threading
 import time
-import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-import tenacity
-
-from imagematrix import backoff
-from imagematrix.model import Attempt, FlakeKind, Key, Node, Outcome, Plan, Retry, Status, Step, Verdict
+from imagematrix.execution.protocol import Executor, Listener
+from imagematrix.execution.worker import INTERRUPTED, Begun, News, StepRetried, Worker
+from imagematrix.model import BuildJob, Key, Node, Outcome, Plan, Status, Step, Verdict
 from imagematrix.planning import estimates
 from imagematrix.planning.ready_queue import ReadyQueue
 
 _POLL_SECONDS: Final = 0.1
 """How long a stop that comes from a signal handler or another thread may go unseen."""
-
-_TRACE_LINES: Final = 15
-
-_ENGINE_POLLS: Final = 180
-_ENGINE_POLL_SECONDS: Final = 1.0
-"""How often an engine that went away is asked whether it is back: for three minutes, long enough for most restarts."""
-
-_LONGEST_WAIT_SECONDS: Final = 600.0
-"""The longest wait that a source can ask for."""
-
-_INTERRUPTED: Final = "interrupted"
-
-
-class Executor(Protocol):
-    """Builds nodes, several at once."""
-
-    def build(self, step: Step) -> Attempt:
-        """Try once to build a step; runs in a worker thread."""
-
-    def answers(self) -> bool:
-        """Whether the executor answers: asked after a failure, before another try; runs in a worker thread."""
-
-    def cancel(self) -> None:
-        """Make every `build` return soon, those that have not begun too; may be called more than once."""
-
-
-class Listener(Protocol):
-    """Is told what happens, always from the coordinating thread, so it needs no lock."""
-
-    def started(self, step: Step) -> None:
-        """Hear that a build begins."""
-
-    def retried(self, step: Step, retry: Retry) -> None:
-        """Hear that a try failed for a transient reason; another follows after a wait."""
-
-    def finished(self, step: Step, outcome: Outcome) -> None:
-        """Hear how a step ended: once for each step, reused and skipped ones too."""
 
 
 def anything(_step: Step, _running: Collection[Key]) -> str:
@@ -76,6 +36,8 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     executor: Executor,
     listener: Listener,
     *,
+    job: Callable[[Step, Mapping[Key, str]], BuildJob],
+    images: Mapping[Key, str] | None = None,
     jobs: int,
     stop: threading.Event,
     retries: int = 2,
@@ -88,6 +50,8 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 ) -> tuple[Outcome, ...]:
     """Build what the plan says; return one outcome for each step, in plan order.
 
+    - `job` makes the job of a step, from the ids of the images that are there: `images` at the start, later also what
+      was built and pulled.
     - At most `jobs` builds at once. A transient failure is retried up to `retries` times, with exponential back-off and
       jitter, at least Retry-After, at most ten minutes; after a failure of the engine, not before it answers, for up to
       three minutes. A waiting node keeps its place among the `jobs`.
@@ -104,10 +68,10 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    worker = _Worker(executor=executor, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
-    coordinator = _Coordinator(
-        plan, listener, worker, jobs=jobs, fail_fast=fail_fast, seconds=seconds, refuses=refuses, tick=tick
-    )
+    worker = Worker(executor=executor, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
+    policy = _Policy(jobs=jobs, fail_fast=fail_fast, refuses=refuses, job=job, tick=tick)
+    ready = ReadyQueue(plan.steps, seconds or estimates.seconds(plan.steps))
+    coordinator = _Coordinator(plan, listener, worker, policy, ready, images or {})
     try:
         coordinator.work()
     except KeyboardInterrupt:
@@ -118,27 +82,14 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Begun:
-    """A step that a worker has, since when, and whose place it takes."""
+class _Policy:
+    """What the caller of `run` chose."""
 
-    step: Step
-    started: float
-    lane: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Retried:
-    step: Step
-    retry: Retry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    step: Step
-    outcome: Outcome
-
-
-_News = _Retried | _End
+    jobs: int
+    fail_fast: bool
+    refuses: Callable[[Step, Collection[Key]], str]
+    job: Callable[[Step, Mapping[Key, str]], BuildJob]
+    tick: Callable[[], None]
 
 
 class _Coordinator:
@@ -148,26 +99,23 @@ class _Coordinator:
         self,
         plan: Plan,
         listener: Listener,
-        worker: "_Worker",
-        *,
-        jobs: int,
-        fail_fast: bool,
-        seconds: Mapping[Key, float] | None,
-        refuses: Callable[[Step, Collection[Key]], str],
-        tick: Callable[[], None],
+        worker: Worker,
+        policy: _Policy,
+        ready: ReadyQueue,
+        images: Mapping[Key, str],
     ) -> None:
         self._plan = plan
         self._listener = listener
         self._worker = worker
-        self._lanes = list(range(jobs))
+        self._policy = policy
+        self._ready = ready
+        self._images = dict(images)
+        """The ids of the images that are there."""
+        self._lanes = list(range(policy.jobs))
         """A heap of those that are free."""
-        self._fail_fast = fail_fast
-        self._refuses = refuses
-        self._tick = tick
-        self._ready = ReadyQueue(plan.steps, seconds or estimates.seconds(plan.steps))
-        self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
-        self._begun: dict[Key, _Begun] = {}
+        self._begun: dict[Key, Begun] = {}
         self._outcomes: dict[Key, Outcome] = {}
         self._clock_at_start = worker.clock()
 
@@ -180,7 +128,7 @@ class _Coordinator:
             self._start_ready()
             if not self._threads:
                 return
-            self._tick()
+            self._policy.tick()
             try:
                 self._take_in(self._news.get(timeout=_POLL_SECONDS))
             except queue.Empty:
@@ -199,7 +147,7 @@ class _Coordinator:
 
     def _start_ready(self) -> None:
         while self._lanes and (step := self._ready.take()):
-            refusal = self._refuses(step, self._threads.keys())
+            refusal = self._policy.refuses(step, self._threads.keys())
             if refusal:
                 self._ready.give_back(step)
                 if not self._threads:
@@ -209,7 +157,9 @@ class _Coordinator:
 
     def _start(self, step: Step) -> None:
         key = step.node.key
-        begun = _Begun(step=step, started=self._now(), lane=heapq.heappop(self._lanes))
+        begun = Begun(
+            step=step, job=self._policy.job(step, self._images), started=self._now(), lane=heapq.heappop(self._lanes)
+        )
         self._begun[key] = begun
         # daemon: a build that does not let itself be cancelled must not keep the process from exiting
         thread = threading.Thread(
@@ -222,14 +172,15 @@ class _Coordinator:
         self._listener.started(step)
         thread.start()
 
-    def _take_in(self, news: _News) -> None:
-        if isinstance(news, _Retried):
+    def _take_in(self, news: News) -> None:
+        if isinstance(news, StepRetried):
             self._listener.retried(news.step, news.retry)
             return
         self._threads.pop(news.step.node.key, None)
         heapq.heappush(self._lanes, self._begun[news.step.node.key].lane)
         self._record(news.step, news.outcome)
         if news.outcome.status in {Status.BUILT, Status.REUSED}:
+            self._images[news.step.node.key] = news.outcome.image
             self._ready.done(news.step.node.key)
         elif news.outcome.status is Status.FAILED:
             self._cascade(news.step.node)
@@ -237,7 +188,7 @@ class _Coordinator:
     def _cascade(self, failed: Node) -> None:
         for step in self._ready.failed(failed.key):
             self._skip(step, f"skipped: {failed.layer} failed", blame=failed.key)
-        if self._fail_fast:
+        if self._policy.fail_fast:
             self._skip_rest(f"not started after {failed.layer} failed (--fail-fast)")
 
     def _skip_rest(self, why: str) -> None:
@@ -274,118 +225,10 @@ class _Coordinator:
                 attempts=1,
                 started=begun.started,
                 lane=begun.lane,
-                why=_INTERRUPTED,
+                why=INTERRUPTED,
             )
         return Outcome(key=key, status=Status.SKIPPED, why="skipped: interrupted before it started")
 
     def _now(self) -> float:
         """Return the seconds since the run began."""
         return self._worker.clock() - self._clock_at_start
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Worker:
-    """What a worker thread does: tries, waits, tries again. It shares nothing but `stop` and the queue."""
-
-    executor: Executor
-    retries: int
-    stop: threading.Event
-    clock: Callable[[], float]
-    sleep: Callable[[float], object]
-
-    def work(self, begun: _Begun, put: Callable[[_News], None]) -> None:
-        """Build a step, with retries, and put its outcome: always exactly one."""
-        step, spent, waited, retries = begun.step, list[float](), list[float](), list[Retry]()
-
-        def attempt() -> Attempt:
-            if self.stop.is_set():
-                return Attempt(ok=False, why=_INTERRUPTED)
-            if retries and retries[-1].flake.kind is FlakeKind.ENGINE:
-                self._await_engine()
-            before = self.clock()
-            made = _guarded(self.executor, step)
-            spent.append(self.clock() - before - made.waited)
-            waited.append(made.waited)
-            return made
-
-        def tell(retry: Retry) -> None:
-            retries.append(retry)
-            put(_Retried(step=step, retry=retry))
-
-        last = self._retrying(tell)(attempt)
-        status, why = self._verdict(step, last)
-        outcome = Outcome(
-            key=step.node.key,
-            status=status,
-            seconds=sum(spent),
-            waited=sum(waited),
-            attempts=len(spent),
-            retries=tuple(retries),
-            started=begun.started,
-            lane=begun.lane,
-            why=why,
-            tail=last.tail,
-            log=last.log,
-            image=last.image,
-        )
-        put(_End(step=step, outcome=outcome))
-
-    def _verdict(self, step: Step, last: Attempt) -> tuple[Status, str]:
-        if last.ok:
-            return Status.BUILT if step.verdict is Verdict.BUILD else Status.REUSED, ""
-        if self.stop.is_set():
-            return Status.INTERRUPTED, _INTERRUPTED
-        return Status.FAILED, last.why
-
-    def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_result(_may_pass),
-            stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
-            wait=backoff.wait(_asked, longest=_LONGEST_WAIT_SECONDS),
-            sleep=self._nap,
-            before_sleep=lambda state: tell(_retry(state)),
-            retry_error_callback=_result,
-        )
-
-    def _await_engine(self) -> None:
-        """Wait until the engine answers, or for so long that it may as well be tried."""
-        tenacity.Retrying(
-            retry=tenacity.retry_if_result(operator.not_),
-            stop=tenacity.stop_after_attempt(_ENGINE_POLLS) | tenacity.stop_when_event_set(self.stop),
-            wait=tenacity.wait_fixed(_ENGINE_POLL_SECONDS),
-            sleep=self._nap,
-            retry_error_callback=lambda _state: None,
-        )(self.executor.answers)
-
-    def _nap(self, seconds: float) -> None:
-        self.sleep(seconds)
-
-
-def _guarded(executor: Executor, step: Step) -> Attempt:
-    """Build; whatever is raised becomes a failed attempt, so that no node is lost."""
-    try:
-        return executor.build(step)
-    except BaseException as error:  # noqa: BLE001  (SystemExit too: it would end the thread without a word)
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
-
-
-def _may_pass(attempt: Attempt) -> bool:
-    return not attempt.ok and attempt.flake is not None
-
-
-def _asked(state: tenacity.RetryCallState) -> float:
-    flake = _result(state).flake
-    return flake.retry_after if flake else 0.0
-
-
-def _retry(state: tenacity.RetryCallState) -> Retry:
-    attempt = _result(state)
-    assert attempt.flake is not None  # noqa: S101  (else it would not be tried again)
-    return backoff.noted(state, why=attempt.why, flake=attempt.flake)
-
-
-def _result(state: tenacity.RetryCallState) -> Attempt:
-    assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
-    result: Attempt = state.outcome.result()
-    return result

@@ -1,0 +1,161 @@
+"""What a worker thread does with one job: tries, waits, tries again."""
+
+import operator
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import tenacity
+
+from imagematrix.execution import backoff
+from imagematrix.execution.protocol import Executor
+from imagematrix.model import Attempt, BuildJob, FlakeKind, Outcome, Retry, Status, Step, Verdict
+
+INTERRUPTED: Final = "interrupted"
+_TRACE_LINES: Final = 15
+
+_ENGINE_POLLS: Final = 180
+_ENGINE_POLL_SECONDS: Final = 1.0
+"""How often an engine that went away is asked whether it is back: for three minutes, long enough for most restarts."""
+
+_LONGEST_WAIT_SECONDS: Final = 600.0
+"""The longest wait that a source can ask for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A step that a worker has, since when, and whose place it takes."""
+
+    step: Step
+    job: BuildJob
+    started: float
+    lane: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRetried:
+    """A try failed in passing; another follows."""
+
+    step: Step
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnded:
+    """A step ended."""
+
+    step: Step
+    outcome: Outcome
+
+
+News = StepRetried | StepEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker thread does: tries, waits, tries again. It shares nothing but `stop` and the queue."""
+
+    executor: Executor
+    retries: int
+    stop: threading.Event
+    clock: Callable[[], float]
+    sleep: Callable[[float], object]
+
+    def work(self, begun: Begun, put: Callable[[News], None]) -> None:
+        """Build a step, with retries, and put its outcome: always exactly one."""
+        step, spent, waited, retries = begun.step, list[float](), list[float](), list[Retry]()
+
+        def attempt() -> Attempt:
+            if self.stop.is_set():
+                return Attempt(ok=False, why=INTERRUPTED)
+            if retries and retries[-1].flake.kind is FlakeKind.ENGINE:
+                self._await_engine()
+            before = self.clock()
+            made = _guarded(self.executor, begun.job)
+            spent.append(self.clock() - before - made.waited)
+            waited.append(made.waited)
+            return made
+
+        def tell(retry: Retry) -> None:
+            retries.append(retry)
+            put(StepRetried(step=step, retry=retry))
+
+        last = self._retrying(tell)(attempt)
+        status, why = self._verdict(step, last)
+        outcome = Outcome(
+            key=step.node.key,
+            status=status,
+            seconds=sum(spent),
+            waited=sum(waited),
+            attempts=len(spent),
+            retries=tuple(retries),
+            started=begun.started,
+            lane=begun.lane,
+            why=why,
+            tail=last.tail,
+            log=last.log,
+            image=last.image,
+        )
+        put(StepEnded(step=step, outcome=outcome))
+
+    def _verdict(self, step: Step, last: Attempt) -> tuple[Status, str]:
+        if last.ok:
+            return Status.BUILT if step.verdict is Verdict.BUILD else Status.REUSED, ""
+        if self.stop.is_set():
+            return Status.INTERRUPTED, INTERRUPTED
+        return Status.FAILED, last.why
+
+    def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_result(_may_pass),
+            stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
+            wait=backoff.wait(_asked, longest=_LONGEST_WAIT_SECONDS),
+            sleep=self._nap,
+            before_sleep=lambda state: tell(_retry(state)),
+            retry_error_callback=_result,
+        )
+
+    def _await_engine(self) -> None:
+        """Wait until the engine answers, or for so long that it may as well be tried."""
+        tenacity.Retrying(
+            retry=tenacity.retry_if_result(operator.not_),
+            stop=tenacity.stop_after_attempt(_ENGINE_POLLS) | tenacity.stop_when_event_set(self.stop),
+            wait=tenacity.wait_fixed(_ENGINE_POLL_SECONDS),
+            sleep=self._nap,
+            retry_error_callback=lambda _state: None,
+        )(self.executor.answers)
+
+    def _nap(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+def _guarded(executor: Executor, job: BuildJob) -> Attempt:
+    """Build; whatever is raised becomes a failed attempt, so that no node is lost."""
+    try:
+        return executor.build(job)
+    except BaseException as error:  # noqa: BLE001  (SystemExit too: it would end the thread without a word)
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
+
+
+def _may_pass(attempt: Attempt) -> bool:
+    return not attempt.ok and attempt.flake is not None
+
+
+def _asked(state: tenacity.RetryCallState) -> float:
+    flake = _result(state).flake
+    return flake.retry_after if flake else 0.0
+
+
+def _retry(state: tenacity.RetryCallState) -> Retry:
+    attempt = _result(state)
+    assert attempt.flake is not None  # noqa: S101  (else it would not be tried again)
+    return backoff.noted(state, why=attempt.why, flake=attempt.flake)
+
+
+def _result(state: tenacity.RetryCallState) -> Attempt:
+    assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
+    result: Attempt = state.outcome.result()
+    return result

@@ -1,0 +1,140 @@
+"""Steps of a plan in, jobs out: what an executor must know of each."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from imagematrix.model import (
+    BASE_LAYER,
+    EPOCH,
+    KEY_LABEL,
+    LAYER_LABEL,
+    BaseBootstrap,
+    BaseImage,
+    BuildJob,
+    DockerfileBuild,
+    Key,
+    Lock,
+    Node,
+    NodePull,
+    ParentImage,
+    Plan,
+    Step,
+    Verdict,
+)
+from imagematrix.planning import publication
+from imagematrix.planning.publication import VERSIONS_LABEL
+
+_REVISION_LABEL = "org.opencontainers.image.revision"
+_BASE_LABEL = "org.opencontainers.image.base.digest"
+"""https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFactory:
+    """Makes the jobs of one plan."""
+
+    nodes: Mapping[Key, Node]
+    """All of the plan."""
+    names: Mapping[Key, Sequence[str]]
+    """The image names of the rows that end in a node."""
+    lock: Lock
+    platform: str
+    repository: str
+    """The registry of nodes; empty: there is none."""
+    pushed: Collection[Key]
+    """The nodes that are to be pushed there."""
+    kept: Collection[Key]
+    """The nodes that are there."""
+    revision: str
+    """The commit that the images are made from; empty: nobody knows it."""
+    seconds: float
+    """How long an attempt may take."""
+
+    def job(self, step: Step, images: Mapping[Key, str]) -> BuildJob:
+        """Return what is to be done for a step; `images` are the ids of the nodes that are there."""
+        node = step.node
+        return BuildJob(
+            key=node.key,
+            layer=node.layer,
+            work=self._work(step, images),
+            platform=self.platform,
+            names=(*self.names.get(node.key, ()), *_base_names(node)),
+            push_to=self.repository if node.key in self.pushed else "",
+            seconds=self.seconds,
+        )
+
+    def _work(self, step: Step, images: Mapping[Key, str]) -> DockerfileBuild | BaseBootstrap | NodePull:
+        node = step.node
+        if step.verdict is Verdict.PULL:
+            return NodePull(repository=self.repository, digest=step.digest)
+        own = {KEY_LABEL: node.key, LAYER_LABEL: node.layer}
+        if node.layer == BASE_LAYER:
+            return BaseBootstrap(script=node.stage.inputs[0].content, suite=node.stage.text, labels=own)
+        epoch = self.lock.epoch_of(node.layer) if node.stage.network else ""
+        return DockerfileBuild(
+            dockerfile=node.leaf.dockerfile,
+            target=node.layer,
+            files=node.stage.inputs,
+            source=self._source(node, images),
+            arguments={EPOCH: epoch} if epoch else {},
+            labels={**own, **self._labels(node, images)},
+        )
+
+    def _source(self, node: Node, images: Mapping[Key, str]) -> ParentImage | BaseImage:
+        if node.parent is None:
+            base = node.inputs.get("base", "")  # what the key was made from: a tag may point elsewhere by now
+            return BaseImage(name=node.leaf.base_image, digest=base if base.startswith("sha256:") else "")
+        layer = self.nodes[node.parent].layer
+        return ParentImage(
+            key=node.parent,
+            image=images.get(node.parent, ""),
+            stage="" if layer == BASE_LAYER else layer,
+            repository=self.repository if node.parent in self.pushed or node.parent in self.kept else "",
+        )
+
+    def _labels(self, node: Node, images: Mapping[Key, str]) -> Mapping[str, str]:
+        labels = {_REVISION_LABEL: self.revision, _BASE_LABEL: self._base_digest(node, images)}
+        known = {name: value for name, value in labels.items() if value}
+        # Of an image of rows, not of a node below: it says what their tags promise, be that nothing.
+        return {**known, VERSIONS_LABEL: publication.label(node.leaf.row)} if node.key in self.names else known
+
+    def _base_digest(self, node: Node, images: Mapping[Key, str]) -> str:
+        base = node.leaf.row.base
+        if not base.bootstrap:
+            return self.lock.bases.get(base.image, "")
+        while node.parent is not None:
+            node = self.nodes[node.parent]
+        return images.get(node.key, "")
+
+
+def factory(
+    plan: Plan,
+    *,
+    lock: Lock,
+    platform: str,
+    repository: str,
+    pushed: Collection[Key],
+    kept: Collection[Key],
+    revision: str,
+    seconds: float,
+) -> JobFactory:
+    """Return what makes the jobs of a plan; `seconds` is how long an attempt may take."""
+    names: dict[Key, list[str]] = {}
+    for row, node in plan.final_nodes.items():
+        names.setdefault(node, []).append(plan.rows[row].image)
+    return JobFactory(
+        nodes={step.node.key: step.node for step in plan.steps},
+        names=names,
+        lock=lock,
+        platform=platform,
+        repository=repository,
+        pushed=frozenset(pushed),
+        kept=kept,
+        revision=revision,
+        seconds=seconds,
+    )
+
+
+def _base_names(node: Node) -> tuple[str, ...]:
+    """Return the name by which a leaf that is built alone finds the base that the matrix made."""
+    return (node.leaf.base_image,) if node.layer == BASE_LAYER else ()
