@@ -459,8 +459,8 @@ def test_what_the_operator_would_refuse_is_seen(tmp_path: Path, right: str, wron
 @pytest.mark.parametrize(
     ("stage", "script", "manifest", "readme"),
     [
-        ('CMD ["a"]\n', "docker-run.sh python train.py", "take the place of", "takes its place"),
-        ('ENTRYPOINT ["a"]\n', "docker-run.sh --option", "be given to", "is given to it"),
+        ('CMD ["a"]\n', "docker-run.sh python train.py", "replace", "replaces it"),
+        ('ENTRYPOINT ["a"]\n', "docker-run.sh --option", "be passed to", "are passed to it"),
     ],
 )
 def test_what_words_after_an_image_are(tmp_path: Path, stage: str, script: str, manifest: str, readme: str) -> None:
@@ -470,7 +470,7 @@ def test_what_words_after_an_image_are(tmp_path: Path, stage: str, script: str, 
     texts = {path: file.content.decode() for path, file in found.items()}
 
     assert script in texts["run-example/docker-run.sh"]
-    assert f'"args" would {manifest} what' in texts["run-example/k8s-run-job.yaml"]
+    assert f'"args" would {manifest} the image\'s own command' in texts["run-example/k8s-run-job.yaml"]
     assert readme in texts["README.md"]
 
 

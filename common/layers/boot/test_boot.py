@@ -157,7 +157,7 @@ def test_a_hook_that_fails_is_logged_and_the_container_still_starts(bare: Machin
 def test_without_a_credential_ssh_takes_no_password_and_the_log_says_how_to_give_one(host: Host, bare: Machine) -> None:
     offered = host.run(f"{SSH} -o BatchMode=yes -o PreferredAuthentications=none root@{bare.address}").stderr
     assert "Permission denied (publickey)" in offered
-    assert "nobody can log in yet" in bare.logs()
+    assert "no login is possible yet" in bare.logs()
     assert "ROOT_PASSWORD" in bare.logs()
 
 

@@ -5,16 +5,16 @@
 #
 #   sh build-scripts.sh [further options of "docker buildx build"]
 #
-# Where to fetch from is taken from the environment; none of it becomes part of the image:
+# The environment says where to fetch from; none of it becomes part of the image:
 #
 #   CA_BUNDLE         certificates to trust (default: SSL_CERT_FILE, else the host's own bundle)
 #   PIP_INDEX_URL     the package index
-#   PIP_TRUSTED_HOST  hosts of indexes that may go without TLS, with spaces between them
-#   WHEELHOUSE        a directory of wheels that are used beside the index
+#   PIP_TRUSTED_HOST  hosts of indexes that need no TLS, separated by spaces
+#   WHEELHOUSE        a directory of wheels to use in addition to the index
 #   NETWORK           the network of the build, for example "host"
 #   http_proxy, https_proxy, no_proxy
 #   IMAGE             another name for the image
-#   PUSH              "yes" pushes the image once it is built: log in to its registry first
+#   PUSH              "yes" also pushes the image: log in to its registry first
 #   BASE_IMAGE        another base than imagematrix/base:bookworm
 set -eu
 

@@ -50,7 +50,8 @@ def possible_rows(project: Project, selected: Selection) -> Sequence[Row]:
     rows = project.rows(selected)
     possible = project.possible(rows)
     if len(possible) < len(rows):
-        note(f"{count(len(rows) - len(possible), 'row')} impossible: see `invoke list`")
+        left = len(rows) - len(possible)
+        note(f"{count(left, 'row')} {'is' if left == 1 else 'are'} impossible: see `invoke list`")
     return possible
 
 

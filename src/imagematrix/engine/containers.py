@@ -29,7 +29,7 @@ class ContainerSpec:
 
     image: str
     command: Sequence[str] = ()
-    """Instead of what the image runs by itself."""
+    """Replaces the command of the image."""
     entrypoint: str = ""
     """Instead of the image's."""
     environment: Mapping[str, str]

@@ -10,14 +10,14 @@
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
 #   http://localhost:8888/jupyter
 #
-# Its ports are open to this machine alone; ADDRESS=0.0.0.0 opens them to the network.
+# Its ports are open to this machine only; ADDRESS=0.0.0.0 opens them to the network.
 # The web pages ask for JUPYTER_TOKEN. Where it is not set, the log shows a link with the token.
 set -eu
 
 NAME=${NAME:-pytorch-test}
 
-# A variable that is only named here is passed on from this shell. Where it is not set there, it is
-# taken away from the container, so what the image sets itself is passed on only if it is set.
+# A variable that is only named here is passed on from this shell. If it is not set there, docker
+# removes it from the container, so variables that the image sets are passed on only if they are set.
 docker run --detach --name "$NAME" --restart unless-stopped --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     --env SSH_AUTHORIZED_KEYS \

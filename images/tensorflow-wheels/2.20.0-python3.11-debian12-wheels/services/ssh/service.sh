@@ -35,7 +35,7 @@ prepare_ssh() {
     fi
     if [[ -n $password ]]; then set_password; fi
     if [[ -z $keys && $with_password == no && ! -s /root/.ssh/authorized_keys ]]; then
-        log "ssh: nobody can log in yet. Give a key or a password when the container starts:"
+        log "ssh: no login is possible yet. Give a key or a password when the container starts:"
         log "  docker run -e SSH_AUTHORIZED_KEYS=\"\$(cat ~/.ssh/id_ed25519.pub)\" ..."
         log "  docker run -e ROOT_PASSWORD=... ...   or mount /run/secrets/root_password"
     fi

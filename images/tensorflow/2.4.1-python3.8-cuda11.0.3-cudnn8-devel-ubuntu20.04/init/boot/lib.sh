@@ -192,7 +192,7 @@ run_hooks() {
             continue
         fi
         log "hook ${hook##*/}"
-        "$hook" >&2 || log "hook ${hook##*/} failed with exit code $?, going on without it"
+        "$hook" >&2 || log "hook ${hook##*/} failed with exit code $?, continuing without it"
     done
 }
 
@@ -232,7 +232,7 @@ obstacle() { # SERVICE
 serve() { # SERVICE PORT [PATH]
     local list=$run/services.new other
     other=$(awk -v port="$2" '$2 == port { print $1 }' "$list")
-    [[ -z $other ]] || die "port $2 is asked for twice: by $1 and $other"
+    [[ -z $other ]] || die "port $2 is used twice: by $1 and $other"
     echo "$*" >> "$list"
 }
 
@@ -255,7 +255,7 @@ prepare_web() {
     if [[ -z $token ]]; then
         [[ -s $made ]] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$made")
         token=$(< "$made")
-        log "web: no JUPYTER_TOKEN was given, this one was made for this container:"
+        log "web: no JUPYTER_TOKEN was given, so this one was generated for this container:"
         for page in "${pages[@]}"; do log "  $page?token=$token"; done
     fi
     (umask 077 && printf '%s' "$token" > "$file")
