@@ -19,6 +19,7 @@ class GitRepository:
 
         Raises FlagError where there is no such revision, or no git repository.
         """
+        self._refuse_unknown(revision)
         tracked = self._asked("diff", "--name-only", "--no-renames", "--relative", "-z", revision, "--", *folders)
         untracked = self._asked("ls-files", "--others", "--exclude-standard", "-z", "--", *folders)
         return tuple(sorted({*_names(tracked), *_names(untracked)}))
@@ -39,16 +40,27 @@ class GitRepository:
                 at += size + 1
         return found
 
+    def _refuse_unknown(self, revision: str) -> None:
+        code, _ = self._run("rev-parse", "--git-dir")
+        if code:
+            raise FlagError("there is no git repository here: --summary compares with one of its commits")
+        code, _ = self._run("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
+        if code:
+            raise FlagError(f"{revision!r} is not a commit of this repository (--summary)")
+
     def _asked(self, *words: str, stdin: bytes = b"") -> bytes:
+        code, said = self._run(*words, stdin=stdin)
+        if code:
+            raise FlagError(f"git {words[0]}: {said.decode(errors='replace').strip()}")
+        return said
+
+    def _run(self, *words: str, stdin: bytes = b"") -> tuple[int, bytes]:
         parts: list[bytes] = []
         try:
             code = self._shell.run(["git", "-C", str(self._root), *words], stdin=stdin, sink=parts.append)
         except FileNotFoundError:
-            raise FlagError("git is not installed: --summary compares with one of its revisions") from None
-        said = b"".join(parts)
-        if code:
-            raise FlagError(f"git {words[0]}: {said.decode(errors='replace').strip()}")
-        return said
+            raise FlagError("git is not installed: --summary compares with one of its commits") from None
+        return code, b"".join(parts)
 
 
 def revision(shell: Shell, root: Path) -> str:

@@ -67,7 +67,8 @@ def git(root: Path, *words: str) -> None:
 
 def summary(root: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     program.run(["imagematrix", "render", "--file", str(root / "matrix.toml"), *flags], exit=False)
-    return capsys.readouterr().out
+    shown = capsys.readouterr()
+    return shown.out or shown.err
 
 
 def test_leaves_are_compared_with_a_commit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,4 +87,9 @@ def test_leaves_are_compared_with_a_commit(tmp_path: Path, capsys: pytest.Captur
     summary(root, capsys)
 
     assert summary(root, capsys, "--summary") == (Path(__file__).parents[1] / "golden/summary.md").read_text()
-    assert summary(root, capsys, "--summary=HEAD~7") == ""
+    assert "'HEAD~7' is not a commit" in summary(root, capsys, "--summary=HEAD~7")
+
+
+def test_without_git_there_is_nothing_to_compare_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    projects.write(tmp_path)
+    assert "no git repository" in summary(tmp_path, capsys, "--summary")
