@@ -14,7 +14,7 @@ from imagematrix.report import Document, ImageFact, Origins
 from imagematrix.report.document import write
 
 FIRST = datetime(2026, 11, 1, 1, 0, tzinfo=UTC)
-LANES = 8
+SLOTS = 8
 _SECONDS = {"system": 60, "python": 20, "tensorflow": 120, "pytorch": 180, "paddle": 90, "notebook": 45, "boot": 15}
 _BYTES = {"system": 320, "python": 90, "tensorflow": 1900, "pytorch": 5200, "paddle": 2400, "notebook": 310, "boot": 12}
 _FLAKES = (
@@ -57,7 +57,7 @@ def grid(rows: int) -> Plan:
 def night(plan: Plan, number: int, *, broken: frozenset[str] = frozenset()) -> Document:
     """Make the report of one night: `broken` nodes fail, one in twenty flakes, versions and sizes move a little."""
     chance = random.Random(number)
-    free = [0.0] * LANES
+    free = [0.0] * SLOTS
     ended: dict[Key, tuple[Status, float]] = {}
     outcomes = [_outcome(step, chance, free, ended, broken) for step in plan.steps]
     bytes_of: dict[Key, int] = {}
@@ -120,17 +120,17 @@ def _outcome(
     ended: dict[Key, tuple[Status, float]],
     broken: frozenset[str],
 ) -> Outcome:
-    """Build a node on the lane that is free first, not before its parent is there."""
+    """Build a node on the slot that is free first, not before its parent is there."""
     key, parent, layer = step.node.key, step.node.parent, step.node.layer
     if parent and ended[parent][0] is not Status.BUILT:
         ended[key] = (Status.SKIPPED, 0.0)
-        return Outcome(key=key, status=Status.SKIPPED, why="skipped: its parent failed", blame=parent)
-    lane = min(range(LANES), key=free.__getitem__)
-    started = max(free[lane], ended[parent][1] if parent else 0.0)
+        return Outcome(key=key, status=Status.SKIPPED, why="skipped: its parent failed", caused_by=parent)
+    slot = min(range(SLOTS), key=free.__getitem__)
+    started = max(free[slot], ended[parent][1] if parent else 0.0)
     seconds = _SECONDS[layer] * chance.uniform(0.7, 1.6)
-    free[lane] = started + seconds
+    free[slot] = started + seconds
     failed = key in broken
-    ended[key] = (Status.FAILED if failed else Status.BUILT, free[lane])
+    ended[key] = (Status.FAILED if failed else Status.BUILT, free[slot])
     flake = chance.choice(_FLAKES)
     retries = (Retry(number=1, why=f"503 from {flake.source}", flake=flake, wait_seconds=4.0),)
     return Outcome(
@@ -140,7 +140,7 @@ def _outcome(
         attempts=1,
         retries=retries if chance.random() < 0.05 else (),
         started=started,
-        lane=lane,
+        slot=slot,
         why="no version of somepackage==9.9" if failed else "",
         tail=_TAIL if failed else (),
         log=f".imagematrix/logs/{key}.log",

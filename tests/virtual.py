@@ -1,6 +1,6 @@
 """A world with a clock of its own: the real scheduler, threads and all, runs in it as fast as it can.
 
-The clock moves when all that could run does: it knows what that is, so a scheduler that leaves a lane empty stops it.
+The clock moves when all that could run does: it knows what that is, so a scheduler that leaves a slot empty stops it.
 """
 
 import heapq
@@ -39,7 +39,7 @@ def nature(plan: Plan, seconds: Mapping[Key, float], *, failing: float, flaky: f
 
 
 class World:
-    """An executor with `jobs` lanes, the clock it goes by, and the way to wait there."""
+    """An executor with `jobs` slots, the clock it goes by, and the way to wait there."""
 
     def __init__(self, plan: Plan, given: Nature, *, jobs: int) -> None:
         self._nature = given
@@ -104,7 +104,7 @@ class World:
 
 
 def lower_bound(plan: Plan, spent: Mapping[Key, float], *, jobs: int) -> float:
-    """Return what no run of these tries could beat: the longest chain, or all of the work on all lanes."""
+    """Return what no run of these tries could beat: the longest chain, or all of the work on all slots."""
     ends: dict[Key | None, float] = {}
     for step in plan.steps:
         ends[step.node.key] = ends.get(step.node.parent, 0.0) + spent.get(step.node.key, 0.0)

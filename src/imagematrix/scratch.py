@@ -34,7 +34,7 @@ def living(
     from filelock import FileLock
 
     with FileLock(root / "guard"):  # no clean-up removes a folder whose lock is not yet taken
-        _sweep(root, killed)
+        _remove_killed(root, killed)
         made = Path(tempfile.mkdtemp(dir=root, prefix=prefix))
         # If this lock is free, the run that held it is dead.
         lock = FileLock(made.with_suffix(".lock"))
@@ -57,7 +57,7 @@ def _root() -> Path:
     return path if is_ours else Path(tempfile.mkdtemp(prefix="imagematrix-"))
 
 
-def _sweep(root: Path, killed: Callable[[str], None]) -> None:
+def _remove_killed(root: Path, killed: Callable[[str], None]) -> None:
     from filelock import FileLock, Timeout
 
     for left in sorted(root.glob("*.lock")):

@@ -15,7 +15,7 @@ from imagematrix import tree
 from imagematrix.commands import reporting
 from imagematrix.errors import DiskError
 from imagematrix.model import File, Key
-from imagematrix.planning.checks import Check, CheckOutcome, Settled
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled
 from imagematrix.planning.plan import Record
 from imagematrix.planning.trust import Bond
 from imagematrix.project import Project, open_project
@@ -85,7 +85,7 @@ def run(project: Project) -> bool:
             log.write(f"line {number}\n")
             state.bind(Bond(key=Key(f"{number}" * 64), digest=f"sha256:{str(number) * 64}"))
             state.remember(Record(key=Key(f"{number}" * 64), layer="a", inputs={}, rows=(), seconds=1.0))
-            passed = (Check(owner="a", name="b", outcome=CheckOutcome.PASSED),)
+            passed = (CheckResult(owner="a", name="b", outcome=CheckOutcome.PASSED),)
             key = Key(f"{number}" * 64)
             state.remember_settled(Settled(key=key, image="", owner="a", fingerprint=key, checks=passed, whole=True))
         state.forget(lambda key: key != "0" * 64)

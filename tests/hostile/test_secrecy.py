@@ -25,7 +25,7 @@ from imagematrix.engine import credentials
 from imagematrix.engine.log import BuildLog
 from imagematrix.errors import UserError
 from imagematrix.model import Key, Site
-from imagematrix.planning.checks import Check, CheckOutcome, Settled, Verified
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled, Verified
 from imagematrix.planning.plan import Record
 from imagematrix.report import webhook
 
@@ -119,9 +119,9 @@ def test_what_a_run_leaves_behind(
     project = projects.project(tmp_path / "project")
     state, grid = project.state, nights.grid(6)
     text = f"login failed: {canary}"
-    check = Check(owner="system", name=text, outcome=CheckOutcome.FAILED, why=text, tail=(text,))
+    check = CheckResult(owner="system", name=text, outcome=CheckOutcome.FAILED, why=text, tail=(text,))
     state.remember(Record(key=Key("a"), layer=text, inputs={"x": text}, rows=(text,), seconds=1.0))
-    passed = Check(owner="system", name=text, outcome=CheckOutcome.PASSED)
+    passed = CheckResult(owner="system", name=text, outcome=CheckOutcome.PASSED)
     state.remember_settled(
         Settled(key=Key("a"), image="", owner="system", fingerprint=Key("b"), checks=(passed,), whole=True)
     )

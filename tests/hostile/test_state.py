@@ -15,7 +15,7 @@ from imagematrix.commands import reporting
 from imagematrix.errors import FlagError
 from imagematrix.model import Key
 from imagematrix.planning import garbage, nightly
-from imagematrix.planning.checks import Check, CheckOutcome, Settled
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled
 from imagematrix.project import Project, open_project
 
 RUN: Final = "runs/2026-11-22T030400Z.json"
@@ -45,7 +45,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     opened = projects.project(folder)
     projects.build(opened)
-    passed = Check(owner="system", name="test_a", outcome=CheckOutcome.PASSED, seconds=1.0)
+    passed = CheckResult(owner="system", name="test_a", outcome=CheckOutcome.PASSED, seconds=1.0)
     opened.state.remember_settled(
         Settled(
             key=Key("a" * 64),

@@ -16,7 +16,7 @@ from imagematrix.errors import SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.registry import access, answers, imagetools
 from imagematrix.registry.access import Access
-from imagematrix.registry.imagetools import Registry
+from imagematrix.registry.imagetools import RegistryDigests
 from imagematrix.web import NoAnswerError, Web
 
 INDEX = """\
@@ -139,6 +139,6 @@ def test_a_base_for_another_platform(platform: str, digest: str, why: str, monke
     """It is refused when it is locked, not by the first step that cannot run."""
     monkeypatch.setattr(imagetools, "buildx_command", lambda: "buildx")
 
-    found = Registry(Said(INDEX % ("a" * 64)), Site()).digest("base:1", platform)  # type: ignore[arg-type]
+    found = RegistryDigests(Said(INDEX % ("a" * 64)), Site()).digest("base:1", platform)  # type: ignore[arg-type]
 
     assert (found.digest, found.why) == (digest, why)

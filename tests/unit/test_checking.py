@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 from tests import nights
 
-from imagematrix.planning.checks import Check, CheckOutcome, Running, Verified
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Running, Verified
 from imagematrix.report.console import verify as checking
 from imagematrix.verify.progress import CheckProgress
 
 FIRST, SECOND, *_ = nights.grid(6).rows.values()
-PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
+PASSED = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
 FAILED = replace(PASSED, outcome=CheckOutcome.FAILED)
 
 

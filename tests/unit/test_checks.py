@@ -10,7 +10,7 @@ from tests.projects import MATRIX, PLAIN, PYTORCH
 
 from imagematrix.model import Platform
 from imagematrix.planning import checks
-from imagematrix.planning.checks import Check, CheckOutcome, Settled, Subject, Texts
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled, Subject, Texts
 from imagematrix.project import Project
 from imagematrix.text.documents import DamagedError
 
@@ -43,11 +43,13 @@ def decide(
     )
 
 
-def check(owner: str, name: str, outcome: CheckOutcome = CheckOutcome.PASSED) -> Check:
-    return Check(owner=owner, name=name, outcome=outcome, seconds=1.5, why="why" * (outcome is CheckOutcome.SKIPPED))
+def check(owner: str, name: str, outcome: CheckOutcome = CheckOutcome.PASSED) -> CheckResult:
+    return CheckResult(
+        owner=owner, name=name, outcome=outcome, seconds=1.5, why="why" * (outcome is CheckOutcome.SKIPPED)
+    )
 
 
-def ran(subject: Subject, *found: Check, ended: bool = True) -> list[Settled]:
+def ran(subject: Subject, *found: CheckResult, ended: bool = True) -> list[Settled]:
     """Return what a later run remembers: it was written as lines and is read from them."""
     lines = [checks.line(settled) for settled in checks.settle(subject, found, ended=ended)]
     return [checks.settled(line) for line in lines]

@@ -12,13 +12,13 @@ from imagematrix import scratch
 from imagematrix.commands.verify.run import _lost
 from imagematrix.model import Key, Platform, Row
 from imagematrix.planning import checks
-from imagematrix.planning.checks import ENGINE_STOPPED, Check, CheckOutcome, Subject, Suite, Verified
+from imagematrix.planning.checks import ENGINE_STOPPED, CheckOutcome, CheckResult, Subject, Suite, Verified
 from imagematrix.report import document, html, junit, markdown, overview, runs
 from imagematrix.report.console import verify as console
 
-PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
-FAILED = Check(owner="system", name="test_gpu", outcome=CheckOutcome.FAILED, why="it is broken")
-RULE = Check(owner="platform art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
+PASSED = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
+FAILED = CheckResult(owner="system", name="test_gpu", outcome=CheckOutcome.FAILED, why="it is broken")
+RULE = CheckResult(owner="platform art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
 FULL = "cannot write .imagematrix/verify/x: No space left on device"
 
 
@@ -60,7 +60,7 @@ def test_verify_says_so(row: Row) -> None:
     ],
 )
 def test_the_engine_is_to_blame_where_nothing_else_is(
-    row: Row, cut_off: list[str], others: tuple[Check, ...], *, lost: bool
+    row: Row, cut_off: list[str], others: tuple[CheckResult, ...], *, lost: bool
 ) -> None:
     """Exit code 3 is for that; an image that failed, or has no check, is exit code 1."""
     images = [Verified(row=row, checks=others), *(Verified(row=row, checks=(), cut_off=why) for why in cut_off)]

@@ -28,7 +28,7 @@ def test_a_report_is_read_as_it_was_written() -> None:
     assert built.bytes
     assert built.versions["numpy"] == "1.26.0"
     assert built.base.startswith("sha256:")
-    blamed = [leaf.name for leaf in run.leaves if leaf.blame == PYTORCH]
+    blamed = [leaf.name for leaf in run.leaves if leaf.caused_by == PYTORCH]
     assert blamed == list(NODES[PYTORCH].leaves)
 
 

@@ -180,7 +180,7 @@ def test_json_is_the_contract() -> None:
             attempts=2,
             retries=(Retry(number=1, why="503", flake=FLAKE, wait_seconds=2.41111),),
             started=0.00012,
-            lane=1,
+            slot=1,
             log="logs/python.log",
         ),
         Outcome(
@@ -189,12 +189,12 @@ def test_json_is_the_contract() -> None:
             seconds=3.0,
             attempts=1,
             started=18.6,
-            lane=0,
+            slot=0,
             why="no wheel",
             tail=("E",),
             log="logs/tf.log",
         ),
-        Outcome(key=Key("nb"), status=Status.SKIPPED, why="skipped: tf failed", blame=Key("tf")),
+        Outcome(key=Key("nb"), status=Status.SKIPPED, why="skipped: tf failed", caused_by=Key("tf")),
     )
     east = timezone(timedelta(hours=8))
 
@@ -470,7 +470,7 @@ def test_plain_log_is_one_line_per_event() -> None:
             tf, Outcome(key=Key("tf"), status=Status.FAILED, seconds=3, attempts=1, why="no wheel", log="l.log")
         )
         log.finished(
-            tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="skipped: python failed", blame=Key("python"))
+            tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="skipped: python failed", caused_by=Key("python"))
         )
         log.finished(tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="skipped: interrupted before it started"))
         log.finished(tf, Outcome(key=Key("tf"), status=Status.INTERRUPTED, seconds=3, attempts=1, why="interrupted"))

@@ -9,7 +9,7 @@ from tests import nights, projects
 from imagematrix.commands import reporting
 from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import FlagError
-from imagematrix.planning.checks import Check, CheckOutcome, Verified
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Verified
 from imagematrix.project import Project
 
 GRID = nights.grid(6)
@@ -29,7 +29,7 @@ def build(project: Project, number: int, folder: Path | None = None) -> list[str
 
 
 def verified(row: str) -> VerifyResult:
-    check = Check(owner="python", name="pip check", outcome=CheckOutcome.FAILED, why="numpy is missing")
+    check = CheckResult(owner="python", name="pip check", outcome=CheckOutcome.FAILED, why="numpy is missing")
     image = Verified(row=GRID.rows[row], checks=(check,))
     return VerifyResult(started=nights.FIRST, seconds=1.0, images=(image,), interrupted=False)
 

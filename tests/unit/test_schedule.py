@@ -103,7 +103,7 @@ def test_a_skipped_node_names_what_failed() -> None:
     outcomes = run(plan_of(CHAIN_AND_FORK), FakeExecutor(fails={"python"}))
 
     notebook = outcomes["notebook"]
-    assert (notebook.why, notebook.blame) == ("skipped: python failed", "python")
+    assert (notebook.why, notebook.caused_by) == ("skipped: python failed", "python")
     python = outcomes["python"]
     assert (python.why, python.tail, python.log) == (
         "no such package: python",
@@ -221,12 +221,12 @@ def test_no_two_nodes_have_a_lane_at_once(parents: dict[str, str | None], jobs: 
     outcomes = run(plan_of(parents), FakeExecutor(fails=fails), jobs=jobs, clock=lambda: float(next(reading)))
 
     begun = [outcome for outcome in outcomes.values() if outcome.attempts]
-    assert all((outcome.started is None) == (outcome.lane is None) for outcome in outcomes.values())
-    assert {outcome.key for outcome in begun} == {key for key, found in outcomes.items() if found.lane is not None}
-    assert {outcome.lane for outcome in begun} <= set(range(jobs))
+    assert all((outcome.started is None) == (outcome.slot is None) for outcome in outcomes.values())
+    assert {outcome.key for outcome in begun} == {key for key, found in outcomes.items() if found.slot is not None}
+    assert {outcome.slot for outcome in begun} <= set(range(jobs))
     ends = {outcome.key: (outcome.started or 0.0) + outcome.seconds for outcome in begun}
-    for lane in range(jobs):
-        ones = sorted((one for one in begun if one.lane == lane), key=lambda one: one.started or 0.0)
+    for slot in range(jobs):
+        ones = sorted((one for one in begun if one.slot == slot), key=lambda one: one.started or 0.0)
         assert all(ends[one.key] <= (next_.started or 0.0) for one, next_ in itertools.pairwise(ones))
 
 
@@ -269,8 +269,8 @@ def test_fail_fast_starts_nothing_after_a_failure() -> None:
     outcomes = run(plan, executor, jobs=1, fail_fast=True)
 
     assert executor.tries == {"a": 1}
-    assert outcomes["on-a"].blame == "a"
-    assert (outcomes["b"].blame, outcomes["b"].why) == (None, "skipped: not started after a failed (--fail-fast)")
+    assert outcomes["on-a"].caused_by == "a"
+    assert (outcomes["b"].caused_by, outcomes["b"].why) == (None, "skipped: not started after a failed (--fail-fast)")
 
 
 def test_fail_fast_lets_what_runs_end() -> None:
@@ -319,7 +319,7 @@ def test_what_is_refused_alone_ends_the_starting() -> None:
     outcomes = run(plan_of({"a": None, "b": "a", "c": "b", "d": None}), executor, jobs=1, refuses=refuses)
 
     assert statuses(outcomes) == {"a": "built", "b": "skipped", "c": "skipped", "d": "skipped"}
-    assert {(outcomes[key].why, outcomes[key].blame) for key in "bcd"} == {("skipped: disk guard: full", None)}
+    assert {(outcomes[key].why, outcomes[key].caused_by) for key in "bcd"} == {("skipped: disk guard: full", None)}
 
 
 def test_seconds_and_start_are_of_the_run_clock() -> None:

@@ -12,7 +12,7 @@ from tests.projects import PLAIN, PYTORCH
 from imagematrix.commands.push import run as publishing
 from imagematrix.model import Platform, Row
 from imagematrix.planning import checks, publication
-from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome, Settled, Verified
+from imagematrix.planning.checks import CheckOutcome, CheckResult, ImageOutcome, Settled, Verified
 from imagematrix.project import Project, Selection
 from imagematrix.report import catalogue, document, html, junit, markdown, overview, runs
 from imagematrix.report.console import list as rows
@@ -21,9 +21,9 @@ from imagematrix.report.document import write
 from imagematrix.row_state import states
 from imagematrix.verify import judge
 
-PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
-SKIPPED = Check(owner="system", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU")
-RULE = Check(owner="platform art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
+PASSED = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
+SKIPPED = CheckResult(owner="system", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU")
+RULE = CheckResult(owner="platform art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
 CHECK_FILE = {"common/layers/torch/test_torch.py": "def test_cuda(): ..."}
 GRID = nights.grid(6)
 
@@ -49,7 +49,7 @@ def row(opened: Project) -> Row:
         ((replace(RULE, outcome=CheckOutcome.FAILED),), "failed"),
     ],
 )
-def test_what_no_layers_check_has_proven_is_unchecked(row: Row, checks: tuple[Check, ...], outcome: str) -> None:
+def test_what_no_layers_check_has_proven_is_unchecked(row: Row, checks: tuple[CheckResult, ...], outcome: str) -> None:
     image = Verified(row=row, checks=checks)
 
     assert (image.outcome, image.good) == (outcome, outcome == "passed")
@@ -122,7 +122,7 @@ def test_moving_tags_wait_for_a_check(opened: Project) -> None:
 
 
 @pytest.mark.parametrize(("check", "why"), [(PASSED, ""), (SKIPPED, publication.UNCHECKED)])
-def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: Check, why: str) -> None:
+def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: CheckResult, why: str) -> None:
     dag = projects.dag(opened, PYTORCH)
     [subject] = judge.subjects(opened, dag, images={dag.final_nodes[PYTORCH]: "sha256:1"})
     settled = [

@@ -11,15 +11,15 @@ from tests import projects
 from tests.projects import PLAIN, PYTORCH
 
 from imagematrix.model import Row, Status
-from imagematrix.planning.checks import Check, CheckOutcome, Verified
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Verified
 from imagematrix.report import document, junit, runs
 from imagematrix.report.console import verify as console
 from imagematrix.text.documents import DamagedError
 
 STARTED = datetime(2026, 11, 22, 3, 4, 5, tzinfo=UTC)
-PASSED = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, seconds=0.5)
-SKIPPED = Check(owner="torch", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU here")
-FAILED = Check(
+PASSED = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, seconds=0.5)
+SKIPPED = CheckResult(owner="torch", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU here")
+FAILED = CheckResult(
     owner="torch",
     name="test_cuda",
     outcome=CheckOutcome.FAILED,
@@ -63,7 +63,7 @@ def test_a_line_for_each_image_then_what_failed_and_why_then_what_is_missing(row
 
 
 def test_when_nothing_changed_that_is_all_there_is_to_say(row: Row) -> None:
-    known = Check(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, known=True)
+    known = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED, known=True)
 
     told = console.text([Verified(row=row, checks=(known,))], seconds=0.1)
 

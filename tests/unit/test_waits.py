@@ -195,7 +195,7 @@ def test_a_board_shows_waits_apart() -> None:
 def test_a_report_counts_them_apart(waited: float) -> None:
     plan = plan_of({"python": None}, rows={"python:1": "python"})
     outcome = Outcome(
-        key=Key("python"), status=Status.BUILT, seconds=3.0, waited=waited, attempts=1, started=1.0, lane=0
+        key=Key("python"), status=Status.BUILT, seconds=3.0, waited=waited, attempts=1, started=1.0, slot=0
     )
     made = report.make(plan, [outcome], {}, started=datetime(2026, 11, 29, tzinfo=UTC), seconds=20.0)
     (node,) = json.loads(write(made))["nodes"]

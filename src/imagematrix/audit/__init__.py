@@ -5,15 +5,15 @@ number of files that they keep, not the image's size. `contents` recognises cred
 `[platforms.X.rules]` in matrix.toml says which rules count, with their parameters.
 """
 
-from imagematrix.audit.layers import Entry, Kind, Layer, Seen, is_gone, matches, read, stacked
+from imagematrix.audit.layers import Entry, FilesystemLayer, Kind, Seen, is_gone, matches, read, stacked
 from imagematrix.audit.rule import Evidence, Globs, Rule, Size, declared, judge, load, stock
 
 __all__ = [
     "Entry",
     "Evidence",
+    "FilesystemLayer",
     "Globs",
     "Kind",
-    "Layer",
     "Rule",
     "Seen",
     "Size",

@@ -75,7 +75,7 @@ class Seen:
 
 
 @dataclass(slots=True, kw_only=True)
-class Layer:
+class FilesystemLayer:
     """What is kept of one filesystem layer."""
 
     kept: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -110,9 +110,9 @@ def _any(globs: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, globs)))
 
 
-def read(entries: Iterable[Entry], rules: Mapping[str, Keep]) -> Layer:
+def read(entries: Iterable[Entry], rules: Mapping[str, Keep]) -> FilesystemLayer:
     """Keep of a layer what rules ask for."""
-    layer = Layer(kept={name: {} for name in rules})
+    layer = FilesystemLayer(kept={name: {} for name in rules})
     for entry in entries:
         parent, _, name = entry.path.rpartition("/")
         if name == _OPAQUE:

@@ -20,7 +20,7 @@ from importlib import resources
 from types import ModuleType
 from typing import Final
 
-from imagematrix.audit.layers import Entry, Keep, Layer, Seen
+from imagematrix.audit.layers import Entry, FilesystemLayer, Keep, Seen
 from imagematrix.errors import InputError, Problem
 from imagematrix.model import RuleDeclaration, RuleParameter, RuleParameters
 
@@ -145,7 +145,7 @@ def _keeping(kept: Callable[..., object], parameters: RuleParameters) -> Keep:
 
 
 def judge(
-    rules: Mapping[str, Rule], layers: Sequence[Layer], *, base: str, below: int, command: Sequence[str] = ()
+    rules: Mapping[str, Rule], layers: Sequence[FilesystemLayer], *, base: str, below: int, command: Sequence[str] = ()
 ) -> Mapping[str, tuple[str, ...]]:
     """Return what offends each rule; nothing where the image obeys.
 

@@ -111,7 +111,7 @@ class _Coordinator:
         self._ready = ready
         self._images = dict(images)
         """The ids of the images that are there."""
-        self._lanes = list(range(policy.jobs))
+        self._slots = list(range(policy.jobs))
         """A heap of those that are free."""
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
@@ -146,7 +146,7 @@ class _Coordinator:
         return tuple(self._outcomes[step.node.key] for step in self._plan.steps)
 
     def _start_ready(self) -> None:
-        while self._lanes and (step := self._ready.take()):
+        while self._slots and (step := self._ready.take()):
             refusal = self._policy.refuses(step, self._threads.keys())
             if refusal:
                 self._ready.give_back(step)
@@ -158,7 +158,7 @@ class _Coordinator:
     def _start(self, step: Step) -> None:
         key = step.node.key
         begun = Begun(
-            step=step, job=self._policy.job(step, self._images), started=self._now(), lane=heapq.heappop(self._lanes)
+            step=step, job=self._policy.job(step, self._images), started=self._now(), slot=heapq.heappop(self._slots)
         )
         self._begun[key] = begun
         # daemon: a build that does not let itself be cancelled must not keep the process from exiting
@@ -177,7 +177,7 @@ class _Coordinator:
             self._listener.retried(news.step, news.retry)
             return
         self._threads.pop(news.step.node.key, None)
-        heapq.heappush(self._lanes, self._begun[news.step.node.key].lane)
+        heapq.heappush(self._slots, self._begun[news.step.node.key].slot)
         self._record(news.step, news.outcome)
         if news.outcome.status in {Status.BUILT, Status.REUSED}:
             self._images[news.step.node.key] = news.outcome.image
@@ -187,7 +187,7 @@ class _Coordinator:
 
     def _cascade(self, failed: Node) -> None:
         for step in self._ready.failed(failed.key):
-            self._skip(step, f"skipped: {failed.layer} failed", blame=failed.key)
+            self._skip(step, f"skipped: {failed.layer} failed", caused_by=failed.key)
         if self._policy.fail_fast:
             self._skip_rest(f"not started after {failed.layer} failed (--fail-fast)")
 
@@ -195,8 +195,8 @@ class _Coordinator:
         for step in self._ready.drain():
             self._skip(step, f"skipped: {why}")
 
-    def _skip(self, step: Step, why: str, *, blame: Key | None = None) -> None:
-        self._record(step, Outcome(key=step.node.key, status=Status.SKIPPED, why=why, blame=blame))
+    def _skip(self, step: Step, why: str, *, caused_by: Key | None = None) -> None:
+        self._record(step, Outcome(key=step.node.key, status=Status.SKIPPED, why=why, caused_by=caused_by))
 
     def _record(self, step: Step, outcome: Outcome) -> None:
         self._outcomes[step.node.key] = outcome
@@ -224,7 +224,7 @@ class _Coordinator:
                 seconds=self._now() - begun.started,
                 attempts=1,
                 started=begun.started,
-                lane=begun.lane,
+                slot=begun.slot,
                 why=INTERRUPTED,
             )
         return Outcome(key=key, status=Status.SKIPPED, why="skipped: interrupted before it started")

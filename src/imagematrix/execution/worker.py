@@ -31,7 +31,7 @@ class Begun:
     step: Step
     job: BuildJob
     started: float
-    lane: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Worker:
             attempts=len(spent),
             retries=tuple(retries),
             started=begun.started,
-            lane=begun.lane,
+            slot=begun.slot,
             why=why,
             tail=last.tail,
             log=last.log,

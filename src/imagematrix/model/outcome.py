@@ -109,12 +109,12 @@ class Outcome:
     retries: tuple[Retry, ...] = ()
     started: float | None = None
     """Seconds since the run began; None: it was not begun."""
-    lane: int | None = None
+    slot: int | None = None
     """Which of the run's `jobs` it took the place of, from 0; None: it was not begun."""
     why: str = ""
     tail: tuple[str, ...] = ()
     log: str = ""
     image: str = ""
     """The id of the image that was built or pulled."""
-    blame: Key | None = None
+    caused_by: Key | None = None
     """For a skipped node: the node whose failure skipped it."""

@@ -46,7 +46,7 @@ class ImageOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class CheckResult:
     """One thing proven of an image, or not."""
 
     owner: str
@@ -74,7 +74,7 @@ class Suite:
     owner: str
     fingerprint: Key
     """Hash of everything that its outcome depends on, except the image."""
-    known: tuple[Check, ...] = ()
+    known: tuple[CheckResult, ...] = ()
     """What is settled already."""
     whole: bool = False
     """All of it is settled: nothing runs."""
@@ -91,7 +91,7 @@ class Settled:
     """The id of the image that they ran on."""
     owner: str
     fingerprint: Key
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     whole: bool
 
 
@@ -133,7 +133,7 @@ class Verified:
     """What came of an image's checks, in the order of its layers."""
 
     row: Row
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     built: bool = True
     """There is an image of it on the engine."""
     doubt: str = ""
@@ -143,7 +143,7 @@ class Verified:
     """Why its checks did not finish; failures up to then prove nothing, and are dropped."""
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[CheckResult, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
 
@@ -234,7 +234,7 @@ def _values(row: Row) -> Mapping[str, str]:
     return {f"value {name}": value for name, value in row.values.items()}
 
 
-def settle(subject: Subject, ran: Sequence[Check], *, ended: bool = True) -> tuple[Settled, ...]:
+def settle(subject: Subject, ran: Sequence[CheckResult], *, ended: bool = True) -> tuple[Settled, ...]:
     """Return what is worth remembering of a run of a subject's open suites.
 
     Where the layers' checks were cut off before their end, those that passed are settled, but no suite as a whole.
@@ -249,7 +249,7 @@ def settle(subject: Subject, ran: Sequence[Check], *, ended: bool = True) -> tup
     )
 
 
-def _settled(subject: Subject, suite: Suite, ran: Sequence[Check], *, ended: bool) -> Settled:
+def _settled(subject: Subject, suite: Suite, ran: Sequence[CheckResult], *, ended: bool) -> Settled:
     good = tuple(check for check in ran if check.outcome is not CheckOutcome.FAILED)
     return Settled(
         key=subject.key,
@@ -261,7 +261,7 @@ def _settled(subject: Subject, suite: Suite, ran: Sequence[Check], *, ended: boo
     )
 
 
-def joined(subject: Subject, ran: Sequence[Check]) -> tuple[Check, ...]:
+def joined(subject: Subject, ran: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
     """Return all checks of a subject, what was settled before and what ran now, in the order of its suites."""
     return tuple(
         check
@@ -300,7 +300,7 @@ def settled(text: str) -> Settled:
     """Read a line. Raises DamagedError for a line that is incomplete or not written by imagematrix."""
     line = documents.read(text, _Line)
     checks = tuple(
-        Check(owner=line.owner, name=name, outcome=outcome, seconds=seconds, why=why, known=True)
+        CheckResult(owner=line.owner, name=name, outcome=outcome, seconds=seconds, why=why, known=True)
         for name, outcome, seconds, why in line.checks
     )
     return Settled(

@@ -7,7 +7,7 @@ is ours: many questions at once, tags that move; `access` is the way to one regi
 
 from imagematrix.registry.answers import ImageConfig, Manifest
 from imagematrix.registry.client import Client
-from imagematrix.registry.imagetools import BaseDigest, Registry
+from imagematrix.registry.imagetools import BaseDigest, RegistryDigests
 from imagematrix.text.names import host
 
-__all__ = ["BaseDigest", "Client", "ImageConfig", "Manifest", "Registry", "host"]
+__all__ = ["BaseDigest", "Client", "ImageConfig", "Manifest", "RegistryDigests", "host"]

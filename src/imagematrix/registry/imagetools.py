@@ -28,7 +28,7 @@ class BaseDigest:
     """Nobody answered."""
 
 
-class Registry:
+class RegistryDigests:
     """Asks registries, with the trust and the proxies of a site."""
 
     def __init__(self, shell: Shell, where: Site) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from imagematrix.model import Key, Retry, Row, Status
-from imagematrix.planning.checks import Check, ImageOutcome, Verified
+from imagematrix.planning.checks import CheckResult, ImageOutcome, Verified
 from imagematrix.planning.publication import Publication
 from imagematrix.text import documents
 from imagematrix.text.documents import Aware, Bytes, Count, DamagedError, Seconds
@@ -74,7 +74,7 @@ class NodeEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blame:
+class FailedNode:
     """The node that broke a row."""
 
     node: Key
@@ -106,7 +106,7 @@ class LeafEntry:
     """The image's id: the digest of its configuration; None: the run leaves no image of this row."""
     bytes: Bytes | None = None
     """As the engine counts it; as the registry does, compressed, when only that has the image."""
-    blame: Blame | None = None
+    blame: FailedNode | None = None
     seconds: Seconds = 0.0
     """Time spent on nodes that only this row has."""
     why: str = ""
@@ -119,7 +119,7 @@ class LeafEntry:
     verification: ImageOutcome | None = None
     cut_off: str | None = None
     """Why its checks did not finish."""
-    checks: tuple[Check, ...] | None = None
+    checks: tuple[CheckResult, ...] | None = None
     published: tuple[NameEntry, ...] | None = None
 
 

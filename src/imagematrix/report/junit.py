@@ -5,7 +5,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from imagematrix.model import Status
-from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
+from imagematrix.planning.checks import UNCHECKED, CheckOutcome, CheckResult, ImageOutcome
 from imagematrix.report.document import NodeEntry
 from imagematrix.report.runs import PastLeaf, PastRun
 
@@ -43,7 +43,7 @@ def _node(node: NodeEntry) -> ET.Element:
     return case
 
 
-def _check(check: Check) -> ET.Element:
+def _check(check: CheckResult) -> ET.Element:
     case = _case(check.owner, check.name, check.seconds)
     if check.outcome is CheckOutcome.FAILED:
         ET.SubElement(case, "failure", message=_xml(check.why)).text = _xml("\n".join(check.tail))

@@ -8,7 +8,7 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.model import Key, Status
-from imagematrix.planning.checks import UNCHECKED, Check, CheckOutcome, ImageOutcome
+from imagematrix.planning.checks import UNCHECKED, CheckOutcome, CheckResult, ImageOutcome
 from imagematrix.report.document import INTERRUPTED, NodeEntry, RetryEntry
 from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastRun
 
@@ -40,7 +40,7 @@ class Broken:
 class BrokenCheck:
     """A check that failed; of several images, where it is the same check with the same words."""
 
-    check: Check
+    check: CheckResult
     leaves: tuple[str, ...]
     since: datetime
     runs: int
@@ -189,8 +189,8 @@ def _counted(outcomes: Iterable[Status | CheckOutcome]) -> Mapping[str, int]:
 def _broken(run: PastRun, past: Sequence[PastRun]) -> Iterator[Broken]:
     blocked: dict[Key, list[str]] = {}
     for leaf in run.leaves:
-        if leaf.blame:
-            blocked.setdefault(leaf.blame, []).append(leaf.name)
+        if leaf.caused_by:
+            blocked.setdefault(leaf.caused_by, []).append(leaf.name)
     for node in run.nodes:
         if node.outcome is Status.FAILED and node.why != INTERRUPTED:
             first, runs = _streak(run, past, _failing(node))
@@ -202,7 +202,9 @@ def _failing(node: NodeEntry) -> Callable[[PastRun], bool | None]:
 
     def failed(run: PastRun) -> bool | None:
         leaves = [leaf for name in node.leaves if (leaf := run.by_name.get(name)) and leaf.outcome]
-        culprits = {run.by_key[leaf.blame].layer for leaf in leaves if leaf.blame and leaf.blame in run.by_key}
+        culprits = {
+            run.by_key[leaf.caused_by].layer for leaf in leaves if leaf.caused_by and leaf.caused_by in run.by_key
+        }
         if node.layer in culprits:
             return True
         return False if any(leaf.outcome in _GOOD for leaf in leaves) else None  # else it was never reached
@@ -225,7 +227,7 @@ def _streak(run: PastRun, past: Sequence[PastRun], failed: Callable[[PastRun], b
 
 
 def _broken_checks(run: PastRun, past: Sequence[PastRun]) -> Iterator[BrokenCheck]:
-    same: dict[tuple[str, str, str], list[tuple[str, Check]]] = {}
+    same: dict[tuple[str, str, str], list[tuple[str, CheckResult]]] = {}
     for leaf in run.leaves:
         for check in leaf.failed_checks:
             same.setdefault((check.owner, check.name, check.why), []).append((leaf.name, check))
@@ -235,7 +237,7 @@ def _broken_checks(run: PastRun, past: Sequence[PastRun]) -> Iterator[BrokenChec
         yield BrokenCheck(check=check, leaves=tuple(name for name, _ in found), since=first, runs=runs)
 
 
-def _failing_check(name: str, check: Check) -> Callable[[PastRun], bool | None]:
+def _failing_check(name: str, check: CheckResult) -> Callable[[PastRun], bool | None]:
     def failed(run: PastRun) -> bool | None:
         leaf = run.by_name.get(name)
         then = [each for each in leaf.checks if (each.owner, each.name) == (check.owner, check.name)] if leaf else ()

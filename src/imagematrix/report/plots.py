@@ -18,7 +18,7 @@ Figure = Mapping[str, Any]
 
 _SHORT_SECONDS: Final = 180
 """A shorter run is drawn by seconds, others by minutes."""
-_LANE_PIXELS: Final = 34
+_SLOT_PIXELS: Final = 34
 _FRAME_PIXELS: Final = 90
 _TREE_PIXELS: Final = 620
 _SEEN_PIXELS: Final = 4
@@ -36,7 +36,7 @@ def figures(overview: Overview) -> Mapping[str, Figure]:
 
 
 def timeline(overview: Overview) -> Figure:
-    """Draw when each node was built in which lane; the critical path has an edge."""
+    """Draw when each node was built in which slot; the critical path has an edge."""
     nodes = [node for node in overview.run.nodes if node.ran and node.lane is not None]
     last = max((_began(node) + node.seconds for node in nodes), default=0)
     unit, seconds = ("seconds", 1) if last < _SHORT_SECONDS else ("minutes", 60)
@@ -46,16 +46,16 @@ def timeline(overview: Overview) -> Figure:
         for critical in (False, True)
         if (chosen := [n for n in nodes if n.outcome is outcome and (n.key in overview.critical) is critical])
     ]
-    lanes = 1 + max((node.lane or 0 for node in nodes), default=0)
+    slots = 1 + max((node.lane or 0 for node in nodes), default=0)
     axis = {"title": {"text": f"{unit} since the run began"}, "rangemode": "tozero"}
     builders = {
-        "tickvals": list(range(lanes)),
-        "ticktext": [f"builder {lane + 1}" for lane in range(lanes)],
+        "tickvals": list(range(slots)),
+        "ticktext": [f"builder {slot + 1}" for slot in range(slots)],
         "autorange": "reversed",
         "fixedrange": True,
     }
     layout = {"barmode": "overlay", "xaxis": axis, "yaxis": builders, "hovermode": "closest"}
-    return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _LANE_PIXELS * max(lanes, 3)}}
+    return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _SLOT_PIXELS * max(slots, 3)}}
 
 
 def _began(node: NodeEntry) -> float:

@@ -8,7 +8,7 @@ from imagematrix.model import Key, Outcome, Plan, Pushed, Status, Step
 from imagematrix.planning import sizes
 from imagematrix.planning.requirements import Locked
 from imagematrix.report import document
-from imagematrix.report.document import INTERRUPTED, Blame, Document, LeafEntry, NodeEntry, PushEntry
+from imagematrix.report.document import INTERRUPTED, Document, FailedNode, LeafEntry, NodeEntry, PushEntry
 from imagematrix.text.formatting import label
 
 
@@ -80,7 +80,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
         attempts=outcome.attempts,
         retries=document.retries(outcome.retries),
         started=outcome.started,
-        lane=outcome.lane,
+        lane=outcome.slot,
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
         bytes=None if whole is None or below is None else whole - below,
@@ -94,7 +94,7 @@ def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeEntry], fact: ImageFact
     good = tip.outcome in {Status.BUILT, Status.REUSED}
     broken = None if good else next((node for node in stack if node.outcome is Status.FAILED), None)
     stopped = broken is not None and broken.interrupted
-    blame = Blame(node=broken.key, label=broken.label) if broken and not stopped else None
+    blame = FailedNode(node=broken.key, label=broken.label) if broken and not stopped else None
     known = fact if good else None  # an older image of that name is not what this run was asked for
     return LeafEntry(
         name=name,

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Final
 
 from imagematrix.model import Key, Status
-from imagematrix.planning.checks import Check, CheckOutcome, ImageOutcome
+from imagematrix.planning.checks import CheckOutcome, CheckResult, ImageOutcome
 from imagematrix.report import document
 from imagematrix.report.document import Document, LeafEntry, NameEntry, NodeEntry, PushEntry, RetryEntry
 from imagematrix.text import documents
@@ -28,7 +28,7 @@ class PastLeaf:
     """None: this run did not build it, it only checked or published it."""
     digest: str
     bytes: int | None
-    blame: Key | None
+    caused_by: Key | None
     seconds: float
     why: str
     """Of one that was skipped."""
@@ -42,7 +42,7 @@ class PastLeaf:
     """What `verify` found; None: it did not look."""
     cut_off: str
     """Why its checks did not finish."""
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     published: tuple[NameEntry, ...]
 
     @property
@@ -51,7 +51,7 @@ class PastLeaf:
         return {each.name: each.digest for each in self.published if each.outcome in PULLABLE}
 
     @property
-    def failed_checks(self) -> tuple[Check, ...]:
+    def failed_checks(self) -> tuple[CheckResult, ...]:
         """What was found wrong with it."""
         return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
 
@@ -141,7 +141,7 @@ def _leaf(leaf: LeafEntry, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
         outcome=leaf.outcome,
         digest=leaf.digest or "",
         bytes=leaf.bytes,
-        blame=leaf.blame.node if leaf.blame else None,
+        caused_by=leaf.blame.node if leaf.blame else None,
         seconds=leaf.seconds,
         why=leaf.why,
         base=leaf.base,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final, Protocol, cast
 
 from imagematrix import audit
-from imagematrix.audit import Entry, Kind, Layer, Rule
+from imagematrix.audit import Entry, FilesystemLayer, Kind, Rule
 from imagematrix.engine import Engine
-from imagematrix.planning.checks import Check, CheckOutcome
+from imagematrix.planning.checks import CheckOutcome, CheckResult
 
 _BLOCK: Final = 1 << 16
 """Bytes that are read at once. At each member tarfile copies what it has not used of a block."""
@@ -33,7 +33,7 @@ _KINDS: Final[Mapping[bytes, Kind]] = {
 
 def audited(
     engine: Engine, image: str, base: str, rules: Mapping[str, Rule], *, owner: str, stop: Callable[[], bool]
-) -> list[Check]:
+) -> list[CheckResult]:
     """Check an image, by its id, which is built on `base`, by rules: a check for each.
 
     Raises InterruptedError soon after `stop` says so.
@@ -62,18 +62,18 @@ def _until(stop: Callable[[], bool], chunks: Iterator[bytes]) -> Iterator[bytes]
         yield chunk
 
 
-def _check(owner: str, rule: str, offences: Sequence[str]) -> Check:
+def _check(owner: str, rule: str, offences: Sequence[str]) -> CheckResult:
     if not offences:
-        return Check(owner=owner, name=rule, outcome=CheckOutcome.PASSED)
+        return CheckResult(owner=owner, name=rule, outcome=CheckOutcome.PASSED)
     more = len(offences) - _LINES_SHOWN
     tail = (*offences[1:_LINES_SHOWN], *([f"and {more} more"] if more > 0 else []))
-    return Check(owner=owner, name=rule, outcome=CheckOutcome.FAILED, why=offences[0], tail=tail)
+    return CheckResult(owner=owner, name=rule, outcome=CheckOutcome.FAILED, why=offences[0], tail=tail)
 
 
-def read(chunks: Iterator[bytes], rules: Mapping[str, Rule]) -> list[Layer]:
+def read(chunks: Iterator[bytes], rules: Mapping[str, Rule]) -> list[FilesystemLayer]:
     """Read what `docker save` writes of one image; return its layers, lowest first."""
     keep = {name: rule.kept for name, rule in rules.items()}
-    layers: dict[str, Layer] = {}
+    layers: dict[str, FilesystemLayer] = {}
     documents: dict[str, Any] = {}
     for member, stream in _members(_Chunks(chunks)):
         blob = _Blob(stream, member.size)

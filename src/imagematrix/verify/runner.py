@@ -17,7 +17,7 @@ from imagematrix.engine import Engine, docker_command
 from imagematrix.errors import LostEngineError, NoEngineError
 from imagematrix.model import Leaf, Platform
 from imagematrix.planning import checks
-from imagematrix.planning.checks import Check, CheckOutcome, Running, Subject, Suite, Verified
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Running, Subject, Suite, Verified
 from imagematrix.project import Project
 from imagematrix.secrecy import hidden
 from imagematrix.shell import Shell
@@ -63,7 +63,7 @@ class Runner:
     def verify(self, subject: Subject, leaf: Leaf) -> Verified:
         """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
         begun, cut_off = time.monotonic(), ""
-        ran: list[Check] = []
+        ran: list[CheckResult] = []
         ended = not _layers(subject)
         try:
             folder = self._begin(subject)
@@ -103,13 +103,13 @@ class Runner:
         self._shell.cancel()
         self._engine.remove_containers(self._label)
 
-    def _audited(self, subject: Subject, leaf: Leaf, platform: Platform, *, owner: str) -> list[Check]:
+    def _audited(self, subject: Subject, leaf: Leaf, platform: Platform, *, owner: str) -> list[CheckResult]:
         stop = self._closed.is_set
         known = self._project.matrix.rules
         rules = {name: audit.load(known[name], parameters) for name, parameters in platform.rules.items()}
         return filesystem.audited(self._engine, subject.image, leaf.base_image, rules, owner=owner, stop=stop)
 
-    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[Check]) -> None:
+    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[CheckResult]) -> None:
         """Run the checks of layers, adding to those that ran. Raises _CutOffError where the image is not to blame."""
         results = folder / "results.jsonl"
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
@@ -121,9 +121,9 @@ class Runner:
         if lost := next((str(each["lost"]) for each in told if "lost" in each), ""):
             raise _CutOffError(lost)
         if code not in (0, 1):
-            self._blame(subject, folder, ran, why=f"pytest ended with exit code {code}", said=b"".join(said))
+            self._attribute(subject, folder, ran, why=f"pytest ended with exit code {code}", said=b"".join(said))
 
-    def _blame(self, subject: Subject, folder: Path, ran: list[Check], *, why: str, said: bytes) -> None:
+    def _attribute(self, subject: Subject, folder: Path, ran: list[CheckResult], *, why: str, said: bytes) -> None:
         """Find out who ended pytest: the engine, the disk (then an OSError says so), or the checks themselves."""
         if not self._engine.answers():
             raise _CutOffError(checks.ENGINE_STOPPED)
@@ -131,7 +131,7 @@ class Runner:
         if not any(check.outcome is CheckOutcome.FAILED for check in ran):
             tail = tuple(hidden(said.decode(errors="replace")).splitlines()[-_TAIL_LINES:])
             owner = _layers(subject)[0].owner
-            ran.append(Check(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tail))
+            ran.append(CheckResult(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tail))
 
     def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
         return {
@@ -190,8 +190,8 @@ def _locked(leaf: Leaf) -> Mapping[str, str]:
     return {name: version for text in texts for name, version in _LOCKED.findall(text)}
 
 
-def _check(values: Mapping[str, Any]) -> Check:
-    return Check(
+def _check(values: Mapping[str, Any]) -> CheckResult:
+    return CheckResult(
         owner=values["owner"],
         name=values["name"],
         outcome=CheckOutcome(values["outcome"]),

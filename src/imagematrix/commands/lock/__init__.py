@@ -11,7 +11,7 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
     from imagematrix.commands.lock import bases as digests
     from imagematrix.commands.lock import run
     from imagematrix.commands.terminal import echo
-    from imagematrix.registry import Registry
+    from imagematrix.registry import RegistryDigests
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
@@ -19,5 +19,5 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
         rows = request.possible_rows(project, request.selection(only, group))
         shell, where = Shell(), request.site_of(project)
         done = "" if bases else run.run(project, rows, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
-        digests.run(project, rows, registry=lambda: Registry(shell, where), upgrade=upgrade, say=echo)
+        digests.run(project, rows, registry=lambda: RegistryDigests(shell, where), upgrade=upgrade, say=echo)
     print(done or "base digests are up to date")

@@ -321,4 +321,4 @@ def _is_news(outcome: Outcome) -> bool:
     """Leave out what was there, or was never begun because the run stopped: it is counted, not told one by one."""
     if outcome.status is Status.REUSED:
         return outcome.attempts > 0
-    return outcome.status is not Status.SKIPPED or outcome.blame is not None
+    return outcome.status is not Status.SKIPPED or outcome.caused_by is not None

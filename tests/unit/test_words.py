@@ -1,0 +1,85 @@
+"""One meaning a word: the glossary (docs/glossary.md) is true, and its words are not used otherwise in src."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+GLOSSARY: Final = ROOT / "docs/glossary.md"
+JSON_KEYS: Final[Mapping[str, str]] = {"report/document.py": "blame lane", "report/record.py": "blame lane"}
+"""Module -> words that stay there, because they are keys of report.json."""
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the rows of the table below a heading of the glossary."""
+    text = GLOSSARY.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row] for row in rows[1:]]
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((ROOT / "src/imagematrix").rglob("*.py")):
+        yield path.relative_to(ROOT / "src/imagematrix").as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def names(tree: ast.Module) -> Iterator[str]:
+    """Yield what a module names itself: functions, classes, arguments, variables, fields."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.arg():
+                yield node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.attr
+            case _:
+                pass
+
+
+def words(name: str) -> set[str]:
+    """`_readyQueue` and `ready_queue` are the words `ready` and `queue`."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def class_names() -> list[str]:
+    return [node.name for _, tree in trees() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def test_classes_of_the_glossary_exist() -> None:
+    named = {name for row in table("Words") for name in re.findall(r"`(\w+)`", row[2])}
+    assert named <= set(class_names())
+    assert named
+
+
+def test_a_class_with_a_word_of_the_glossary_is_what_the_word_means() -> None:
+    """A class that is called like a word must be the one that the glossary names for it."""
+    meant = {row[0].strip("`").lower(): set(re.findall(r"`(\w+)`", row[2])) for row in table("Words")}
+    wrong = {
+        name
+        for name in class_names()
+        if not name.startswith("_")
+        and (word := " ".join(re.findall(r"[A-Z][a-z]*", name)).lower()) in meant
+        and name not in meant[word]
+    }
+    assert wrong == set()
+
+
+def test_words_that_are_not_used() -> None:
+    banned = {row[0] for row in table("Words that are not used") if " " not in row[0]}
+    assert banned
+    wrong = [
+        f"{file}: {name}"
+        for file, tree in trees()
+        for name in names(tree)
+        if words(name) & (banned - set(JSON_KEYS.get(file, "").split()))
+    ]
+    assert wrong == []
+
+
+def test_the_words_are_in_order_and_each_has_one_meaning() -> None:
+    listed = [row[0].strip("`").lower() for row in table("Words")]
+    assert listed == sorted(set(listed))
