@@ -27,7 +27,7 @@ _SHORTEST: Final = 6
 _TOKEN: Final = 16
 """In characters: a name of an address that is longer and has no password is taken for a token."""
 _NAMES: Final = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?|WEBHOOK)(?:_|$)"
+    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?|WEBHOOK|HEARTBEAT)(?:_|$)"
     r"(?!.*(?:FILE|PATH|SOCK)$)",
     re.IGNORECASE,
 )
@@ -87,6 +87,14 @@ class Secrets:
                 self.learn_login(unquote(name), unquote(password))
                 self.learn(name if not password and len(name) >= _TOKEN else "")
 
+    def learn_hook(self, value: str) -> None:
+        """Hide a value; of an address that lets in whoever knows it also its end, and each part that may be a token."""
+        self.learn(value)
+        if "://" in value:
+            path = value.partition("://")[2].partition("/")[2]
+            parts = [part for part in re.split(r"[/?&=#]", path) if part]
+            self.learn(path.rpartition("/")[2], *filter(_is_token, parts))
+
     def hidden(self, text: str) -> str:
         """Return a text without its secrets."""
         for form in self._forms:
@@ -95,6 +103,11 @@ class Secrets:
             if part in text:
                 text = shape.sub(instead, text)
         return text
+
+
+def _is_token(part: str) -> bool:
+    """Whether a part of an address may be a token, and not a word such as `services`."""
+    return len(part) >= _TOKEN or (len(part) >= _SHORTEST and any(letter.isdigit() for letter in part))
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -110,6 +123,7 @@ _KNOWN: Final = Secrets()
 
 learn = _KNOWN.learn
 learn_login = _KNOWN.learn_login
+learn_hook = _KNOWN.learn_hook
 learn_addresses = _KNOWN.learn_addresses
 hidden = _KNOWN.hidden
 
@@ -119,7 +133,7 @@ def learn_environment() -> None:
     for name, value in os.environ.items():
         learn_addresses(*value.split())
         if _NAMES.search(name) and not _NO_SECRET.fullmatch(value):
-            learn(value, value.rpartition("/")[2] if "://" in value else "")  # of a webhook's address its end, too
+            learn_hook(value)
     with suppress(OSError, netrc.NetrcParseError):
         for name, _, password in netrc.netrc(os.environ.get("NETRC") or None).hosts.values():
             learn_login(name, password or "")

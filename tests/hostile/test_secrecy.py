@@ -27,7 +27,7 @@ from imagematrix.errors import UserError
 from imagematrix.model import Key, Site
 from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled, Verified
 from imagematrix.planning.plan import Record
-from imagematrix.report import webhook
+from imagematrix.report import heartbeat, webhook
 
 CANARY: Final = "Xq7\"p'&<é|%2Fz9"
 """A password with all that JSON, HTML, addresses and Markdown write in another way."""
@@ -56,6 +56,7 @@ SOURCES: Final[Mapping[str, Callable[[Path], Mapping[str, str]]]] = {
     "a token of CI": lambda _: {"CI_JOB_TOKEN": CANARY},
     "a key": lambda _: {"AWS_SECRET_ACCESS_KEY": CANARY},
     "webhook": lambda _: {webhook.VARIABLE: f"https://chat.example.com/hooks/{PLAIN}"},
+    "monitor": lambda _: {heartbeat.VARIABLE: f"https://monitor.example.com/api/push/{PLAIN}?status=up&ping="},
     "netrc": netrc_at,
     "docker's configuration": docker_at,
 }

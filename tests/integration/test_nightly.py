@@ -60,7 +60,7 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(
     monorepo.edit("matrix.toml", "schema = 1\n", f"schema = 1\n{places}\n")
     install(monorepo, "test {{ app }} != 1.2 || exit 7")
     url, heard = chat[0], chat[1].heard
-    done = monorepo.run(*NIGHT, env={"IMAGEMATRIX_WEBHOOK": url})
+    done = monorepo.run(*NIGHT, env={"IMAGEMATRIX_WEBHOOK": url, "IMAGEMATRIX_HEARTBEAT": f"{url}/ping"})
     assert done.code == 1, done.out + done.err
     (told,) = map(json.loads, heard)
     assert (told["good"], len(told["broken"])) == (False, 1)
@@ -81,8 +81,8 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(
     assert (nothing.code, nothing.out) == (0, "no interrupted run to resume: nothing to do\n")
 
 
-def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
-    """And while it runs, another one does nothing."""
+def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo, chat: tuple[str, type[Chat]]) -> None:
+    """And while it runs, another one does nothing. A monitor is called once, when the night has succeeded."""
     install(monorepo, "sleep {{ 0 if app == '1.1' else 60 }}")
     process = monorepo.start(*NIGHT)
     wait_for_built(monorepo, "app", seconds=180)
@@ -94,8 +94,12 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
     assert not cut["finished"]
 
     monorepo.edit("common/layers/app/Dockerfile.j2", "else 60", "else 0")
-    done = monorepo.run(*RESUME)
+    assert chat[1].heard == []
+    done = monorepo.run(*RESUME, "--heartbeat", f"{chat[0]}/api/push/0123456789abcdef0123")
     assert done.code == 0, done.out + done.err
+    assert [heard.endswith(b"/api/push/0123456789abcdef0123") for heard in chat[1].heard] == [True]
+    assert "0123456789abcdef0123" not in done.out + done.err
+    assert record(monorepo)["last_good"]
     assert f"resuming nightly run {cut['epoch']}" in done.out
     assert "== lock" not in done.out
     assert epoch(monorepo) == record(monorepo)["epoch"] == cut["epoch"]
@@ -105,5 +109,6 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo) -> None:
 
 def test_what_is_wrong_is_told_before_the_night_begins(monorepo: Monorepo) -> None:
     assert monorepo.run("nightly", "--group", "nosuch").code == 2
+    assert monorepo.run("nightly", "--heartbeat", "nowhere").code == 2
     assert monorepo.run("nightly", env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}).code == 3
     assert record(monorepo) == {}

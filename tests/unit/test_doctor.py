@@ -2,15 +2,19 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from tests import projects
 
 from imagematrix.commands.doctor import run as doctor
+from imagematrix.planning import nightly
+from imagematrix.planning.nightly import NightlyRun
 from imagematrix.project import Selection
 from imagematrix.report.console import doctor as health
 from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
+from imagematrix.state import State
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +37,19 @@ def test_what_is_missing_is_told_and_what_is_there_too(tmp_path: Path) -> None:
     assert not health.good(found.values())
     # Nothing of these rows is in a registry.
     assert not any(what.startswith("registry") for what in found)
+
+
+@pytest.mark.parametrize(("hours", "state"), [(None, None), (1, PrerequisiteState.GOOD), (40, PrerequisiteState.WEAK)])
+def test_nightly_runs_that_no_longer_succeed_are_told(
+    tmp_path: Path, hours: int | None, state: PrerequisiteState | None
+) -> None:
+    """Where there were any."""
+    file = projects.write(tmp_path)
+    if hours is not None:
+        good = time.time() - hours * 3600
+        State(tmp_path).write_night(nightly.dump(NightlyRun(epoch="e", began=good, finished=True, last_good=good)))
+    found = looked(file, "plain:*").get("nightly")
+    assert (found.state if found else None) is state
 
 
 def test_a_wrong_matrix_is_one_thing_of_many(tmp_path: Path) -> None:

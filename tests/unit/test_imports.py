@@ -72,7 +72,7 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine web",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "execution registry commands.push report.webhook",
+    "tenacity": "execution registry commands.push report.delivery",
     "testinfra": "verify",
     "toml": "planning.lock",
     "tomlkit": "planning.editing",

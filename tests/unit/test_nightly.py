@@ -3,7 +3,7 @@
 import pytest
 
 from imagematrix.planning import nightly
-from imagematrix.planning.nightly import NightlyOptions, NightlyRun, NightlyStage, StageResult
+from imagematrix.planning.nightly import NightlyHealth, NightlyOptions, NightlyRun, NightlyStage, StageResult
 
 TONIGHT = NightlyRun(epoch="2026-11-22T02:00:00Z", began=1000.0)
 OPTIONS = NightlyOptions(file="m.toml", report="out", keep="3", images=True)
@@ -65,3 +65,52 @@ def test_each_part_is_the_command_that_does_it_alone() -> None:
     shared = NightlyOptions(file="m.toml", report="out", keep="3", nodes=True)
     assert "--push" in nightly.command(NightlyStage.BUILD, shared)
     assert "--registry" in nightly.command(NightlyStage.GC, shared)
+
+
+HOUR = 3600.0
+
+
+def ended(stage: StageResult, *, now: float, before: str = "") -> str:
+    """Return the record of a run that began at `now`, took an hour, and had a stage that ended so."""
+    run = nightly.new(before, epoch="e", now=now).after(NightlyStage.BUILD, stage)
+    return nightly.dump(run.done(now=now + HOUR))
+
+
+def test_the_last_good_night_is_remembered() -> None:
+    """Through failed runs and one under way, until another one is good."""
+    good = ended(GOOD, now=0.0)
+    assert nightly.health(good, now=24 * HOUR) == NightlyHealth(last_good=HOUR, age=23 * HOUR)
+    bad = ended(BAD, now=24 * HOUR, before=good)
+    under_way = nightly.dump(nightly.new(bad, epoch="e", now=48 * HOUR))
+    for text in (bad, under_way):
+        assert nightly.health(text, now=49 * HOUR) == NightlyHealth(last_good=HOUR, age=48 * HOUR)
+    again = ended(GOOD, now=48 * HOUR, before=under_way)
+    assert nightly.health(again, now=50 * HOUR) == NightlyHealth(last_good=49 * HOUR, age=HOUR)
+
+
+@pytest.mark.parametrize(("hours", "overdue"), [(0, False), (37, False), (37.1, True), (1000, True)])
+def test_when_a_good_night_is_overdue(hours: float, overdue: bool) -> None:
+    """36 hours after the last one ended; the clock of a run that ended in the future is not believed."""
+    health = nightly.health(ended(GOOD, now=0.0), now=hours * HOUR)
+    assert health
+    assert health.is_overdue is overdue
+    assert health.age >= 0
+
+
+def test_nights_that_never_were_good_are_overdue() -> None:
+    """Counted from the first one, however often it was tried since; without any there is nothing to expect."""
+    text = ""
+    for night in range(3):
+        text = ended(BAD, now=night * 24 * HOUR, before=text)
+    assert nightly.health(text, now=50 * HOUR) == NightlyHealth(last_good=None, age=50 * HOUR)
+    assert nightly.health("", now=50 * HOUR) is None
+    assert nightly.health("{", now=50 * HOUR) is None
+
+
+def test_a_record_from_before_knows_its_own_night() -> None:
+    """It has no field for the last good one."""
+    parts = '{"build": {"code": 0, "seconds": 60.0}}'
+    old = f'{{"epoch": "e", "began": 1000.0, "finished": true, "parts": {parts}}}'
+    assert nightly.health(old, now=2000.0) == NightlyHealth(last_good=1060.0, age=940.0)
+    failed = nightly.health(old.replace('"code": 0', '"code": 1'), now=2000.0)
+    assert failed == NightlyHealth(last_good=None, age=1000.0)

@@ -10,7 +10,9 @@ import pytest
 from tests import nights
 from tests.chat import Chat
 
-from imagematrix.report import html, junit, markdown, overview, plots, runs, webhook
+from imagematrix.errors import FlagError
+from imagematrix.planning.nightly import NightlyHealth
+from imagematrix.report import heartbeat, html, junit, markdown, overview, plots, runs, webhook
 
 GRID = nights.grid(30)
 PYTORCH = next(step.node.key for step in GRID.steps if step.node.layer == "pytorch")
@@ -165,3 +167,40 @@ def test_an_address_that_nobody_answers_is_a_word(url: str) -> None:
 
     assert word.startswith("warning: the webhook (IMAGEMATRIX_WEBHOOK) did not accept the report: ")
     assert "cret" not in word
+
+
+@pytest.mark.parametrize(
+    ("refusals", "tries", "said"), [((), 1, ""), ((503, 429), 3, ""), ((404,), 1, "404"), ((500,) * 3, 3, "500")]
+)
+def test_the_monitor_is_called_and_its_failure_is_a_word(
+    chat: tuple[str, type[Chat]], refusals: tuple[int, ...], tries: int, said: str
+) -> None:
+    """As for the webhook; a call is a GET, as monitors take it."""
+    url, handler = chat
+    handler.refusals.extend(refusals)
+
+    word = heartbeat.call(url, sleep=lambda _: None)
+
+    assert handler.heard == [b"/hook/s3cret"] * tries
+    assert bool(word) == bool(said)
+    assert said in word
+    assert "s3cret" not in word
+
+
+@pytest.mark.parametrize("url", ["s3cret", "ftp://s3cret/x", "https://", "http://[s3cret"])
+def test_a_monitor_without_an_address_is_refused(url: str) -> None:
+    """Before the night, in words without it."""
+    with pytest.raises(FlagError, match="--heartbeat: expected the address") as refused:
+        heartbeat.require_address(url)
+    assert "s3cret" not in str(refused.value)
+    heartbeat.require_address("https://monitor.example.com/ping/1")
+
+
+@pytest.mark.parametrize(("hours", "told"), [(36, False), (37, True)])
+def test_overdue_nights_are_told(hours: float, told: bool) -> None:
+    """On the page and in the summary; not while a good one is expected yet."""
+    run = runs.view(nights.night(GRID, 0))
+    made = overview.make(run, (), nights=NightlyHealth(last_good=0.0, age=hours * 3600.0))
+    for text in (markdown.summary(made), html.page(made, {})):
+        assert ("Nightly runs are overdue" in text) is told
+        assert ("1970-01-01 00:00 UTC" in text) is told

@@ -9,7 +9,9 @@ from tests import nights, projects
 from imagematrix.commands import reporting
 from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import FlagError
+from imagematrix.planning import nightly
 from imagematrix.planning.checks import CheckOutcome, CheckResult, Verified
+from imagematrix.planning.nightly import NightlyRun
 from imagematrix.project import Project
 
 GRID = nights.grid(6)
@@ -76,6 +78,16 @@ def test_the_last_page_is_written_again(project: Project, tmp_path: Path) -> Non
     assert {word.partition(":")[0] for word in said} == {
         ".imagematrix/runs/2026-11-09T010000Z.json is not a report of imagematrix and was skipped"
     }
+
+
+def test_overdue_nights_are_told_where_they_are_looked_for(project: Project, tmp_path: Path) -> None:
+    """In the page of any run, and by `report`."""
+    project.state.write_night(nightly.dump(NightlyRun(epoch="e", began=1.0, finished=True, last_good=1000.0)))
+    build(project, 0, tmp_path / "report")
+    assert "1970-01-01" in (tmp_path / "report/summary.md").read_text(encoding="utf-8")
+    said: list[str] = []
+    reporting.again(project, tmp_path / "again", say=said.append)
+    assert ["1970-01-01" in word for word in said] == [True]
 
 
 def test_what_cannot_be_reported_on_is_told(project: Project, tmp_path: Path) -> None:

@@ -131,6 +131,13 @@ NightlyPush = Annotated[
     _switch("Push nodes and images if the matrix says where to (the default); --no-push turns this off.", default=True),
 ]
 Resume = Annotated[bool, _switch("Only resume an interrupted run, for instance after a reboot; otherwise do nothing.")]
+Heartbeat = Annotated[
+    str,
+    _text(
+        "Call this address after a run in which every stage succeeded (default: $IMAGEMATRIX_HEARTBEAT).",
+        environment="IMAGEMATRIX_HEARTBEAT",
+    ),
+]
 Platform = Annotated[
     str, _text("Also check the rules of this platform; those of a family's own platform are always checked.")
 ]

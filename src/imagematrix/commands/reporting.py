@@ -14,10 +14,12 @@ from typing import Any, Final
 from imagematrix.commands.push.run import PublishResult
 from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import DiskError, FlagError
+from imagematrix.planning import nightly
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.report import catalogue as entry_list
 from imagematrix.report import document, html, junit, markdown, overview, runs, webhook
+from imagematrix.report.console.nightly import health_text
 from imagematrix.report.document import Document
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
@@ -63,7 +65,10 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report yet: run `invoke build` or `invoke verify` first")
-    if not _hand_out(project, folder, text, overview.make(past[-1], past), say=say):
+    nights = nightly.health(project.state.night_text(), now=time.time())
+    if nights and nights.is_overdue:
+        say(f"warning: nightly runs are overdue: {health_text(nights)}")
+    if not _hand_out(project, folder, text, overview.make(past[-1], past, nights=nights), say=say):
         raise DiskError(f"the report in {folder} is not complete")
     return folder / _PAGE
 
@@ -86,7 +91,10 @@ def _before(project: Project, folder: Path | None) -> Document | None:
 def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -> bool:
     run, text = runs.view(made), document.write(made)
     project.state.keep_run(_name(run), text)
-    return _hand_out(project, folder, text, overview.make(run, _past(project, say)), say=say) if folder else True
+    if not folder:
+        return True
+    nights = nightly.health(project.state.night_text(), now=time.time())
+    return _hand_out(project, folder, text, overview.make(run, _past(project, say), nights=nights), say=say)
 
 
 def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say: Say) -> bool:

@@ -16,6 +16,10 @@ LONGEST: Final = 20 * 3600.0
 """In seconds. A run that began longer ago is not resumed, finished or not: the next run gets an epoch of its own."""
 
 
+EXPECTED_SECONDS: Final = 36 * 3600.0
+"""A run a night, of which one may take half a day longer than the one before."""
+
+
 class NightlyStage(StrEnum):
     """What a nightly run does, in this order."""
 
@@ -54,6 +58,10 @@ class NightlyRun:
     """Seconds since 1970."""
     ended: Mapping[NightlyStage, StageResult] = field(default_factory=dict)
     finished: bool = False
+    last_good: Moment | None = None
+    """When the last run ended of which every stage went well, in seconds since 1970; None: none is known."""
+    first: Moment | None = None
+    """When the first run on record began; None: this one is the first."""
 
     @property
     def good(self) -> bool:
@@ -63,6 +71,25 @@ class NightlyRun:
     def after(self, stage: NightlyStage, ended: StageResult) -> "NightlyRun":
         """Return the same run with one more stage done."""
         return replace(self, ended={**self.ended, stage: ended})
+
+    def done(self, *, now: float) -> "NightlyRun":
+        """Return the same run at its end, `now` in seconds since 1970."""
+        return replace(self, finished=True, last_good=now if self.good else self.last_good)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightlyHealth:
+    """Whether nightly runs succeed as often as they should."""
+
+    last_good: float | None
+    """When the last one ended that did, in seconds since 1970."""
+    age: float
+    """How long ago that is; if there is none, how long ago the first run began. In seconds."""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether none succeeded for longer than expected."""
+        return self.age > EXPECTED_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +108,28 @@ class NightlyOptions:
     report: str
     jobs: str = ""
     keep: str
+
+
+def new(text: str, *, epoch: str, now: float) -> NightlyRun:
+    """Return a run that begins now, in seconds since 1970, after the one that a record describes, if it does."""
+    before = _read(text)
+    if before is None:
+        return NightlyRun(epoch=epoch, began=now)
+    return NightlyRun(epoch=epoch, began=now, last_good=before.last_good, first=_first(before))
+
+
+def health(text: str, *, now: float) -> NightlyHealth | None:
+    """Return how nightly runs do, by the record of the last one; None where there was none. `now` as in `begun`."""
+    run = _read(text)
+    if run is None:
+        return None
+    since = _first(run) if run.last_good is None else run.last_good
+    return NightlyHealth(last_good=run.last_good, age=max(0.0, now - since))
+
+
+def _first(run: NightlyRun) -> float:
+    """Return when the first run on record began."""
+    return run.began if run.first is None else run.first
 
 
 def begun(text: str, *, now: float) -> NightlyRun | None:
@@ -136,6 +185,8 @@ def dump(run: NightlyRun) -> str:
         "epoch": run.epoch,
         "began": run.began,
         "finished": run.finished,
+        "last_good": run.last_good,
+        "first": run.first,
         "parts": {stage.value: {"code": ended.code, "seconds": ended.seconds} for stage, ended in run.ended.items()},
     }
     return json.dumps(document, indent=2) + "\n"
@@ -149,6 +200,8 @@ class _Document:
     began: Moment
     finished: bool
     parts: Mapping[NightlyStage, StageResult]
+    last_good: Moment | None = None
+    first: Moment | None = None
 
 
 def _read(text: str) -> NightlyRun | None:
@@ -157,4 +210,14 @@ def _read(text: str) -> NightlyRun | None:
         document = documents.read(text, _Document)
     except DamagedError:
         return None
-    return NightlyRun(epoch=document.epoch, began=document.began, finished=document.finished, ended=document.parts)
+    run = NightlyRun(
+        epoch=document.epoch,
+        began=document.began,
+        ended=document.parts,
+        finished=document.finished,
+        last_good=document.last_good,
+        first=document.first,
+    )
+    if run.last_good is None and run.finished and run.good:  # written before records had this
+        return replace(run, last_good=run.began + sum(ended.seconds for ended in run.ended.values()))
+    return run

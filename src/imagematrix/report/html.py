@@ -15,6 +15,7 @@ from imagematrix.model import Status
 from imagematrix.planning.checks import CheckOutcome
 from imagematrix.report import plots
 from imagematrix.report.catalogue import CatalogueEntry
+from imagematrix.report.console.nightly import health_text
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastLeaf, PastRun
 from imagematrix.text.formatting import abbreviate, ages, count, duration, growth, size
@@ -136,6 +137,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "ages": ages,
+        "night": health_text,
         "size": size,
         "growth": growth,
         "duration": duration,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from typing import Final
 
+from imagematrix.report.console.nightly import health_text
 from imagematrix.report.overview import Broken, BrokenCheck, Overview
 from imagematrix.text.formatting import abbreviate, ages, count, duration, growth
 
@@ -16,7 +17,14 @@ _TAIL_LINES: Final = 8
 
 def summary(overview: Overview) -> str:
     """Write Markdown as GitHub and GitLab show it."""
-    parts = [_head(overview), *_broken(overview), *_untried(overview), *_ledger(overview), *_changes(overview)]
+    parts = [
+        _head(overview),
+        *_overdue(overview),
+        *_broken(overview),
+        *_untried(overview),
+        *_ledger(overview),
+        *_changes(overview),
+    ]
     return "\n\n".join([*parts, *_outdated(overview)]) + "\n"
 
 
@@ -98,6 +106,11 @@ def _changes(overview: Overview) -> Iterator[str]:
     grown = sum(overview.growth.values())
     if grown:
         yield f"All images together: {growth(grown)} since last."
+
+
+def _overdue(overview: Overview) -> Iterator[str]:
+    if overview.overdue:
+        yield f"⚠️ Nightly runs are overdue: {health_text(overview.overdue)}."
 
 
 def _outdated(overview: Overview) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import UNCHECKED, CheckOutcome, CheckResult, ImageOutcome
+from imagematrix.planning.nightly import NightlyHealth
 from imagematrix.report.document import INTERRUPTED, NodeEntry, RetryEntry
 from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastRun
 
@@ -144,6 +145,8 @@ class Overview:
     outcomes: Mapping[str, int]
     """How many rows ended how."""
     check_outcomes: Mapping[str, int]
+    overdue: NightlyHealth | None
+    """How nightly runs do, where none has succeeded for too long."""
 
     @property
     def outdated(self) -> Mapping[str, int]:
@@ -156,7 +159,7 @@ class Overview:
         return not (self.broken or self.broken_checks or self.untried or self.unpublished)
 
 
-def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
+def make(run: PastRun, past: Sequence[PastRun], *, nights: NightlyHealth | None = None) -> Overview:
     """Hold a run against the others, oldest first; those that began with it or after it do not count."""
     before = [each for each in past if each.started < run.started]
     checks = [check for leaf in run.leaves for check in leaf.checks]
@@ -175,6 +178,7 @@ def make(run: PastRun, past: Sequence[PastRun]) -> Overview:
         critical=_critical(run),
         outcomes=_counted(leaf.outcome for leaf in run.leaves if leaf.outcome),
         check_outcomes=_counted(check.outcome for check in checks),
+        overdue=nights if nights and nights.is_overdue else None,
     )
 
 

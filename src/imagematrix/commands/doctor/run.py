@@ -14,9 +14,12 @@ from imagematrix.compat import catalogue
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
 from imagematrix.model import Row, Site
+from imagematrix.planning import nightly
+from imagematrix.planning.nightly import NightlyHealth
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client, host
 from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
+from imagematrix.report.console.nightly import health_text
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
 from imagematrix.text.formatting import abbreviate, ages, count, size
@@ -88,6 +91,9 @@ def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Pr
 def _matrix(project: Project, rows: Sequence[Row]) -> Iterator[_Probe]:
     yield _Probe(what="matrix", ask=lambda: _good("matrix", f"{count(len(rows), 'row')} can be built"))
     yield _Probe(what="leaves", ask=lambda: _leaves(project, rows))
+    health = nightly.health(project.state.night_text(), now=time.time())
+    if health:
+        yield _Probe(what="nightly", ask=lambda: _nightly(health))
 
 
 def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
@@ -100,6 +106,15 @@ def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     return Prerequisite(
         what="leaves", state=PrerequisiteState.WEAK, said=said, remedy="`invoke render`, and commit the result"
     )
+
+
+def _nightly(health: NightlyHealth) -> Prerequisite:
+    """Tell when the last nightly run succeeded; a project without nightly runs has no such line."""
+    said = health_text(health)
+    if not health.is_overdue:
+        return _good("nightly", said)
+    remedy = "does its timer run? `invoke nightly` prints which stage fails; --heartbeat has a monitor raise the alarm"
+    return Prerequisite(what="nightly", state=PrerequisiteState.WEAK, said=said, remedy=remedy)
 
 
 def _catalogue() -> Prerequisite:

@@ -8,6 +8,7 @@ from imagematrix.commands.command import command
 from imagematrix.commands.options import (
     File,
     Group,
+    Heartbeat,
     Keep,
     NightlyJobs,
     NightlyPush,
@@ -29,6 +30,7 @@ def nightly(
     jobs: NightlyJobs,
     push: NightlyPush,
     resume: Resume,
+    heartbeat: Heartbeat,
     site: Site,
     file: File,
 ) -> None:
@@ -38,14 +40,19 @@ def nightly(
     needed is removed; each stage is also a command of its own. The next run resumes an interrupted one, at the epoch of
     that one. Two never overlap: the second ends with exit code 1.
     """
+    from imagematrix import secrecy
     from imagematrix.commands import extras, request
     from imagematrix.commands.nightly import run
     from imagematrix.commands.terminal import echo, on_wait
     from imagematrix.planning.nightly import NightlyOptions
+    from imagematrix.report import heartbeat as monitor
     from imagematrix.report.console.nightly import nightly_text
 
     for extra in extras.EXTRAS:  # it reports and verifies at its end
         extras.require(extra)
+    if heartbeat:
+        secrecy.learn_hook(heartbeat)
+        monitor.require_address(heartbeat)
     project, selection = request.opened(file, site=site), request.selection(only, group)
     options = NightlyOptions(
         rows=(
@@ -65,5 +72,7 @@ def nightly(
     request.engine()
     night = run.run(project.repository, project.state, options, resume=resume, say=echo, waiting=on_wait)
     print(nightly_text(night) if night else "no interrupted run to resume: nothing to do")
+    if night and night.good and heartbeat and (went_wrong := monitor.call(heartbeat)):
+        print(went_wrong)
     if night and not night.good:
         raise Exit("", code=int(ExitCode.FAILED))

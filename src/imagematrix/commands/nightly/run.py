@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from imagematrix.errors import ExitCode, InterruptedRunError, UserError
@@ -32,17 +31,18 @@ def run(
     """
     with state.sole_night():
         now = datetime.now(UTC)
-        known = nightly.begun(state.night_text(), now=now.timestamp())
+        before = state.night_text()
+        known = nightly.begun(before, now=now.timestamp())
         if known is None and resume:
             return None
         epoch = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        tonight = known or NightlyRun(epoch=epoch, began=now.timestamp())
+        tonight = known or nightly.new(before, epoch=epoch, now=now.timestamp())
         say(f"{'resuming' if known else 'starting'} night of {tonight.epoch}")
         state.write_night(nightly.dump(tonight))
         for stage in nightly.todo(tonight, options):
             tonight = tonight.after(stage, _do(stage, tonight, repository, state, options, say=say, waiting=waiting))
             state.write_night(nightly.dump(tonight))
-        tonight = replace(tonight, finished=True)
+        tonight = tonight.done(now=time.time())
         state.write_night(nightly.dump(tonight))
         return tonight
 

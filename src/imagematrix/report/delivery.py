@@ -1,0 +1,69 @@
+"""Sends a small request to an address that may be a secret, and tries again what passes by itself."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+import tenacity
+
+from imagematrix import web
+
+_TRIES: Final = 3
+
+
+class _NotTakenError(Exception):
+    """The other side did not take it, in words that do not hold the address."""
+
+    def __init__(self, why: str, *, passing: bool) -> None:
+        super().__init__(why)
+        self.passing = passing
+
+
+def is_address(url: str) -> bool:
+    """Whether a text is an address that requests can be sent to."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def deliver(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    sleep: Callable[[float], None] = tenacity.nap.sleep,
+) -> str:
+    """Send a request; return what went wrong, empty when nothing did. It raises nothing, and names no address.
+
+    No answer, 429 and 5xx are tried three times.
+    """
+    trying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, _NotTakenError) and error.passing),
+        stop=tenacity.stop_after_attempt(_TRIES),
+        wait=tenacity.wait_exponential_jitter(initial=1),
+        sleep=sleep,
+        reraise=True,
+    )
+    try:
+        trying(_send, method, url, body, headers or {})
+    except ValueError:  # its words hold the address
+        return "it is not a valid address"
+    except _NotTakenError as error:
+        return str(error)
+    return ""
+
+
+def _send(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise _NotTakenError("its address must begin with https:// or http://", passing=False)
+    try:
+        reply = web.of_the_environment(url).ask(method, url, data=body, headers=headers)
+    except web.NoAnswerError as error:
+        raise _NotTakenError(f"no answer: {error}", passing=True) from None
+    if not reply.good:
+        passing = reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        raise _NotTakenError(f"it answered {reply.status}", passing=passing)
