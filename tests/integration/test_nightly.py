@@ -88,7 +88,7 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo, chat: tuple
     wait_for_built(monorepo, "app", seconds=180)
     second = monorepo.run(*NIGHT)
     assert second.code == 1
-    assert "nights do not overlap" in second.err
+    assert "another nightly run of this project is in progress" in second.err
     kill_all(process)
     cut = record(monorepo)
     assert not cut["finished"]

@@ -37,7 +37,7 @@ def run(
             return None
         epoch = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         tonight = known or nightly.new(before, epoch=epoch, now=now.timestamp())
-        say(f"{'resuming' if known else 'starting'} night of {tonight.epoch}")
+        say(f"{'resuming' if known else 'starting'} nightly run {tonight.epoch}")
         state.write_night(nightly.dump(tonight))
         for stage in nightly.todo(tonight, options):
             tonight = tonight.after(stage, _do(stage, tonight, repository, state, options, say=say, waiting=waiting))
