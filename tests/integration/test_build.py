@@ -90,7 +90,7 @@ def test_a_changed_version_builds_only_what_stands_on_it(monorepo: Monorepo) -> 
     built = [node for node in plan["nodes"] if node["verdict"] == "build"]
     assert [node["layer"] for node in built] == ["app", "boot"]
     assert built[0]["reason"] == "app/version.txt changed: 1.3 -> 1.4"
-    assert "its parent app is built anew" in built[1]["reason"]
+    assert "its parent app is rebuilt" in built[1]["reason"]
     assert built[0]["leaves"] == [f"{monorepo.family}:1.0-1.4"]
     assert plan["summary"]["build"] == 2
 

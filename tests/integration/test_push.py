@@ -113,7 +113,7 @@ def test_tags_that_must_stay(image: Monorepo, registry: str) -> None:
         proxy.faults += [Fault(method="PUT", path="/manifests/", times=100)]
         done = image.run("push", "--matrix", "--report", "report")
         assert done.code == 1
-        assert "moving tags follow when every immutable one is there" in done.out
+        assert "moving tags are moved once every immutable tag exists" in done.out
         assert tags(held) == old
 
         proxy.faults.clear()
