@@ -113,7 +113,7 @@ def test_markdown_says_what_broke_first(made: overview.Overview) -> None:
     text = markdown.summary(made)
 
     assert text.startswith("## ❌ imagematrix, 2026-11-03 01:00 UTC\n\n30 images: 29 built, 1 failed; 87 checks: ")
-    assert text.index("### Broken") < text.index("### Flakes") < text.index("### Versions that moved")
+    assert text.index("### Broken") < text.index("### Flakes") < text.index("### Versions that changed")
     assert "| `no version of somepackage==9.9` | 2026-11-02, 2 runs | 1: `pytorch:" in text
     assert f"# repeat: invoke build --only '{made.broken[0].blocks[0]}'" in text
     assert markdown._code("a|b `c`") == "`` a\\|b `c` ``"

@@ -102,7 +102,7 @@ def _changes(overview: Overview) -> Iterator[str]:
             (_code(each.what), _code(each.old or "new"), _code(each.new or "gone"), str(len(each.leaves)))
             for each in overview.changes
         ]
-        yield _table("Versions that moved", ("what", "from", "to", "images"), rows)
+        yield _table("Versions that changed", ("what", "from", "to", "images"), rows)
     grown = sum(overview.growth.values())
     if grown:
         yield f"All images together: {growth(grown)} since last."
