@@ -141,7 +141,7 @@ class InterruptedRunError(UserError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint: the known word nearest to a misspelt one, or the list of all that are known."""
+    """Return a hint: the known word nearest to a misspelt one, or the list of all known words."""
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, n=1)
     if close:

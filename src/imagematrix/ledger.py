@@ -47,7 +47,7 @@ class Ledger:
         self._added: list[Bond] = []
         """What this process has added: it is known even if it could not be written."""
         self._read: tuple[tuple[int, int], tuple[Bond, ...]] = ((0, 0), ())
-        """The file's size and time when it was read, and what was in it: a command asks several times."""
+        """The file's size and time when it was read, and what was in it: a command reads it several times."""
 
     @property
     def path(self) -> Path:
@@ -55,7 +55,7 @@ class Ledger:
         return self._tree.root / FILE
 
     def bonds(self) -> Bonds:
-        """Return all that is recorded; damaged lines are skipped and reported once."""
+        """Return all records; damaged lines are skipped and reported once."""
         stamp = self._stamp()
         if self._read[0] != stamp:
             self._read = stamp, self._recorded()

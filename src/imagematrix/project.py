@@ -131,7 +131,7 @@ class Project:
         return _with_rows(found)
 
     def requirement_stacks(self, rows: Iterable[Row]) -> Mapping[RequirementStack, Sequence[str]]:
-        """Return what rows require of the package index, with the names of the rows that ask the same."""
+        """Return what rows require of the package index, with the names of the rows that share them."""
         asked: dict[RequirementStack, list[str]] = {}
         for name, stack in _each(rows, self.renderer.requirements).items():
             if stack.layers:
@@ -250,7 +250,7 @@ def _unread(name: str, read: Iterable[str], *, is_axis: bool) -> Iterator[Findin
 
 
 def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> None:
-    """Raise FlagError for a layer that is none of these leaves', or that installs nothing from the network."""
+    """Raise FlagError for a layer that is not in these leaves, or that installs nothing from the network."""
     stages = [stage for leaf in leaves.values() for stage in (leaf.bootstrap, *leaf.stages) if stage]
     known, refreshable = ({stage.layer for stage in stages}, {stage.layer for stage in stages if stage.network})
     wrong = [

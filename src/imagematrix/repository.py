@@ -125,7 +125,7 @@ class Repository:
         return self.write_locks({**found, **locks})
 
     def texts(self, paths: Iterable[str]) -> Mapping[str, str]:
-        """Return those of some files that are there, as text."""
+        """Return those of some files that exist, as text."""
         return {path: self._tree.read(path).decode(errors="replace") for path in paths if self._tree.is_file(path)}
 
     def layers(self) -> Mapping[str, bool]:

@@ -1,4 +1,4 @@
-"""The states of rows: whether their images are there, and are what the matrix says."""
+"""The states of rows: whether their images exist and are up to date."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass

@@ -88,7 +88,7 @@ class Secrets:
                 self.learn(name if not password and len(name) >= _TOKEN else "")
 
     def learn_hook(self, value: str) -> None:
-        """Hide a value; of an address that lets in whoever knows it also its end, and each part that may be a token."""
+        """Hide a value; of an address that is itself a secret also its end, and each part that may be a token."""
         self.learn(value)
         if "://" in value:
             path = value.partition("://")[2].partition("/")[2]

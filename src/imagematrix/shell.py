@@ -123,7 +123,7 @@ class Shell:
 
 
 class EndedError(Exception):
-    """A program ended that was asked something: its exit code, and its last words."""
+    """A program ended before it answered: its exit code, and its last words."""
 
     def __init__(self, why: str, words: bytes) -> None:
         super().__init__(why)

@@ -61,9 +61,9 @@ def resolving_environment(site: Site) -> Mapping[str, str]:
 
 
 def resolving_toml(site: Site) -> str:
-    """Return the configuration of a uv that resolves on this machine: the indexes of a build, asked less often.
+    """Return the configuration of a uv that resolves on this machine: the indexes of a build, with a longer cache.
 
-    Some proxies call everything outdated at once. Files never change, and one run asks for the same package often.
+    Some proxies call everything outdated at once. Files never change, and one run requests the same package often.
     """
     default = site.index_url or _pips_default()
     cache = f'cache-control = {{ api = "max-age={_INDEX_SECONDS}", files = "max-age=31536000, immutable" }}\n'

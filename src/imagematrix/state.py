@@ -262,7 +262,7 @@ class Log:
         self.write("")
 
     def write(self, text: str) -> None:
-        """Add text; where the disk refuses it, what comes later is tried again."""
+        """Add text; if the disk refuses it, later text is tried again."""
         with self._sparing():
             self._stream = self._stream or self._opened()
             left = hidden(text).encode(errors="replace")

@@ -30,7 +30,7 @@ SILENCE_SECONDS: Final = 10.0
 TOTAL_SECONDS: Final = 30.0
 """How long a question may take as a whole."""
 MOST_BYTES: Final = 32 * 2**20
-"""No answer that we ask for is bigger: the distribution spec bounds manifests at 4 MiB."""
+"""No valid answer is bigger: the distribution spec bounds manifests at 4 MiB."""
 _CHUNK: Final = 64 * 1024
 
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ class NoAnswerError(Exception):
 
 
 class _EndlessError(Exception):
-    """An answer is bigger than any that we ask for."""
+    """An answer is bigger than any valid one."""
 
 
 _FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, _EndlessError)

@@ -11,13 +11,13 @@ TEXT_BYTES: Final = 1 << 17
 """What is longer is neither a configuration nor a credential."""
 
 _PEOPLES: Final = r"(?:etc|home|init|mnt|opt/init|root|srv|tmp|var)/.*"
-"""Where a private key would be somebody's: packages carry test data that look like one."""
+"""Where a private key would be a real one: packages carry test data that look like keys."""
 
 _ASKING: Final = (
     r"(?:.*/)?(?:pip\.conf|uv\.toml|\.condarc|\.gitconfig|\.git-credentials|\.npmrc|\.bashrc|\.profile)"
     r"|etc/(?:apt/.*|environment|profile(?:\.d/.*)?)"
 )
-"""What says whom one asks for packages and sources."""
+"""Files that configure package indexes and source hosts."""
 
 _SECRETS: Final = tuple(
     (what, re.compile(path), re.compile(content, re.MULTILINE))
@@ -88,7 +88,7 @@ def kept_by_supervisor(text: str) -> Iterator[str]:
 
 
 def _kept(program: SectionProxy) -> Iterator[str]:
-    """Say which of a program's two streams goes elsewhere; unless told, supervisor makes a file of its own."""
+    """Report which of a program's streams does not go to the container's log; by default, supervisor writes a file."""
     is_one = program.get("redirect_stderr", "").lower() in {"true", "yes", "on", "1"}
     for stream in ("stdout",) if is_one else ("stdout", "stderr"):
         target = program.get(f"{stream}_logfile", "AUTO")

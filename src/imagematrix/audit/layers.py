@@ -111,7 +111,7 @@ def _any(globs: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def read(entries: Iterable[Entry], rules: Mapping[str, Keep]) -> FilesystemLayer:
-    """Keep of a layer what rules ask for."""
+    """Keep what rules need of a layer."""
     layer = FilesystemLayer(kept={name: {} for name in rules})
     for entry in entries:
         parent, _, name = entry.path.rpartition("/")

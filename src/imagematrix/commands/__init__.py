@@ -1,1 +1,1 @@
-"""What a command does once its flags are read, a module each: asks `planning`, then acts through the rest."""
+"""What each command does after its flags are read: it asks `planning`, then acts through the other packages."""

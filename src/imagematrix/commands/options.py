@@ -1,7 +1,7 @@
 """Every flag, declared once: type, default, help and environment variable.
 
-A command takes a flag by annotating a parameter, which has the flag's name, with one of these types. Where commands
-mean different things by one name, the types say whose it is.
+A command takes a flag by annotating a parameter, which has the flag's name, with one of these types. Where a name means
+different things to commands, there is a type for each.
 """
 
 import os

@@ -39,7 +39,7 @@ def selection(only: Sequence[str], group: Sequence[str]) -> Selection:
 
 
 def explicit_selection(what: str, matrix: bool, only: Sequence[str], group: Sequence[str]) -> Selection:
-    """Return which rows the flags select. Raises FlagError for none: all rows take hours, and must be asked for."""
+    """Return which rows the flags select. Raises FlagError for none: all rows take hours, and need an explicit flag."""
     if not (matrix or only or group):
         raise FlagError(f"select the rows to {what}: --matrix for all rows, or --only 'family:tag*', or --group NAME")
     return selection(only, group)

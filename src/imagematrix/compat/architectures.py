@@ -1,7 +1,7 @@
 """The rules of GPU architectures: whether a framework's build has code for the GPUs that a row is for.
 
-`sm_86` is a GPU of compute capability 8.6, or code for it. Code runs on GPUs of its own major version, and of its minor
-version or a newer one; PTX (`compute_80`), which the driver compiles, runs on all that are as new. (CUDA Programming
+`sm_86` is a GPU of compute capability 8.6, or code for it. Code runs on GPUs of its own major version, and of its own
+or a newer minor version; PTX (`compute_80`), which the driver compiles, runs on all that are as new. (CUDA Programming
 Guide, sections "Cubin Compatibility" and "PTX Compatibility"; integrated GPUs like Jetson's are an exception.)
 """
 

@@ -1,6 +1,6 @@
 """The rules of bases: which distribution they are, its Python, its package manager, its mirrors.
 
-What the stages of a row take from the base comes with the row: `apt_layers`, `dnf_layers` and `apk_layers` install with
+What the stages of a row use of the base comes with the row: `apt_layers`, `dnf_layers` and `apk_layers` install with
 that package manager, `base_python_layers` make the image's Python from the base's `python3`.
 """
 

@@ -32,7 +32,7 @@ _INSTALLED: Final = frozenset({"paddle", "tensorflow", "torch", "torchaudio", "t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """Which versions of a package a row asks for, or has."""
+    """Which versions of a package a row requires, or has."""
 
     package: str
     """As rows call it."""
@@ -70,7 +70,7 @@ def required(text: str) -> tuple[Statement, ...]:
 
 @catalogue.cache
 def _listed(lines: tuple[str, ...], *, about: str) -> tuple[Statement, ...]:
-    """Return what lines ask for; one with a marker is left out, since it may be for another Python."""
+    """Return the requirements of lines; one with a marker is left out, because it may be for another Python."""
     found = filter(None, (requirement(line) for line in lines if ";" not in line.partition(" #")[0]))
     return tuple(
         Statement(package=PRODUCTS.get(name, name), condition=condition, about=about) for name, condition in found
@@ -92,7 +92,7 @@ def exactly(statements: Iterable[Statement], packages: Collection[str]) -> Mappi
 
 
 def constraining(values: Mapping[str, str], statements: Iterable[Statement], *, allowed: bool) -> tuple[Bound, ...]:
-    """Return the bounds that a row is resolved with; `allowed`: what the row itself asks for wins."""
+    """Return the bounds that a row is resolved with; `allowed`: the row's own requirements win."""
     found = tuple(bound for bound in _undeclared(values) if bound.severity is Severity.BROKEN)
     if not allowed:
         return found
@@ -111,7 +111,7 @@ def findings(values: Mapping[str, str], statements: Iterable[Statement]) -> Iter
 
 
 def contradictions(statements: Iterable[Statement]) -> Iterator[Finding]:
-    """Yield what a row asks for twice, where no version is both."""
+    """Yield contradictory requirements of a row: no version meets both."""
     by_row = (statement for statement in statements if statement.about)
     for one, other in combinations(dict.fromkeys(by_row), 2):
         if one.package == other.package and contradict(one.condition, other.condition):

@@ -36,7 +36,7 @@ def causes(
 ) -> tuple[Cause, ...]:
     """Return what is found in rows of a matrix text, by rules and by `also`: the worst first, then by line.
 
-    `locked` tells what the locks of a row hold (package -> version), `demands` what its layers take from its base.
+    `locked` returns what the locks of a row hold (package -> version), `demands` what its layers use of its base.
     """
     found: dict[tuple[Finding, Place], list[str]] = {}
     judge = _judge(locked, demands)
@@ -53,7 +53,7 @@ def causes(
 
 
 def _judge(locked: Told, demands: Told) -> Callable[[Row], tuple[Finding, ...]]:
-    """Return a function that judges rows, and those that are equal in all that counts once."""
+    """Return a function that judges rows; rows that are equal in everything relevant are judged once."""
     known: dict[Hashable, tuple[Finding, ...]] = {}
 
     def judge(row: Row) -> tuple[Finding, ...]:

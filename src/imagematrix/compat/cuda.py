@@ -32,7 +32,7 @@ def full_driver(cuda: str) -> str:
     return toolkit.driver if toolkit else ""
 
 
-@catalogue.cache  # each row asks for the driver of its CUDA
+@catalogue.cache  # each row requires the driver of its CUDA
 def _toolkit(cuda: str) -> catalogue.Toolkit | None:
     """Return a toolkit; of a minor version, its newest patch."""
     patches = [toolkit for name, toolkit in catalogue.toolkits().items() if minor(name) == cuda]

@@ -10,7 +10,7 @@ _WORD: Final = re.compile(r"""\b(?P<name>[a-z_]+) ?=(?!=) ?(?:"(?P<quoted>[^"]+)
 
 
 class Level(StrEnum):
-    """What is done about it: the exit code, a line of the output, or nothing unless asked for."""
+    """What is done about it: the exit code, a line of the output, or nothing without a flag."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -59,7 +59,7 @@ class Finding:
 
     @property
     def words(self) -> Mapping[str, str]:
-        """The words of `add` that the remedy asks for: name -> value."""
+        """The words of `add` that the remedy needs: name -> value."""
         return {match["name"]: match["quoted"] or match["value"].rstrip(".") for match in _WORD.finditer(self.remedy)}
 
 

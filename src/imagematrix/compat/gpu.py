@@ -1,6 +1,6 @@
 """Which CUDA a row uses, and whether its base or its wheels bring it.
 
-Checks, the driver that an image asks for, the leaves, run examples and reports all follow this one answer.
+Checks, the driver that an image requires, the leaves, run examples and reports all follow this one answer.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -121,7 +121,7 @@ _READ: Final = (
 )
 
 
-@catalogue.cache  # each template of a row asks
+@catalogue.cache  # each template of a row needs it
 def _cuda_of(*read: str) -> CudaUse | None:
     values = dict(zip(_READ, read, strict=True))
     uses = cuda_by_framework(values)

@@ -51,7 +51,7 @@ def horovod_is_compiled(horovod: str, base_image: str) -> Iterator[Finding]:
 
 
 def horovod_after_framework(horovod: str, layers: str) -> Iterator[Finding]:
-    """Frameworks come first: it is compiled against what is there by then."""
+    """Frameworks come first: it is compiled against what is installed before it."""
     order = layers.split()
     later = [name for name in order[order.index("horovod") :] if name in _FRAMEWORKS] if "horovod" in order else []
     if later:

@@ -38,7 +38,7 @@ _ENOUGH: Final = 2
 
 
 def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os: str = "") -> Iterator[Finding]:
-    """Installers bring one Python each, for one processor, and need a glibc. One that was not seen may be there."""
+    """Installers bring one Python each, for one processor, and need a glibc. An unknown one may exist."""
     match = _INSTALLER.fullmatch(miniconda)
     release = match["release"] if match else ""
     pythons = catalogue.miniconda().get(release, ())

@@ -1,8 +1,8 @@
-"""`compat/*.toml` of a project: what corrects the catalogue, and what is allowed to be broken.
+"""`compat/*.toml` of a project: corrections of the catalogue, and broken rows that are allowed.
 
 A file corrects the data file of its name, entry by entry and in the same words: `compat/torch.toml` corrects
-`data/torch.json`. `compat/allow.toml` holds `[[allow]]`. Each entry names its source. Either all files are right, or
-none of them counts.
+`data/torch.json`. `compat/allow.toml` holds `[[allow]]`. Each entry names its source. If one file is wrong, none of
+them is used.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class _Entry:
 
 
 def parse(files: Mapping[str, str]) -> Corrections:
-    """Return what files (path -> text) correct; raise InputError with all that is wrong with any of them."""
+    """Return what files (path -> text) correct; raise InputError with every problem of each."""
     problems: list[Problem] = []
     found: list[Corrections] = []
     for path, text in files.items():
@@ -137,7 +137,7 @@ def _identifying(part: str, known: Sequence[Mapping[str, Any]]) -> tuple[str, ..
 
 
 def _identity(facts: Mapping[str, Any], names: tuple[str, ...]) -> Hashable:
-    """Return what tells an entry from the others, in whatever spelling."""
+    """Return what distinguishes an entry from the others, in any spelling."""
     return tuple(versions.normal(str(facts.get(name, ""))) for name in names)
 
 

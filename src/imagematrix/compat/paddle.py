@@ -86,7 +86,7 @@ def paddle_on_cuda(
     """There is one build for each of a few CUDAs; to 2.6 it takes CUDA and cuDNN from the image."""
     release = _release(paddle)
     builds = catalogue.paddle()[release].builds if release else {}
-    if not builds or not minor(cuda):  # a release that only the index has told of has no builds
+    if not builds or not minor(cuda):  # a release that only the index lists has no builds
         return
     if not is_gpu(paddle_package, cuda):
         what = f"paddlepaddle {paddle} is the CPU build: the base's CUDA {minor(cuda)} is not used"

@@ -136,7 +136,7 @@ def findings(
 
 
 def subject(row: Row) -> Hashable:
-    """Return all that is judged of a row itself: rows that are equal in it have the same findings and reasons."""
+    """Return everything that is judged of a row: rows that are equal in it have the same findings and reasons."""
     names = _read_of_rows()
     if allowances := catalogue.allowances():
         names = names.union(*(each.conditions for each in allowances))
@@ -217,7 +217,7 @@ def _allowed(finding: Finding, reason: str) -> Finding:
 
 @cache  # the rows of a family have the same names
 def _applicable(names: tuple[str, ...], architecture: str) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
-    """Return the rules for a processor that have all the values they need, each with all that it reads."""
+    """Return the rules for a processor that have all the values they need, each with the values that it reads."""
     reads = ((rule, *_reads(rule)) for rule in RULES if ONLY.get(rule, architecture) == architecture)
     return tuple((rule, (*needed, *optional)) for rule, needed, optional in reads if set(needed) <= set(names))
 

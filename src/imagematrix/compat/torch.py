@@ -36,7 +36,7 @@ def torch_build(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
     named = torch_build or _local(torch)
     build = named or _of_index(torch_index)
     builds = catalogue.torch()[release].builds if release else ()
-    if not build or not builds or build in builds:  # of a release that only the index has told of, no builds are known
+    if not build or not builds or build in builds:  # no builds are known of a release that only the index lists
         return
     about = "torch_build" if torch_build else "torch" if named else "torch_index"
     misspelt = None if of_build(build) else _MISSPELT.fullmatch(build)
@@ -68,7 +68,7 @@ def _rocm(about: str, release: str, build: str) -> Iterator[Finding]:
 
 
 def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
-    """PyPI has one build of each release: another one comes from an index that `torch_index` names."""
+    """PyPI has one build of each release: other builds need an index, `torch_index`."""
     release = catalogue.torch_wheels().release(torch)
     default = catalogue.torch()[release].default if release else ""
     build, about = torch_build or _local(torch), "torch_build" if torch_build else "torch"
@@ -117,7 +117,7 @@ def build_of(torch: str, torch_build: str = "", torch_index: str = "") -> str:
 def local_version(values: Mapping[str, str]) -> str:
     """Return the local version by which an index has the build that a row names: `+cu121`.
 
-    PyPI has one build of each release without any, so it is not asked for that one by its name.
+    PyPI's one build of each release has none, so its name is not used there.
     """
     build, release = values.get("torch_build", ""), catalogue.torch_wheels().release(values.get("torch", ""))
     is_on_pypi = bool(release) and build == catalogue.torch()[release].default and not values.get("torch_index")

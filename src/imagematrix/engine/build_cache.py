@@ -39,7 +39,7 @@ class EngineCache(EngineClient):
                 self._client.api.prune_builds(filters=chosen, all=True)
 
     def disk_bytes(self) -> int:
-        """Return how much the engine keeps on its disk: images and build cache, what they share counted once."""
+        """Return how much the engine keeps on its disk: images and build cache, with shared parts counted once."""
         with answering():
             found: Any = self._client.df()
         cache = (int(one["Size"]) for one in found["BuildCache"] or () if not one["Shared"])

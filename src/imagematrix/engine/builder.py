@@ -68,7 +68,7 @@ class Builder:
         return self.engine.answers()
 
     def cancel(self) -> None:
-        """Stop all builds; the engine drops what their clients asked for within moments."""
+        """Stop all builds; the engine drops the requests of their clients within moments."""
         self.shell.cancel()
 
     def _attempt(self, job: BuildJob, log: BuildLog) -> Attempt:

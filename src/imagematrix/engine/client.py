@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 _API_VERSION: Final = "1.44"
-"""Named, because without a version the SDK connects before it can be told to leave proxies alone;
-engines from 25 to 29 speak it (https://docs.docker.com/reference/api/engine/)."""
+"""Named, because without a version the SDK connects before it can be configured to ignore proxies; engines from 25 to
+29 speak it (https://docs.docker.com/reference/api/engine/)."""
 _TIMEOUT_SECONDS: Final = 30
 
 

@@ -13,7 +13,7 @@ from imagematrix.text.names import HUB
 from imagematrix.text.visible import printable
 
 _HELPER_SECONDS: Final = 20.0
-"""How long a credential helper may take: some ask a service."""
+"""How long a credential helper may take: some query a service."""
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 """What docker calls its own registry where logins are kept."""
 

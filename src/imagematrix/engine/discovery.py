@@ -51,7 +51,7 @@ class Engine(EngineImages, EngineContainers, EngineCache):
             return "nvidia" in self._client.info()["Runtimes"]
 
     def answers(self) -> bool:
-        """Whether it is there."""
+        """Whether it exists."""
         try:
             with answering():
                 return bool(self._client.ping())

@@ -24,7 +24,7 @@ class Guard:
     free: Callable[[], int]
     """Bytes that the engine's disk has."""
     reclaimable: Callable[[], int]
-    """Bytes that cleaning up would give; asked only of a disk that is too full."""
+    """Bytes that cleaning up would free; called only if the disk is too full."""
     pause: Callable[[float], object]
     """Waits so many seconds; returns whether to stop waiting."""
 

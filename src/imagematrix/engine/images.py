@@ -50,7 +50,7 @@ class EngineImages(EngineClient):
             self._client.api.tag(source, repository, tag)
 
     def untag(self, name: str) -> None:
-        """Take a name from an image, and remove it if that was its last; nothing happens when there is none."""
+        """Remove a name from an image, and the image if that was its last; nothing happens for an unknown name."""
         from docker.errors import ImageNotFound
 
         with answering():

@@ -17,9 +17,9 @@ _CHANCE: Final = tenacity.wait_random(0, 2)
 def wait(
     asked: Callable[[tenacity.RetryCallState], float], *, longest: float
 ) -> Callable[[tenacity.RetryCallState], float]:
-    """Return exponential back-off with jitter, and not less than a failure asks for (Retry-After), up to `longest`.
+    """Return exponential back-off with jitter, at least Retry-After, up to `longest`.
 
-    `asked` returns the seconds that the last failure asks for; 0: it does not ask.
+    `asked` returns the Retry-After of the last failure in seconds; 0: it had none.
     """
 
     def seconds(state: tenacity.RetryCallState) -> float:

@@ -1,4 +1,4 @@
-"""What `schedule` asks of who builds, and tells who listens."""
+"""What `schedule` needs of an executor, and what it reports to a listener."""
 
 from typing import Protocol
 
@@ -8,8 +8,8 @@ from imagematrix.model import Attempt, BuildJob, Outcome, Retry, Step
 class Executor(Protocol):
     """Does jobs, several at once: an engine on this machine, many machines, a test's fake.
 
-    A job says all that there is to know of a node; what a machine brings to it (mirrors, proxies, secrets) is the
-    executor's own. Before a job begins, its parent's was done by the same executor or its image was found there.
+    A job has everything that is needed for a node; what a machine adds (mirrors, proxies, secrets) belongs to the
+    executor. Before a job begins, its parent's was done by the same executor or its image was found there.
     """
 
     def build(self, job: BuildJob) -> Attempt:

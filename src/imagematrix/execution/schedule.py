@@ -19,7 +19,7 @@ from imagematrix.planning import estimates
 from imagematrix.planning.ready_queue import ReadyQueue
 
 _POLL_SECONDS: Final = 0.1
-"""How long a stop that comes from a signal handler or another thread may go unseen."""
+"""How long a stop from a signal handler or another thread may go unnoticed."""
 
 
 def anything(_step: Step, _running: Collection[Key]) -> str:
@@ -50,8 +50,8 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 ) -> tuple[Outcome, ...]:
     """Build what the plan says; return one outcome for each step, in plan order.
 
-    - `job` makes the job of a step, from the ids of the images that are there: `images` at the start, later also what
-      was built and pulled.
+    - `job` makes the job of a step, from the ids of the images that exist: `images` at the start, later also what was
+      built and pulled.
     - At most `jobs` builds at once. A transient failure is retried up to `retries` times, with exponential back-off and
       jitter, at least Retry-After, at most ten minutes; after a failure of the engine, not before it answers, for up to
       three minutes. A waiting node keeps its place among the `jobs`.
@@ -110,7 +110,7 @@ class _Coordinator:
         self._policy = policy
         self._ready = ready
         self._images = dict(images)
-        """The ids of the images that are there."""
+        """The ids of the images that exist."""
         self._slots = list(range(policy.jobs))
         """A heap of those that are free."""
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()

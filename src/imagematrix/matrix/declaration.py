@@ -138,7 +138,7 @@ def _registries(table: Table) -> tuple[str, ...]:
 
 
 def _check_form(table: Table, key: str | KeyPath, text: str) -> None:
-    """Note wrong braces, of a pattern that no row may ever fill; what comes out of it is for the rows to tell."""
+    """Report wrong braces, even of a pattern that no row ever fills; the result is checked for each row."""
     wrong = pattern.fault(text)
     if wrong:
         table.wrong(key, *wrong)

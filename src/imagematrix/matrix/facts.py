@@ -75,7 +75,7 @@ class Facts:
         return Consequences(axis=axis, value=value, values=dict(sorted(values.items())), origins=origins)
 
     def _add(self, said: Iterable[Fact], values: dict[str, str], origins: dict[str, KeyPath]) -> None:
-        """Add what is said and all that follows from it."""
+        """Add what is given and everything that follows from it."""
         todo = [said]
         while todo:
             for fact in todo.pop():
@@ -103,7 +103,7 @@ class Facts:
         return any(name in facts for facts in own) or name in said
 
     def note_unused(self, used: Iterable[Consequences]) -> None:
-        """Note the facts of values that none of these has."""
+        """Report the facts of values that none of these has."""
         values: dict[str, set[str]] = {}
         for part in used:
             for name, value in part.values.items():

@@ -233,7 +233,7 @@ class _Reader:
         return {key: row.text(key) for key in REASONS}
 
     def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:
-        """Whether rows can be made; if not, and nothing has told it yet, that is noted."""
+        """Whether rows can be made; if not, and if it is not yet reported, it is reported."""
         given = "axes" in self._table or "row" in self._table
         if not given and self._whole:
             self._table.wrong((), "the family has no rows", "give it [families.NAME.axes] or [[families.NAME.row]]")

@@ -39,7 +39,7 @@ class Purpose:
 
 @dataclass(slots=True, kw_only=True)
 class _Example:
-    """A mistake that many rows share: told once, with the first row that has it and a count."""
+    """A mistake that many rows share: reported once, with the first row that has it and a count."""
 
     what: str
     hint: str
@@ -70,7 +70,7 @@ class Pattern:
         return bool(self._text) and not wrong and not unknown
 
     def fill(self, cell: Cell) -> str:
-        """Return what comes out for a row; empty, and noted, where that is nothing to work with."""
+        """Return the result for a row; empty, and reported, if it is not valid."""
         if not self.is_usable:
             return ""
         try:

@@ -1,4 +1,4 @@
-"""What an executor is given: all that it needs to have one image, and nothing that it could decide by."""
+"""What an executor is given: everything that it needs for one image, and nothing that it could base a decision on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class ParentImage:
 
     key: Key
     image: str
-    """Its id, as the executor gave it when it made it, or as it was found; empty: nobody knows it."""
+    """Its id, as the executor gave it when it made it, or as it was found; empty: unknown."""
     stage: str
     """The stage of the Dockerfile that it replaces; empty: it is what the first stage is built from."""
     repository: str
@@ -22,7 +22,7 @@ class ParentImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseImage:
-    """The image of somebody else that a first stage is built from."""
+    """The external image that a first stage is built from."""
 
     name: str
     """As the Dockerfile names it. A machine may pull it from a mirror."""
@@ -76,7 +76,7 @@ class BuildJob:
     names: tuple[str, ...]
     """What else the image is called where the executor keeps it."""
     push_to: str
-    """The repository that the node is to be pushed to; empty: to none. It is pushed beside the builds where this
-    machine's engine has it; an executor whose images nobody else reaches pushes before the attempt ends."""
+    """The repository that the node is to be pushed to; empty: to none. If this machine's engine has it, it is pushed
+    during other builds; an executor whose images are not reachable from here pushes before the attempt ends."""
     seconds: float
     """How long an attempt may take."""

@@ -28,7 +28,7 @@ class FlakeKind(StrEnum):
     """What made a try fail that may succeed when it is repeated."""
 
     LIMIT = "limit"
-    """A source was asked too often (429)."""
+    """A source limits the rate of requests (429)."""
     SERVER = "server"
     """A source's own fault (5xx)."""
     NETWORK = "network"
@@ -43,7 +43,7 @@ class Flake:
     source: str = ""
     """The host that flaked; empty: the output does not name it."""
     retry_after: float = 0.0
-    """Seconds that the source asked to be left alone for; 0: it did not."""
+    """The source's Retry-After in seconds; 0: it sent none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ class Changes:
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """The rows that are there before and after, and differ."""
+        """The rows that exist before and after, and differ."""
         return tuple(sorted({row for rows in self.stages.values() for row in rows} | {*self.companions}))
 
 

@@ -57,7 +57,8 @@ def added_bytes(
 ) -> Mapping[Key, int]:
     """Estimate how much of the engine's disk the builds of nodes take, at their peak.
 
-    `images` are the sizes of the nodes that the engine has: what those of the history add to their parents is known.
+    `images` are the sizes of the nodes that the engine has: for nodes of the history, the size that they add to their
+    parents is known.
     """
     past = _Past(
         (record, float(images[record.key] - images[parent]))

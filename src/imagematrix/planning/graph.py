@@ -32,7 +32,7 @@ class Dag:
         return (self.nodes[key] for key in nx.topological_sort(self.shape))
 
     def needed(self, present: Collection[Key]) -> set[Key]:
-        """Return what must be built: missing nodes on which something missing and wanted stands.
+        """Return what must be built: missing nodes on which something missing and wanted is built.
 
         A reused leaf needs none of its ancestors.
         """

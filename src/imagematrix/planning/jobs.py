@@ -40,18 +40,18 @@ class JobFactory:
     lock: Lock
     platform: str
     repository: str
-    """The registry of nodes; empty: there is none."""
+    """The node cache; empty: there is none."""
     pushed: Collection[Key]
     """The nodes that are to be pushed there."""
     kept: Collection[Key]
-    """The nodes that are there."""
+    """The existing nodes."""
     revision: str
-    """The commit that the images are made from; empty: nobody knows it."""
+    """The commit that the images are made from; empty: unknown."""
     seconds: float
     """How long an attempt may take."""
 
     def job(self, step: Step, images: Mapping[Key, str]) -> BuildJob:
-        """Return what is to be done for a step; `images` are the ids of the nodes that are there."""
+        """Return the job of a step; `images` are the ids of the existing nodes."""
         node = step.node
         return BuildJob(
             key=node.key,

@@ -96,7 +96,7 @@ def digest_of(content: bytes) -> str:
 
 
 def sha256_of(chunks: Iterable[bytes]) -> str:
-    """Return the hash of a content that comes in chunks, in hexadecimal digits."""
+    """Return the hash of chunks of content, in hexadecimal digits."""
     hashing = Sha256()
     for chunk in chunks:
         hashing.add(chunk)

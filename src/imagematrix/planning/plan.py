@@ -36,9 +36,9 @@ def make(
     """Decide for each node whether it is built, pulled or reused.
 
     `present` are the keys that exist on the engine, `kept` those in the registry, each with its digest there: both are
-    proven. `doubts` says of others why what bears their names is not believed to be them. `history` gives what was
-    built before, oldest first, and is only called when something must be built; `all_rows` names every row of the
-    matrix. These three are only asked for reasons, never for verdicts.
+    proven. `doubts` says why images with the names of other nodes are not accepted. `history` gives what was built
+    before, oldest first, and is only called when something must be built; `all_rows` names every row of the matrix.
+    These three are only asked for reasons, never for verdicts.
     """
     kept, doubts = kept or {}, doubts or {}
     needed = dag.needed({*present, *kept})

@@ -141,7 +141,7 @@ def decide_moving(  # three of them by name
 ) -> Published:
     """Return whether a moving tag may stand for a new image; `why` is the reason where it is not verified.
 
-    `promises` are what the image's family says that its tags promise; None: all that the images' labels name.
+    `promises` are what the tags of the image's family promise; None: everything that the images' labels name.
     """
     if held and held.digest == new.digest:
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
@@ -169,7 +169,7 @@ def arrived(target: Target, held: Held | None, image: Collection[str]) -> Publis
 
 
 def held_back(targets: Iterable[Target], immutable: Iterable[Published]) -> tuple[Published, ...]:
-    """Return moving tags that stay as they are, unseen, because not all immutable tags are there."""
+    """Return moving tags that are left unchanged without a look, because an immutable tag is missing."""
     missing = next(each.target.name for each in immutable if not each.good)
     why = f"moving tags are moved once every immutable tag exists, and {missing} does not"
     return tuple(Published(target=target, outcome=PublishOutcome.FAILED, why=why) for target in targets)
@@ -219,7 +219,7 @@ def labelled(labels: Mapping[str, str]) -> Mapping[str, str] | None:
 
 
 def _minor(text: str) -> str:
-    """Return the version that must stay; of what is none, nothing: `system` may be any."""
+    """Return the version that must stay; nothing if it is not a version: `system` may be any."""
     found = versions.version(text)
     return versions.minor(text) or str(found or "")
 

@@ -1,7 +1,7 @@
 """Container registries: what names stand for there, and what is kept in them.
 
 `imagetools` asks for the digests of bases as docker's own client would; `client` speaks the distribution API, for what
-is ours: many questions at once, tags that move; `access` is the way to one registry: its address and the logins;
+is ours: many requests at once, tags that move; `access` is the way to one registry: its address and the logins;
 `answers` decodes what it says.
 """
 

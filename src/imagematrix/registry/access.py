@@ -81,7 +81,7 @@ class Access:
             raise self._silent(error) from None
 
     def _log_in(self, asking: Web, action: str, held: str, refusal: Reply) -> str:
-        """Return the header that a refusal asks for; what another thread got in the meantime is as good."""
+        """Return the header that a refusal demands; one that another thread got in the meantime will do."""
         with self._lock:
             if self._logins.get(action, "") == held:
                 self._logins[action] = self._header(asking, refusal)

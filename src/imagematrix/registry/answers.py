@@ -114,7 +114,7 @@ class Challenge:
 
 
 def digest(reply: Reply, registry: str) -> str:
-    """Return the digest of what was asked for, by its header."""
+    """Return the digest of the answer, from its header."""
     said = reply.headers.get("Docker-Content-Digest", "")
     if not is_digest(said):
         why = f"the digest {printable(said)[:80]!r} is not valid" if said else "no digest"
@@ -159,7 +159,7 @@ def config(reply: Reply, registry: str, *, digest: str) -> ImageConfig:
 
 
 def blob(reply: Reply, registry: str, *, digest: str) -> bytes:
-    """Return content, which must have the digest that it was asked for."""
+    """Return content, which must have the requested digest."""
     if keys.digest_of(reply.content) != digest:
         raise invalid(registry, f"a request for {digest}", "content of another digest")
     return reply.content

@@ -1,4 +1,4 @@
-"""What registries hold, by tag and by digest: asked many at once, tags set and removed. Nothing is ever downloaded."""
+"""What registries hold, by tag and by digest: many look-ups at once, tags set and removed. No downloads."""
 
 import functools
 import threading
@@ -26,7 +26,7 @@ JOBS: Final = 16
 TRIES: Final = 3
 """How often a request is sent before the registry counts as silent."""
 LONGEST_WAIT: Final = 60.0
-"""A registry that wants to be left alone for longer, in seconds, is not asked again."""
+"""A registry with a longer Retry-After, in seconds, is not asked again."""
 
 _T = TypeVar("_T")
 
@@ -172,7 +172,7 @@ class Client:
         pool = ThreadPoolExecutor(JOBS, thread_name_prefix="registry")
         try:
             answers += pool.map(ask, wanted[1:])
-        finally:  # what still waits after a failure, or Ctrl-C, is not asked
+        finally:  # requests that still wait after a failure, or Ctrl-C, are dropped
             pool.shutdown(wait=False, cancel_futures=True)
         return tuple(zip(wanted, answers, strict=True))
 

@@ -25,7 +25,7 @@ class BaseDigest:
     digest: str = ""
     why: str = ""
     is_silent: bool = False
-    """Nobody answered."""
+    """There was no answer."""
 
 
 class RegistryDigests:

@@ -31,7 +31,7 @@ class Store:
 
     @property
     def doubts(self) -> Mapping[Key, str]:
-        """Why nodes that were asked for and that the registry has are not believed."""
+        """Why requested nodes that the registry has are not accepted."""
         return self._doubts
 
     def keys(self, dag: Dag, present: Collection[Key], *, whole: bool = False) -> Mapping[Key, str]:

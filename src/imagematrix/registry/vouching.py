@@ -19,7 +19,7 @@ class Voucher:
     repository: str
     bonds: Bonds
     client: Client
-    """Who asks for signatures."""
+    """What looks up signatures."""
     verifier: Verifier | None = None
     """None: nodes are not signed."""
     signer: Signer | None = None

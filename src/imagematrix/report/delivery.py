@@ -1,4 +1,4 @@
-"""Sends a small request to an address that may be a secret, and tries again what passes by itself."""
+"""Sends a small request to an address that may be a secret, and retries transient failures."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus

@@ -23,7 +23,7 @@ _COLOURS: Final[Mapping[Verdict, tuple[str, str]]] = {
     Verdict.PULL: ("#d6e8fb", "#2b6cb0"),
     Verdict.BUILD: ("#fde8cf", "#c05621"),
 }
-"""Fill and edge of a node by what a build would do with it; told by words too, in each node's tooltip."""
+"""Fill and edge of a node by what a build would do with it; each node's tooltip says it in words."""
 _LEGEND_TEXT: Final = {Verdict.REUSE: "exists, is reused", Verdict.PULL: "is pulled", Verdict.BUILD: "must be built"}
 
 

@@ -21,7 +21,7 @@ _GOOD: Final = frozenset({Status.BUILT, Status.REUSED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """A node that failed by itself."""
+    """A node that failed on its own."""
 
     node: NodeEntry
     since: datetime
@@ -119,7 +119,7 @@ class LayerSize:
     leaves: int
     """How many rows are built on them."""
     saved: int
-    """Bytes that would be there once more if no row shared its nodes."""
+    """Bytes that would exist once more if no row shared its nodes."""
     growth: int | None
     """Against the same nodes in the run before; None: it had none of them."""
 

@@ -1,7 +1,7 @@
 """Reads and writes JSON. What is read may be damaged or hostile: it becomes a typed noun, or an error with its place.
 
-The only home of msgspec. Types say what is valid, their ranges too: a number of lanes that no machine has would
-otherwise cost the memory that it asks for.
+The only home of msgspec. Types say what is valid, their ranges too: an impossible number of worker slots would
+otherwise use the memory for it.
 """
 
 import datetime as dt

@@ -10,7 +10,7 @@ RULE: Final = 'expected an age like "7 days" (hours, days or weeks), or a moment
 
 
 def age(text: str) -> dt.timedelta | None:
-    """Return a duration such as `7 days`, `36 hours` or `2 weeks`; None when the text is none."""
+    """Return a duration such as `7 days`, `36 hours` or `2 weeks`; None for any other text."""
     found = AGE.fullmatch(text)
     return dt.timedelta(**{f"{found[2]}s": int(found[1])}) if found else None
 

@@ -128,7 +128,7 @@ def _checksum(stream: IO[bytes]) -> int:
 
 
 class _Chunks:
-    """What comes in chunks, to be read as a file."""
+    """Chunks, read as a file."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

@@ -11,7 +11,7 @@ from imagematrix.planning.checks import Running
 
 
 class CheckProgress:
-    """How far an image's checks are, by what pytest has told so far."""
+    """The progress of an image's checks, from what pytest has reported so far."""
 
     def __init__(self, row: Row, results: Path) -> None:
         results.touch()
@@ -45,7 +45,7 @@ def _moved_on(running: Running, told: Mapping[str, Any]) -> Running:
 
 
 def read_line(text: str | bytes) -> Mapping[str, Any]:
-    """Return what pytest has told in a line; nothing of one that a full disk cut short."""
+    """Return what pytest has reported in a line; nothing for a line that a full disk cut short."""
     try:
         told: Mapping[str, Any] = json.loads(text)
     except ValueError:

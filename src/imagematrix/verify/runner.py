@@ -54,7 +54,7 @@ class Runner:
         self._shell = Shell()
         self._closed = threading.Event()
         self._running: dict[str, CheckProgress] = {}
-        """What each image's checks have told so far, by row."""
+        """What each image's checks have reported so far, by row."""
 
     def running(self) -> tuple[Running, ...]:
         """Return what runs now."""

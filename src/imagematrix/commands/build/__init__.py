@@ -57,7 +57,7 @@ def build(
             "--push: the matrix sets neither nodes nor registry\n"
             '    nodes = "host/path" keeps nodes for all machines, registry = "host/path" publishes the images'
         )
-    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     refuse_unrefreshable(layers, project.leaves(rows))
     result = run.run(
         project,

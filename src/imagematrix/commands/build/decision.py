@@ -26,7 +26,7 @@ class BuildOptions:
     fail_fast: bool = False
     fresh: bool = False
     fresh_layers: tuple[str, ...] = ()
-    """Which layers alone `fresh` is about; empty: all that install from the network."""
+    """The layers that `fresh` is limited to; empty: all that install from the network."""
     time_limit: float = TIME_LIMIT_SECONDS
     """Seconds that a try at a node may take."""
     push: bool = False
@@ -42,7 +42,7 @@ class BuildDecision:
     images: Mapping[Key, EngineImage]
     """The nodes that the engine has."""
     in_registry: Mapping[Key, str]
-    """Nodes that are in the registry, of those that were asked for, with their digests there."""
+    """The requested nodes that are in the registry, with their digests there."""
     pushes: tuple[Key, ...]
     to_publish: Mapping[Key, Row]
     """Last nodes of rows that are published."""

@@ -59,7 +59,7 @@ def run(
     listen: Callable[[Plan, Forecast], Progress],
     waiting: Callable[[], None],
 ) -> BuildResult:
-    """Build the selected rows on an engine, and push what the store of nodes lacks if that is asked for.
+    """Build the selected rows on an engine, and push, if requested, what the node cache lacks.
 
     `listen` makes the listener of the progress; `waiting` is called when another build holds the project.
     """
@@ -210,7 +210,7 @@ def _guard(
         return schedule.anything
 
     def reclaimable() -> int:
-        from imagematrix.commands.gc import run as gc  # seldom asked, and as long to import as half of the rest
+        from imagematrix.commands.gc import run as gc  # rarely needed, and slow to import
 
         return gc.run(project, gc.GcOptions(dry=True), engine=engine, waiting=lambda: None).freed
 

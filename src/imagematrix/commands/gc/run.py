@@ -74,7 +74,7 @@ def run(
         if store:
             for thing in found.of(GarbageKind.TAG):
                 _delete(store, *thing.refs[1:])
-        if store or not project.matrix.nodes:  # what a registry still has is known by its record alone
+        if store or not project.matrix.nodes:  # only the record knows what a registry still has
             kept = stored.keys() - {thing.refs[0] for thing in found.of(GarbageKind.TAG)}
             there = needs.keys | named(engine.images()).keys() | kept
             project.state.forget(lambda key: key in there)
@@ -116,7 +116,7 @@ def _look(
     history: Sequence[Record],
     mine: Callable[[Key], bool],
 ) -> CleanupPlan:
-    """Find what goes of this machine."""
+    """Find what is removed from this machine."""
     now = time.time()
     left = garbage.containers(
         engine.check_containers(LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS

@@ -102,7 +102,7 @@ def _ask(
 
 
 def _measure(session: LockSession, resolver: Resolver, *, say: Callable[[str], None]) -> None:
-    """Have the sizes told that locks lack. They only predict: without an answer they stay unknown."""
+    """Look up the sizes that locks lack. They only predict: without an answer they stay unknown."""
     with ThreadPoolExecutor(JOBS) as pool:
         asked = [(request, pool.submit(resolver.measure, request, locked)) for request, locked in session.unmeasured()]
         try:

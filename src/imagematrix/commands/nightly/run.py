@@ -57,7 +57,7 @@ def _do(
     say: Callable[[str], None],
     waiting: Callable[[], None],
 ) -> StageResult:
-    """Do a stage in a process of its own, so that whatever goes wrong there ends this stage alone."""
+    """Run a stage in a process of its own, so that a failure there ends only this stage."""
     words = nightly.command(stage, options)
     say(f"== {' '.join(words)}")
     clock = time.monotonic()

@@ -29,7 +29,7 @@ def push(
 
     selection, folder = request.explicit_selection("push", matrix, only, group), request.folder(report)
     project = request.opened(file, site=site)
-    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     begun = time.monotonic()
     result = run.run(
         project,

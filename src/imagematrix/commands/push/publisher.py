@@ -20,9 +20,9 @@ from imagematrix.registry.vouching import Voucher
 
 TRIES: Final = 3
 LONGEST_WAIT: Final = 60.0
-"""How long, in seconds, a registry is left alone at most because it asks for that."""
+"""The longest wait, in seconds, that a registry can ask for."""
 PAUSE_SECONDS: Final = 60.0
-"""For how long a registry that was silent, however often it was asked, is not asked again."""
+"""For how long a silent registry is not asked again."""
 _POLL_SECONDS: Final = 0.5
 _T = TypeVar("_T")
 

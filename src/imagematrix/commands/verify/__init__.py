@@ -30,7 +30,7 @@ def verify(
 
     selection, folder = request.explicit_selection("verify", matrix, only, group), request.folder(report)
     project = request.opened(file)
-    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is asked for
+    rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     result = run.run(
         project,
         rows,

@@ -68,7 +68,7 @@ def run(
         if tip not in present
     ]
     known = [_known(subject) for subject in found if not subject.open]
-    # The biggest take longest: begun last, they would be waited for alone.
+    # The biggest take longest: begun last, they would run alone at the end.
     waiting = sorted((subject for subject in found if subject.open), key=lambda one: -present[one.key].bytes)
     with stoppable() as stop:
         ran = _act(

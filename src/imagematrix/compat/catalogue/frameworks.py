@@ -61,7 +61,7 @@ class Tensorflow:
     """Packages that are its CPU build."""
     gpu: tuple[str, ...]
     numpy: str
-    """What its metadata asks for; empty: not looked up."""
+    """What its metadata requires; empty: not looked up."""
     glibc: str
     """The lowest glibc that its wheels install on; empty: any that matters."""
 
@@ -73,7 +73,7 @@ class PaddleBuild:
     pythons: tuple[str, ...]
     cudnn: str
     suffix: str
-    """It is asked for as `paddlepaddle-gpu==RELEASE` and this (`.post112`)."""
+    """It is required as `paddlepaddle-gpu==RELEASE` and this (`.post112`)."""
     by: str
     """Who has it: `pypi`; Paddle's own `index` alone; a direct download (`url`) alone."""
 

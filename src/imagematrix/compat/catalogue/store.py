@@ -1,4 +1,4 @@
-"""The facts of `data/*.json` as the open project corrects them; a file is read when a rule first asks for it.
+"""The facts of `data/*.json` as the open project corrects them; a file is read when a rule first needs it.
 
 What the functions of the catalogue return follows `use`, which `open_project` calls with the project's corrections.
 Everything that is derived from the catalogue is cached by `cache` of this module, not by functools': `use` empties
@@ -107,7 +107,7 @@ def collected(name: str) -> str:
 
 @cache
 def now() -> str:
-    """Return the last day that the catalogue knows of: what "now" means to rules, which ask no clock."""
+    """Return the last day that the catalogue knows of: what "now" means to rules, which read no clock."""
     return max(map(collected, names()))
 
 

@@ -1,4 +1,4 @@
-"""What `add` puts into matrix.toml: words in; the row, where it goes and what it lacks out."""
+"""What `add` puts into matrix.toml: words in; the row, its place and what it lacks out."""
 
 from imagematrix.planning.addition.decision import Addition, decide, wanted
 from imagematrix.planning.addition.facts import Missing

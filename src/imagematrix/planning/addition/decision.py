@@ -1,4 +1,4 @@
-"""What `add` puts into matrix.toml: words in; the row, where it goes and what it lacks out. Decides, writes nothing."""
+"""What `add` puts into matrix.toml: words in; the row, its place and what it lacks out. Decides, writes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class Addition:
     proposed: Mapping[str, str]
     """Facts of the row that were not given and that the catalogue knows."""
     near: str
-    """The nearest row of the family that was there; empty: there is none that works."""
+    """The nearest existing row of the family; empty: none works."""
 
 
 def decide(
@@ -124,7 +124,7 @@ class _Decision:
         raise FlagError(f"{what}\n    write it by hand, as [[families.{request.family}.row]] with {values}")
 
     def _completed(self, request: RowRequest) -> RowRequest:
-        """Return a request with the facts that it lacks and the catalogue knows, and those that rules ask for."""
+        """Return a request with the facts that it lacks and the catalogue knows, and those that rules need."""
         row = self._row(request)
         if not row:  # its problems are reported without them
             return request
@@ -177,7 +177,7 @@ class _Decision:
         return others.command(more=words) if row and is_good(row, self._renderer) else ""
 
     def _lacking(self, row: Row, request: RowRequest) -> Iterator[Missing]:
-        """Yield the facts that the row lacks and its templates read, but for those that it is to do without."""
+        """Yield the facts that the row lacks and its templates read, except those that it declines."""
         read = self._renderer.reads(row.family.layers)
         return (
             each
@@ -248,7 +248,7 @@ def _is_unharmed(row: Row, old: Row) -> bool:
 
 
 def wanted(added: Addition, name: str, siblings: Iterable[Row]) -> tuple[Missing, str] | None:
-    """Return a fact that a template wants of the row, and what to do; nothing when other rows have none of the name."""
+    """Return a fact that a template needs of the row, and what to do; nothing if no other row has it."""
     row = added.row
     axes = (axis for sibling in siblings for found, axis in facts_of_row(sibling) if found == name)
     axis = next((axis for axis in axes if axis in row.values), "")

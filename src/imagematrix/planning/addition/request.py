@@ -1,4 +1,4 @@
-"""The row that a command asks for, as data."""
+"""The row that a command requests, as data."""
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The words of a command -> the row that they ask for."""
+"""The words of a command -> the row that they request."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -97,7 +97,7 @@ class WordReader:
         return given
 
     def _wanted(self, factory: RowFactory) -> set[str]:
-        """Return the facts that templates of the family ask for."""
+        """Return the facts that templates of the family need."""
         read = self._renderer.reads(self._old.families[self.family].layers)
         return {name for name in read if name in OWNERS} - {*factory.axes}
 

@@ -64,7 +64,7 @@ _DISCARDED: Final = re.compile(r" *WARNING: Discarding .* errored out")
 
 
 def _errors(lines: Sequence[str]) -> Iterator[_Error]:
-    """Yield what has the shape of an error, but for the code that tracebacks show."""
+    """Yield lines with the form of an error, except the code that tracebacks show."""
     code = traceback_frames(lines)
     for number, line in enumerate(lines):
         text = PREFIX.sub("", line)

@@ -33,7 +33,7 @@ class Role(Enum):
     ECHO = auto()
     """Says that something it called went wrong, or that it was given nothing useful."""
     NOISE = auto()
-    """Looks like an error, and is none."""
+    """Looks like an error, and is not one."""
 
 
 _Reader = Callable[[Sequence[str], int], str]
@@ -190,4 +190,4 @@ GOING_ON: Final = (
     # progress bars, TensorFlow's log
     r"[\d.]+%|.*\d+%\W*$|[\u2501\u2578#=>.\s]+$|\d{4}-\d\d-\d\d [\d:.]+: [IW] ",
 )
-"""What goes on, warns or advises: the last words of a step that does not say what went wrong are others."""
+"""Progress, warnings and advice: the last words of a step that names no error are others."""

@@ -19,11 +19,11 @@ _DOWNLOADS_SLACK: Final = 5_000_000_000
 def cache(
     records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int, installed: int
 ) -> CleanupPlan:
-    """Return which pieces of build cache go: made by steps of these stages, and not used since.
+    """Return which records of the build cache are removed: made by steps of these stages, and not used since.
 
-    Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them. What is kept
-    of downloads is used every night and only grows: it goes when it is far more than `installed`, the bytes that all
-    locks install, and the next night downloads them once.
+    Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them. A cache of
+    downloads is used every night and only grows: it is removed when it is far bigger than `installed`, the bytes that
+    all locks install, and the next night downloads them once.
     """
     steps = {step for text in texts for step in dockerfile.steps(text)}
     most = _DOWNLOADS_SLACK + _DOWNLOADS_SHARE * installed

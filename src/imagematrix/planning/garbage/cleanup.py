@@ -23,7 +23,7 @@ class GarbageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thing:
-    """One thing that goes or, though nothing needs it, stays."""
+    """One thing that is removed or, although nothing needs it, kept."""
 
     kind: GarbageKind
     name: str
@@ -44,7 +44,7 @@ class CleanupPlan:
     kept: tuple[Thing, ...] = ()
 
     def of(self, kind: GarbageKind) -> tuple[Thing, ...]:
-        """Return what goes of one kind."""
+        """Return what is removed of one kind."""
         return tuple(thing for thing in self.garbage if thing.kind is kind)
 
 

@@ -87,7 +87,7 @@ def _name(node: EngineNode) -> str:
 
 
 def _freed(gone: Sequence[str], layers: Mapping[str, ImageLayers]) -> Mapping[str, int]:
-    """Return for each image that goes what that frees: what no image that stays, and none counted before, has too."""
+    """Return for each removed image what that frees: what no kept image, and none counted before, also has."""
     stay = {image.ids[:length] for id_, image in layers.items() if id_ not in gone for length in _lengths(image)}
     sizes = {image.ids: image.bytes for image in layers.values()}
     freed: dict[str, int] = {}

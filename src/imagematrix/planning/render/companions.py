@@ -1,7 +1,7 @@
-"""What stands beside a leaf's Dockerfile: how to build the leaf alone, how to run it, what it is.
+"""The files beside a leaf's Dockerfile: how to build the leaf alone, how to run it, what it is.
 
 Each file comes from a template: of the highest layer of the row that has one (`common/layers/LAYER/leaf`), else of the
-monorepo (`common/leaf`), else of the package. What renders to nothing is left out.
+monorepo (`common/leaf`), else of the package. Empty results are left out.
 """
 
 import re
@@ -26,7 +26,7 @@ from imagematrix.planning.render.templates import Templates
 _PREFIX: Final = "leaf/"
 """Where the package's templates of a leaf are."""
 _PRINTED: Final = frozenset({"image", "tag"})
-"""What they print as it is, whatever it is."""
+"""Values that they print unchanged."""
 _ENTRYPOINT: Final = re.compile(r"^[ \t]*ENTRYPOINT\s", re.MULTILINE | re.IGNORECASE)
 """What stands after an image's name is given to this program, and takes no command's place."""
 
@@ -64,7 +64,7 @@ class Companions:
                 yield File(path=path, content=text.encode(), executable=text.startswith("#!"))
 
     def reads(self, layers: Iterable[str]) -> frozenset[str]:
-        """Return the names of the values that the templates of the leaves of some layers may ask for."""
+        """Return the names of the values that the templates of the leaves of some layers may read."""
         return self._templates.names(self._rendered(tuple(layers)))
 
     def subject(self, row: Row, values: Mapping[str, object]) -> Hashable:

@@ -37,7 +37,7 @@ class Demands:
             name = self._sources.layers[layer].template_path
             try:
                 text = self._templates.render(name, row, layer=layer, parent=parent)
-            except InputError:  # who renders the stage reports it
+            except InputError:  # rendering the stage reports it
                 continue
             for demand in self._taken(text):
                 if demand != demands.BASE_PYTHON or not has_python:

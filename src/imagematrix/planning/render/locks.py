@@ -48,7 +48,7 @@ class RowLocks:
         )
 
     def locked(self, row: Row) -> tuple[Locked, ...]:
-        """Return the locks that a row's layers are installed from, lowest first, as far as they are there."""
+        """Return the locks that a row's layers are installed from, lowest first, as far as they exist."""
         return self._follow(row)[0]
 
     def refuse_unlocked(self, row: Row) -> None:

@@ -83,11 +83,11 @@ class Renderer:
         return self._locks.stack(row)
 
     def locked(self, row: Row) -> tuple[Locked, ...]:
-        """Return the locks that a row's layers are installed from, as far as they are there."""
+        """Return the locks that a row's layers are installed from, as far as they exist."""
         return self._locks.locked(row)
 
     def reads(self, layers: Iterable[str]) -> frozenset[str]:
-        """Return the names of all values that the templates of some layers, and of each leaf, may ask for."""
+        """Return the names of all values that the templates of some layers, and of each leaf, may read."""
         layers = tuple(layers)
         names = [name for layer in layers for name in template_names(self._sources.layers[layer])]
         return self._templates.names(names) | self._companions.reads(layers)
@@ -109,7 +109,7 @@ class Renderer:
             self.requirements(row)
             for layer in layers:
                 for name in template_names(self._sources.layers[layer]):
-                    # What a leaf's README may ask for too: a section of it is a template of its layer.
+                    # What a leaf's README may read too: a section of it is a template of its layer.
                     self._templates.render(name, row, layer=layer, parent="", layers=layers)
         except InputError:
             return False

@@ -31,7 +31,7 @@ class Stages:
         """Layers whose instructions are good: name, parent, rendering, files."""
 
     def stage(self, row: Row, *, layer: str, parent: str) -> Stage:
-        """Render a layer upon its parent. Raises InputError with each fault of its instructions."""
+        """Render a layer on its parent. Raises InputError with each fault of its instructions."""
         name = self._sources.layers[layer].template_path
         body = self._templates.render(name, row, layer=layer, parent=parent)
         is_fetched, arguments = self._arguments(body)

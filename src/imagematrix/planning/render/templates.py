@@ -39,9 +39,9 @@ _RENDER_ERRORS: Final = (
     *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
     *(RecursionError, MemoryError),
 )
-"""Its own errors, and those of the Python that an expression comes down to."""
+"""Its own errors, and those of the Python that evaluates an expression."""
 _LONGEST: Final = 1 << 20
-"""What an operator may make: templates are small, and a checkout that nobody has read yet must not fill the memory."""
+"""What an operator may make: templates are small, and an unreviewed checkout must not fill the memory."""
 
 
 class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):

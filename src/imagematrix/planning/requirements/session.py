@@ -25,8 +25,8 @@ class Failure:
 class LockSession:
     """What must be resolved, round by round: given the results, it says which requests are open next.
 
-    A lock is asked for when a chosen stack lacks it, or when the one below it has moved; to upgrade is to ask
-    for all that chosen stacks have.
+    A lock is requested when a chosen stack lacks it, or when the one below it changed; an upgrade requests all that
+    chosen stacks have.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class LockSession:
         self._new[request.path] = text
 
     def fail(self, request: ResolveRequest, why: str) -> None:
-        """Take a refusal: what was to be upgraded stays as it is."""
+        """Take a refusal: a lock that was to be upgraded is left unchanged."""
         failure = Failure(request=request, why=why)
         if request.path in self._committed:
             self._kept[request.path] = failure
@@ -96,7 +96,7 @@ class LockSession:
         return tuple(self._kept[path] for path in sorted(self._kept))
 
     def locks(self) -> Mapping[str, str]:
-        """Return all locks there should be. Nothing goes while it is not known what every stack needs."""
+        """Return all locks that should exist. Nothing is removed while the needs of a stack are unknown."""
         everything = {**self._committed, **self._new}
         walks = [follow(stack, everything) for stack in self._stacks]
         if any(request for _, request in walks):

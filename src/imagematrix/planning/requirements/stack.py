@@ -1,7 +1,7 @@
 """What rows require of the package index, what is locked of it, and what must still be resolved.
 
 A row's requirements are resolved layer by layer, each constrained by the locks of the layers below, so that what a
-layer installed stays as it is, and by those bounds of the catalogue that the locks do not meet already. A lock's name
+layer installed stays unchanged, and by those bounds of the catalogue that the locks do not meet already. A lock's name
 is the hash of everything it was resolved from: rows with the same requirements share it, and changed requirements have
 no lock yet. Requirements and locks are plain text here; uv interprets them.
 """
@@ -50,7 +50,7 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementStack:
-    """The requirements of a row, first layer to last, and what they are for. Rows that ask the same have one."""
+    """The requirements of a row, first layer to last, and what they are for. Rows with the same ones share it."""
 
     python: str
     platform: str
@@ -76,7 +76,7 @@ class Locked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveRequest:
-    """One thing to resolve: the last of some layers' requirements, upon what those below it are locked to."""
+    """One thing to resolve: the last of some layers' requirements, on top of the locks below it."""
 
     python: str
     platform: str
@@ -113,14 +113,14 @@ def systems() -> tuple[str, ...]:
 
 
 def follow(stack: RequirementStack, locks: Mapping[str, str]) -> tuple[tuple[Locked, ...], ResolveRequest | None]:
-    """Return the locks of a stack as far as they are there (path -> text), and the first that is not."""
+    """Return the existing locks of a stack (path -> text), and the first missing one."""
     walked = [*_walk(stack, locks)]
     found = tuple(locked for _, locked in walked if locked)
     return found, next((request for request, locked in walked if not locked), None)
 
 
 def answered(stack: RequirementStack, locks: Mapping[str, str]) -> tuple[tuple[ResolveRequest, Locked], ...]:
-    """Return the requests of a stack whose locks are there, with those."""
+    """Return the requests of a stack whose locks exist, with these."""
     return tuple((request, locked) for request, locked in _walk(stack, locks) if locked)
 
 
@@ -135,7 +135,7 @@ def _walk(stack: RequirementStack, locks: Mapping[str, str]) -> Iterable[tuple[R
             return
         locked = Locked(layer=requirements.layer, path=request.path, text=text)
         yield request, locked
-        # One that was resolved anew pins all that is below it too, and otherwise.
+        # A lock without those below pins everything below it again, possibly to other versions.
         constraints = (locked,) if is_anew(text) else (*constraints, locked)
 
 
@@ -163,8 +163,8 @@ def _open_bounds(
 ) -> tuple[Bound, ...]:
     """Return the bounds to resolve some layers with.
 
-    They count from the layer on that installs what needs them, so that rows go on sharing those below. What a lock
-    below holds, or the requirements ask for, may leave nothing to say.
+    They count from the layer on that installs what needs them, so that rows go on sharing those below. A lock below, or
+    the requirements, may imply all bounds.
     """
     held = packages(constraints)
     asked = tuple(statement for layer in layers for statement in bounds.required(layer.text))

@@ -25,7 +25,7 @@ def console(stream: TextIO) -> "Console | None":
 
 
 class RunningBoard(Generic[_Key]):
-    """Redrawn in place, by a thread of its own, which asks for remarks and the tally."""
+    """Redrawn in place, by a thread of its own, which reads remarks and the tally."""
 
     def __init__(
         self, console: "Console", *, remark: Callable[[_Key], str], tally: Callable[[], str], clock: Clock

@@ -156,7 +156,7 @@ def _outcome(proof: Proof) -> str:
 
 
 def proof_json(proof: Proof) -> str:
-    """Write the JSON that `invoke check --json` promises: everything, whether notes are asked for or not."""
+    """Write the JSON that `invoke check --json` promises: everything, with or without `--notes`."""
     document = {
         "file": proof.file,
         "rows": proof.rows if proof.is_read else None,

@@ -17,7 +17,7 @@ _NOUNS: Final[Mapping[GarbageKind, str]] = {
 
 
 def cleanup_text(swept: CleanupResult) -> str:
-    """List what goes with each name of an image, what stays though nothing needs it, and how much that frees."""
+    """List what is removed with each name of an image, what is kept though not needed, and how much that frees."""
     garbage, kept = swept.found.garbage, swept.found.kept
     blocks = [_table(garbage)] if garbage else []
     if kept:

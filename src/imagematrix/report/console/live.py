@@ -318,7 +318,7 @@ def _details(outcome: Outcome) -> Iterator[str]:
 
 
 def _is_news(outcome: Outcome) -> bool:
-    """Leave out what was there, or was never begun because the run stopped: it is counted, not told one by one."""
+    """Leave out what was there, or was never begun because the run stopped: it is counted, not listed."""
     if outcome.status is Status.REUSED:
         return outcome.attempts > 0
     return outcome.status is not Status.SKIPPED or outcome.caused_by is not None

@@ -1,4 +1,4 @@
-"""What `push` prints: a line for each image while it goes on, then the summary."""
+"""What `push` prints: a line for each finished image, then the summary."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

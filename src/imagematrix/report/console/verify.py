@@ -26,7 +26,7 @@ _STYLES: Final[Mapping[ImageOutcome, str]] = {
 
 
 class CheckListener(Protocol):
-    """Hears how a run of checks goes on; to be used in a `with`."""
+    """Receives the progress of a run of checks; to be used in a `with`."""
 
     def __enter__(self) -> Self: ...
 
