@@ -27,7 +27,7 @@ from imagematrix.model import (
 
 @dataclass
 class FolderExecutor:
-    """Makes an image as a folder: the parent's files, the job's, and `TARGET.json` for what a builder is told.
+    """Makes an image as a folder: the parent's files, the job's, and `TARGET.json` with what a builder gets.
 
     Jobs reach a machine as bytes. Whichever is idle takes the next one; a parent that it lacks comes from the registry.
     """

@@ -102,7 +102,7 @@ def lock(bases: Mapping[str, str] | None = None, *, epoch: str = "") -> str:
 
 
 def dag(opened: Project, *only: str) -> Dag:
-    """Return the DAG of the rows that match, of all rows without a pattern; less those that cannot be had."""
+    """Return the DAG of the rows that match, of all rows without a pattern; less the impossible ones."""
     rows = opened.rows(Selection(only=only))
     return opened.dag(opened.leaves(row for row in rows if not row.impossible))
 

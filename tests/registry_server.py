@@ -1,4 +1,4 @@
-"""A registry that does as it is told: the distribution API over real connections, with faults on order."""
+"""A registry under the control of tests: the distribution API over real connections, with faults on order."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ class RegistryServer:
     faults: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
     """Status and headers of the next answers, used up one by one; status 0: the connection is dropped."""
     login: str = ""
-    """`name:password` that it wants; empty: nobody need log in."""
+    """`name:password` that it requires; empty: no login."""
     tokens: bool = False
     """It wants tokens, which it gives for the login."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)

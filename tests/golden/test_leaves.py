@@ -37,7 +37,7 @@ def test_each_row_has_a_leaf(project: Project) -> None:
 
 
 def test_families_share_what_is_the_same(project: Project) -> None:
-    """Miniconda of one Python on one base is one node under all families that stand on it."""
+    """Miniconda of one Python on one base is one node under all families that are built on it."""
     names = ["miniconda:conda3-python3.10", "pytorch:2.3.0-python3.10", "tensorflow:2.15.0-python3.10"]
     rows = [f"{name}-cuda12.1.0-cudnn8-devel-ubuntu22.04" for name in (*names, "tensorflow-tensorrt:2.15.0-python3.10")]
     keys = projects.keys(project)
@@ -70,7 +70,7 @@ def test_shellcheck() -> None:
 
 
 def test_a_leaf_alone_is_told_where_to_fetch_from(tmp_path: Path) -> None:
-    """As the README of a leaf says, its script tells pip and uv of an index without TLS, and pushes."""
+    """As the README of a leaf says, its script configures pip and uv for an index without TLS, and pushes."""
     leaf = IMAGES / "ti-cloud-tf2.4-gpu-devel/1.0.8"
     [command] = [part for part in (leaf / "README.md").read_text().split("\n\n") if part.startswith("    PIP_INDEX")]
     docker = tmp_path / "docker"

@@ -27,7 +27,7 @@ FORBIDDEN: Final = {
 
 @pytest.fixture(scope="module")
 def leaves() -> tuple[Leaf, ...]:
-    """Those that stand on an official base of ModelArts."""
+    """Those that are built on an official base of ModelArts."""
     project = open_project(str(ROOT / "matrix.toml"))
     rendered = project.leaves(project.possible(project.rows(Selection(groups=("modelarts",)))))
     return tuple(leaf for leaf in rendered.values() if OFFICIAL.match(leaf.base_image))

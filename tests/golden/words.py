@@ -10,7 +10,7 @@ _DAY = re.compile(r"(?<= are of )\d{4}-\d\d-\d\d")
 
 
 def assert_said(name: str, text: str) -> None:
-    """Compare with the golden file; `GOLDEN=write` writes it anew instead, for the diff to be reviewed."""
+    """Compare with the golden file; `GOLDEN=write` rewrites it instead, for the diff to be reviewed."""
     path, text = FOLDER / name, _DAY.sub("YYYY-MM-DD", text)
     if os.environ.get("GOLDEN") == "write":
         path.write_text(text, encoding="utf-8")

@@ -224,7 +224,7 @@ def test_any_answer_to_any_question(question: str, what: str) -> None:
 
 @pytest.mark.parametrize("what", CHALLENGES)
 def test_odd_challenges(tmp_path: Path, what: str) -> None:
-    """A login is sent to nobody that the registry had no right to name."""
+    """A login is sent only to services that the registry may name."""
     with serving(always(challenge(CHALLENGES[what]))) as address:
         log_in(tmp_path / "config.json", address)
         refused(lambda: Client(Site(), tries=1).digest(f"{address}/a", "1"), address)
@@ -253,7 +253,7 @@ def test_odd_digests(what: str) -> None:
 
 
 def test_content_that_is_not_what_was_asked_for() -> None:
-    """By its digest: somebody put another image in its place."""
+    """By its digest: someone put another image in its place."""
     with serving(always(http("200 OK", MANIFEST, Content_Type=TYPE))) as address:
         refused(lambda: Client(Site(), tries=1).manifest(f"{address}/a", f"sha256:{'c' * 64}"), address)
 

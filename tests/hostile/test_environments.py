@@ -47,7 +47,7 @@ values = st.lists(st.one_of(snippets, st.text(st.characters(codec="utf-8", exclu
     "".join
 )
 SERVICES = {f"SERVICE_{number}_PORT_8080_TCP_ADDR": f"10.0.{number % 256}.1" for number in range(1000)}
-"""As Kubernetes tells of 140 services."""
+"""As Kubernetes sets for 140 services."""
 
 
 @pytest.fixture(scope="module", autouse=True)

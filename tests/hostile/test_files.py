@@ -1,4 +1,4 @@
-"""Files of a checkout that somebody else made: whatever lies in a path's place, nothing outside the root is touched."""
+"""Files of a foreign checkout: whatever lies in a path's place, nothing outside the root is touched."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A disk that refuses what a run wants to remember or report: it costs that file, and the user reads which one."""
+"""A disk that refuses what a run wants to remember or report: that file is missing, and a warning names it."""
 
 import errno
 import os
@@ -102,7 +102,7 @@ def written(project: Project) -> Mapping[str, int]:
 def test_one_file_that_does_not_fit(
     project: Project, disk: Disk, warnings: list[str], heard: list[bytes], path: str
 ) -> None:
-    """It is named once, however often it was tried; all others are whole, and the chat is told."""
+    """It is named once, however often it was tried; all others are whole, and the chat is notified."""
     disk.refuse(path)
 
     complete = run(project)
@@ -118,7 +118,7 @@ def test_one_file_that_does_not_fit(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
 def test_nothing_fits(project: Project, disk: Disk, warnings: list[str], heard: list[bytes], number: int) -> None:
-    """Whatever the disk's reason is, each file is named once, and the chat is told."""
+    """Whatever the disk's reason is, each file is named once, and the chat is notified."""
     disk.refuse(*STATE, *REPORT, number=number)
 
     assert not run(project)

@@ -1,4 +1,4 @@
-"""What earlier runs left behind may be damaged in any way: it costs reasons and history, never a traceback."""
+"""What earlier runs left behind may be damaged in any way: history is lost, and there is never a traceback."""
 
 import json
 import time

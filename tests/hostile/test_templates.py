@@ -1,4 +1,4 @@
-"""Templates of a checkout that nobody has read yet: they make text, and cannot reach the Python that runs them."""
+"""Templates of an unreviewed checkout: they make text, and cannot reach the Python that runs them."""
 
 from pathlib import Path
 

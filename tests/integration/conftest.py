@@ -68,7 +68,7 @@ def registry() -> str:
 
 @pytest.fixture(scope="session")
 def secure_registry() -> SecureRegistry:
-    """One that nobody vouches for, and that wants a login; it stays for the next run."""
+    """One with an untrusted certificate that needs a login; it stays for the next run."""
     script = str(REPOSITORY / "scripts/registry")
     done = subprocess.run([script, "start", "--secure"], check=True, stdout=subprocess.PIPE, text=True)
     folder = Path(os.environ.get("IMAGEMATRIX_REGISTRY_DIR", "/var/lib/imagematrix/registry"))
@@ -77,7 +77,7 @@ def secure_registry() -> SecureRegistry:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium; its sandbox cannot be had in most containers, and it meets only our pages."""
+    """Start Debian's Chromium; its sandbox is unavailable in most containers, and it opens only our pages."""
     program = subprocess.run([REPOSITORY / "scripts/browser"], check=True, stdout=subprocess.PIPE, text=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -91,7 +91,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _base(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Make the base that all stand on, in whichever process comes first; made twice, it would be two images."""
+    """Make the base of all images, in whichever process comes first; made twice, it would be two images."""
     root = tmp_path_factory.mktemp("base")
     with FileLock(tmp_path_factory.getbasetemp().parent / "base.lock"):
         made = _write(root, engine)

@@ -1,4 +1,4 @@
-"""A proxy before the real package index that fails when it is told to."""
+"""A proxy before the real package index that fails on demand."""
 
 import http.server
 import re

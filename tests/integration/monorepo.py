@@ -56,7 +56,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Monorepo:
-    """A project of its own in a temporary folder: its nodes are nobody else's but for the base."""
+    """A project of its own in a temporary folder: only the base is shared with other projects."""
 
     root: Path
     family: str

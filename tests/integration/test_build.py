@@ -198,7 +198,7 @@ def test_two_builds_at_once_take_turns(monorepo: Monorepo) -> None:
 
 
 def test_fresh_rebuilds_what_installs_from_the_network(monorepo: Monorepo) -> None:
-    """The app layer downloads (it mounts a site secret), so a fresh run makes it anew; tools is reused."""
+    """The app layer downloads (it mounts a site secret), so a fresh run rebuilds it; tools is reused."""
     monorepo.build()  # makes the base; pulled bases are not fresh by themselves, bootstrapped ones are
     monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', 'image = "imagematrix/base:bookworm"')
     app = "RUN --mount=type=secret,id=ca cat /proc/sys/kernel/random/uuid > /fresh.txt\n"

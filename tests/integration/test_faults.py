@@ -1,4 +1,4 @@
-"""A package index that fails: what passes costs a retry, what does not is told, and nothing that was built is lost."""
+"""A package index that fails: transient failures are retried, others reported, and nothing that was built is lost."""
 
 from collections.abc import Iterator
 

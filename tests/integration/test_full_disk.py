@@ -34,7 +34,7 @@ def fill(folder: Path) -> None:
 
 
 def test_a_build_on_a_full_disk(monorepo: Monorepo, full: list[Path], chat: tuple[str, type[Chat]]) -> None:
-    """It builds, says what there is now and which files are missing, tells the chat, and ends with 1: no report."""
+    """It builds, prints the result and which files are missing, notifies the chat, and ends with 1: no report."""
     url, handler = chat
     words = ("build", "--matrix", "--report", str(full[1]))
     done = monorepo.run(*words, env={webhook.VARIABLE: url})

@@ -1,4 +1,4 @@
-"""A night on a real engine: whole, cut off and gone on with, and never two at once."""
+"""A nightly run on a real engine: whole, interrupted and resumed, and never two at once."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def epoch(monorepo: Monorepo) -> str:
 
 
 def install(monorepo: Monorepo, command: str) -> None:
-    """Let a layer install from the network, so that a night builds it anew, by a command; another has a check."""
+    """Let a layer install from the network, so that a nightly run rebuilds it, by a command; another has a check."""
     (monorepo.root / "common/layers/boot/test_boot.py").write_text(CHECK)
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", f"RUN --mount=type=secret,id=apt {command}; cat")
 
@@ -55,7 +55,7 @@ def kill_all(process: "subprocess.Popen[str]") -> None:
 def test_a_night_goes_on_whatever_comes_of_its_parts(
     monorepo: Monorepo, registry: str, chat: tuple[str, type[Chat]]
 ) -> None:
-    """One row fails: the others are built, verified, published and reported; a chat is told once, of all of it."""
+    """One row fails: the others are built, verified, published and reported; a chat gets one message."""
     places = f'nodes = "{registry}/{monorepo.family}/nodes"\nregistry = "{registry}/{monorepo.family}"'
     monorepo.edit("matrix.toml", "schema = 1\n", f"schema = 1\n{places}\n")
     install(monorepo, "test {{ app }} != 1.2 || exit 7")

@@ -114,7 +114,7 @@ def test_an_engine_that_is_killed_while_images_are_checked(
 
 
 def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
-    """It is not tried again; what was built stays, and once there is room the same command goes on."""
+    """It is not retried; what was built stays, and once there is room the same command continues."""
     base = "imagematrix/base:bookworm"
     monorepo.build("--only", "*-1.1")  # makes the base
     monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')

@@ -59,7 +59,7 @@ SERVER = """\
 
 
 def documented() -> str:
-    """Return what the image's README tells people to write into nginx's configuration."""
+    """Return the nginx configuration in the image's README."""
     family, _, tag = IMAGE.partition(":")
     readme = (REPOSITORY / "images" / family / tag / "README.md").read_text()
     block = re.search(r"(?m)^    map \$http_upgrade.*?^    }\n", readme, re.DOTALL)
@@ -138,7 +138,7 @@ class Sockets:
 
 @pytest.fixture
 def page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Give a page of a browser that nobody has used; what it showed last is kept."""
+    """Give a page of a fresh browser; what it showed last is kept."""
     context = chromium.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
     made = context.new_page()
     made.set_default_timeout(SLOW_MS)

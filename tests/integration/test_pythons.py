@@ -1,6 +1,6 @@
 """The Pythons that are not the distribution's, really built: a base's own, and Miniconda with a stand-in for Anaconda.
 
-Anaconda's installers cannot be had everywhere; what is proven is all around one: that it is fetched with the site's
+Anaconda's installers are not available everywhere; what is proven is all around one: that it is fetched with the site's
 certificates, is what the matrix says to the byte, and that its Python becomes the image's.
 """
 

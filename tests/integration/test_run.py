@@ -15,7 +15,7 @@ from imagematrix.state import State
 
 
 def test_a_build_that_does_not_end_is_given_up(monorepo: Monorepo) -> None:
-    """It fails, is not tried again, and costs what stands on it alone."""
+    """It fails, is not retried, and blocks only what is built on it."""
     monorepo.build()
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "{% if app == '1.2' %}\nRUN sleep 600\n{% endif %}\nRUN")
     project = open_project(str(monorepo.root / "matrix.toml"))

@@ -11,7 +11,7 @@ from imagematrix.engine import Engine
 
 IMAGE = "python:3.11-debian12"
 SERVICES = {f"SERVICE_{number}_PORT_8080_TCP_ADDR": "10.0.0.1" for number in range(1000)}
-"""As Kubernetes tells of 140 services."""
+"""As Kubernetes sets for 140 services."""
 SETTINGS = {
     "HF_TOKEN": "hf_1",
     "TOKENIZERS_PARALLELISM": "false",

@@ -40,7 +40,7 @@ def pushes(report: dict[str, list[dict[str, object]]]) -> list[str]:
 
 
 def test_another_machine(monorepo: Monorepo, registry: str) -> None:
-    """Builds nothing and pulls nothing of what is up to date; of what is not, it pulls just what the rest stands on."""
+    """Builds nothing and pulls nothing of what is up to date; of the rest, it pulls only what something is built on."""
     repository = keep_in(monorepo, registry)
     done, report = monorepo.build("--push")
     assert done.code == 0, done.out + done.err
@@ -107,7 +107,7 @@ def test_an_empty_engine_and_a_full_registry(monorepo: Monorepo, registry: str) 
 
 
 def test_a_registry_that_is_not_there(monorepo: Monorepo) -> None:
-    """Costs a line; what could not be pushed is told, and the images are there."""
+    """Causes one warning; what could not be pushed is reported, and the images exist."""
     keep_in(monorepo, "localhost:9")
     done, report = monorepo.build("--push", "--retries=0")
     assert done.code == 1
@@ -154,7 +154,7 @@ def test_logins(
 
 
 def test_faults_in_mid_push(monorepo: Monorepo, registry: str) -> None:
-    """A server's own fault, a dropped connection and one that is asked too often: each costs a wait."""
+    """A server's own fault, a dropped connection and one that limits requests: each causes a wait."""
     with before(registry) as proxy:
         repository = keep_in(monorepo, proxy.address)
         proxy.faults += [

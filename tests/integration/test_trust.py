@@ -88,7 +88,7 @@ def test_a_tip_that_is_replaced_between_verify_and_push(image: Monorepo, registr
 
 
 def test_a_parent_that_is_replaced_in_mid_build(monorepo: Monorepo) -> None:
-    """What is built afterwards stands on the parent that the plan was made for."""
+    """What is built afterwards is built on the parent that the plan was made for."""
     monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", "RUN sleep 8 && cat")
     key = keys(monorepo)["tools"]
     with monorepo.start("build", "--matrix", "--jobs", "1", "--report", str(monorepo.root / "report")) as process:

@@ -1,4 +1,4 @@
-"""Images that are broken on purpose fail exactly the check that is there for it; they stand on a quickstart image."""
+"""Images that are broken on purpose fail exactly the check for that; they are built on a quickstart image."""
 
 import json
 import shlex

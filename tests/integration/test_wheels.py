@@ -103,7 +103,7 @@ def test_what_its_layer_compiles_needs_no_wheel(uv: Uv, tmp_path: Path) -> None:
 
 
 def test_bounds_are_given_to_uv(uv: Uv, tmp_path: Path) -> None:
-    """And stand in the lock, and in what is told when they leave no solution."""
+    """And are in the lock, and in the error when they leave no solution."""
     from imagematrix.compat import bounds
 
     for version in ("1.26.4", "2.0.2"):

@@ -45,7 +45,7 @@ class Unreachable:
     ],
 )
 def test_only_this_machine_needs_no_certificate(registry: str, is_here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A private network is not this machine: whoever is in it could answer."""
+    """A private network is not this machine: others in it could answer."""
     asked: list[Mapping[str, Any]] = []
 
     def made(**options: Any) -> Unreachable:
@@ -109,7 +109,7 @@ def forgetful() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_no_cookie_is_kept(forgetful: tuple[str, list[str]]) -> None:
-    """A server that remembers a login by one would take the next request for somebody else's."""
+    """A server that remembers a login by one would take the next request for another user's."""
     url, seen = forgetful
     asking = Web()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""`add`: which rows are accepted, where they are written, what is told of them, and that nothing is half done."""
+"""`add`: which rows are accepted, where they are written, what is reported, and that nothing is half done."""
 
 import sys
 from pathlib import Path
@@ -465,7 +465,7 @@ def test_a_matrix_that_changed_meanwhile_stays(root: Path) -> None:
 
 
 def test_a_row_that_cannot_be_written_without_harm_is_left_to_its_author(root: Path) -> None:
-    """The family stands in one line: there is no place for a table of it."""
+    """The family is in one line: there is no place for a table of it."""
     inline = 'plain = {layers = ["boot"], tag = "{python}", base = "debian", axes = {python = ["3.11"]}}\n'
     head = MATRIX.partition("[families.pytorch]")[0]
     projects.write(root, matrix=f"{head}[families]\n{inline}")

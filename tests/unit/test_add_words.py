@@ -30,7 +30,7 @@ REFUSED = (
     "tensorflow-cpu base=debian11 tensorflow=2.4.1",
     "paddle base=debian13 paddle=2.6.2",
 )
-"""Rows that cannot be built, or that nobody should build."""
+"""Rows that cannot be built, or should not be."""
 
 
 @cache
@@ -102,7 +102,7 @@ def test_the_nearest_row_is_right_itself(words: str) -> None:
     ],
 )
 def test_proposals(words: str, facts: dict[str, str]) -> None:
-    """The row has them, the text too, and the command that it is told by leads to the same."""
+    """The row has them, the text too, and the printed command leads to the same."""
     made = decide(words)
     assert made.proposed == facts
     assert facts.items() <= made.row.values.items()

@@ -53,7 +53,7 @@ def test_a_row_knows_its_processor() -> None:
     ],
 )
 def test_what_there_is(values: Mapping[str, str]) -> None:
-    """Nothing is told of it."""
+    """Nothing is reported about it."""
     assert told(values) == set()
 
 

@@ -342,7 +342,7 @@ def test_a_file_that_declares_no_rule_is_a_problem_with_its_place(tmp_path: Path
 
 
 def test_check_does_not_run_a_rule(tmp_path: Path) -> None:
-    """A pull request that nobody has read may bring one."""
+    """An unreviewed pull request may bring one."""
     brought(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')\n{NO_COMPILERS}")
     assert not (tmp_path / "ran").exists()
 

@@ -118,7 +118,7 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_only_the_bases_of_selected_rows(tmp_path: Path) -> None:
-    """A bootstrapped one has no registry. What no row stands on any more goes."""
+    """A bootstrapped one has no registry. Bases that no row uses any more are removed."""
     projects.project(tmp_path, lock=projects.lock({"gone:1": "d", CUDA: "a"}))
     registry = FakeRegistry()
 
@@ -128,7 +128,7 @@ def test_only_the_bases_of_selected_rows(tmp_path: Path) -> None:
 
 
 def test_without_a_client(tmp_path: Path) -> None:
-    """Bases stay, and all else goes on."""
+    """Bases stay unchanged, and everything else continues."""
     projects.project(tmp_path)
     said: list[str] = []
 

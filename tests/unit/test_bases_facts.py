@@ -128,7 +128,7 @@ def test_the_base_python(
     ],
 )
 def test_packages_that_left_the_mirrors(tmp_path: Path, base: str, severities: set[Severity]) -> None:
-    """They are told of before a build; Ubuntu keeps its LTS releases where they were."""
+    """They are reported before a build; Ubuntu keeps its LTS releases where they were."""
     found = opened(tmp_path, base, "tools").proof()
     assert {cause.finding.severity for cause in found if cause.finding.about == "os"} == severities
 
@@ -187,7 +187,7 @@ def test_an_image_says_what_it_is(tmp_path: Path, image: str, os: str) -> None:
 
 
 def test_a_fact_that_contradicts_the_image(tmp_path: Path) -> None:
-    """It is told; other names of the same distribution are as good."""
+    """It is reported; other names of the same distribution are as good."""
     assert errors(opened(tmp_path / "1", 'image = "debian:12"\nos = "debian11"', "own-python")) == [("broken", "os")]
     assert errors(opened(tmp_path / "2", 'image = "rockylinux:9"\nos = "rockylinux9"', "own-python")) == []
     assert errors(opened(tmp_path / "3", 'image = "ubuntu:22.04"\nos = "ubuntu"', "own-python")) == []

@@ -23,7 +23,7 @@ def row(*, allow: str = "", **values: str) -> Row:
 
 
 def found(one: Row, locked: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
-    """Return the severity, the code and what to blame of all that is told of packages and their bounds."""
+    """Return the severity, the code and the place of all that is reported about packages and their bounds."""
     codes = {"bound", "numpy_on_python", "numpy_of_pins"}
     told = compat.findings(one, locked or {})
     return [(finding.severity, finding.code, finding.about) for finding in told if finding.code in codes]

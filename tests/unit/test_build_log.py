@@ -110,7 +110,7 @@ def test_a_script_that_is_no_build() -> None:
 
 
 def test_nothing_commands_a_terminal() -> None:
-    """Controls are seen in the log, in what a board is told, in the reason and in names of steps."""
+    """Controls are visible in the log, on the board, in the reason and in names of steps."""
     evil = "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\x07 \x9b2J \u202egnp \x00 fatal: \x08\x7f tab\tstays"
     log, lines = read(
         began("[a 1/1] RUN \x1b[2J"), printed(f"sh: 1: {evil}: not found\n"), failed(), plain="\x1b[2Jx\n"

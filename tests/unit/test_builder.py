@@ -1,4 +1,4 @@
-"""What a builder does about names that somebody moves: it goes by ids, before and after each build."""
+"""What a builder does about names that someone moves: it goes by ids, before and after each build."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ class FakeBuildx:
 
     engine: FakeEngine
     before: Callable[[], None] = lambda: None
-    """What somebody does in the moment before."""
+    """What someone does in the moment before."""
 
     def run(self, argv: Sequence[str], *, stdin: bytes, **_: Any) -> int:
         assert stdin
@@ -132,7 +132,7 @@ def test_a_node_is_known_by_the_id_of_what_was_made(world: World) -> None:
 
 
 def test_a_parents_name_that_was_moved_before_the_build(world: World) -> None:
-    """Is put back: the node stands on the image that was decided upon."""
+    """Is put back: the node is built on the image that the plan chose."""
     world.engine.names[node_ref(world.parent)] = OTHER
     attempt = world.build()
 

@@ -113,7 +113,7 @@ def test_first_stage_on_a_bootstrapped_base(tmp_path: Path) -> None:
 
 
 def test_a_stage_in_the_middle(tmp_path: Path) -> None:
-    """The stage below is replaced by the image of its node, and nobody is asked for the base."""
+    """The stage below is replaced by the image of its node, and the base is not looked up."""
     row = nodes(tmp_path, PYTORCH)
     context = ("--build-context", f"python=docker-image://imagematrix/node:{row['python'].node.key}")
     assert argv(row["torch"]) == command(row["torch"], *context, *NO_BASE, *labelled(row["torch"]))

@@ -24,7 +24,7 @@ def published(count: int, *, refused: frozenset[str] = frozenset()) -> tuple[run
 
 
 def test_an_image_is_had_by_its_own_tag_and_its_digest() -> None:
-    """The other names are told as well."""
+    """The other names are reported as well."""
     first, *_ = catalogue.make(rows(), published(1), CHECKED)
 
     name = f"registry.example.com/team/{first.row.name}"
@@ -43,7 +43,7 @@ def test_a_tag_that_was_refused_is_none_to_pull() -> None:
 
 
 def test_what_changed_last_is_what_moved_when_the_digest_did() -> None:
-    """Later runs that found nothing new do not hide it; rows that nobody published are no images to use."""
+    """Later runs that found nothing new do not hide it; unpublished rows are not images to use."""
     past = published(3)
     unpublished = runs.read(list(nights.nights(GRID, 4))[3])
     strange = replace(rows()[0], tag="never-published")

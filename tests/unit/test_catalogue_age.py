@@ -1,4 +1,4 @@
-"""How old the facts of the catalogue are, and who is told."""
+"""How old the facts of the catalogue are, and where that is reported."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a reviewer is told of a change of many leaves."""
+"""The summary of a change of many leaves for a reviewer."""
 
 import subprocess
 from pathlib import Path

@@ -43,7 +43,7 @@ def test_a_log_has_a_line_for_each_image_that_is_done(clock: Clock) -> None:
 
 
 def test_a_log_says_every_half_minute_what_runs(clock: Clock) -> None:
-    """However often it is told; and how long the check has been running by then."""
+    """However often it is reported; and how long the check has been running by then."""
     stream = io.StringIO()
     hanging = Running(row=FIRST, check="torch: test_workers", done=31, total=52)
     with checking.CheckLog(stream, 3, clock=clock) as log:

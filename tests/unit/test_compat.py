@@ -1,4 +1,4 @@
-"""Which versions go together: what is told of real combinations, word for word."""
+"""Which versions go together: what is reported about real combinations, word for word."""
 
 import ast
 import inspect
@@ -594,7 +594,7 @@ torch = [
 
 
 def test_causes() -> None:
-    """Rows with one cause share it; it is told at the line of the value to blame, the worst first."""
+    """Rows with one cause share it; it is reported at the line of the value to blame, the worst first."""
     rows = [
         Row(
             family=Family(name="pytorch", layers=(), tag=""),

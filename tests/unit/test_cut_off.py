@@ -1,4 +1,4 @@
-"""An image whose checks did not come to their end is not checked, neither failed nor passed: who says so."""
+"""An image whose checks did not finish is not checked, neither failed nor passed: where that is reported."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def row(tmp_path: Path) -> Row:
 
 
 def test_all_forms_of_the_report_say_so(row: Row) -> None:
-    """It is not good, nothing failed, and a CI system reads an error that is none of the image's."""
+    """It is not good, nothing failed, and a CI system reads an error that is not the image's."""
     images = [Verified(row=row, checks=(PASSED,), cut_off=ENGINE_STOPPED)]
     text = document.write(document.with_checks(document.begun(nights.FIRST, 1), images))
     made = overview.make(runs.read(text), ())
@@ -69,7 +69,7 @@ def test_the_engine_is_to_blame_where_nothing_else_is(
 
 
 def test_rules_that_were_not_judged_are_not_settled() -> None:
-    """Also when some of them were settled before; those that were judged are, though the checks were cut off."""
+    """Also when some of them were settled before; those that were judged are, although the checks were interrupted."""
     suite = Suite(owner="platform art", fingerprint=Key("f"), known=(RULE,), platform=Platform(name="art", rules={}))
     row = nights.grid(3).rows[next(iter(nights.grid(3).final_nodes))]
     subject = Subject(row=row, key=Key("k"), image="sha256:1", suites=(suite,))

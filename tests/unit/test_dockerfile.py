@@ -54,7 +54,7 @@ def test_context_paths(text: str, paths: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("path", ["*", "a/*.txt", "a?", "[ab].txt", "dir/[ab]"])
 @pytest.mark.parametrize("form", ["COPY {} /x/", "ADD ok {} /x/", "RUN --mount=type=bind,source={},target=/x true"])
 def test_wildcards_are_refused(form: str, path: str) -> None:
-    """What a wildcard matches would be seen by nobody who reads the stage."""
+    """A reader of the stage would not see what a wildcard matches."""
     with pytest.raises(ValueError, match=r"^source '.*' has a wildcard: name the file or its folder$"):
         dockerfile.context_paths(form.format(path))
 

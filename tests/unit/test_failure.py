@@ -28,7 +28,7 @@ def test_each_log_is_expected_to_mean_something() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_reason(name: str) -> None:
-    """It is the first error of the tool that failed, and nothing that only goes on, warns or advises."""
+    """It is the first error of the tool that failed, and not progress, a warning or advice."""
     cause = failure.find(output(name))
     assert (cause.text if cause else "") == EXPECTED[name].get("reason", "")
     assert cause is None or not any(words in cause.text for words in MISLEADING)

@@ -57,7 +57,7 @@ def test_what_matrix_and_nights_do_without_goes() -> None:
 
 
 def test_a_leafs_names_go_with_it() -> None:
-    """Also those that it was published under: they are told by the row, the date and the key."""
+    """Also those that it was published under: they are recognised by the row, the date and the key."""
     published = ["registry.example/team/app:1", f"app:1-20260101-{OLD[:12]}", "app:1-latest"]
     names = ["app:1", *published, f"registry.example/nodes:{OLD}"]
     found = images(node(OLD, *names, rows={"app:1"}))
@@ -127,7 +127,7 @@ def test_shared_layers_are_counted_once() -> None:
 
 
 def test_a_night_is_a_day_with_a_run() -> None:
-    """Also when there were days without one; what is no report counts for nothing."""
+    """Also when there were days without one; a file that is not a report is ignored."""
     runs = {
         "1": run("2026-01-01T02:00:00Z", OLD),
         "2": run("2026-03-01T02:00:00Z", NEW),

@@ -105,7 +105,7 @@ def notes(image: str = "", **values: str) -> list[str]:
 def test_check_notes_a_base_whose_cuda_nothing_loads_and_what_a_slim_one_saves(
     values: dict[str, str], about: str
 ) -> None:
-    """A base that is nobody's known image has no known size."""
+    """An unknown base has no known size."""
     saved = "the base's CUDA 11.8 is not used; one without CUDA is about 8 GB smaller"
     assert any(text.startswith(f"{about}: ") and saved in text for text in notes(DEVEL, cuda="11.8.0", **values))
     elsewhere = notes("registry.example.com/gpu:1", cuda="11.8.0", **values)

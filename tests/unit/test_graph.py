@@ -1,4 +1,4 @@
-"""The DAG: its order, what stands on what, what must be built."""
+"""The DAG: its order, its dependencies, what must be built."""
 
 import random
 from pathlib import Path

@@ -199,7 +199,7 @@ def test_what_decides_does_not_act() -> None:
 
 @pytest.mark.parametrize("module", ["imagematrix.tasks", "imagematrix.cli"])
 def test_the_command_line_starts_light(module: str) -> None:
-    """`invoke --list` costs no more than invoke itself: libraries come with the task that needs them."""
+    """`invoke --list` takes no longer than invoke itself: libraries come with the task that needs them."""
     heavy = {"docker", "filelock", "jinja2", "networkx", "packaging", "requests", "rich", "tenacity", "toml"}
     program = f"import sys, {module}; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
@@ -210,7 +210,7 @@ def test_the_command_line_starts_light(module: str) -> None:
 
 
 def test_a_process_that_runs_checks_imports_no_planner() -> None:
-    """One starts for each image: what it needs not costs a verification as often."""
+    """One starts for each image, so unneeded imports would slow each of them down."""
     code = "import sys, imagematrix.verify.plugin; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"imagematrix.project", "jinja2", "networkx"}.isdisjoint(done.stdout.split())

@@ -35,7 +35,7 @@ def changed(old: Mapping[str, Key], new: Mapping[str, Key]) -> frozenset[str]:
 
 
 def test_a_key_is_known_for_good(tmp_path: Path) -> None:
-    """The same input has the same key on every machine and in every version: else the world is built anew.
+    """The same input has the same key on every machine and in every version: else everything is rebuilt.
 
     If this fails because what a key is made of has changed, raise keys.SCHEMA, then these.
     """
@@ -67,7 +67,7 @@ def test_a_key_is_known_for_good(tmp_path: Path) -> None:
     ],
 )
 def test_files(tmp_path: Path, files: Mapping[str, str], layers: set[str]) -> None:
-    """What a stage reads is in its key and in those of what stands on it."""
+    """What a stage reads is in its key and in those of the nodes built on it."""
     assert changed(keys(tmp_path / "old"), keys(tmp_path / "new", files={**FILES, **files})) == layers
 
 
@@ -145,7 +145,7 @@ def test_the_base_is_its_digest(tmp_path: Path) -> None:
 
 
 def test_the_epoch_is_for_stages_that_install(tmp_path: Path) -> None:
-    """What does not install from the network is built anew only when something below it is."""
+    """A node that does not install from the network is rebuilt only when something below it is."""
     offline = {**FILES, "common/layers/system/Dockerfile.j2": "RUN true\n"}
 
     old, new = (

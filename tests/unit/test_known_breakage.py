@@ -1,4 +1,4 @@
-"""Combinations that an issue tells of are broken, and the issue is named."""
+"""Combinations that an issue reports are broken, and the issue is named."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ AND_CUDA = {"tensorflow_package": "tensorflow[and-cuda]"}
 
 
 def broken(values: Mapping[str, str]) -> list[str]:
-    """Return what is told of breakage, in whole."""
+    """Return everything that is reported about breakage."""
     return [str(finding) for finding in compat.findings(row(**values)) if finding.severity is Severity.BROKEN]
 
 
@@ -40,7 +40,7 @@ def broken(values: Mapping[str, str]) -> list[str]:
     ],
 )
 def test_what_an_issue_tells(values: Mapping[str, str], issue: str) -> None:
-    """It is an error that a row may overrule, and says where it is told."""
+    """It is an error that a row may overrule, and names its source."""
     assert any(issue in text for text in broken(values))
     overruled = compat.findings(row(allow="patched", **values))
     assert not [finding for finding in overruled if finding.severity is Severity.BROKEN]

@@ -113,7 +113,7 @@ def test_package_of_tensorflow(tmp_path: Path, axes: Mapping[str, str], requirem
 
 
 def test_torch_of_another_index(tmp_path: Path) -> None:
-    """Both who resolves and who installs are told of it: a lock names no index."""
+    """Both resolving and installing use it: a lock names no index."""
     index = "https://download.pytorch.org/whl/cu118"
     versions = {"torch": "2.3.0", "torchvision": "0.18.0", "torchaudio": "2.3.0"}
     files = rendered(tmp_path, "python torch", python="3.8", torch_index=index, torch_build="cu118", **versions)

@@ -1,4 +1,4 @@
-"""matrix.lock: what is written reads back; what a person or a merge broke is told."""
+"""matrix.lock: what is written reads back; what a person or a merge broke is reported."""
 
 import pytest
 from hypothesis import given
@@ -73,7 +73,7 @@ def test_no_lock_locks_nothing(text: str) -> None:
     ],
 )
 def test_broken_lock(text: str, message: str) -> None:
-    """What is wrong is told with its line, as for the matrix."""
+    """Problems are reported with their line, as for the matrix."""
     with pytest.raises(InputError) as error:
         lock.parse(text)
     assert message in str(error.value)

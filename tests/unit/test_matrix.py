@@ -1,4 +1,4 @@
-"""matrix.toml: the rows it gives, and what is told of one that is wrong."""
+"""matrix.toml: the rows it gives, and what is reported about a wrong one."""
 
 import random
 import re
@@ -142,7 +142,7 @@ class TestRows:
         assert sorted({row.axes["torch"] for row in parse(text).rows}) == left
 
     def test_an_exclude_settles_what_facts_contradict(self) -> None:
-        """A fact that contradicts a base is no problem where no row has both."""
+        """A fact that contradicts a base is not a problem if no row has both."""
         pinned = '[facts.torch."2.4.1"]\npython = "3.10"\n'
         assert parse(GOOD + pinned) == parse(GOOD)
 
@@ -423,7 +423,7 @@ class TestRows:
         assert parse(GOOD + site).site.index_url == url
 
     def test_impossible(self) -> None:
-        """A row says why it cannot be had, and where; no rule allows it anything."""
+        """A row says why it is impossible, and where; no rule allows it anything."""
         rule = '[[families.pytorch.allow]]\ntorch = "<2.5"\nreason = "patched"\n'
         row, other, *_ = parse(changed(('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = "deleted"')) + rule).rows
         assert (row.impossible, row.allow) == ("deleted", "")
@@ -1065,7 +1065,7 @@ RULES = {
     ],
 )
 def test_one_mistake_gives_one_message(change: tuple[str, str], message: str) -> None:
-    """It is told exactly so, and drags no other behind it."""
+    """It is reported exactly so, and causes no other problem."""
     assert problems(changed(change)) == [message]
 
 

@@ -23,7 +23,7 @@ def told(miniconda: str, architecture: str = "amd64", **values: str) -> set[Seve
     [("3.9", "24.1.2-0"), ("3.12", "26.5.3-2"), ("3.10", "26.7.1-1"), ("3.8", "23.11.0-2")],
 )
 def test_installers_that_are_there(python: str, release: str) -> None:
-    """Nothing is told of them."""
+    """Nothing is reported about them."""
     assert told(installer(python, release), python=python) == set()
 
 
@@ -66,7 +66,7 @@ def test_installers_of_other_systems(system: str) -> None:
 
 
 def test_another_python_than_the_row_has() -> None:
-    """The name tells it, whether the installer is listed or not."""
+    """The name says it, whether the installer is listed or not."""
     assert told(installer("3.9", "99.1.1-1"), python="3.10") == {Severity.IMPOSSIBLE}
     assert told("Miniconda3-4.5.4-Linux-x86_64.sh", python="3.7") == {Severity.IMPOSSIBLE}
 

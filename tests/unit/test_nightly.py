@@ -1,4 +1,4 @@
-"""A night: what is done, what is gone on with, and by which commands."""
+"""A nightly run: what is done, what is resumed, and by which commands."""
 
 import pytest
 

@@ -52,7 +52,7 @@ def test_a_report_from_before_there_were_nights_is_read() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"nodes": [1], "leaves": [], "started": "x"}', "\0"])
 def test_what_is_no_report_is_passed_over_with_a_word(text: str) -> None:
-    """A run that was killed while it wrote, or somebody's own file, costs nobody the page."""
+    """A run that was killed while it wrote, or a foreign file, does not prevent the page."""
     good = next(nights.nights(GRID, 1))
 
     found, words = runs.read_all({"a.json": text, "b.json": good}, now=NOW)
@@ -87,7 +87,7 @@ def test_a_node_is_broken_since_the_first_night_of_its_failures_in_a_row() -> No
 
 
 def test_a_night_in_which_it_was_not_tried_says_nothing() -> None:
-    """What it stands on had failed, or other rows were built: the series goes on."""
+    """Its parent had failed, or other rows were built: the series continues."""
     parent = NODES[PYTORCH].node.parent
     assert parent
     first = read(1)[0]
@@ -204,7 +204,7 @@ def test_growth_is_against_the_last_run_that_had_the_image() -> None:
 
 
 def test_sizes_by_layer_say_what_sharing_saves() -> None:
-    """Each node is counted once, however many rows stand on it."""
+    """Each node is counted once, however many rows are built on it."""
     run = read(1, since=9)[0]
 
     layers = {each.layer: each for each in overview.make(run, ()).layers}

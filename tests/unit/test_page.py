@@ -1,4 +1,4 @@
-"""What is written for people and CI systems: the page, its plots, Markdown, and what the webhook is told."""
+"""What is written for people and CI systems: the page, its plots, Markdown, and the webhook's message."""
 
 import base64
 import gzip
@@ -82,7 +82,7 @@ def test_the_timeline_has_a_bar_for_each_build(made: overview.Overview) -> None:
 
 @pytest.mark.parametrize("rows", [30, 900])
 def test_the_picture_of_the_dag_adds_up_and_stays_small(rows: int) -> None:
-    """A parent is as high as what stands on it; of what cannot be seen, one stands for many in the worst's colour."""
+    """A parent is as high as its children; of what cannot be seen, one stands for many in the worst's colour."""
     grid = nights.grid(rows)
     boot = next(step.node.key for step in reversed(grid.steps))
     run = runs.read(next(nights.nights(grid, 1, broken=frozenset({boot}))))

@@ -15,7 +15,7 @@ def told(**values: str) -> set[tuple[Severity, str, str]]:
 
 @pytest.mark.parametrize("pin", ["numpy=1.26.4", "numpy==", "numpy>1.2.3.*", "==1.26"])
 def test_what_pip_does_not_take(pin: str) -> None:
-    """It is told before a lock is tried."""
+    """It is reported before a lock is tried."""
     assert (Severity.IMPOSSIBLE, "pins_are_requirements", "pins") in told(torch="2.3.0", pins=f"scipy<1.14 {pin}")
 
 

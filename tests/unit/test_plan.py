@@ -95,7 +95,7 @@ def test_what_the_registry_keeps(tmp_path: Path) -> None:
 
 
 def test_an_image_is_gone(tmp_path: Path) -> None:
-    """What was built but exists no more is built again, and of what it stands on only what is missing."""
+    """What was built but exists no more is built again, and below it only what is missing."""
     project = projects.project(tmp_path)
     boot, torch = key_of(project, "boot"), key_of(project, "torch")
     images = [image for image in projects.build(project) if image.key not in {boot, torch}]
@@ -229,7 +229,7 @@ def test_one_version_of_one_row(tmp_path: Path) -> None:
 
 
 def test_a_new_row_is_compared_to_its_nearest_kin(tmp_path: Path) -> None:
-    """A row beside others is not "changed": what sets it apart is told."""
+    """A row beside others is not "changed": what distinguishes it is reported."""
     images = projects.build(projects.project(tmp_path))
     more = projects.project(tmp_path, matrix=MATRIX.replace('"2.4.1"', '"2.4.1", "2.5.1"'))
 
@@ -241,7 +241,7 @@ def test_a_new_row_is_compared_to_its_nearest_kin(tmp_path: Path) -> None:
 
 
 def test_a_row_that_moves_to_another_parent(tmp_path: Path) -> None:
-    """Its parent exists already: it is not built anew, it differs."""
+    """Its parent exists already: it is not rebuilt, it differs."""
     images = projects.build(projects.project(tmp_path))
     swapped = MATRIX.replace('[bases.debian]\nbootstrap = "bookworm"', '[bases.debian]\nbootstrap = "trixie"')
     both = projects.project(tmp_path, matrix=swapped)

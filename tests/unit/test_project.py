@@ -1,4 +1,4 @@
-"""A monorepo opened: what its rows are, what their images' state is, what is told of one that cannot be."""
+"""A monorepo opened: what its rows are, what their images' state is, what is reported about an impossible one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_refreshed(tmp_path: Path) -> None:
 
 
 def test_one_layer_is_refreshed_alone(tmp_path: Path) -> None:
-    """It and what stands on it have other keys; then all are, and nothing is left of that."""
+    """It and the nodes built on it have other keys; then all are, and nothing is left of that."""
     opened = projects.project(tmp_path)
     alone = opened.refreshed("2", ["torch"])
     before, after = projects.keys(opened), projects.keys(alone)

@@ -1,4 +1,4 @@
-"""`invoke check`, and who refuses a row that cannot be had: through the command line, without an engine."""
+"""`invoke check`, and who refuses an impossible row: through the command line, without an engine."""
 
 import json
 from pathlib import Path
@@ -171,7 +171,7 @@ def test_only_selected_rows_are_refused(tmp_path: Path) -> None:
 
 
 def test_list(tmp_path: Path) -> None:
-    """A row that cannot be had is listed, with the reason and the nearest row that can."""
+    """An impossible row is listed, with the reason and the nearest row that works."""
     opened = projects.project(tmp_path, matrix=MATRIX)
     states = row_state.states(opened, opened.matrix.rows, ())
     reason = IMPOSSIBLE.partition(": ")[2].partition("\n")[0]
@@ -221,7 +221,7 @@ def test_rows_that_say_that_they_cannot_be_had_are_left_out(
 def test_nothing_but_rows_that_cannot_be_had(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    """The reasons, as for any other row that cannot be had; nothing is written."""
+    """The reasons, as for any other impossible row; nothing is written."""
     projects.write(tmp_path, matrix=GONE)
 
     assert run(tmp_path, *words, "--only", "tf:2.4*") == 2

@@ -66,7 +66,7 @@ def test_a_tag_that_moves(found: Held | None) -> None:
     ],
 )
 def test_a_tag_that_would_break_its_promise(versions: Mapping[str, str] | None, why: str) -> None:
-    """It stays, and one is told what it would have become."""
+    """It is left unchanged, and what it would have become is reported."""
     made = publication.decide_moving(TARGET, held(versions), NEW, verified=True)
     assert (made.outcome, made.digest) == (PublishOutcome.REFUSED, "sha256:old")
     assert why in made.why
@@ -80,7 +80,7 @@ def test_an_image_that_does_not_say_its_versions() -> None:
 
 
 def test_an_image_that_is_not_verified() -> None:
-    """Its tags wait; one that is right already is right, and one that could not move either way is told so."""
+    """Its tags wait; one that is right already is right, and one that could not move either way is reported."""
     made = publication.decide_moving(TARGET, held(NEW.versions), NEW, verified=False)
     assert (made.outcome, made.digest) == (PublishOutcome.WAITING, "sha256:old")
     assert made.why == "not all checks of its layers and its platform have passed"
@@ -110,7 +110,7 @@ def test_moving_tags_wait_for_all_immutable_ones() -> None:
     ],
 )
 def test_what_an_image_says_of_its_versions(values: Mapping[str, str], label: str) -> None:
-    """The minor versions of what tags promise; what is no version promises nothing."""
+    """The minor versions of what tags promise; other values promise nothing."""
     made = publication.label(published(**values))
     assert made == label
     assert publication.labelled({"imagematrix.versions": made}) == dict(word.split("=") for word in label.split())

@@ -46,7 +46,7 @@ class FakeEngine:
     """Registry -> what its next pushes fail with."""
     pushed: list[str] = field(default_factory=list)
     swap: dict[str, Any] = field(default_factory=dict)
-    """The image that somebody puts under each name in the moment before it is pushed."""
+    """The image that someone puts under each name in the moment before it is pushed."""
 
     @property
     def id(self) -> str:
@@ -185,7 +185,7 @@ def test_what_is_not_verified(world: World) -> None:
 
 
 def test_tags_of_other_versions_stay(world: World) -> None:
-    """Whoever pulls them goes on with what he had; the same versions may be replaced."""
+    """Users who pull them keep the versions that they had; the same versions may be replaced."""
     old = world.one.put("x/torch", "2.4", **made("python=3.10 torch=2.4"))
     world.one.put("x/torch", "2.4-latest", **made(VERSIONS, content="older"))
 

@@ -106,7 +106,7 @@ def test_layers_that_cannot_be_taken_over(server: RegistryServer, client: Client
 
 @pytest.mark.parametrize("tokens", [False, True], ids=["basic", "bearer"])
 def test_logins(server: RegistryServer, client: Client, docker_config: Path, tokens: bool) -> None:
-    """Those of docker's configuration, used again; a wrong or missing one is told, never shown."""
+    """Those of docker's configuration, used again; a wrong or missing one is reported, never shown."""
     server.login, server.tokens = LOGIN, tokens
     server.put("a", "1")
     with pytest.raises(DeniedError, match=f"docker login {server.address}"):
@@ -203,7 +203,7 @@ def test_proxies(server: RegistryServer) -> None:
 
 
 def test_a_credential_helper(docker_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is asked as docker asks it; one that is not there is told."""
+    """Is called as docker calls it; a missing one is reported."""
     docker_config.write_text('{"credHelpers": {"registry.example.com": "tests"}}')
     with pytest.raises(DeniedError, match="docker-credential-tests not installed"):
         login("registry.example.com")

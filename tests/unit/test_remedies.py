@@ -60,7 +60,7 @@ def test_remedies_name_what_add_takes() -> None:
 
 
 def test_a_fact_that_is_named_is_named_with_its_value() -> None:
-    """Whoever reads `tensorflow_package` is told what to say for it."""
+    """A template that reads `tensorflow_package` gets a hint."""
     told = {
         (fact, finding.remedy)
         for finding in found()

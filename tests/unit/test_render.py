@@ -1,4 +1,4 @@
-"""Rows and templates in, leaves out: what a template's author is told, and what a leaf is made of."""
+"""Rows and templates in, leaves out: what a template's author gets to see, and what a leaf is made of."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -148,7 +148,7 @@ def push(key: str, status: PushStatus, **said: Any) -> Pushed:
 
 
 def test_summary_of_pushes() -> None:
-    """How many there were; those that failed alike are told together, with what that means."""
+    """How many there were; those that failed alike are reported together, with what that means."""
     silent = "registry a.io does not answer: Connection refused"
     pushes = (
         push("system", PushStatus.PUSHED),
@@ -380,7 +380,7 @@ def test_summary_of_a_failed_run_says_what_broke_and_what_it_blocks() -> None:
 
 
 def test_summary_groups_leaves_by_the_node_that_broke_them() -> None:
-    """A shared node that fails is told once, with all that it blocks."""
+    """A shared node that fails is reported once, with everything that it blocks."""
     text = report.summary(ran(three_rows(), FakeExecutor(fails={"python"})))
 
     assert text.count("failed: ") == 1

@@ -91,7 +91,7 @@ def test_overdue_nights_are_told_where_they_are_looked_for(project: Project, tmp
 
 
 def test_what_cannot_be_reported_on_is_told(project: Project, tmp_path: Path) -> None:
-    """Nothing ran, nothing was published, or the folder holds somebody else's report: and nothing is written."""
+    """Nothing ran, nothing was published, or the folder holds a foreign report: and nothing is written."""
     with pytest.raises(FlagError, match="there is no run to report yet"):
         reporting.again(project, tmp_path / "report", say=print)
     with pytest.raises(FlagError, match="has published an image"):
@@ -108,7 +108,7 @@ def test_what_cannot_be_reported_on_is_told(project: Project, tmp_path: Path) ->
 def test_a_webhook_that_does_not_answer_is_a_word(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report is there all the same. Without a folder nobody asked for one, so nobody is told."""
+    """The report is there all the same. Without a folder no report was requested, so nothing is reported."""
     monkeypatch.setenv("IMAGEMATRIX_WEBHOOK", "ftp://chat/s3cret")
 
     assert build(project, 0) == []

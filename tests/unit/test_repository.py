@@ -1,4 +1,4 @@
-"""The repository on disk: what is written, what is left alone, what is told when the disk refuses."""
+"""The repository on disk: what is written, what is left alone, what is reported when the disk refuses."""
 
 import errno
 import os
@@ -70,7 +70,7 @@ def young(folder: Path) -> set[str]:
 
 
 def test_a_leaf_is_written(repository: Repository) -> None:
-    """With modes that depend on nobody's umask, and a list of what is ours."""
+    """With modes that do not depend on the umask, and a list of generated files."""
     before = os.umask(0o077)
     try:
         assert write(repository) == (LEAF,)
@@ -360,7 +360,7 @@ def test_what_was_built_is_remembered(repository: Repository, state: State) -> N
 
 @pytest.mark.parametrize("kept", [1, 20, -1])
 def test_a_half_written_record(repository: Repository, state: State, kept: int) -> None:
-    """Is passed over, and costs nothing of what is remembered after it."""
+    """Is skipped, and nothing that is remembered after it is lost."""
     remember(state, "a", "b")
     path = repository.root / ".imagematrix/built.jsonl"
     first, second = [line for line in path.read_text().splitlines(keepends=True) if line.strip()]
@@ -373,7 +373,7 @@ def test_a_half_written_record(repository: Repository, state: State, kept: int) 
 
 @pytest.mark.parametrize("line", [b"\0\0\0\n", b"\xff\xfe\n", b"[]\n", b"3\n", b'{"key": "a"}\n'])
 def test_a_record_that_is_none(repository: Repository, state: State, line: bytes) -> None:
-    """Whatever a crash leaves in the file costs reasons at most."""
+    """Whatever a crash leaves in the file, at most reasons are lost."""
     remember(state, "a")
     with (repository.root / ".imagematrix/built.jsonl").open("ab") as stream:
         stream.write(b"\n" + line)
@@ -406,7 +406,7 @@ def test_the_last_sixty_runs_are_kept(state: State) -> None:
 
 
 def test_two_builders_wait_for_each_other(state: State) -> None:
-    """The second is told once, and goes on when the first has ended."""
+    """The second is notified once, and continues when the first has ended."""
     order: list[str] = []
     told = threading.Event()
 

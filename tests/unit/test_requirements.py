@@ -215,14 +215,14 @@ def test_a_layer_that_was_resolved_anew_constrains_alone(tmp_path: Path) -> None
     said = lock(tmp_path, resolver, PYTORCH)
 
     assert [locked.layer for locked in resolver.asked[-1].constraints] == ["torch"]
-    assert "anew: the locks of python leave no solution, so less is shared" in said[1]
+    assert "without the locks of python, which leave no solution, so less is shared" in said[1]
     again = FakeResolver()
     lock(tmp_path, again, PYTORCH)
     assert again.asked == []
 
 
 def test_upgrade(tmp_path: Path) -> None:
-    """All is asked anew; where the index is as it was, nothing moves."""
+    """Everything is resolved again; with an unchanged index, nothing changes."""
     opened(tmp_path)
     lock(tmp_path, FakeResolver())
     assert lock(tmp_path, FakeResolver(), upgrade=True)[-1] == "12 locks, 12 resolved, 0 files changed"
@@ -308,7 +308,7 @@ def test_how_big_rows_get(tmp_path: Path) -> None:
 
 
 def test_a_row_that_is_too_big_for_its_platform(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Is a warning, of all rows that are alike; layers are told that are to blame, and what is not known."""
+    """Is a warning, of all rows that are alike; the layers to blame are named, and what is unknown."""
     limit = '\n[platforms.small]\nmax_size = "6 MB"\n'
     matrix = projects.MATRIX.replace('groups = ["gpu"]', 'groups = ["gpu"]\nplatform = "small"') + limit
     projects.write(tmp_path, matrix=matrix, files={**LOCKED, TORCH: "torch=={{ torch }}\nnumpy==2.1.0\n"})
@@ -324,7 +324,7 @@ def test_a_row_that_is_too_big_for_its_platform(tmp_path: Path, capfd: pytest.Ca
 
 
 def test_sizes_only_predict(tmp_path: Path) -> None:
-    """Where the index does not tell, or does not answer, all else goes on."""
+    """Where the index has no answer, or does not answer, everything else continues."""
     opened(tmp_path)
     said = lock(tmp_path, FakeResolver(bytes=None), PYTORCH)
     assert said[2].startswith("size unknown: locks/python/")

@@ -145,7 +145,7 @@ def name(step: Step | None) -> str:
 
 
 def test_transient_failures_are_retried_with_growing_waits() -> None:
-    """A flaky mirror costs a retry; its attempts are counted."""
+    """A flaky mirror causes a retry; its attempts are counted."""
     executor, listener = FakeExecutor(flaky={"a": 3}), Recorder()
 
     outcomes = run(plan_of({"a": None}), executor, listener, retries=3)
@@ -187,7 +187,7 @@ def test_a_source_that_says_how_long_is_left_alone_for_so_long(asked: float, low
 
 
 def test_an_engine_that_is_gone_is_waited_for() -> None:
-    """However long it takes to come back, it costs one try; other flakes do not ask for it."""
+    """However long it takes to come back, it is one try; other flakes do not ask for it."""
     gone = Flake(kind=FlakeKind.ENGINE)
     executor, waits = FakeExecutor(flaky={"a": 1}, flake=gone, absent=40), list[float]()
 
@@ -274,7 +274,7 @@ def test_fail_fast_starts_nothing_after_a_failure() -> None:
 
 
 def test_fail_fast_lets_what_runs_end() -> None:
-    """A build in flight keeps its result; what would stand on it does not start."""
+    """A build in flight keeps its result; what would be built on it does not start."""
     both_run = threading.Barrier(2)
 
     class Meeting(FakeExecutor):

@@ -103,7 +103,7 @@ def complaints(text: str) -> list[str]:
 
 
 def test_the_committed_copy_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """`invoke schema > matrix.schema.json` makes it anew."""
+    """`invoke schema > matrix.schema.json` rewrites it."""
     program.run(["imagematrix", "schema"], exit=False)
     assert capsys.readouterr().out == (ROOT / "matrix.schema.json").read_text(encoding="utf-8")
 

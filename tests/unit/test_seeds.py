@@ -1,4 +1,4 @@
-"""The combinations that the five systems ask for, and what is told of each: word for word, the notes too."""
+"""The combinations that the five systems ask for, and what is reported about each: word for word, the notes too."""
 
 from typing import Final
 

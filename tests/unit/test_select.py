@@ -87,7 +87,7 @@ def test_globs_are_case_sensitive() -> None:
 
 
 def test_all_wrong_flags_at_once() -> None:
-    """One run tells of every flag."""
+    """One run reports every flag."""
     with pytest.raises(FlagError) as error:
         matrix.select(ROWS, only=["a", "*", "b"], groups=["c"])
     assert [line.split(":")[0] for line in str(error.value).splitlines()[::2]] == ["--group c", "--only a", "--only b"]

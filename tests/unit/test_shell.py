@@ -128,7 +128,7 @@ class Started:
     ],
 )
 def test_cancel_stops_all_that_a_program_started(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """The whole group is gone within moments, politely or not, and the one who waits for it goes on."""
+    """The whole group is gone within moments, politely or not, and the waiting thread continues."""
     monkeypatch.setattr(shell, "_GRACE_SECONDS", 0.2)
     running = Shell()
     programs = [Started(running, script) for _ in range(3)]

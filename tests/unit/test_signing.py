@@ -187,7 +187,7 @@ def test_what_is_not_signed_is_not_believed(tmp_path: Path, server: RegistryServ
 
 
 def test_a_forged_node_is_replaced_by_who_can_sign(server: RegistryServer) -> None:
-    """And by nobody else: it would not be believed either."""
+    """And by no other key: it would not be accepted either."""
     forged = server.put("nodes", "a", content="forged")
     [refused] = ended(pushing(server, FakeEngine(server), "a", judge=voucher(server)), "a").values()
     assert refused.status is PushStatus.FAILED
@@ -252,7 +252,7 @@ def test_the_format_is_cosigns() -> None:
     ],
 )
 def test_a_text_that_says_nothing_of_a_node(text: bytes) -> None:
-    """Is about none, whoever signed it."""
+    """Is about no node, whatever key signed it."""
     assert not signatures.is_about(text, KEY, DIGEST)
 
 

@@ -1,4 +1,4 @@
-"""Where this machine fetches from: what is found out, and in which words the clients are told."""
+"""Where this machine fetches from: what is found out, and how the clients are configured."""
 
 import configparser
 import os

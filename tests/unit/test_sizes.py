@@ -48,7 +48,7 @@ wheels = [{{ url = "file:///wheels/torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x
 
 
 def test_the_file_that_is_installed_of_each_package() -> None:
-    """The best wheel for the Python and the glibc, else the sources; where the index tells no size, none."""
+    """The best wheel for the Python and the glibc, else the sources; where the index has no size, none."""
     assert sizes.downloads(PYLOCK, python="3.11", platform="x86_64-manylinux_2_36") == {
         "numpy": Download(url="https://files.example/a/numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl", size=17),
         "six": Download(url=SOURCES, size=34, is_source=True),

@@ -41,7 +41,7 @@ class FakeEngine:
     """Key -> what its next pushes raise."""
     names: set[str] = field(default_factory=set)
     swap: str = ""
-    """What somebody puts under each name in the moment before it is pushed."""
+    """What someone puts under each name in the moment before it is pushed."""
     endless: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
 
@@ -100,7 +100,7 @@ def ended(pushes: Pushing, *keys: str) -> dict[str, Pushed]:
 
 
 def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
-    """Only for last nodes that the engine lacks; then for all that those stand on which are nowhere."""
+    """Only for final nodes that the engine lacks; then for everything below those that are nowhere."""
     said: list[str] = []
     store = Store(voucher(f"{server.address}/nodes"), Client(Site()), say=said.append)
     dag = projects.dag(projects.project(tmp_path))
@@ -151,7 +151,7 @@ def test_pushes(server: RegistryServer) -> None:
 
 
 def test_what_fails(server: RegistryServer) -> None:
-    """Is tried again if that may help, and told; all else goes on."""
+    """Is retried if that may help, and reported; everything else continues."""
     flake = RegistryError("received unexpected HTTP status: 500 Internal Server Error")
     fails: dict[str, list[Exception]] = {
         "passes": [flake, flake],

@@ -46,7 +46,7 @@ def test_builds_for_rocm_that_are_there(torch: str, build: str) -> None:
     ],
 )
 def test_builds_for_rocm_that_are_not_listed(torch: str, build: str, severity: Severity) -> None:
-    """What releases around have tells some of them."""
+    """The releases around it imply some of them."""
     assert told(torch=torch, torch_build=build, torch_index=INDEX + build) == [(severity, "torch_build")]
 
 

@@ -140,7 +140,7 @@ def test_a_link_in_the_place_of_the_record(own_ledger: Path, tmp_path: Path) -> 
 
 
 def test_what_another_process_adds(tmp_path: Path) -> None:
-    """Is known the next time that somebody asks."""
+    """Is known at the next look-up."""
     book = Ledger(tmp_path)
     book.add(BOND)
     assert book.bonds().of(KEY)

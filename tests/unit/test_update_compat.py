@@ -160,7 +160,7 @@ def test_releases() -> None:
 
 
 def test_previews_yanked_and_old_releases_are_left_out() -> None:
-    """What nobody should take is not offered."""
+    """What should not be used is not offered."""
     wheel = "numpy-{}-cp312-cp312-manylinux_2_28_x86_64.whl"
     files = [[wheel.format(release), ""] for release in ("1.0.0", "2.6.0rc1", "2.6.1")] + [
         [wheel.format("2.6.0"), "", "yanked"]

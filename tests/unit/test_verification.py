@@ -1,4 +1,4 @@
-"""What is told of checks: on the terminal, in report.json and as JUnit XML."""
+"""What is reported about checks: on the terminal, in report.json and as JUnit XML."""
 
 import json
 from dataclasses import replace

@@ -45,7 +45,7 @@ def test_which_caches_a_step_uses_alone() -> None:
 
 
 def test_a_step_waits_until_it_says_something() -> None:
-    """From its start, while another one uses the cache; the wait and what follows are told."""
+    """From its start, while another one uses the cache; the wait and what follows are reported."""
     told = Told()
     locks = told.locks()
     locks.began(A, "1", APT)
@@ -141,7 +141,7 @@ def test_time_passes_for_who_asks() -> None:
 
 
 def test_a_log_is_never_silent_for_long() -> None:
-    """A wait is told when it lasts, and every 30 s what runs and what waits."""
+    """A long wait is reported, and every 30 s what runs and what waits."""
     plan = plan_of({"python": None, "tf": None})
     python, tf = plan.steps
     stream, now = io.StringIO(), [0.0]

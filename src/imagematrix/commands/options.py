@@ -39,14 +39,14 @@ AllRows = Annotated[bool, _switch("All rows of the matrix.")]
 Site = Annotated[
     str,
     _text(
-        "Fetch as [sites.NAME] of the matrix says (default: $IMAGEMATRIX_SITE, else as [site] says).",
+        "Fetch from [sites.NAME] of the matrix (default: $IMAGEMATRIX_SITE, else [site]).",
         environment="IMAGEMATRIX_SITE",
     ),
 ]
 Words = Annotated[
     Sequence[str],
     Option(
-        help="The family, then a value for each of its axes, in any order; allow=WHY for what upstream broke.",
+        help="The family, then a value for each of its axes, in any order; allow=REASON for what upstream broke.",
         kind=list,
         default=(),
         varargs=True,

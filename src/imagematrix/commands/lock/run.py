@@ -144,7 +144,7 @@ def _outcome(request: ResolveRequest, answer: ResolveResult) -> str:
         return f"no solution: {what}"
     if requirements.is_anew(answer.text):
         below = ", ".join(locked.layer for locked in request.constraints)
-        return f"resolved: {what}, anew: the locks of {below} leave no solution, so less is shared"
+        return f"resolved: {what} without the locks of {below}, which leave no solution, so less is shared"
     return f"resolved: {what}"
 
 

@@ -34,11 +34,11 @@ def nightly(
     site: Site,
     file: File,
 ) -> None:
-    """Rebuild everything that installs from the network, verify, push, report, clean up; a failed stage stops no other.
+    """Rebuild everything that installs from the network, verify, push, report and clean up, even if a stage fails.
 
     The digests of bases are updated, all rows are built at a new epoch, verified and published, and what is no longer
-    needed is removed; each stage is also a command of its own. The next run resumes an interrupted one, at the epoch of
-    that one. Two never overlap: the second ends with exit code 1.
+    needed is removed; each stage is also a command of its own. The next run resumes an interrupted one at its epoch.
+    Two runs never overlap: the second ends with exit code 1.
     """
     from imagematrix import secrecy
     from imagematrix.commands import extras, request

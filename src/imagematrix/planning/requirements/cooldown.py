@@ -85,7 +85,7 @@ def remedy(cooldown: Cooldown | None, said: str) -> str:
     found = [*_FILTERED.finditer(said)] if cooldown else []
     if cooldown is None or not found:
         return ""
-    lines = [f'{cooldown.setting} = "{cooldown.asked}": files count that were uploaded before {cooldown.before}']
+    lines = [f'{cooldown.setting} = "{cooldown.asked}": only files uploaded before {cooldown.before} are used']
     lines += [_when(each, cooldown) for each in found]
     exempt = ", ".join(f"{each['package']} = false" for each in found)
     return "\n".join([*lines, f"to lock them now: exclude_newer_package = {{ {exempt} }} beside exclude_newer"])
