@@ -81,7 +81,7 @@ class Ledger:
         try:
             # The line before may be half-written.
             self._tree.append(FILE, "".join(f"\n{trust.line(bond)}" for bond in bonds))
-        except InputError as error:  # a link, or no file: the run goes on without its record
+        except InputError as error:  # a link, or no file: the run continues without its record
             raise OSError(errno.EINVAL, str(error)) from None
         if self._tree.size(FILE) > _MOST_BYTES:
             lines = self._text().split("\n")

@@ -94,7 +94,7 @@ class Web:
         if verify is False:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._session.proxies.update(proxies or {})
-        # Whoever is logged in is so by each request: some servers would remember another one by a cookie.
+        # Each request carries its own login: some servers would remember another one by a cookie.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(pool_maxsize=connections))

@@ -10,6 +10,9 @@ ROOT: Final = Path(__file__).parents[2]
 GLOSSARY: Final = ROOT / "docs/glossary.md"
 JSON_KEYS: Final[Mapping[str, str]] = {"report/document.py": "blame lane", "report/record.py": "blame lane"}
 """Module -> words that stay there, because they are keys of report.json."""
+DOCUMENTS: Final = frozenset({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")}) - {GLOSSARY}
+HEAD_OF_LOCKS: Final = "# Resolved anew with all that it stands on, whose locks left no solution.\n"
+"""It stays: committed locks have it."""
 
 
 def table(heading: str) -> list[list[str]]:
@@ -77,6 +80,19 @@ def test_words_that_are_not_used() -> None:
         for name in names(tree)
         if words(name) & (banned - set(JSON_KEYS.get(file, "").split()))
     ]
+    assert wrong == []
+
+
+def test_phrases_that_are_not_used() -> None:
+    """In documents, and in messages and docstrings of src."""
+    phrases = [row[0] for row in table("Words that are not used") if " " in row[0]]
+    assert phrases
+    texts = {path.name: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    for file, tree in trees():
+        literals = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+        texts[file] = "\n".join(text for text in literals if isinstance(text, str) and text != HEAD_OF_LOCKS)
+    plain = {file: " ".join(text.split()) for file, text in texts.items()}
+    wrong = [f"{file}: {phrase}" for file, text in plain.items() for phrase in phrases if phrase in text]
     assert wrong == []
 
 

@@ -7,7 +7,7 @@ A rule is a Python module of two functions. Its docstring says what an image mus
 
 `seen` may be left out; it is what was kept of the layer so far, by path. The parameters of `offences` are the rule's
 keys in matrix.toml: `limit: Annotated[Size, "what it means"]`, and those without a default must be given. They are read
-without running the module, so that `check` of a checkout that nobody has read runs none of its code.
+without running the module, so that `check` of an unreviewed checkout runs none of its code.
 """
 
 import ast

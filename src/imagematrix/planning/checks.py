@@ -19,7 +19,7 @@ UNCHECKED: Final = "none of whose layers has a check that could run"
 ENGINE_STOPPED: Final = "the engine stopped answering"
 ENGINE_RESTARTED: Final = "the engine was restarted"
 ENGINE_LOST: Final = frozenset({ENGINE_STOPPED, ENGINE_RESTARTED})
-"""Why checks are cut off that the engine could not carry to their end."""
+"""Why checks end early when the engine goes away."""
 _PLATFORM: Final = "platform "
 """What the owner of a platform's rules begins with; the name of a layer has no space."""
 
@@ -237,7 +237,7 @@ def _values(row: Row) -> Mapping[str, str]:
 def settle(subject: Subject, ran: Sequence[CheckResult], *, ended: bool = True) -> tuple[Settled, ...]:
     """Return what is worth remembering of a run of a subject's open suites.
 
-    Where the layers' checks were cut off before their end, those that passed are settled, but no suite as a whole.
+    If the layers' checks were interrupted, those that passed are settled, but no suite as a whole.
     The rules of a platform are judged all at once, or none is.
     """
     own = {suite.owner: [one for one in ran if one.owner == suite.owner] for suite in subject.open}

@@ -20,7 +20,7 @@ Sizes = Mapping[Key, Size]
 def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
     """Say what would be built, why, how much of it is downloaded, how long it takes, and which leaves wait for it.
 
-    Alike nodes are told together; `seconds` are those of the whole.
+    Similar nodes share a line; `seconds` are those of the whole plan.
     """
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in _to_build(plan):
