@@ -29,7 +29,7 @@ def row(tmp_path: Path) -> Row:
 
 def test_all_forms_of_the_report_say_so(row: Row) -> None:
     """It is not good, nothing failed, and a CI system reads an error that is not the image's."""
-    images = [Verified(row=row, checks=(PASSED,), cut_off=ENGINE_STOPPED)]
+    images = [Verified(row=row, checks=(PASSED,), interruption=ENGINE_STOPPED)]
     text = document.write(document.with_checks(document.begun(nights.FIRST, 1), images))
     made = overview.make(runs.read(text), ())
 
@@ -42,7 +42,7 @@ def test_all_forms_of_the_report_say_so(row: Row) -> None:
 
 
 def test_verify_says_so(row: Row) -> None:
-    told = console.text([Verified(row=row, checks=(PASSED,), cut_off=ENGINE_STOPPED)], seconds=1)
+    told = console.text([Verified(row=row, checks=(PASSED,), interruption=ENGINE_STOPPED)], seconds=1)
 
     assert f"not checked: 1 image: {ENGINE_STOPPED}: {PLAIN}" in told
     assert told.endswith("1 image: 1 not checked; 1 check ran in 1.0s\n")
@@ -63,7 +63,7 @@ def test_the_engine_is_to_blame_where_nothing_else_is(
     row: Row, cut_off: list[str], others: tuple[CheckResult, ...], *, lost: bool
 ) -> None:
     """Exit code 3 is for that; an image that failed, or has no check, is exit code 1."""
-    images = [Verified(row=row, checks=others), *(Verified(row=row, checks=(), cut_off=why) for why in cut_off)]
+    images = [Verified(row=row, checks=others), *(Verified(row=row, checks=(), interruption=why) for why in cut_off)]
 
     assert bool(_lost(images)) == lost
 

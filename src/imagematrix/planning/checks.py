@@ -139,7 +139,7 @@ class Verified:
     doubt: str = ""
     """For a missing image: why the image of that name is not accepted."""
     seconds: float = 0.0
-    cut_off: str = ""
+    interruption: str = ""
     """Why its checks did not finish; failures up to then prove nothing, and are dropped."""
 
     @property
@@ -152,7 +152,7 @@ class Verified:
         """What all of them together say."""
         if not self.built:
             return ImageOutcome.MISSING
-        if self.cut_off:
+        if self.interruption:
             return ImageOutcome.NOT_CHECKED
         if self.failed:
             return ImageOutcome.FAILED

@@ -224,7 +224,7 @@ def _checked(leaf: LeafEntry, image: Verified) -> LeafEntry:
         leaf,
         is_built=image.built,
         verification=image.outcome,
-        cut_off=image.cut_off,
+        cut_off=image.interruption,
         checks=image.checks,
     )
 

@@ -66,7 +66,7 @@ def _unproven(leaf: PastLeaf) -> Iterator[ET.Element]:
         yield case
     elif leaf.verification is ImageOutcome.NOT_CHECKED:  # no failure of the image
         case = _case("verify", "the checks came to their end", 0.0)
-        ET.SubElement(case, "error", message=_xml(f"not checked: {leaf.cut_off}"))
+        ET.SubElement(case, "error", message=_xml(f"not checked: {leaf.interruption}"))
         yield case
 
 

@@ -260,7 +260,7 @@ def _untried(run: PastRun) -> Iterator[Untried]:
         if leaf.verification is ImageOutcome.UNCHECKED:
             reasons.setdefault(f"unchecked: images {UNCHECKED}", []).append(leaf.name)
         elif leaf.verification is ImageOutcome.NOT_CHECKED:
-            reasons.setdefault(f"not checked: {leaf.cut_off}", []).append(leaf.name)
+            reasons.setdefault(f"not checked: {leaf.interruption}", []).append(leaf.name)
     for why, names in reasons.items():
         yield Untried(why=why, leaves=tuple(names))
 

@@ -40,7 +40,7 @@ class PastLeaf:
     """There is an image of it, as far as this run knows."""
     verification: ImageOutcome | None
     """What `verify` found; None: it did not look."""
-    cut_off: str
+    interruption: str
     """Why its checks did not finish."""
     checks: tuple[CheckResult, ...]
     published: tuple[NameEntry, ...]
@@ -148,7 +148,7 @@ def _leaf(leaf: LeafEntry, locks: Mapping[str, Mapping[str, str]]) -> PastLeaf:
         versions=dict(_merged(leaf.locks, locks)),
         is_built=bool(leaf.digest) if leaf.is_built is None else leaf.is_built,
         verification=leaf.verification or _verification(leaf),
-        cut_off=leaf.cut_off or "",
+        interruption=leaf.cut_off or "",
         checks=leaf.checks or (),
         published=leaf.published or (),
     )

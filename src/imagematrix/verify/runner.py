@@ -39,7 +39,7 @@ def run_label(run: str) -> str:
     return f"{LABEL}={run}"
 
 
-class _CutOffError(Exception):
+class _InterruptedError(Exception):
     """The checks of an image did not finish, through no fault of the image."""
 
 
@@ -62,7 +62,7 @@ class Runner:
 
     def verify(self, subject: Subject, leaf: Leaf) -> Verified:
         """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
-        begun, cut_off = time.monotonic(), ""
+        begun, interruption = time.monotonic(), ""
         ran: list[CheckResult] = []
         ended = not _layers(subject)
         try:
@@ -74,25 +74,27 @@ class Runner:
                 if suite.platform:
                     self._running[subject.row.name].turn_to(suite.owner)
                     ran += self._audited(subject, leaf, suite.platform, owner=suite.owner)
-        except _CutOffError as error:
-            cut_off = str(error)
+        except _InterruptedError as error:
+            interruption = str(error)
         except NoEngineError as error:
-            cut_off = checks.ENGINE_STOPPED if isinstance(error, LostEngineError) else str(error)
+            interruption = checks.ENGINE_STOPPED if isinstance(error, LostEngineError) else str(error)
         except InterruptedError:  # it is an OSError, and none of the disk's
             raise
         except OSError as error:
-            cut_off = f"cannot write {self._folder}: {error.strerror or error}"
+            interruption = f"cannot write {self._folder}: {error.strerror or error}"
         finally:
             self._running.pop(subject.row.name, None)
             for settled in checks.settle(subject, ran, ended=ended):
                 self._project.state.remember_settled(settled)
-        sound = [check for check in ran if not (cut_off and check.outcome is CheckOutcome.FAILED)]
+        sound = [check for check in ran if not (interruption and check.outcome is CheckOutcome.FAILED)]
         seconds = time.monotonic() - begun
-        return Verified(row=subject.row, checks=checks.joined(subject, sound), seconds=seconds, cut_off=cut_off)
+        return Verified(
+            row=subject.row, checks=checks.joined(subject, sound), seconds=seconds, interruption=interruption
+        )
 
     def _begin(self, subject: Subject) -> Path:
         if not self._engine.answers():
-            raise _CutOffError(checks.ENGINE_STOPPED)
+            raise _InterruptedError(checks.ENGINE_STOPPED)
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         self._running[subject.row.name] = CheckProgress(subject.row, folder / "results.jsonl")
         return folder
@@ -110,7 +112,7 @@ class Runner:
         return filesystem.audited(self._engine, subject.image, leaf.base_image, rules, owner=owner, stop=stop)
 
     def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[CheckResult]) -> None:
-        """Run the checks of layers, adding to those that ran. Raises _CutOffError where the image is not to blame."""
+        """Run the checks of layers, adding to `ran`. Raises _InterruptedError where the image is not to blame."""
         results = folder / "results.jsonl"
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
@@ -119,14 +121,14 @@ class Runner:
         told = [line for text in results.read_text(encoding="utf-8").splitlines() if (line := read_line(text))]
         ran += [_check(each) for each in told if "outcome" in each]
         if lost := next((str(each["lost"]) for each in told if "lost" in each), ""):
-            raise _CutOffError(lost)
+            raise _InterruptedError(lost)
         if code not in (0, 1):
             self._attribute(subject, folder, ran, why=f"pytest ended with exit code {code}", said=b"".join(said))
 
     def _attribute(self, subject: Subject, folder: Path, ran: list[CheckResult], *, why: str, said: bytes) -> None:
         """Find out who ended pytest: the engine, the disk (then an OSError says so), or the checks themselves."""
         if not self._engine.answers():
-            raise _CutOffError(checks.ENGINE_STOPPED)
+            raise _InterruptedError(checks.ENGINE_STOPPED)
         (folder / "room").write_bytes(bytes(_BLOCK))
         if not any(check.outcome is CheckOutcome.FAILED for check in ran):
             tail = tuple(hidden(said.decode(errors="replace")).splitlines()[-_TAIL_LINES:])

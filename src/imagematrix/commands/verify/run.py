@@ -93,8 +93,12 @@ def run(
 def _lost(images: Sequence[Verified]) -> NoEngineError | None:
     """Return that the engine went away, where that alone is wrong."""
     bad = [image for image in images if not image.good]
-    is_lost = all(image.cut_off for image in bad) and any(image.cut_off in checks.ENGINE_LOST for image in bad)
-    return NoEngineError(f"{formatting.count(len(bad), 'image')} not checked: {bad[0].cut_off}") if is_lost else None
+    is_lost = all(image.interruption for image in bad) and any(
+        image.interruption in checks.ENGINE_LOST for image in bad
+    )
+    return (
+        NoEngineError(f"{formatting.count(len(bad), 'image')} not checked: {bad[0].interruption}") if is_lost else None
+    )
 
 
 def _platform(project: Project, name: str) -> Platform | None:

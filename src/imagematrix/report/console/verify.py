@@ -174,7 +174,7 @@ def text(images: Sequence[Verified], *, seconds: float) -> str:
                 "",
                 *_failures(images),
                 *_unchecked(images),
-                *_cut_off(images),
+                *_interrupted(images),
                 *_missing(images),
                 _last(images, seconds),
             ]
@@ -221,11 +221,11 @@ def _unchecked(images: Sequence[Verified]) -> Iterator[str]:
         yield ""
 
 
-def _cut_off(images: Sequence[Verified]) -> Iterator[str]:
+def _interrupted(images: Sequence[Verified]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for image in images:
-        if image.cut_off:
-            reasons.setdefault(image.cut_off, []).append(image.row.name)
+        if image.interruption:
+            reasons.setdefault(image.interruption, []).append(image.row.name)
     for why, names in reasons.items():
         yield f"not checked: {count(len(names), 'image')}: {why}: {abbreviate(names, _NAMES_SHOWN)}"
         yield f"  repeat:  invoke verify --only '{names[0]}'"
