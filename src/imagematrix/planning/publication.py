@@ -89,7 +89,7 @@ class Publication:
     row: Row
     tags: tuple[Published, ...]
     built: bool = True
-    """There is an image, on the engine or in the registry of nodes."""
+    """There is an image, on the engine or in the node cache."""
 
     @property
     def good(self) -> bool:

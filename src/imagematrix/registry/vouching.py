@@ -1,4 +1,4 @@
-"""Whether what the registry of nodes has under a key may be believed to be that node."""
+"""Whether what the node cache has under a key may be believed to be that node."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ class BuildOptions:
     time_limit: float = TIME_LIMIT_SECONDS
     """Seconds that a try at a node may take."""
     push: bool = False
-    """Push what the registry of nodes lacks, and publish the rows that have registries."""
+    """Push what the node cache lacks, and publish the rows that have registries."""
     push_jobs: int = 2
 
 

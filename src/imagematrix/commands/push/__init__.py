@@ -20,7 +20,7 @@ def push(
     site: Site,
     file: File,
 ) -> None:
-    """Publish images in the registries of their rows: a permanent tag, then the moving tags of verified images."""
+    """Publish images in the registries of their rows: an immutable tag, then the moving tags of verified images."""
     from imagematrix.commands import reporting, request
     from imagematrix.commands.push import run
     from imagematrix.commands.terminal import echo

@@ -57,7 +57,7 @@ class Publishing:
         self._waiting: set[Future[Publication]] = set()
 
     def offer(self, row: Row, key: Key, image: str) -> None:
-        """Publish a row's image: the one with this id on the engine; of none, the one in the registry of nodes."""
+        """Publish a row's image: the one with this id on the engine; of none, the one in the node cache."""
         self._waiting.add(self._pool.submit(self._publisher.publish, row, key, image))
 
     def rest(self) -> Iterator[Publication]:
@@ -80,7 +80,7 @@ def beside(publisher: "Publisher", *, jobs: int, stop: threading.Event) -> Itera
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Image:
-    """What is published: on the engine, or only in the registry of nodes (`remote`)."""
+    """What is published: on the engine, or only in the node cache (`remote`)."""
 
     key: Key
     ids: tuple[str, ...]
@@ -118,7 +118,7 @@ class Publisher:
     def publish(self, row: Row, key: Key, image_id: str) -> Publication:
         """Publish a row's image under all of its tags, as far as they may stand for it.
 
-        It is the one with this id on the engine; where there is none, the one in the registry of nodes.
+        It is the one with this id on the engine; where there is none, the one in the node cache.
         """
         targets = publication.moving(row)
         if not image_id and key in self._doubts:
@@ -154,7 +154,7 @@ class Publisher:
         return _Image(key=key, ids=(image_id,), created=created, versions=publication.labelled(labels))
 
     def _kept(self, key: Key) -> _Image | None:
-        """Return the image that the registry of nodes has of one."""
+        """Return the image that the node cache has of one."""
         return self._ask(self._voucher.repository, self._remote, key, self._voucher) if self._voucher else None
 
     def _remote(self, key: Key, voucher: Voucher) -> _Image | None:
