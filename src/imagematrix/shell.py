@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
+from imagematrix.execution import parallel
+
 TIMED_OUT = 124
 """The exit code of a program that took too long, as timeout(1) has it."""
 
@@ -241,13 +243,12 @@ class _Limit:
     def __init__(self, process: subprocess.Popen[bytes], seconds: float | None) -> None:
         self.passed = False
         self._process = process
-        self._timer = threading.Timer(seconds or 0.0, self._pass)
-        if seconds is not None:
-            self._timer.start()
+        self._timer = parallel.after(seconds, self._pass) if seconds is not None else None
 
     def lift(self) -> None:
         """Let the program be from now on."""
-        self._timer.cancel()
+        if self._timer:
+            self._timer.cancel()
 
     def _pass(self) -> None:
         self.passed = True

@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
+from imagematrix.execution import parallel
 from imagematrix.text import documents
 from imagematrix.text.visible import printable
 
@@ -152,9 +153,7 @@ class Web:
             late.set()
             _close(mine.get("connection"), mine.get("socket"))
 
-        timer = threading.Timer(self._total, close)
-        timer.daemon = True
-        timer.start()
+        timer = parallel.after(self._total, close)
         try:
             yield late
         finally:

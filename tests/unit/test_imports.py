@@ -56,6 +56,7 @@ LONGEST_MODULE: Final = 400
 """Lines."""
 
 HOMES: Final[Mapping[str, str]] = {
+    "concurrent": "execution.parallel",
     "cryptography": "signing",
     "docker": "engine",
     "filelock": "scratch state",
@@ -72,7 +73,7 @@ HOMES: Final[Mapping[str, str]] = {
     "requests": "engine web",  # the engine: what the docker SDK raises
     "rich": "report",
     "subprocess": "shell",
-    "tenacity": "execution registry commands.push report.delivery",
+    "tenacity": "execution.backoff",
     "testinfra": "verify",
     "toml": "planning.lock",
     "tomlkit": "planning.editing",
@@ -182,6 +183,19 @@ def test_each_library_has_one_home() -> None:
             if not any(name == home or name.startswith(f"{home}.") for home in homes):
                 wrong.append(f"{name} imports {library}")
     assert wrong == []
+
+
+def test_threads_have_one_home() -> None:
+    """Everybody may share locks and events; who starts a thread is one module."""
+    makers = {"Thread", "Timer", "start_new_thread"}
+    starters = {
+        name
+        for name in modules()
+        for node in ast.walk(modules()[name])
+        if isinstance(node, ast.Call)
+        and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in makers
+    }
+    assert starters == {"execution.parallel"}
 
 
 def test_what_decides_does_not_act() -> None:

@@ -92,15 +92,6 @@ class FakeEngine:
         return next(server for server in self.servers if server.address == address)
 
 
-class Impatient(Publisher):
-    """Does not wait between tries."""
-
-    waited = 0.0
-
-    def _nap(self, seconds: float) -> None:
-        self.waited += seconds
-
-
 @dataclass
 class World:
     """Two registries, an engine that has one image, and its row, which goes to both."""
@@ -114,19 +105,22 @@ class World:
 
     bonds: tuple[Bond, ...] = ()
     doubts: Mapping[Key, str] = field(default_factory=dict)
+    waits: list[float] = field(default_factory=list)
+    """Seconds between tries."""
 
     def publish(self, *, verified: bool = True) -> Publication:
         image = self.engine.id if f"imagematrix/node:{KEY}" in self.engine.names and not self.doubts else ""
         return self.publisher(verified=verified).publish(self.row, KEY, image)
 
-    def publisher(self, *, verified: bool = True) -> "Impatient":
-        return Impatient(
+    def publisher(self, *, verified: bool = True) -> Publisher:
+        return Publisher(
             engine=self.engine,
             client=self.client,
             voucher=Voucher(repository=self.nodes, bonds=Bonds(self.bonds), client=self.client) if self.nodes else None,
             doubts=self.doubts,
             unverified=lambda _row, _image: "" if verified else publication.UNVERIFIED,
             stop=threading.Event(),
+            sleep=self.waits.append,
         )
 
     def tags(self, server: RegistryServer) -> dict[str, str]:
@@ -258,10 +252,10 @@ def test_a_registry_that_is_silent(world: World) -> None:
     first, second = (publisher.publish(world.row, KEY, world.engine.id) for _ in range(2))
     assert outcomes(first) == [f"{TAG} failed", "2.4 failed", "2.4-latest failed"]
     assert "does not answer" in second.tags[0].why
-    waited = publisher.waited
-    assert waited >= 2.0
+    waits = tuple(world.waits)
+    assert sum(waits) >= 2.0
     publisher.publish(world.row, KEY, world.engine.id)
-    assert publisher.waited == waited
+    assert tuple(world.waits) == waits
 
 
 def test_an_image_that_only_the_registry_has(world: World) -> None:

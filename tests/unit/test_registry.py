@@ -22,11 +22,8 @@ class Impatient(Client):
     """Notes how long it would wait."""
 
     def __init__(self) -> None:
-        super().__init__(Site())
         self.waits: list[float] = []
-
-    def _nap(self, seconds: float) -> None:
-        self.waits.append(seconds)
+        super().__init__(Site(), sleep=self.waits.append)
 
 
 @pytest.fixture(autouse=True)

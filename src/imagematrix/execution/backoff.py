@@ -1,33 +1,128 @@
-"""How long to wait before what failed in passing is tried again."""
+"""The one back-off: how often, and after which waits, what may succeed later is tried. The only home of tenacity."""
 
+import time
 from collections.abc import Callable
-from typing import Final
-
-import tenacity
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix.model import Flake, Retry
 
-_GROWING: Final = tenacity.wait_exponential(multiplier=2, max=60)
-"""Seconds, after the second failure twice those after the first. A mirror in trouble needs minutes, not days."""
+if TYPE_CHECKING:
+    import tenacity
 
-_CHANCE: Final = tenacity.wait_random(0, 2)
-"""Seconds, so that those who failed together do not come back together."""
+_T = TypeVar("_T")
 
-
-def wait(
-    asked: Callable[[tenacity.RetryCallState], float], *, longest: float
-) -> Callable[[tenacity.RetryCallState], float]:
-    """Return exponential back-off with jitter, at least Retry-After, up to `longest`.
-
-    `asked` returns the Retry-After of the last failure in seconds; 0: it had none.
-    """
-
-    def seconds(state: tenacity.RetryCallState) -> float:
-        return max(_GROWING(state), min(asked(state), longest)) + _CHANCE(state)
-
-    return seconds
+_LONGEST_GROWTH: Final = 60.0
+"""Seconds. A mirror in trouble needs minutes, not days."""
 
 
-def noted(state: tenacity.RetryCallState, *, why: str, flake: Flake) -> Retry:
-    """Return the record of a try that failed, before the wait for the next one."""
-    return Retry(number=state.attempt_number, why=why, flake=flake, wait_seconds=state.upcoming_sleep)
+def ignore(_retry: Retry) -> None:
+    """Take no note of a retry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """A failure that may pass by itself."""
+
+    why: str
+    flake: Flake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Raised:
+    error: Exception
+    passing: Passing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Tries again, after waits that grow, have some chance in them, and are no shorter than a failure asks for."""
+
+    tries: int
+    """At most, the first one too."""
+    longest: float
+    """Seconds that a failure may ask for (Retry-After); one that asks for more is tried again all the same."""
+    stop: Event | None = None
+    """Once it is set, nothing is tried again."""
+    first: float = 2.0
+    """Seconds before the second try; doubled before each one after it. Up to as many are added by chance, so that those
+    who failed together do not come back together."""
+    sleep: Callable[[float], object] | None = None
+    """How it waits; else it ends with `stop`."""
+
+    def settle(
+        self,
+        attempt: Callable[[], _T],
+        passing: Callable[[_T], Passing | None],
+        tell: Callable[[Retry], None] = ignore,
+    ) -> _T:
+        """Try until a result is no failure that may pass; return the last one. `tell` hears before each wait."""
+        import tenacity
+
+        def last(state: "tenacity.RetryCallState") -> _T:
+            assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
+            result: _T = state.outcome.result()
+            return result
+
+        def found(state: "tenacity.RetryCallState") -> Passing:
+            failure = passing(last(state))
+            assert failure is not None  # noqa: S101  (else it would not be tried again)
+            return failure
+
+        def note(state: "tenacity.RetryCallState") -> None:
+            failure = found(state)
+            number, seconds = state.attempt_number, state.upcoming_sleep
+            tell(Retry(number=number, why=failure.why, flake=failure.flake, wait_seconds=seconds))
+
+        growing = tenacity.wait_exponential(multiplier=self.first, max=_LONGEST_GROWTH)
+        chance = tenacity.wait_random(0, self.first)
+        result: _T = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda result: passing(result) is not None),
+            stop=self._stop(),
+            wait=lambda state: max(growing(state), min(found(state).flake.retry_after, self.longest)) + chance(state),
+            sleep=self._nap,
+            before_sleep=note,
+            retry_error_callback=last,
+        )(attempt)
+        return result
+
+    def call(
+        self,
+        attempt: Callable[[], _T],
+        passing: Callable[[Exception], Passing | None],
+        tell: Callable[[Retry], None] = ignore,
+    ) -> _T:
+        """Call until nothing is raised that may pass; return what is returned, or raise the last error."""
+
+        def caught() -> _T | _Raised:
+            try:
+                return attempt()
+            except Exception as error:
+                failure = passing(error)
+                if failure is None:
+                    raise
+                return _Raised(error=error, passing=failure)
+
+        last = self.settle(caught, lambda result: result.passing if isinstance(result, _Raised) else None, tell)
+        if isinstance(last, _Raised):
+            raise last.error
+        return last
+
+    def _stop(self) -> "tenacity.stop.stop_base":
+        import tenacity
+
+        enough = tenacity.stop_after_attempt(self.tries)
+        return enough | tenacity.stop_when_event_set(self.stop) if self.stop else enough
+
+    def _nap(self, seconds: float) -> None:
+        (self.sleep or (self.stop.wait if self.stop else time.sleep))(seconds)
+
+
+def poll(ask: Callable[[], bool], *, times: int, seconds: float, stop: Event, sleep: Callable[[float], object]) -> None:
+    """Ask so many times, so many seconds apart, until the answer is yes or `stop` is set."""
+    for number in range(times):
+        if number:
+            sleep(seconds)
+        if ask() or stop.is_set():
+            return

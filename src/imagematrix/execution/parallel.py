@@ -1,19 +1,24 @@
 """The only home of threads: who needs one gets it here."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
+def thread(work: Callable[[], object], *, name: str) -> threading.Thread:
+    """Return a daemon thread that is not started yet: the process can exit while it still waits for something."""
+    return threading.Thread(target=work, name=name, daemon=True)
+
+
 def start(work: Callable[[], object], *, name: str) -> threading.Thread:
-    """Start a thread that does not keep the process from exiting: what it waits for may never come."""
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    return thread
+    """Start such a thread."""
+    made = thread(work, name=name)
+    made.start()
+    return made
 
 
 def after(seconds: float, act: Callable[[], object]) -> threading.Timer:
@@ -38,12 +43,10 @@ def pool(jobs: int, *, name: str, waits: bool = True) -> Iterator[ThreadPoolExec
         made.shutdown(wait=waits, cancel_futures=True)
 
 
-def ended(
-    waiting: Collection[Future[_T]], *, seconds: float | None = None
-) -> tuple[Collection[Future[_T]], Collection[Future[_T]]]:
-    """Wait until a call of some ends, but no longer than so many seconds; return those that ended, and the others."""
-    done, rest = wait(waiting, timeout=seconds, return_when=FIRST_COMPLETED)
-    return done, rest
+def ended(waiting: list[Future[_T]], *, seconds: float) -> tuple[list[Future[_T]], list[Future[_T]]]:
+    """Wait until one of some calls ends, at most so many seconds; return those that ended, and the others."""
+    done, _ = wait(waiting, timeout=seconds, return_when=FIRST_COMPLETED)
+    return [call for call in waiting if call in done], [call for call in waiting if call not in done]
 
 
-__all__ = ["Future", "ThreadPoolExecutor", "after", "ended", "pool", "start"]
+__all__ = ["Future", "ThreadPoolExecutor", "after", "as_completed", "ended", "pool", "start", "thread"]

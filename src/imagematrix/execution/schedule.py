@@ -4,6 +4,7 @@ It knows no Docker, no disk and no process. All state belongs to the coordinatin
 that calls `run`: workers take a job, try to do it, and hand back an outcome.
 """
 
+import functools
 import heapq
 import queue
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix.execution import parallel
 from imagematrix.execution.protocol import Executor, Listener
 from imagematrix.execution.worker import INTERRUPTED, Begun, News, StepRetried, Worker
 from imagematrix.model import BuildJob, Key, Node, Outcome, Plan, Status, Step, Verdict
@@ -161,14 +163,9 @@ class _Coordinator:
             step=step, job=self._policy.job(step, self._images), started=self._now(), slot=heapq.heappop(self._slots)
         )
         self._begun[key] = begun
-        # daemon: a build that does not let itself be cancelled must not keep the process from exiting
-        thread = threading.Thread(
-            target=self._worker.work,
-            args=(begun, self._news.put),
-            name=f"build-{key[:12]}",
-            daemon=True,
-        )
-        self._threads[key] = thread
+        work = functools.partial(self._worker.work, begun, self._news.put)
+        thread = parallel.thread(work, name=f"build-{key[:12]}")
+        self._threads[key] = thread  # before it starts: Ctrl-C between the two must not leave a build that runs
         self._listener.started(step)
         thread.start()
 

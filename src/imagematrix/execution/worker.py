@@ -1,15 +1,13 @@
 """What a worker thread does with one job: tries, waits, tries again."""
 
-import operator
 import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import tenacity
-
 from imagematrix.execution import backoff
+from imagematrix.execution.backoff import Backoff, Passing
 from imagematrix.execution.protocol import Executor
 from imagematrix.model import Attempt, BuildJob, FlakeKind, Outcome, Retry, Status, Step, Verdict
 
@@ -82,7 +80,8 @@ class Worker:
             retries.append(retry)
             put(StepRetried(step=step, retry=retry))
 
-        last = self._retrying(tell)(attempt)
+        trying = Backoff(tries=self.retries + 1, longest=_LONGEST_WAIT_SECONDS, stop=self.stop, sleep=self.sleep)
+        last = trying.settle(attempt, _passing, tell)
         status, why = self._verdict(step, last)
         outcome = Outcome(
             key=step.node.key,
@@ -107,28 +106,15 @@ class Worker:
             return Status.INTERRUPTED, INTERRUPTED
         return Status.FAILED, last.why
 
-    def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_result(_may_pass),
-            stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(self.stop),
-            wait=backoff.wait(_asked, longest=_LONGEST_WAIT_SECONDS),
-            sleep=self._nap,
-            before_sleep=lambda state: tell(_retry(state)),
-            retry_error_callback=_result,
-        )
-
     def _await_engine(self) -> None:
         """Wait until the engine answers, or for so long that it may as well be tried."""
-        tenacity.Retrying(
-            retry=tenacity.retry_if_result(operator.not_),
-            stop=tenacity.stop_after_attempt(_ENGINE_POLLS) | tenacity.stop_when_event_set(self.stop),
-            wait=tenacity.wait_fixed(_ENGINE_POLL_SECONDS),
-            sleep=self._nap,
-            retry_error_callback=lambda _state: None,
-        )(self.executor.answers)
-
-    def _nap(self, seconds: float) -> None:
-        self.sleep(seconds)
+        backoff.poll(
+            self.executor.answers,
+            times=_ENGINE_POLLS,
+            seconds=_ENGINE_POLL_SECONDS,
+            stop=self.stop,
+            sleep=self.sleep,
+        )
 
 
 def _guarded(executor: Executor, job: BuildJob) -> Attempt:
@@ -140,22 +126,5 @@ def _guarded(executor: Executor, job: BuildJob) -> Attempt:
         return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
 
 
-def _may_pass(attempt: Attempt) -> bool:
-    return not attempt.ok and attempt.flake is not None
-
-
-def _asked(state: tenacity.RetryCallState) -> float:
-    flake = _result(state).flake
-    return flake.retry_after if flake else 0.0
-
-
-def _retry(state: tenacity.RetryCallState) -> Retry:
-    attempt = _result(state)
-    assert attempt.flake is not None  # noqa: S101  (else it would not be tried again)
-    return backoff.noted(state, why=attempt.why, flake=attempt.flake)
-
-
-def _result(state: tenacity.RetryCallState) -> Attempt:
-    assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
-    result: Attempt = state.outcome.result()
-    return result
+def _passing(attempt: Attempt) -> Passing | None:
+    return Passing(why=attempt.why, flake=attempt.flake) if attempt.flake and not attempt.ok else None

@@ -3,11 +3,12 @@
 import functools
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
-from imagematrix.model import Site
+from imagematrix.execution import parallel
+from imagematrix.execution.backoff import Backoff, Passing
+from imagematrix.model import Flake, FlakeKind, Site
 from imagematrix.planning.keys import digest_of
 from imagematrix.registry import answers, signatures
 from imagematrix.registry.access import Access
@@ -17,9 +18,6 @@ from imagematrix.text import names
 from imagematrix.text.names import host
 from imagematrix.text.visible import printable
 from imagematrix.web import Reply
-
-if TYPE_CHECKING:
-    import tenacity
 
 JOBS: Final = 16
 """How many requests run at once."""
@@ -50,9 +48,10 @@ class Client:
     DeniedError, MissingError.
     """
 
-    def __init__(self, where: Site, *, tries: int = TRIES) -> None:
+    def __init__(self, where: Site, *, tries: int = TRIES, sleep: Callable[[float], object] | None = None) -> None:
         self._where = where
         self._tries = tries
+        self._sleep = sleep
         self._accesses: dict[str, Access] = {}
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
@@ -169,11 +168,8 @@ class Client:
         """Look up some tags. The first is asked alone, so an unreachable registry fails fast."""
         wanted = sorted(tags)
         answers = [ask(tag) for tag in wanted[:1]]
-        pool = ThreadPoolExecutor(JOBS, thread_name_prefix="registry")
-        try:
+        with parallel.pool(JOBS, name="registry", waits=False) as pool:
             answers += pool.map(ask, wanted[1:])
-        finally:  # requests that still wait after a failure, or Ctrl-C, are dropped
-            pool.shutdown(wait=False, cancel_futures=True)
         return tuple(zip(wanted, answers, strict=True))
 
     def _send(
@@ -186,7 +182,9 @@ class Client:
         data: bytes | None = None,
     ) -> Reply:
         access = self._access(host(repository))
-        return self._retrying()(access.send, method, f"{names.path(repository)}/{path}", headers=headers, data=data)
+        send = functools.partial(access.send, method, f"{names.path(repository)}/{path}", headers=headers, data=data)
+        trying = Backoff(tries=self._tries, longest=LONGEST_WAIT, stop=self._cancelled, first=1.0, sleep=self._sleep)
+        return trying.call(send, _passing)
 
     def _access(self, name: str) -> Access:
         with self._lock:
@@ -194,29 +192,11 @@ class Client:
                 self._accesses[name] = Access(name, self._where, connections=JOBS)
             return self._accesses[name]
 
-    def _retrying(self) -> "tenacity.Retrying":
-        import tenacity
 
-        growing = tenacity.wait_exponential_jitter(max=LONGEST_WAIT)
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            return max(growing(state), error.retry_after if isinstance(error, SilentRegistryError) else 0.0)
-
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(self._tries) | tenacity.stop_when_event_set(self._cancelled),
-            wait=wait,
-            sleep=self._nap,
-            reraise=True,
-        )
-
-    def _nap(self, seconds: float) -> None:
-        self._cancelled.wait(seconds)
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, SilentRegistryError) and error.retry_after <= LONGEST_WAIT
+def _passing(error: Exception) -> Passing | None:
+    if isinstance(error, SilentRegistryError) and error.retry_after <= LONGEST_WAIT:
+        return Passing(why=str(error), flake=Flake(kind=FlakeKind.NETWORK, retry_after=error.retry_after))
+    return None
 
 
 def _good(answer: Reply, repository: str, what: str) -> Reply:

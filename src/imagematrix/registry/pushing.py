@@ -7,10 +7,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import tenacity
-
 from imagematrix.errors import NoEngineError, RegistryError
-from imagematrix.execution import backoff
+from imagematrix.execution import parallel
+from imagematrix.execution.backoff import Backoff, Passing
 from imagematrix.model import Flake, Key, Pushed, PushStatus, Retry
 from imagematrix.planning import transient
 from imagematrix.registry import Client
@@ -32,6 +31,18 @@ class PushingEngine(Protocol):
     def untag(self, name: str) -> None: ...
 
     def push(self, name: str, *, stopped: Callable[[], bool]) -> str: ...
+
+
+def push_as(engine: PushingEngine, image: str, name: str, *, stop: threading.Event) -> None:
+    """Push an image, by its id or a name, under a name in a registry, which the engine does not keep.
+
+    Raises RegistryError or NoEngineError; also when `stop` is set meanwhile.
+    """
+    engine.tag(image, name)
+    try:
+        engine.push(name, stopped=stop.is_set)
+    finally:
+        engine.untag(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +80,7 @@ class Pushing:
         self._news: queue.SimpleQueue[Pushed] = queue.SimpleQueue()
         self._is_silent = threading.Event()
         """The registry did not answer, however often it was asked: until it does, each push is tried once."""
-        # daemon: a push that does not let itself be stopped must not keep the process from exiting
-        self._threads = [threading.Thread(target=self._work, name=f"push-{n}", daemon=True) for n in range(jobs)]
-        for thread in self._threads:
-            thread.start()
+        self._threads = [parallel.start(self._work, name=f"push-{n}") for n in range(jobs)]
 
     def offer(self, key: Key, image: str) -> None:
         """Push a node, which the engine has as the image with this id, if it is wanted; each is pushed once."""
@@ -127,7 +135,7 @@ class Pushing:
             tries += 1
             return self._try(key, image)
 
-        ended = self._retrying(retries.append)(attempt)
+        ended = self._backoff().settle(attempt, _passing, retries.append)
         failure = ended if isinstance(ended, _Failure) else None
         silent = failure is not None and failure.flake is not None
         (self._is_silent.set if silent else self._is_silent.clear)()
@@ -154,7 +162,7 @@ class Pushing:
                 return held
             if why and not self._voucher.signer:
                 return _Failure(why=f"{why}. Remove it from the registry, and push again", flake=None)
-            self._send(image, name)
+            push_as(self._engine, image, name, stop=self._stop)
             return self._arrived(key, image)
         except (RegistryError, NoEngineError) as error:
             return _Failure(why=str(error), flake=transient.of_registry(error, self._repository))
@@ -170,40 +178,10 @@ class Pushing:
         why = f"after the push the registry has another image under {key} ({found.digest}): someone moved the tag"
         return _Failure(why=why, flake=None)
 
-    def _send(self, image: str, name: str) -> None:
-        self._engine.tag(image, name)
-        try:
-            self._engine.push(name, stopped=self._stop.is_set)
-        finally:  # its name in the registry is of no use here
-            self._engine.untag(name)
-
-    def _retrying(self, tell: Callable[[Retry], None]) -> tenacity.Retrying:
+    def _backoff(self) -> Backoff:
         tries = 1 if self._is_silent.is_set() else self._retries + 1
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda ended: isinstance(ended, _Failure) and ended.flake is not None),
-            stop=tenacity.stop_after_attempt(tries) | tenacity.stop_when_event_set(self._stop),
-            wait=backoff.wait(_asked, longest=LONGEST_WAIT),
-            sleep=self._nap,
-            before_sleep=lambda state: tell(_retry(state)),
-            retry_error_callback=_ended,
-        )
-
-    def _nap(self, seconds: float) -> None:
-        self._sleep(seconds)
+        return Backoff(tries=tries, longest=LONGEST_WAIT, stop=self._stop, sleep=self._sleep)
 
 
-def _retry(state: tenacity.RetryCallState) -> Retry:
-    failure = _ended(state)
-    assert isinstance(failure, _Failure) and failure.flake is not None  # noqa: S101, PT018  (else it is not retried)
-    return backoff.noted(state, why=failure.why, flake=failure.flake)
-
-
-def _asked(state: tenacity.RetryCallState) -> float:
-    failure = _ended(state)
-    return failure.flake.retry_after if isinstance(failure, _Failure) and failure.flake else 0.0
-
-
-def _ended(state: tenacity.RetryCallState) -> _Failure | str:
-    assert state.outcome is not None  # noqa: S101  (tenacity sets it before it asks)
-    ended: _Failure | str = state.outcome.result()
-    return ended
+def _passing(ended: _Failure | str) -> Passing | None:
+    return Passing(why=ended.why, flake=ended.flake) if isinstance(ended, _Failure) and ended.flake else None

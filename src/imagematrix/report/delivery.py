@@ -1,13 +1,14 @@
 """Sends a small request to an address that may be a secret, and retries transient failures."""
 
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-import tenacity
-
 from imagematrix import web
+from imagematrix.execution.backoff import Backoff, Passing
+from imagematrix.model import Flake, FlakeKind
 
 _TRIES: Final = 3
 
@@ -35,26 +36,26 @@ def deliver(
     *,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    sleep: Callable[[float], None] = tenacity.nap.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> str:
     """Send a request; return what went wrong, empty when nothing did. It raises nothing, and names no address.
 
     No answer, 429 and 5xx are tried three times.
     """
-    trying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, _NotTakenError) and error.passing),
-        stop=tenacity.stop_after_attempt(_TRIES),
-        wait=tenacity.wait_exponential_jitter(initial=1),
-        sleep=sleep,
-        reraise=True,
-    )
+    trying = Backoff(tries=_TRIES, longest=0.0, first=1.0, sleep=sleep)
     try:
-        trying(_send, method, url, body, headers or {})
+        trying.call(lambda: _send(method, url, body, headers or {}), _passing)
     except ValueError:  # its words hold the address
         return "it is not a valid address"
     except _NotTakenError as error:
         return str(error)
     return ""
+
+
+def _passing(error: Exception) -> Passing | None:
+    if isinstance(error, _NotTakenError) and error.passing:
+        return Passing(why=str(error), flake=Flake(kind=FlakeKind.NETWORK))
+    return None
 
 
 def _send(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> None:

@@ -1,8 +1,8 @@
 """The doctor command: checks all prerequisites concurrently, with a short timeout."""
 
+import functools
 import shutil
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from imagematrix import site
 from imagematrix.compat import catalogue
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
+from imagematrix.execution import parallel
 from imagematrix.model import Row, Site
 from imagematrix.planning import nightly
 from imagematrix.planning.nightly import NightlyHealth
@@ -73,11 +74,9 @@ def _answers(probes: Sequence[_Probe], shell: Shell, seconds: float) -> tuple[Pr
         except (UserError, OSError) as error:
             found[probe.what] = Prerequisite(what=probe.what, state=probe.severity, said=str(error))
 
-    # Daemons, not a pool: the program must not wait at its end for a probe that never answers.
-    threads = [threading.Thread(target=ask, args=[probe], daemon=True) for probe in probes]
+    # Not a pool: the program must not wait at its end for a probe that never answers.
     deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
+    threads = [parallel.start(functools.partial(ask, probe), name=f"doctor-{probe.what}") for probe in probes]
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     answers = dict(found)

@@ -1,11 +1,11 @@
 """The part of the lock command that is about bases: the digests that registries know them by, kept in matrix.lock."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Protocol
 
 from imagematrix.errors import NoEngineError
+from imagematrix.execution import parallel
 from imagematrix.model import Row
 from imagematrix.planning import lock
 from imagematrix.project import Project
@@ -62,7 +62,7 @@ def _images(rows: Collection[Row]) -> list[str]:
 def _ask(images: Sequence[str], registry: DigestSource, platform: str) -> Mapping[str, BaseDigest]:
     """Ask each registry for one image, then for its others if it answers."""
     first = {host(image): image for image in reversed(images)}
-    with ThreadPoolExecutor(JOBS) as pool:
+    with parallel.pool(JOBS, name="bases") as pool:
 
         def ask(wanted: Collection[str]) -> dict[str, BaseDigest]:
             return dict(zip(wanted, pool.map(lambda image: registry.digest(image, platform), wanted), strict=True))

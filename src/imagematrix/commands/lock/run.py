@@ -3,10 +3,10 @@
 import textwrap
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final, Protocol
 
 from imagematrix.errors import InputError, NoIndexError, Problem
+from imagematrix.execution import parallel
 from imagematrix.model import Row
 from imagematrix.planning import requirements, sizes
 from imagematrix.planning.requirements import Failure, Locked, LockSession, RequirementStack, ResolveRequest
@@ -85,10 +85,10 @@ def _ask(
 ) -> None:
     """Resolve a round of requests; only this thread changes the session."""
     started = time.monotonic()
-    with ThreadPoolExecutor(JOBS) as pool:
+    with parallel.pool(JOBS, name="resolve") as pool:
         futures = {pool.submit(resolver.resolve, request): request for request in requests}
         try:
-            for future in as_completed(futures):
+            for future in parallel.as_completed(futures):
                 request, answer = futures[future], future.result()
                 if answer.text:
                     session.answer(request, answer.text)
@@ -97,13 +97,12 @@ def _ask(
                 say(f"{_outcome(request, answer)}  {_askers(request, rows)}  {time.monotonic() - started:.1f} s")
         except BaseException:
             resolver.cancel()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _measure(session: LockSession, resolver: Resolver, *, say: Callable[[str], None]) -> None:
     """Look up the sizes that locks lack. They only predict: without an answer they stay unknown."""
-    with ThreadPoolExecutor(JOBS) as pool:
+    with parallel.pool(JOBS, name="measure") as pool:
         asked = [(request, pool.submit(resolver.measure, request, locked)) for request, locked in session.unmeasured()]
         try:
             for request, future in asked:
@@ -113,11 +112,9 @@ def _measure(session: LockSession, resolver: Resolver, *, say: Callable[[str], N
                 else:
                     say(f"size unknown: {request.path}: {answer.why.splitlines()[0]}")
         except NoIndexError:
-            pool.shutdown(cancel_futures=True)
             say("sizes unknown: the package index does not answer")
         except BaseException:
             resolver.cancel()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 

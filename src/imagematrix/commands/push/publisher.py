@@ -3,19 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 
-import tenacity
-
 from imagematrix.errors import MissingError, NoEngineError, RegistryError, SilentRegistryError
-from imagematrix.execution import backoff
-from imagematrix.model import KEY_LABEL, Flake, Key, Retry, Row
+from imagematrix.execution import parallel
+from imagematrix.execution.backoff import Backoff, Passing
+from imagematrix.execution.parallel import Future, ThreadPoolExecutor
+from imagematrix.model import KEY_LABEL, Key, Retry, Row
 from imagematrix.planning import publication, transient
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
 from imagematrix.registry import Client, Manifest, host
+from imagematrix.registry.pushing import PushingEngine, push_as
 from imagematrix.registry.vouching import Voucher
 
 TRIES: Final = 3
@@ -27,18 +27,12 @@ _POLL_SECONDS: Final = 0.5
 _T = TypeVar("_T")
 
 
-class PublishingEngine(Protocol):
-    """Who has images, and pushes. Images are named by their ids."""
+class PublishingEngine(PushingEngine, Protocol):
+    """An engine that has images. They are named by their ids."""
 
     def config(self, name: str) -> Mapping[str, Any]: ...
 
     def created(self, name: str) -> str: ...
-
-    def tag(self, source: str, name: str) -> None: ...
-
-    def untag(self, name: str) -> None: ...
-
-    def push(self, name: str, *, stopped: Callable[[], bool]) -> str: ...
 
     def pull(self, name: str) -> None: ...
 
@@ -54,28 +48,27 @@ class Publishing:
         self._publisher = publisher
         self._pool = pool
         self._stop = stop
-        self._waiting: set[Future[Publication]] = set()
+        self._waiting: list[Future[Publication]] = []
 
     def offer(self, row: Row, key: Key, image: str) -> None:
         """Publish a row's image: the one with this id on the engine; of none, the one in the node cache."""
-        self._waiting.add(self._pool.submit(self._publisher.publish, row, key, image))
+        self._waiting.append(self._pool.submit(self._publisher.publish, row, key, image))
 
     def rest(self) -> Iterator[Publication]:
         """Yield what became of each image, as it becomes known; what is not begun when it is stopped is left out."""
         while self._waiting and not self._stop.is_set():
-            finished, self._waiting = wait(self._waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            finished, self._waiting = parallel.ended(self._waiting, seconds=_POLL_SECONDS)
             yield from (future.result() for future in finished)
 
 
 @contextmanager
 def beside(publisher: "Publisher", *, jobs: int, stop: threading.Event) -> Iterator[Publishing]:
     """Give what publishes `jobs` images at once; what waits at the end, or when it is stopped, is not begun."""
-    with ThreadPoolExecutor(jobs, thread_name_prefix="publish") as pool:
+    with parallel.pool(jobs, name="publish") as pool:
         try:
             yield Publishing(publisher, pool, stop)
         finally:
             publisher.cancel()
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +98,7 @@ class Publisher:
         doubts: Mapping[Key, str],
         unverified: Unverified,
         stop: threading.Event,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._engine = engine
         self._client = client
@@ -112,6 +106,7 @@ class Publisher:
         self._doubts = doubts
         self._unverified = unverified
         self._stop = stop
+        self._sleep = sleep
         self._silent: dict[str, tuple[float, str]] = {}
         """Registry -> when it was found silent, and what was said."""
 
@@ -193,9 +188,9 @@ class Publisher:
         if why and time.monotonic() - silent < PAUSE_SECONDS:
             raise SilentRegistryError(why)
         try:
-            return self._retrying(repository, tell)(ask, *words)
+            return self._backoff().call(lambda: ask(*words), lambda error: _passing(error, repository), tell)
         except RegistryError as error:
-            if _flake(error, repository):
+            if _passing(error, repository):
                 self._silent[host(repository)] = time.monotonic(), str(error)
             raise
 
@@ -245,17 +240,15 @@ class Publisher:
         """Bring an image into a repository: within its registry, else through the engine."""
         if image.remote and self._takes_over(image.remote, target):
             return
-        source = image.ids[0]
-        if image.remote:
-            source = f"{image.remote.repository}@{image.remote.digest}"
-            self._engine.pull(source)
-        self._engine.tag(source, target.name)
+        if image.remote is None:
+            push_as(self._engine, image.ids[0], target.name, stop=self._stop)
+            return
+        source = f"{image.remote.repository}@{image.remote.digest}"
+        self._engine.pull(source)
         try:
-            self._engine.push(target.name, stopped=self._stop.is_set)
-        finally:  # its names in registries are of no use here
-            self._engine.untag(target.name)
-            if image.remote:
-                self._engine.untag(source)
+            push_as(self._engine, source, target.name, stop=self._stop)
+        finally:
+            self._engine.untag(source)
 
     def _takes_over(self, manifest: Manifest, target: Target) -> bool:
         """Whether a registry takes an image over from another of its repositories: not every one does."""
@@ -269,33 +262,14 @@ class Publisher:
             return False
         return True
 
-    def _retrying(self, repository: str, tell: Callable[[Retry], None]) -> tenacity.Retrying:
-        def note(state: tenacity.RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            if error and (found := _flake(error, repository)):
-                tell(backoff.noted(state, why=str(error), flake=found))
-
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: _flake(error, repository) is not None),
-            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(self._stop),
-            wait=backoff.wait(_asked, longest=LONGEST_WAIT),
-            sleep=self._nap,
-            before_sleep=note,
-            reraise=True,
-        )
-
-    def _nap(self, seconds: float) -> None:
-        self._stop.wait(seconds)
-
-
-def _asked(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.retry_after if isinstance(error, SilentRegistryError) else 0.0
+    def _backoff(self) -> Backoff:
+        return Backoff(tries=TRIES, longest=LONGEST_WAIT, stop=self._stop, sleep=self._sleep)
 
 
 def _failed(target: Target, error: Exception) -> Published:
     return Published(target=target, outcome=PublishOutcome.FAILED, why=str(error))
 
 
-def _flake(error: BaseException, repository: str) -> Flake | None:
-    return transient.of_registry(error, repository) if isinstance(error, RegistryError) else None
+def _passing(error: Exception, repository: str) -> Passing | None:
+    flake = transient.of_registry(error, repository) if isinstance(error, RegistryError) else None
+    return Passing(why=str(error), flake=flake) if flake else None

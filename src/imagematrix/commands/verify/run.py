@@ -3,13 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoEngineError, did_you_mean
+from imagematrix.execution import parallel
 from imagematrix.model import Leaf, Platform, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Subject, Verified
@@ -131,16 +131,14 @@ def _act(
         project.state.run_folder(
             killed=lambda name: engine.remove_containers(run_label(name)), clean=lambda: not left.is_set()
         ) as folder,
-        ThreadPoolExecutor(jobs) as pool,
+        parallel.pool(jobs, name="verify") as pool,
         listen(len(subjects)) as listener,
     ):
         runner = Runner(project, engine, folder=folder)
-        waiting: set[Future[Verified]] = {
-            pool.submit(runner.verify, subject, leaves[subject.row.name]) for subject in subjects
-        }
+        waiting = [pool.submit(runner.verify, subject, leaves[subject.row.name]) for subject in subjects]
         try:
             while waiting and not stop.is_set():
-                finished, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                finished, waiting = parallel.ended(waiting, seconds=_POLL_SECONDS)
                 listener.running(runner.running())
                 for future in finished:
                     done.append(future.result())
