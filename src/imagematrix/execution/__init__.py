@@ -1,1 +1,1 @@
-"""Does what a plan says: knows the order, failures and retries, and neither Docker nor disk nor process."""
+"""Runs plans: order, failures, retries. It uses no Docker, no disk and no process."""

@@ -1,4 +1,4 @@
-"""The one back-off: how often, and after which waits, what may succeed later is tried. The only home of tenacity."""
+"""Retries with exponential back-off and jitter. The only module that uses tenacity."""
 
 import time
 from collections.abc import Callable
@@ -18,12 +18,12 @@ _LONGEST_GROWTH: Final = 60.0
 
 
 def ignore(_retry: Retry) -> None:
-    """Take no note of a retry."""
+    """Ignore a retry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """A failure that may pass by itself."""
+    """A transient failure."""
 
     why: str
     flake: Flake
@@ -37,19 +37,19 @@ class _Raised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Tries again, after waits that grow, have some chance in them, and are no shorter than a failure asks for."""
+    """Retries transient failures: waits double, have jitter, and are at least as long as `Retry-After`."""
 
     tries: int
-    """At most, the first one too."""
+    """At most, with the first one."""
     longest: float
-    """Seconds that a failure may ask for (Retry-After); one that asks for more is tried again all the same."""
+    """Seconds: the longest `Retry-After` that is honoured. After a longer one, the next try comes this late."""
     stop: Event | None = None
-    """Once it is set, nothing is tried again."""
+    """There is no retry once it is set."""
     first: float = 2.0
-    """Seconds before the second try; doubled before each one after it. Up to as many are added by chance, so that those
-    who failed together do not come back together."""
+    """Seconds before the second try, doubled before each further one. The jitter adds up to as many, so that what
+    failed together is not all retried together."""
     sleep: Callable[[float], object] | None = None
-    """How it waits; else it ends with `stop`."""
+    """How to wait. Default: until `stop` is set."""
 
     def settle(
         self,
@@ -57,7 +57,7 @@ class Backoff:
         passing: Callable[[_T], Passing | None],
         tell: Callable[[Retry], None] = ignore,
     ) -> _T:
-        """Try until a result is no failure that may pass; return the last one. `tell` hears before each wait."""
+        """Try until the result is not a transient failure; return the last result. `tell` hears of each wait."""
         import tenacity
 
         def last(state: "tenacity.RetryCallState") -> _T:
@@ -93,7 +93,7 @@ class Backoff:
         passing: Callable[[Exception], Passing | None],
         tell: Callable[[Retry], None] = ignore,
     ) -> _T:
-        """Call until nothing is raised that may pass; return what is returned, or raise the last error."""
+        """Try until no transient failure is raised; return the result, or raise the last error."""
 
         def caught() -> _T | _Raised:
             try:

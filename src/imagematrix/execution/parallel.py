@@ -1,4 +1,4 @@
-"""The only home of threads: who needs one gets it here."""
+"""The only module that starts threads."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def start(work: Callable[[], object], *, name: str) -> threading.Thread:
 
 
 def after(seconds: float, act: Callable[[], object]) -> threading.Timer:
-    """Do something after a time, in seconds, unless the timer is cancelled before."""
+    """Call `act` after so many seconds, unless the timer is cancelled first."""
     timer = threading.Timer(seconds, act)
     timer.daemon = True
     timer.start()
@@ -31,10 +31,10 @@ def after(seconds: float, act: Callable[[], object]) -> threading.Timer:
 
 @contextmanager
 def pool(jobs: int, *, name: str, waits: bool = True) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool that makes so many calls at once.
+    """Give a pool that runs `jobs` calls at once.
 
-    When its block ends, also by an error, calls that have not begun are dropped; those that have are waited for, if
-    `waits`.
+    When the block ends, also by an exception, calls that have not started are cancelled. With `waits`, the pool then
+    waits for those that have.
     """
     made = ThreadPoolExecutor(jobs, thread_name_prefix=name)
     try:

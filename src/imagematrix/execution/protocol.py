@@ -1,4 +1,4 @@
-"""What `schedule` needs of an executor, and what it reports to a listener."""
+"""What `schedule` calls: an executor, which builds, and a listener, which reports."""
 
 from typing import Protocol
 
@@ -8,15 +8,15 @@ from imagematrix.model import Attempt, BuildJob, Outcome, Retry, Step
 class Executor(Protocol):
     """Does jobs, several at once: an engine on this machine, many machines, a test's fake.
 
-    A job has everything that is needed for a node; what a machine adds (mirrors, proxies, secrets) belongs to the
-    executor. Before a job begins, its parent's was done by the same executor or its image was found there.
+    A job is all that an executor knows of a node. What belongs to a machine (mirrors, proxies, secrets) is the
+    executor's own. A job starts after the job of its parent has succeeded, or if the parent's image exists.
     """
 
     def build(self, job: BuildJob) -> Attempt:
         """Try once to do a job; runs in a worker thread.
 
-        An attempt that is `ok` names the image that it made; children's jobs name it as their parent's. What failed in
-        passing says so by its `flake`. Whatever is raised fails the node alone, and is not tried again.
+        A successful attempt names the image that it made, and the jobs of its children name it as their parent's. An
+        attempt with a `flake` is retried. An exception fails this node alone, without a retry.
         """
 
     def answers(self) -> bool:

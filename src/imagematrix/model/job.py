@@ -1,4 +1,4 @@
-"""What an executor is given: everything that it needs for one image, and nothing that it could base a decision on."""
+"""What an executor gets for one node: all that it needs, and nothing to decide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from imagematrix.model.sources import File
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParentImage:
-    """The image of a node that another is built upon."""
+    """The image of the node that a build starts from."""
 
     key: Key
     image: str
-    """Its id, as the executor gave it when it made it, or as it was found; empty: unknown."""
+    """Its id: as the executor returned it, or as the engine listed it. Empty if it is not known."""
     stage: str
-    """The stage of the Dockerfile that it replaces; empty: it is what the first stage is built from."""
+    """The stage of the Dockerfile that it replaces. Empty: it is the base of the first stage."""
     repository: str
-    """The repository that has it, or will, under its key: for a machine that does not have it. Empty: none has."""
+    """Where a machine that lacks it can pull it, by its key as the tag. Empty if it is not pushed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseImage:
-    """The external image that a first stage is built from."""
+    """An image from a registry that the first stage starts from."""
 
     name: str
-    """As the Dockerfile names it. A machine may pull it from a mirror."""
+    """The name in the Dockerfile. A machine may pull it from a mirror."""
     digest: str
-    """Empty: it is not locked, so that the name alone says which it is."""
+    """Empty if it is not locked: the name is then all that is known of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class DockerfileBuild:
     dockerfile: str
     target: str
     files: tuple[File, ...]
-    """All that the build may read beside the Dockerfile."""
+    """All files that the build can read, besides the Dockerfile."""
     source: ParentImage | BaseImage
     arguments: Mapping[str, str]
     """Build arguments."""
@@ -55,7 +55,7 @@ class BaseBootstrap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePull:
-    """Take an image over that a registry has."""
+    """Pull an image that a registry has."""
 
     repository: str
     digest: str
@@ -63,20 +63,20 @@ class NodePull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildJob:
-    """One node to be had. It holds no secret and no path of a machine's: these belong to the executor.
+    """The work for one node. It holds no secrets and no paths of this machine: these belong to the executor.
 
-    The one exception is a file that is too big to be held in memory: `File.stored` says where this machine has it.
+    Files that are too big for memory are the exception: `File.stored` is a path on this machine.
     """
 
     key: Key
     layer: str
-    """Names the node in logs."""
+    """The name of the node in logs."""
     work: DockerfileBuild | BaseBootstrap | NodePull
     platform: str
     names: tuple[str, ...]
-    """What else the image is called where the executor keeps it."""
+    """Further names that the executor gives the image."""
     push_to: str
-    """The repository that the node is to be pushed to; empty: to none. If this machine's engine has it, it is pushed
-    during other builds; an executor whose images are not reachable from here pushes before the attempt ends."""
+    """The repository to push the node to; empty: none. `registry.pushing` pushes what this machine's engine built. An
+    executor on other machines pushes before the attempt ends, because nothing else can reach its images."""
     seconds: float
-    """How long an attempt may take."""
+    """The time limit of an attempt."""

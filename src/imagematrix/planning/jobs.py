@@ -1,4 +1,4 @@
-"""Steps of a plan in, jobs out: what an executor must know of each."""
+"""Steps of a plan in, jobs for an executor out."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,18 +40,18 @@ class JobFactory:
     lock: Lock
     platform: str
     repository: str
-    """The node cache; empty: there is none."""
+    """The node cache; empty if there is none."""
     pushed: Collection[Key]
-    """The nodes that are to be pushed there."""
+    """The nodes that will be pushed there."""
     kept: Collection[Key]
-    """The existing nodes."""
+    """The nodes that it has."""
     revision: str
-    """The commit that the images are made from; empty: unknown."""
+    """The commit of the project; empty if it is not known."""
     seconds: float
-    """How long an attempt may take."""
+    """The time limit of an attempt."""
 
     def job(self, step: Step, images: Mapping[Key, str]) -> BuildJob:
-        """Return the job of a step; `images` are the ids of the existing nodes."""
+        """Return the job of a step. `images` are the ids of the images that exist: node -> id."""
         node = step.node
         return BuildJob(
             key=node.key,
@@ -118,7 +118,7 @@ def factory(
     revision: str,
     seconds: float,
 ) -> JobFactory:
-    """Return what makes the jobs of a plan; `seconds` is how long an attempt may take."""
+    """Return what makes the jobs of a plan; `seconds` is the time limit of an attempt."""
     names: dict[Key, list[str]] = {}
     for row, node in plan.final_nodes.items():
         names.setdefault(node, []).append(plan.rows[row].image)

@@ -34,9 +34,9 @@ class PushingEngine(Protocol):
 
 
 def push_as(engine: PushingEngine, image: str, name: str, *, stop: threading.Event) -> None:
-    """Push an image, by its id or a name, under a name in a registry, which the engine does not keep.
+    """Push an image, by id or name, under a name in a registry. The engine does not keep that name.
 
-    Raises RegistryError or NoEngineError; also when `stop` is set meanwhile.
+    Raises RegistryError, also once `stop` is set, or NoEngineError.
     """
     engine.tag(image, name)
     try:
