@@ -89,7 +89,7 @@ def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
 
     assert ask(tmp_path, registry, upgrade=True) == [
         f"base {CUDA}: sha256:{'a' * 64}",
-        "registry registry.example does not answer (dial tcp: no route): 2 bases in it keep their digests",
+        "registry registry.example does not answer (dial tcp: no route): 2 bases in it are unchanged",
         "matrix.lock: commit it",
     ]
     assert locked(tmp_path) == {CUDA: "a", "registry.example/team/base:1": "c"}

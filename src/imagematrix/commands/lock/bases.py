@@ -89,6 +89,6 @@ def _remarks(answers: Mapping[str, BaseDigest], known: Mapping[str, str]) -> lis
             silent.setdefault(host(image), []).append(image)
     return lines + [
         f"registry {name} does not answer ({answers[images[0]].why}): {count(len(images), 'base')} in it"
-        f" {'keeps its digest' if len(images) == 1 else 'keep their digests'}"
+        f" {'is' if len(images) == 1 else 'are'} unchanged"
         for name, images in silent.items()
     ]
