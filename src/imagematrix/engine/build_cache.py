@@ -38,7 +38,7 @@ class EngineCache(EngineClient):
         for at in range(0, len(ids), _PRUNED_AT_ONCE):
             # The filter is a regular expression (moby, builder-next: `id~=`), and takes one value.
             chosen: Any = {"id": f"^({'|'.join(ids[at : at + _PRUNED_AT_ONCE])})$"}
-            with answering(), self._patience():
+            with answering(), self._client_timeout():
                 self._client.api.prune_builds(filters=chosen, all=True)
 
     def disk_bytes(self) -> int:
@@ -48,11 +48,11 @@ class EngineCache(EngineClient):
         return int(found["LayersSize"]) + sum(cache)
 
     def _usage(self) -> Any:  # noqa: ANN401 - as the engine says it
-        with answering(), self._patience():
+        with answering(), self._client_timeout():
             return self._client.df()
 
     @contextmanager
-    def _patience(self) -> Iterator[None]:
+    def _client_timeout(self) -> Iterator[None]:
         """Wait longer for answers: the engine adds up what every image and record takes."""
         seconds = self._client.api.timeout
         self._client.api.timeout = _SLOW_SECONDS

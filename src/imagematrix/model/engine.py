@@ -45,7 +45,7 @@ class CacheRecord:
     """An image has the same bytes: removing it frees nothing."""
     in_use: bool
     created: float
-    """Seconds since 1970, as all moments here. A piece is younger than those that it stands on."""
+    """Seconds since 1970, as all moments here. A piece is younger than those that it is built on."""
     last_used: float
 
 
