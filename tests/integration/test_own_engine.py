@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import docker
 import pytest
 from tests.integration.engines import hand_over, kill, kill_and_restart, own_engine, start
 from tests.integration.monorepo import Monorepo, built, outcomes, until
@@ -147,34 +146,3 @@ def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
         assert outcomes(report)["app"] == ["skipped"] * 3
         said = r"skipped: 3 images: disk guard: \d+ MB free, \d+ MB needed; `invoke gc` "
         assert re.search(said, done.out), done.out
-
-
-NIGHTS: Final = 10
-PACKAGE_BYTES: Final = 8_000_000
-
-
-def test_the_disk_does_not_grow_from_night_to_night(monorepo: Monorepo) -> None:
-    """One package moves each night. What the images of a night took is freed by the next, from the build cache too."""
-    base = "imagematrix/base:bookworm"
-    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')
-    monorepo.edit("matrix.toml", '["1.1", "1.2", "1.3"]', '["1.1"]')
-    package = f"RUN : {{{{ tools }}}} && head -c {PACKAGE_BYTES} /dev/urandom > /package\nRUN echo"
-    monorepo.edit("common/layers/tools/Dockerfile.j2", "RUN echo", package)
-    with own_engine() as where:
-        hand_over(base, monorepo.engine, where)
-        held = [_night(monorepo, where, night) for night in range(NIGHTS)]
-    assert held[0] > PACKAGE_BYTES
-    assert max(held) - held[0] < PACKAGE_BYTES / 2, held
-
-
-def _night(monorepo: Monorepo, where: Mapping[str, str], night: int) -> int:
-    """Let a package move, build and clean up; return how many bytes the engine holds."""
-    if night:
-        monorepo.edit("matrix.toml", f'tools = ["1.{night - 1}"]', f'tools = ["1.{night}"]')
-    for words in (("build", "--matrix"), ("gc", "--keep", "0")):
-        done = monorepo.run(*words, env=where)
-        assert done.code == 0, done.out + done.err
-    client = docker.DockerClient(base_url=where["DOCKER_HOST"])
-    found: Any = client.df()
-    client.close()
-    return int(found["LayersSize"]) + sum(int(one["Size"]) for one in found["BuildCache"] if not one["Shared"])

@@ -1,7 +1,7 @@
 """What a clean-up would remove, and what it leaves alone."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -40,13 +40,7 @@ def run(started: str, *keys: str) -> str:
 
 def record(description: str, *, shared: bool = False, in_use: bool = False, last_used: float = 1.0) -> CacheRecord:
     return CacheRecord(
-        id=description,
-        description=description,
-        bytes=10,
-        shared=shared,
-        in_use=in_use,
-        created=0.0,
-        last_used=last_used,
+        id=description, description=description, bytes=10, shared=shared, in_use=in_use, last_used=last_used
     )
 
 
@@ -170,31 +164,13 @@ RUN --mount=type=cache,id=imagematrix-uv,target=/root/.cache/uv \\
 def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None:
     def found(**facts: object) -> CleanupPlan:
         made = record(description, **facts)  # type: ignore[arg-type]
-        return garbage.cache([made], texts=[], missing=[STAGE], before=2.0, nights=7, installed=0)
+        return garbage.cache([made], texts=[STAGE], before=2.0, nights=7, installed=0)
 
     assert removed(found()) == [description]
     assert found().garbage[0].reason == "no build has used it for 7 days"
     assert garbage.total(found().garbage) == 10
     assert garbage.total(found(shared=True).garbage) == 0
     assert found(in_use=True) == found(last_used=2.0) == CleanupPlan()
-
-
-def test_build_cache_that_repeats_a_node_goes_at_once() -> None:
-    """Not what a failed build resumes from, what is in use, nor downloads; what stands on a piece goes before it."""
-    copy = "[app 1/2] COPY --link app/version.txt /app.txt"
-    mount = 'cached mount /root/.cache/uv from exec /bin/sh -c uv with id "/imagematrix-uv"'
-    found = [
-        replace(record(copy, last_used=9.0), id="below", created=1.0),
-        replace(record(copy, last_used=9.0, shared=True), id="above", created=2.0),
-        replace(record(copy, last_used=9.0, in_use=True), id="in use"),
-        replace(record(mount, last_used=9.0), id="downloads"),
-    ]
-
-    def gone(*, texts: Sequence[str], missing: Sequence[str]) -> list[str]:
-        return removed(garbage.cache(found, texts=texts, missing=missing, before=2.0, nights=7, installed=0))
-
-    assert gone(texts=[STAGE], missing=[]) == ["above", "below"]
-    assert gone(texts=[STAGE], missing=[STAGE]) == gone(texts=[], missing=[STAGE]) == gone(texts=[], missing=[]) == []
 
 
 def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> None:
@@ -206,7 +182,7 @@ def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> Non
 
     def found(description: str, gigabytes: int, **facts: bool) -> list[str]:
         made = replace(record(description, **facts), bytes=gigabytes * 10**9)
-        return removed(garbage.cache([made], texts=[], missing=[STAGE], before=0.5, nights=7, installed=10**10))
+        return removed(garbage.cache([made], texts=[STAGE], before=0.5, nights=7, installed=10**10))
 
     assert found(mount, 26) == [mount]
     assert found(mount, 24) == found(step, 26) == found(mount, 26, in_use=True) == []
@@ -225,10 +201,7 @@ def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> Non
     ],
 )
 def test_build_cache_that_may_be_anybodys_stays(description: str) -> None:
-    assert (
-        garbage.cache([record(description)], texts=[STAGE], missing=[], before=2.0, nights=7, installed=0)
-        == CleanupPlan()
-    )
+    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7, installed=0) == CleanupPlan()
 
 
 def test_containers_of_checks_go_when_no_check_can_need_them() -> None:

@@ -27,7 +27,6 @@ class EngineCache(EngineClient):
                 bytes=one["Size"],
                 shared=one["Shared"],
                 in_use=one["InUse"],
-                created=moment(one["CreatedAt"]),
                 last_used=moment(one.get("LastUsedAt") or one["CreatedAt"]),
             )
             for one in found

@@ -44,9 +44,8 @@ class CacheRecord:
     shared: bool
     """An image has the same bytes: removing it frees nothing."""
     in_use: bool
-    created: float
-    """Seconds since 1970, as all moments here. A piece is younger than those that it is built on."""
     last_used: float
+    """Seconds since 1970, as all moments here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,22 +122,16 @@ def _look(
         engine.check_containers(LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
     )
     gone = {ref for thing in left.garbage for ref in thing.refs}
-    there = engine.images()
     idle = garbage.images(
-        _nodes(there, history),
+        _nodes(engine.images(), history),
         needs=needs,
         mine=mine,
         users=engine.users(but=gone),
         layers=engine.layers,
     )
-    held = named(there)
     cache = garbage.cache(
         engine.build_cache(),
-        texts=(
-            {node.stage.text for key, node in dag.nodes.items() if key in held}
-            | {record.inputs.get("text", "") for record in history}
-        ),
-        missing={node.stage.text for key, node in dag.nodes.items() if key not in held},
+        texts={node.stage.text for node in dag.nodes.values()} | {record.inputs.get("text", "") for record in history},
         before=now - max(options.nights, 1) * _DAY_SECONDS,
         nights=options.nights,
         installed=_installed(project, dag),

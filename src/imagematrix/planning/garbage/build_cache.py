@@ -17,26 +17,15 @@ _DOWNLOADS_SLACK: Final = 5_000_000_000
 
 
 def cache(
-    records: Iterable[CacheRecord],
-    *,
-    texts: Iterable[str],
-    missing: Iterable[str],
-    before: float,
-    nights: int,
-    installed: int,
+    records: Iterable[CacheRecord], *, texts: Iterable[str], before: float, nights: int, installed: int
 ) -> CleanupPlan:
-    """Return which records of the build cache are removed, the youngest first: others may depend on the older ones.
+    """Return which records of the build cache are removed: made by steps of these stages, and not used since.
 
-    They were made by steps of these stages: `texts` are those of nodes that are on the engine or were, `missing` those
-    of nodes that a build would make. Results of steps of a missing node are kept until no build has used them since
-    `before`, because a failed build resumes there. Other results of steps are removed at once: builds stand on nodes,
-    and when a node's image is removed, its build cache alone would keep the bytes on the disk. A cache of downloads is
-    used every night and only grows: it is removed when it is far bigger than `installed`, the bytes that all locks
-    install, and the next night downloads them once.
+    Nothing needs them while the nodes exist; when an image has the same bytes, its removal frees them. A cache of
+    downloads is used every night and only grows: it is removed when it is far bigger than `installed`, the bytes that
+    all locks install, and the next night downloads them once.
     """
-    steps, resumed = (
-        {step for text in some for step in dockerfile.steps(text)} for some in ((*texts, *missing), missing)
-    )
+    steps = {step for text in texts for step in dockerfile.steps(text)}
     most = _DOWNLOADS_SLACK + _DOWNLOADS_SHARE * installed
 
     def why(record: CacheRecord) -> str:
@@ -45,8 +34,6 @@ def cache(
             return ""
         if record.last_used < before:
             return f"no build has used it for {'a day' if nights <= 1 else f'{nights} days'}"
-        if _is_result(record.description) and not _is_of(record.description, resumed):
-            return "it repeats what a node holds, or held"
         grown = record.bytes > most and record.description.startswith("cached mount ")
         return "it has accumulated old downloads: the next builds fetch what they need" if grown else ""
 
@@ -59,15 +46,10 @@ def cache(
                 bytes=0 if record.shared else record.bytes,
                 reason=reason,
             )
-            for record in sorted(records, key=lambda record: -record.created)
+            for record in records
             if (reason := why(record))
         )
     )
-
-
-def _is_result(description: str) -> bool:
-    """Whether a cache record is the result of a step, and not what the step downloads into or reads."""
-    return description.startswith(("[", "mount / from "))
 
 
 def _is_of(description: str, steps: Collection[str]) -> bool:

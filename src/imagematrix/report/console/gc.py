@@ -18,16 +18,11 @@ _NOUNS: Final[Mapping[GarbageKind, str]] = {
 
 def cleanup_text(swept: CleanupResult) -> str:
     """List what is removed with each name of an image, what is kept though not needed, and how much that frees."""
-    garbage, kept = [thing for thing in swept.found.garbage if _is_listed(thing)], swept.found.kept
+    garbage, kept = swept.found.garbage, swept.found.kept
     blocks = [_table(garbage)] if garbage else []
     if kept:
         blocks.append("not needed, but kept:\n" + _table(kept))
     return "\n".join([*blocks, _last_line(swept)])
-
-
-def _is_listed(thing: Thing) -> bool:
-    """Whether a thing has a line of its own: hundreds of cache records that free nothing are removed each night."""
-    return thing.bytes > 0 or thing.kind is not GarbageKind.CACHE
 
 
 def _table(things: Sequence[Thing]) -> str:
