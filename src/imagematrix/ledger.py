@@ -14,8 +14,7 @@ from imagematrix.errors import InputError
 from imagematrix.model import File
 from imagematrix.planning import trust
 from imagematrix.planning.trust import Bond, Bonds
-from imagematrix.text import formatting
-from imagematrix.text.documents import DamagedError
+from imagematrix.text import documents, formatting
 from imagematrix.tree import Tree
 
 FILE: Final = "images.jsonl"
@@ -62,14 +61,7 @@ class Ledger:
         return Bonds((*self._read[1], *self._added))
 
     def _recorded(self) -> tuple[Bond, ...]:
-        found: list[Bond] = []
-        damaged: list[str] = []
-        for number, line in enumerate(self._text().split("\n"), start=1):
-            if line:
-                try:
-                    found.append(trust.bond(line))
-                except DamagedError as error:
-                    damaged.append(f"{number}: {error}")
+        found, damaged = documents.read_lines(self._text(), trust.bond)
         if damaged:
             self._warn_once(f"{self.path}:{damaged[0]}; skipped {formatting.count(len(damaged), 'damaged line')}")
         return tuple(found)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from imagematrix import scratch, tree
+from imagematrix.disk import telling
 from imagematrix.errors import BusyError
 from imagematrix.ledger import Ledger
 from imagematrix.model import File, Key
@@ -28,7 +29,6 @@ from imagematrix.tree import Tree
 
 if TYPE_CHECKING:
     from filelock import FileLock
-from imagematrix.disk import telling
 
 _T = TypeVar("_T")
 STATE: Final = ".imagematrix"
@@ -146,13 +146,7 @@ class State:
 
     def _lines(self, name: str, read: Callable[[str], _T]) -> list[_T]:
         """Return the lines of a file that can be read; the others are reported once."""
-        found, damaged = [], []
-        for number, line in enumerate(self._remembered(name).split("\n"), start=1):
-            if line:
-                try:
-                    found.append(read(line))
-                except DamagedError as error:
-                    damaged.append(f"{number}: {error}")
+        found, damaged = documents.read_lines(self._remembered(name), read)
         if damaged:
             skipped = f"; skipped {formatting.count(len(damaged), 'damaged line')}"
             self._warn_once(f"{STATE}/{name}:{damaged[0]}", skipped)

@@ -55,8 +55,7 @@ def _from_table(platform: Table, known: Mapping[str, RuleDeclaration]) -> Mappin
     table = platform.table("rules")
     for (rule, parameter), key in _BESIDE.items():
         if key in platform:
-            hint = f"write it as [{dotted(platform.at)}.rules.{rule}] {parameter} = ..."
-            platform.wrong(key, f"{key} is a parameter of the rule {rule!r}", hint)
+            platform.wrong(key, f"{key} is a parameter of the rule {rule!r}", _hint(platform, rule, parameter))
     found = {}
     for name in table:
         if name in known:
@@ -83,14 +82,17 @@ def _from_list(platform: Table, known: Mapping[str, RuleDeclaration]) -> Mapping
         beside = {parameter: _BESIDE.get((name, parameter), "") for parameter in known[name].parameters}
         for parameter, key in beside.items():
             if known[name].parameters[parameter].is_required and key not in platform:
-                hint = f"write it as [{dotted(platform.at)}.rules.{name}] {parameter} = ..."
-                platform.wrong(at, f"the rule {name!r} needs {parameter}", hint)
+                platform.wrong(at, f"the rule {name!r} needs {parameter}", _hint(platform, name, parameter))
         found[name] = {
             parameter: _value(platform, key, known[name].parameters[parameter])
             for parameter, key in beside.items()
             if key in platform
         }
     return found
+
+
+def _hint(platform: Table, rule: str, parameter: str) -> str:
+    return f"write it as [{dotted(platform.at)}.rules.{rule}] {parameter} = ..."
 
 
 def _value(table: Table, key: str, parameter: RuleParameter) -> int | tuple[str, ...]:

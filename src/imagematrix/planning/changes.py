@@ -1,7 +1,7 @@
 """What changed between two versions of the leaves: for who reviews a change of many of them."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -70,7 +70,9 @@ def _stages(old: Files, new: Files) -> Iterator[str]:
     differing = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
     for layer, text in after.items():
         read = dockerfile.context_paths(text)
-        if before.get(layer) != text or any(_within(path, read) for path in differing):
+        if before.get(layer) != text or any(
+            dockerfile.is_within(path, source) for path in differing for source in read
+        ):
             yield layer
     yield from (layer for layer in before if layer not in after)
 
@@ -81,10 +83,6 @@ def _split(text: str) -> Mapping[str, str]:
     ends = [*(head.start() for head in heads[1:]), len(text)]
     stages = {head["name"]: text[head.start() : end].strip() for head, end in zip(heads, ends, strict=True)}
     return {BASE_LAYER: text[: heads[0].start()] if heads else text, **stages}
-
-
-def _within(path: str, folders: Iterable[str]) -> bool:
-    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 def _moved(old: Files, new: Files) -> Iterator[Moved]:

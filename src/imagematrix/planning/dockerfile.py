@@ -70,6 +70,11 @@ def context_paths(text: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def is_within(path: str, source: str) -> bool:
+    """Whether a file is what a source names: the file itself, a folder that holds it, or the whole context."""
+    return source in (".", path) or path.startswith(f"{source}/")
+
+
 def _refusal(path: str) -> str:
     """Return why a key cannot hold what is at a path; empty: it can."""
     if path == ".":

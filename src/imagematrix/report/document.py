@@ -4,16 +4,18 @@ One document for writing and reading. Its types say what is valid: a report may 
 be missing: `build`, `verify` and `push` write their own part each, and earlier versions wrote less.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from imagematrix.model import Key, Retry, Row, Status
 from imagematrix.planning.checks import CheckResult, ImageOutcome, Verified
 from imagematrix.planning.publication import Publication
 from imagematrix.text import documents
 from imagematrix.text.documents import Aware, Bytes, Count, DamagedError, Seconds
+
+_Image = TypeVar("_Image", Verified, Publication)
 
 SCHEMA: Final = 1
 INTERRUPTED: Final = "interrupted"
@@ -172,28 +174,25 @@ def begun(started: datetime, seconds: float) -> Document:
 
 def with_checks(document: Document, images: Iterable[Verified]) -> Document:
     """Add what `verify` found of images; rows that the run did not build become leaves of it."""
-    found = {image.row.name: image for image in images}
-    whole = _with_rows(document, (image.row for image in found.values()))
-    return replace(
-        whole, leaves=tuple(_checked(leaf, found[leaf.name]) if leaf.name in found else leaf for leaf in whole.leaves)
-    )
+    return _with_parts(document, images, _checked)
 
 
 def with_names(document: Document, images: Iterable[Publication]) -> Document:
     """Add under which names images were published; rows that the run did not build become leaves of it."""
+    return _with_parts(document, images, _named)
+
+
+def _with_parts(
+    document: Document, images: Iterable[_Image], add: Callable[[LeafEntry, _Image], LeafEntry]
+) -> Document:
     found = {image.row.name: image for image in images}
     whole = _with_rows(document, (image.row for image in found.values()))
-    return replace(
-        whole,
-        leaves=tuple(
-            replace(leaf, published=names(found[leaf.name])) if leaf.name in found else leaf for leaf in whole.leaves
-        ),
-    )
+    leaves = (add(leaf, found[leaf.name]) if leaf.name in found else leaf for leaf in whole.leaves)
+    return replace(whole, leaves=tuple(leaves))
 
 
-def names(image: Publication) -> tuple[NameEntry, ...]:
-    """Return what a leaf says of the names of its image."""
-    return tuple(
+def _named(leaf: LeafEntry, image: Publication) -> LeafEntry:
+    entries = (
         NameEntry(
             name=tag.target.name,
             outcome=tag.outcome.value,
@@ -203,6 +202,7 @@ def names(image: Publication) -> tuple[NameEntry, ...]:
         )
         for tag in image.tags
     )
+    return replace(leaf, published=tuple(entries))
 
 
 def retries(tries: Iterable[Retry]) -> tuple[RetryEntry, ...]:

@@ -5,7 +5,7 @@ otherwise use the memory for it.
 """
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -46,6 +46,18 @@ def read(text: str, kind: type[_T]) -> _T:
         return msgspec.json.decode(text.encode(errors="replace"), type=kind)
     except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         raise DamagedError(str(error)[:_LONGEST]) from None
+
+
+def read_lines(text: str, read_line: Callable[[str], _T]) -> tuple[list[_T], list[str]]:
+    """Return the lines of a JSON Lines text that can be read, and of each other one its number and what is wrong."""
+    found, damaged = [], []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line:
+            try:
+                found.append(read_line(line))
+            except DamagedError as error:
+                damaged.append(f"{number}: {error}")
+    return found, damaged
 
 
 def write(noun: object, *, optional: Collection[str] = ()) -> str:

@@ -84,7 +84,7 @@ class Stages:
         tree = (*self._files.of(layer, row), *self._shared)
         expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
         for line, path in dockerfile.sources(body):
-            if path != expected and not any(_within(file.path, path) for file in tree):
+            if path != expected and not any(dockerfile.is_within(file.path, path) for file in tree):
                 what = f"stage copies {path!r}, which is not in the leaf"
                 hint = did_you_mean(path, [file.path for file in tree])
                 yield dockerfile.Fault(line=line, code="missing_source", what=what, hint=hint)
@@ -99,17 +99,13 @@ class Stages:
 
     def _inputs(self, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
         paths, tree = dockerfile.context_paths(text), (*files, *self._shared)
-        chosen = {file for file in tree for path in paths if _within(file.path, path)}
+        chosen = {file for file in tree for path in paths if dockerfile.is_within(file.path, path)}
         return tuple(sorted(chosen, key=lambda file: file.path))
 
 
 def base_image(row: Row) -> str:
     """Return the image that a row's first stage is from."""
     return row.base.image or f"imagematrix/base:{row.base.bootstrap}"
-
-
-def _within(path: str, folder: str) -> bool:
-    return folder in (".", path) or path.startswith(f"{folder}/")
 
 
 def _labels(row: Row) -> str:
