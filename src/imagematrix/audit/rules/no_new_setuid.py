@@ -1,4 +1,4 @@
-"""There is no new file that runs as root, or as root's group, for every user who starts it."""
+"""No new file runs as root or with root's group, no matter who starts it."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -41,7 +41,7 @@ class _Probe:
     what: str
     ask: Callable[[], Prerequisite]
     severity: PrerequisiteState = PrerequisiteState.BAD
-    """How severe it is if there is no answer."""
+    """The state to report if the question fails."""
 
 
 def run(file: str, selection: Selection, *, site_name: str, seconds: float = SECONDS) -> tuple[Prerequisite, ...]:

@@ -36,9 +36,9 @@ def nightly(
 ) -> None:
     """Rebuild everything that installs from the network, verify, push, report and clean up, even if a stage fails.
 
-    The digests of bases are updated, all rows are built at a new epoch, verified and published, and what is no longer
-    needed is removed; each stage is also a command of its own. The next run resumes an interrupted one at its epoch.
-    Two runs never overlap: the second ends with exit code 1.
+    The run updates the digests of bases, builds all rows at a new epoch, verifies and publishes them, and removes
+    images, build cache and logs that nothing needs. Each stage is also a command of its own. The next run resumes an
+    interrupted one at its epoch. Two runs never overlap: the second ends with exit code 1.
     """
     from imagematrix import secrecy
     from imagematrix.commands import extras, request
