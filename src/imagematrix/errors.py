@@ -6,9 +6,10 @@ One class per thing a user can do about it. Library code raises these and never 
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
+
+from imagematrix.diagnostics import Diagnostic
 
 T = TypeVar("T")
 
@@ -24,29 +25,6 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One mistake in what a person wrote: where, what is wrong, and what to do.
-
-    `line` counts from 1; 0 means that the mistake belongs to the whole file.
-    """
-
-    file: str
-    line: int
-    what: str
-    hint: str = ""
-    code: str = ""
-    """A short name of this kind of mistake, for programs; it does not change with the wording."""
-    rows: tuple[str, ...] = ()
-    """The rows that have it, where it is not one of the file alone."""
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        more = f" and {len(self.rows) - 1} more" if len(self.rows) > 1 else ""
-        rows = f" (row {self.rows[0]}{more})" if self.rows else ""
-        return f"{place}: {self.what}{rows}" + (f"\n    {self.hint}" if self.hint else "")
-
-
 class UserError(Exception):
     """The root of every error that is reported to the user without a traceback."""
 
@@ -54,27 +32,27 @@ class UserError(Exception):
 
 
 class InputError(UserError):
-    """The matrix, the lock, a template or a flag is wrong; carries all problems found, in file order."""
+    """The matrix, the lock, a template or a flag is wrong; carries all diagnostics, in file order."""
 
     code = ExitCode.BAD_INPUT
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems), key=lambda problem: (problem.file, problem.line, problem.what)))
-        super().__init__("\n".join(map(str, self.problems)))
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(sorted(set(diagnostics), key=lambda each: (each.file, each.line, each.message)))
+        super().__init__("\n".join(each.text for each in self.diagnostics))
 
 
 class Collector:
     """Goes on where something is wrong, so that all problems are found at once."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def attempt(self, make: Callable[[], T]) -> T | None:
-        """Return what is made, or nothing where that raises InputError, whose problems are kept."""
+        """Return what is made, or nothing where that raises InputError, whose diagnostics are kept."""
         try:
             return make()
         except InputError as error:
-            self.problems += error.problems
+            self.diagnostics += error.diagnostics
             return None
 
 

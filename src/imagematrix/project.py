@@ -10,8 +10,9 @@ from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
 from imagematrix import audit, compat, matrix
-from imagematrix.compat import Cause, Finding, Severity, catalogue, overlay
-from imagematrix.errors import Collector, FlagError, InputError, Problem, did_you_mean
+from imagematrix.compat import catalogue, overlay
+from imagematrix.diagnostics import Diagnostic, Severity
+from imagematrix.errors import Collector, FlagError, InputError, did_you_mean
 from imagematrix.model import (
     EngineImage,
     File,
@@ -68,30 +69,32 @@ class Project:
         """Return the rows selected. Raises FlagError for a pattern or group that matches nothing."""
         return matrix.select(self.matrix.rows, only=selection.only, groups=selection.groups)
 
-    def causes(self, rows: Iterable[Row]) -> tuple[Cause, ...]:
+    def diagnostics(self, rows: Iterable[Row]) -> tuple[Diagnostic, ...]:
         """Return what is known of the versions of rows that go together or do not: the worst first."""
-        return compat.causes(rows, self.repository.matrix_text(), demands=self.renderer.demands)
+        text, file = self.repository.matrix_text(), self.repository.matrix_file.name
+        return compat.diagnose(rows, text, file=file, demands=self.renderer.demands)
 
-    def proof(self) -> tuple[Cause, ...]:
-        """Return the causes of all rows, and the facts that no template, pattern or rule reads."""
-        text = self.repository.matrix_text()
+    def proof(self) -> tuple[Diagnostic, ...]:
+        """Return what is known of all rows, and the facts that no template, pattern or rule reads."""
+        text, file = self.repository.matrix_text(), self.repository.matrix_file.name
         try:
             templates = frozenset().union(*map(self.renderer.reads, {row.family.layers for row in self.matrix.rows}))
         except InputError:  # rendering reports an invalid template
-            return compat.causes(self.matrix.rows, text, demands=self.renderer.demands)
+            return self.diagnostics(self.matrix.rows)
         # What stands in a pattern ("{torch}"), and what other facts follow from.
         named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
         read = compat.read() | templates | named
 
         @cache
-        def of_name(name: str, is_axis: bool) -> tuple[Finding, ...]:
+        def of_name(name: str, is_axis: bool) -> tuple[Diagnostic, ...]:
             return tuple(_unread(name, read, is_axis=is_axis))
 
-        def unread(row: Row) -> tuple[Finding, ...]:
+        def unread(row: Row) -> tuple[Diagnostic, ...]:
             return tuple(found for name in row.values if name not in read for found in of_name(name, name in row.axes))
 
         told = {"locked": self.packages, "demands": self.renderer.demands}
-        return (*compat.causes(self.matrix.rows, text, also=unread, **told), *compat.idle(self.obtainable, **told))
+        found = compat.diagnose(self.matrix.rows, text, file=file, also=unread, **told)
+        return (*found, *compat.idle(self.obtainable, **told))
 
     def possible(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """Return the rows without those declared impossible.
@@ -113,17 +116,18 @@ class Project:
         return row.impossible or "; ".join(found)
 
     def _refusal(self, rows: Iterable[Row], severity: Severity) -> InputError:
-        file = self.repository.matrix_file.name
-        return InputError(compat.problems(self.causes(rows), file=file, severities=[severity]))
+        """Return the error for rows that are impossible by a diagnostic of this severity."""
+        found = (each for each in self.diagnostics(rows) if each.severity is severity)
+        return InputError(replace(each, severity=Severity.IMPOSSIBLE) for each in found)
 
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
         """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
         with _only_keepsakes():
             return _each(rows, self.renderer.leaf)
 
-    def unrendered(self) -> tuple[Problem, ...]:
+    def unrendered(self) -> tuple[Diagnostic, ...]:
         """Return everything that keeps the obtainable rows from being rendered."""
-        found: dict[Problem, list[str]] = {}
+        found: dict[Diagnostic, list[str]] = {}
         for row in self.obtainable:
             for problem in self.renderer.faults(row):
                 rows = found.setdefault(replace(problem, rows=()), [])
@@ -235,16 +239,16 @@ class Project:
         return replace(self, matrix=replace(self.matrix, site=sites[name]))
 
 
-def _unread(name: str, read: Iterable[str], *, is_axis: bool) -> Iterator[Finding]:
+def _unread(name: str, read: Iterable[str], *, is_axis: bool) -> Iterator[Diagnostic]:
     """Report a name that nothing reads. An axis may serve only to distinguish rows, unless it looks misspelt."""
     hint = did_you_mean(name, read)
     is_misspelt = hint.startswith("did you mean")
     if is_misspelt or not is_axis:
-        yield Finding(
+        yield Diagnostic(
             severity=Severity.UNKNOWN if is_misspelt else Severity.NOTE,
             about=name,
-            what=f"nothing reads the {'axis' if is_axis else 'fact'} {name!r}",
-            remedy=hint if is_misspelt else "no template, pattern or rule names it",
+            message=f"nothing reads the {'axis' if is_axis else 'fact'} {name!r}",
+            hint=hint if is_misspelt else "no template, pattern or rule names it",
             code="unused_fact",
         )
 
@@ -274,7 +278,7 @@ class Opened:
     """Not there where it, or what corrects the catalogue, cannot be read: rows are not judged then."""
     project: Project | None
     """There as soon as rows can be rendered: a lock that cannot be read counts as missing."""
-    problems: tuple[Problem, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def open_project(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Project:
@@ -283,8 +287,8 @@ def open_project(file: str, *, warn: Callable[[str], None] = lambda _: None) -> 
     `warn` hears of what is damaged of what earlier runs left behind.
     """
     opened = examine(file, warn=warn)
-    if opened.project is None or opened.problems:
-        raise InputError(opened.problems)
+    if opened.project is None or opened.diagnostics:
+        raise InputError(opened.diagnostics)
     return opened.project
 
 
@@ -296,7 +300,7 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     catalogue.use(corrections or catalogue.Corrections())
     text = found.attempt(repository.matrix_text)
     if text is None:
-        return Opened(repository=repository, matrix=None, project=None, problems=tuple(found.problems))
+        return Opened(repository=repository, matrix=None, project=None, diagnostics=tuple(found.diagnostics))
     rules = found.attempt(lambda: {**audit.stock(), **_rules(repository.rules())})
     file = repository.matrix_file.name
     with _only_keepsakes():
@@ -310,7 +314,7 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     if parsed and sources:
         renderer = Renderer(sources, locks=locks, platform=parsed.platform)
         project = Project(repository=repository, state=state, matrix=parsed, lock=locked, renderer=renderer)
-    return Opened(repository=repository, matrix=parsed, project=project, problems=tuple(found.problems))
+    return Opened(repository=repository, matrix=parsed, project=project, diagnostics=tuple(found.diagnostics))
 
 
 def _rules(texts: Mapping[str, str]) -> Mapping[str, RuleDeclaration]:
@@ -319,8 +323,8 @@ def _rules(texts: Mapping[str, str]) -> Mapping[str, RuleDeclaration]:
     rules = {
         PurePath(file).stem: found.attempt(partial(audit.declared, text, file=file)) for file, text in texts.items()
     }
-    if found.problems:
-        raise InputError(found.problems)
+    if found.diagnostics:
+        raise InputError(found.diagnostics)
     return {name: rule for name, rule in rules.items() if rule}
 
 
@@ -342,17 +346,17 @@ def _only_keepsakes() -> Iterator[None]:
 def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
     """Render every row; a template's error is reported once, with all the rows that have it."""
     rendered: dict[str, _T] = {}
-    problems: dict[Problem, list[str]] = {}
+    problems: dict[Diagnostic, list[str]] = {}
     for row in rows:
         try:
             rendered[row.name] = render(row)
         except InputError as error:
-            for problem in error.problems:
+            for problem in error.diagnostics:
                 problems.setdefault(replace(problem, rows=()), []).extend(problem.rows)
     if problems:
         raise InputError(_with_rows(problems))
     return rendered
 
 
-def _with_rows(problems: Mapping[Problem, Iterable[str]]) -> tuple[Problem, ...]:
+def _with_rows(problems: Mapping[Diagnostic, Iterable[str]]) -> tuple[Diagnostic, ...]:
     return tuple(replace(problem, rows=tuple(sorted(names))) for problem, names in problems.items())

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from imagematrix import tree
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.disk import disk_words, telling
-from imagematrix.errors import Collector, FlagError, InputError, Problem
+from imagematrix.errors import Collector, FlagError, InputError
 from imagematrix.matrix import service
 from imagematrix.model import File, LayerSource, Service, Sources
 from imagematrix.planning import keys, requirements
@@ -57,7 +58,7 @@ class Repository:
             return tree.decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
             hint = "run this in a project's root, or name its matrix with --file"
-            problem = Problem(file=str(self.matrix_file), line=0, what=disk_words(error), hint=hint, code="unreadable")
+            problem = Diagnostic(file=str(self.matrix_file), message=disk_words(error), hint=hint, code="unreadable")
             raise InputError([problem]) from None
 
     def in_repository(self, path: str) -> str:
@@ -170,8 +171,8 @@ class Repository:
         init = found.attempt(lambda: self._read_all("common/init", prefix="init/")) or ()
         leaf = found.attempt(lambda: self._read_all(COMPANIONS)) or ()
         services = [found.attempt(partial(self._service, name, layers)) for name in self._tree.folders(SERVICES)]
-        if found.problems:
-            raise InputError(found.problems)
+        if found.diagnostics:
+            raise InputError(found.diagnostics)
         return Sources(
             layers=layers,
             init=init,
@@ -187,7 +188,7 @@ class Repository:
         declaration = f"{folder}/{service.FILE}"
         if not self._tree.is_file(declaration):
             what, hint = f"there is no {service.FILE}", "it declares the service: see docs/services.md"
-            raise InputError([Problem(file=folder, line=0, what=what, hint=hint)])
+            raise InputError([Diagnostic(code="unsafe_path", file=folder, message=what, hint=hint)])
         files = self._read_all(folder, prefix=f"services/{name}/")
         others = tuple(file for file in files if not file.path.endswith(f"/{service.FILE}"))
         return service.parse(self._tree.text(declaration), name, layers=layers, files=others, file=declaration)
@@ -311,8 +312,10 @@ class Repository:
         except FileNotFoundError:
             return ": is missing"
         except InputError as error:
-            (problem,) = error.problems
-            return f": {problem.what}" if problem.file == path else f": is missing ({problem.file} {problem.what})"
+            (problem,) = error.diagnostics
+            return (
+                f": {problem.message}" if problem.file == path else f": is missing ({problem.file} {problem.message})"
+            )
         if content != file.content:
             return _first_difference(content, file.content)
         return self._difference_of_mode(path, file)
@@ -340,7 +343,7 @@ def _is_dropping(name: str) -> bool:
 def _read_named(path: Path) -> bytes:
     """Return the content of the matrix file, which a user names: a link is followed, a FIFO is not waited for."""
     if path.exists() and not path.is_file():
-        raise InputError([Problem(file=path.name, line=0, what="is not a regular file")])
+        raise InputError([Diagnostic(code="unsafe_path", file=path.name, message="is not a regular file")])
     return path.read_bytes()
 
 
@@ -362,11 +365,10 @@ def _first_difference(found: bytes, wanted: bytes) -> str:
     return f":{line + 1}: has {has}, should have {wants}"
 
 
-def _oversized(path: str, size: int, most: int) -> Problem:
-    return Problem(
+def _oversized(path: str, size: int, most: int) -> Diagnostic:
+    return Diagnostic(
         file=path,
-        line=0,
-        what=f"has {formatting.size(size)}, and may have {formatting.size(most)}",
+        message=f"has {formatting.size(size)}, and may have {formatting.size(most)}",
         hint="copy what is not a template as it is, or download it in a step of the layer, checked by its hash",
         code="oversized_file",
     )

@@ -18,7 +18,8 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Final, cast
 
-from imagematrix.errors import InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
 from imagematrix.model import File, Stored
 from imagematrix.planning import keys
 from imagematrix.text.visible import CONTROL
@@ -53,13 +54,13 @@ class Tree:
         self.root = root
         self._prefix = f"{root}/"  # a Path for each of thousands of files takes most of the time
 
-    def problem(self, path: str, *, expected: int = stat.S_IFREG) -> Problem | None:
+    def problem(self, path: str, *, expected: int = stat.S_IFREG) -> Diagnostic | None:
         """Return what is wrong with a path, whether or not anything is there; None: it may be read and written.
 
         `expected` is what may exist there: stat.S_IFREG or stat.S_IFDIR.
         """
         if why := _misnamed(path):
-            return Problem(file=_shown(path), line=0, what=why, hint="rename it", code="unsafe_path")
+            return Diagnostic(file=_shown(path), message=why, hint="rename it", code="unsafe_path")
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             wanted = expected if depth == len(parts) else stat.S_IFDIR
@@ -132,11 +133,11 @@ class Tree:
         `skip` leaves out files and folders by name. Raises InputError with everything that is not a regular file.
         """
         found: list[str] = []
-        problems: list[Problem] = []
+        problems: list[Diagnostic] = []
         for name, kind in self._walk(path, skip):
             problem = _unexpected(f"{path}/{name}", kind, stat.S_IFREG) if kind != stat.S_IFREG else None
             if why := _misnamed(name):
-                problem = Problem(file=_shown(f"{path}/{name}"), line=0, what=why, hint="rename it")
+                problem = Diagnostic(code="unsafe_path", file=_shown(f"{path}/{name}"), message=why, hint="rename it")
             if problem:
                 problems.append(problem)
             found.append(name)
@@ -223,7 +224,7 @@ def decoded(content: bytes, file: str, *, encoding: str) -> str:
     try:
         return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        problem = Problem(file=file, line=0, what=f"is not UTF-8: {error}", code="encoding")
+        problem = Diagnostic(file=file, message=f"is not UTF-8: {error}", code="encoding")
         raise InputError([problem]) from None
 
 
@@ -241,7 +242,7 @@ def reading(file: File) -> Iterator[tuple[IO[bytes], int]]:
         yield cast("IO[bytes]", hashing), file.stored.bytes
         if hashing.sha256() != file.stored.sha256:
             what = "changed while it was read"
-            raise InputError([Problem(file=file.stored.path, line=0, what=what, hint="run it again", code="changed")])
+            raise InputError([Diagnostic(file=file.stored.path, message=what, hint="run it again", code="changed")])
 
 
 class _Hashing:
@@ -295,11 +296,11 @@ def _shown(path: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), path)
 
 
-def _unexpected(path: str, found: int, wanted: int) -> Problem:
+def _unexpected(path: str, found: int, wanted: int) -> Diagnostic:
     what = f"is {_KINDS.get(found, 'a special file')}, expected {_KINDS[wanted]}"
     is_link = found == stat.S_IFLNK
     hint = "replace it with a copy: links are not followed" if is_link else "remove it"
-    return Problem(file=_shown(path), line=0, what=what, hint=hint, code="unsafe_path")
+    return Diagnostic(file=_shown(path), message=what, hint=hint, code="unsafe_path")
 
 
 def _up_to(folder: str, path: str) -> Iterator[str]:

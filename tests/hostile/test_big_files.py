@@ -147,7 +147,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
 
     with pytest.raises(InputError) as caught:
         buildx.write_context(changing, io.BytesIO())
-    assert [problem.code for problem in caught.value.problems] == ["changed"]
+    assert [problem.code for problem in caught.value.diagnostics] == ["changed"]
     with pytest.raises(InputError):
         written(project)
     assert not (tmp_path / LEAF / "torch/weights.bin").exists()
@@ -162,7 +162,7 @@ def test_a_text_that_is_too_big(tmp_path: Path, place: str) -> None:
     with (tmp_path / place).open("wb") as stream:
         stream.truncate(10**12)
 
-    [problem] = [problem for problem in examine(str(file)).problems if problem.code == "oversized_file"]
+    [problem] = [problem for problem in examine(str(file)).diagnostics if problem.code == "oversized_file"]
     assert problem.file == place
 
 

@@ -44,6 +44,6 @@ def refused(root: Path, expression: str) -> InputError:
 @pytest.mark.parametrize("expression", [*REACHING, *ENDLESS])
 def test_a_template_only_makes_text(tmp_path: Path, expression: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    problems = refused(tmp_path, expression).problems
+    problems = refused(tmp_path, expression).diagnostics
     assert {(problem.file, problem.line) for problem in problems} == {("common/layers/system/Dockerfile.j2", 2)}
     assert not (tmp_path / "reached").exists()

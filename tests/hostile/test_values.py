@@ -41,7 +41,7 @@ def test_a_control_character_is_refused_with_its_line(tmp_path: Path, place: str
         open_project(str(file))
 
     words = str(caught.value)
-    assert any(first <= problem.line <= first + added.count("\n") for problem in caught.value.problems), words
+    assert any(first <= problem.line <= first + added.count("\n") for problem in caught.value.diagnostics), words
     assert all(line.isprintable() for line in words.split("\n"))
 
 

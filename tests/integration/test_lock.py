@@ -193,8 +193,9 @@ def test_build_goes_on_with_what_is_committed(monorepo: Monorepo) -> None:
 
     monorepo.edit(f"{tools}/files/requirements.txt", "1.16.0", "1.17.0")
     refused = (
-        f"{tools}/files/requirements.txt: requirements of layer tools are not locked for Python 3.11"
-        f" (row {monorepo.family}:1.0-1.1 and 2 more)\n    run `invoke lock`\n"
+        f"{tools}/files/requirements.txt: error: requirements of layer tools are not locked for"
+        f" Python 3.11 [unlocked]\n"
+        f"    run `invoke lock`\n    {monorepo.family}:1.0-1.1 and 2 more\n"
     )
     again = monorepo.run("build", "--matrix")
     assert (again.code, again.err) == (2, refused)

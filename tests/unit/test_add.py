@@ -183,7 +183,7 @@ def test_a_base_without_what_the_tag_names(add: Add, root: Path) -> None:
     projects.write(root, matrix=told)
     assert add("plain python=3.11 base=cuda").err.startswith(
         "plain python=3.11 base=cuda cannot be added:\n"
-        "matrix.toml:24: families.plain.tag: a row has no release: base=cuda, python=3.11\n"
+        "matrix.toml:24: error: families.plain.tag: a row has no release: base=cuda, python=3.11 [matrix]\n"
     )
 
 
@@ -212,7 +212,7 @@ def test_an_exclude_forbids_a_row_with_its_reason(add: Add, root: Path) -> None:
     projects.write(root, matrix=MATRIX.replace('"2.4.1"]\n', f'"2.4.1"]\n{exclude}'))
     said = add("pytorch torch=2.3.1 base=cuda python=3.10")
     assert said.code == 2
-    assert "families.pytorch.row: an exclude forbids this row: too old (line 21)\n" in said.err
+    assert "families.pytorch.row: an exclude forbids this row: too old (line 21) [matrix]\n" in said.err
     assert "invoke add pytorch torch=2.3.1 base=debian python=3.10\n" in said.err
 
 
@@ -295,8 +295,8 @@ def test_facts_that_nobody_knows_are_named_and_can_be_said(add: Add, root: Path)
     said = add("pytorch torch=2.3.0 python=3.12 base=debian")
     assert said.code == 2
     assert said.err == (
-        "common/layers/python/Dockerfile.j2:2: a template wants this:"
-        ' installer for python 3.12 is not known: facts.python."3.12"\n'
+        "common/layers/python/Dockerfile.j2:2: error: a template wants this:"
+        ' installer for python 3.12 is not known: facts.python."3.12" [undefined]\n'
         "    say it too: invoke add pytorch torch=2.3.0 python=3.12 base=debian installer=…\n"
     )
     assert add("pytorch torch=2.3.0 python=3.12 base=debian installer=i312").code == 0
@@ -412,8 +412,8 @@ def test_without_a_solution_nothing_is_written(root: Path, dry: bool) -> None:
     with pytest.raises(FlagError) as caught:
         added(root, FakeResolver(impossible=["torch==2.5.0"]), dry=dry)
     assert str(caught.value) == (
-        "common/layers/torch/files/requirements.txt.j2: pytorch:2.5.0-python3.11-debian:"
-        " requirements of layer torch have no solution for Python 3.11\n"
+        "common/layers/torch/files/requirements.txt.j2: error: pytorch:2.5.0-python3.11-debian:"
+        " requirements of layer torch have no solution for Python 3.11 [unsolvable]\n"
         "    No solution found\n\n    hint: sorry\n"
         "nothing was written\nthe nearest existing row: pytorch:2.4.1-python3.11-debian"
     )

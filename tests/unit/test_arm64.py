@@ -8,7 +8,7 @@ from tests.unit.test_compat import row
 from tests.unit.test_matrix import LAYERS
 
 from imagematrix import compat, matrix
-from imagematrix.compat import Severity
+from imagematrix.diagnostics import Severity
 
 MATRIX = """\
 schema = 1

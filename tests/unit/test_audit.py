@@ -338,7 +338,7 @@ def test_a_monorepo_brings_a_rule_in_one_file(tmp_path: Path) -> None:
 def test_a_file_that_declares_no_rule_is_a_problem_with_its_place(tmp_path: Path, rule: str, line: int) -> None:
     with pytest.raises(InputError) as caught:
         brought(tmp_path, rule)
-    assert ("common/rules/no-compilers.py", line) in [(each.file, each.line) for each in caught.value.problems]
+    assert ("common/rules/no-compilers.py", line) in [(each.file, each.line) for each in caught.value.diagnostics]
 
 
 def test_check_does_not_run_a_rule(tmp_path: Path) -> None:

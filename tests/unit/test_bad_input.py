@@ -79,30 +79,33 @@ WRONG: Final = {
     "facts that contradict each other": (
         '[facts.base.debian]\npython = "3.11"\n\n[facts.python."3.12"]\nos = "debian13"\n',
         (
-            "matrix.toml:15: facts.base.debian.python: '3.11' contradicts python = '3.12' (line 13)\n"
+            "matrix.toml:15: error: facts.base.debian.python: '3.11' contradicts python = '3.12' (line 13) [matrix]\n"
             "    make them agree, or exclude the rows that have both\n"
-            "matrix.toml:18: facts.python.\"3.12\".os: 'debian13' contradicts os = 'debian12' (line 5)\n"
+            "matrix.toml:18: error: facts.python.\"3.12\".os: 'debian13' contradicts os ="
+            " 'debian12' (line 5) [matrix]\n"
             "    make them agree, or exclude the rows that have both\n"
         ),
     ),
     "facts of a value that no row has": (
         '[facts.python."3.13"]\nnumpy = "2.1.0"\n',
         (
-            "matrix.toml:14: facts.python.\"3.13\": nothing uses these facts: no row has python = '3.13'\n"
+            'matrix.toml:14: error: facts.python."3.13": nothing uses these facts: no row has'
+            " python = '3.13' [matrix]\n"
             "    did you mean '3.12'?\n"
         ),
     ),
     "facts of what no row has": (
         '[facts.torch."2.3.0"]\nnumpy = "1.26.0"\n',
         (
-            "matrix.toml:14: facts.torch.\"2.3.0\": nothing uses these facts: no row has an axis or fact 'torch'\n"
+            'matrix.toml:14: error: facts.torch."2.3.0": nothing uses these facts: no row has an'
+            " axis or fact 'torch' [matrix]\n"
             "    known: base, os, python\n"
         ),
     ),
     "an exclude that matches nothing": (
         '[[families.plain.exclude]]\npython = "<3.11"\nreason = "old"\n',
         (
-            "matrix.toml:14: families.plain.exclude: this exclude matches nothing\n"
+            "matrix.toml:14: error: families.plain.exclude: this exclude matches nothing [matrix]\n"
             "    no row has python = '<3.11'; python is one of: 3.11, 3.12\n"
         ),
     ),
@@ -128,10 +131,10 @@ def test_a_deleted_base(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     projects.write(root, matrix=MATRIX + DELETED)
 
     said = run(capfd, "check", "--json")
-    [finding] = json.loads(said.out)["findings"]
+    [finding] = json.loads(said.out)["diagnostics"]
     assert said.code == 2
     assert (finding["severity"], finding["code"], finding["line"]) == ("broken", "base_tag", 20)
-    assert finding["remedy"] == "take nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04"
+    assert finding["hint"] == "take nvidia/cuda:11.2.2-cudnn8-devel-ubuntu20.04"
     assert finding["rows"] == ["plain:3.12-cuda"]
 
 
@@ -143,13 +146,13 @@ def test_facts_that_nothing_reads(root: Path, capfd: pytest.CaptureFixture[str])
     projects.write(root, matrix=MATRIX + FACTS)
 
     said = run(capfd, "check", "--json")
-    found = json.loads(said.out)["findings"]
+    found = json.loads(said.out)["diagnostics"]
     assert said.code == 0
     assert [(each["code"], each["level"], each["line"], each["about"]) for each in found] == [
         ("unused_fact", "warning", 15, "torch_vision"),
         ("unused_fact", "note", 16, "owner"),
     ]
-    assert found[0]["remedy"] == "did you mean 'torchvision'?"
+    assert found[0]["hint"] == "did you mean 'torchvision'?"
 
 
 def test_axes_that_are_misspelt(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -157,8 +160,8 @@ def test_axes_that_are_misspelt(root: Path, capfd: pytest.CaptureFixture[str]) -
     axes = 'torch_biuld = ["cu118"]\nflavour = ["big"]\n'
     projects.write(root, matrix=MATRIX + axes)
 
-    found = json.loads(run(capfd, "check", "--json").out)["findings"]
-    assert [(each["level"], each["about"], each["remedy"]) for each in found if each["code"] == "unused_fact"] == [
+    found = json.loads(run(capfd, "check", "--json").out)["diagnostics"]
+    assert [(each["level"], each["about"], each["hint"]) for each in found if each["code"] == "unused_fact"] == [
         ("warning", "torch_biuld", "did you mean 'torch_build'?")
     ]
 
@@ -213,8 +216,9 @@ def test_a_lock_that_no_longer_fits(root: Path, capfd: pytest.CaptureFixture[str
     assert (said.code, said.err) == (
         2,
         "".join(
-            f"{TOOLS}: requirements of layer python are not locked for Python {python} (row plain:{python}-debian)\n"
+            f"{TOOLS}: error: requirements of layer python are not locked for Python {python} [unlocked]\n"
             "    run `invoke lock`\n"
+            f"    plain:{python}-debian\n"
             for python in ("3.11", "3.12")
         ),
     )

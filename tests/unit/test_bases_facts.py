@@ -8,7 +8,8 @@ from tests import projects
 from tests.unit.test_compat import row
 
 from imagematrix import compat
-from imagematrix.compat import Severity, bases, catalogue
+from imagematrix.compat import bases, catalogue
+from imagematrix.diagnostics import Severity
 from imagematrix.project import Project
 from imagematrix.text import distributions
 
@@ -60,11 +61,7 @@ def opened(root: Path, base: str, *layers: str, python: str = "3.11") -> Project
 
 def errors(project: Project) -> list[tuple[str, str]]:
     """Return severity and subject of each error that `check` tells."""
-    return [
-        (str(cause.finding.severity), cause.finding.about)
-        for cause in project.proof()
-        if cause.finding.severity.is_error
-    ]
+    return [(str(cause.severity), cause.about) for cause in project.proof() if cause.severity.is_error]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +127,7 @@ def test_the_base_python(
 def test_packages_that_left_the_mirrors(tmp_path: Path, base: str, severities: set[Severity]) -> None:
     """They are reported before a build; Ubuntu keeps its LTS releases where they were."""
     found = opened(tmp_path, base, "tools").proof()
-    assert {cause.finding.severity for cause in found if cause.finding.about == "os"} == severities
+    assert {cause.severity for cause in found if cause.about == "os"} == severities
 
 
 def test_a_base_that_nothing_is_installed_on(tmp_path: Path) -> None:
@@ -142,7 +139,7 @@ def test_a_base_that_nothing_is_installed_on(tmp_path: Path) -> None:
 def test_builds_and_lists_refuse_what_check_refuses(tmp_path: Path) -> None:
     """What layers take from the base counts for all of them, and its line is the base's."""
     project = opened(tmp_path, 'image = "rockylinux:9"\nos = "rocky9"', "tools")
-    assert [cause.line for cause in project.proof() if cause.finding.severity.is_error] == [5]
+    assert [cause.line for cause in project.proof() if cause.severity.is_error] == [5]
     assert "apt" in project.impossible(project.matrix.rows[0])
 
 
@@ -211,9 +208,9 @@ def test_what_a_failed_build_says_of_an_old_base_is_what_check_says(os: str) -> 
     """In the same words, so that one finds the other."""
     [found] = bases.mirror(os, apt_layers="system")
 
-    assert bases.moved(os).startswith(f"{found.what}: ")
-    assert bases.expired(os).startswith(found.what)
-    assert bases.moved(os).partition(": ")[2] in found.remedy
+    assert bases.moved(os).startswith(f"{found.message}: ")
+    assert bases.expired(os).startswith(found.message)
+    assert bases.moved(os).partition(": ")[2] in found.hint
 
 
 def test_a_living_base_is_where_it_should_be() -> None:

@@ -9,7 +9,8 @@ from tests.unit.test_requirements import LOCKED, FakeResolver, leaves, lock, loc
 
 from imagematrix import compat
 from imagematrix.cli import program
-from imagematrix.compat import Finding, bounds, catalogue
+from imagematrix.compat import bounds, catalogue
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.model import Base, Family, Row
 from imagematrix.planning import requirements
 from imagematrix.planning.requirements import Requirements, RequirementStack, ResolveRequest
@@ -106,8 +107,8 @@ def test_pins_that_leave_something(values: dict[str, str]) -> None:
 
 def test_both_are_named_with_their_sources() -> None:
     [finding] = [each for each in compat.findings(row(torch="2.2.2", pins="numpy==2.2.6")) if each.code == "bound"]
-    assert finding.what == "the pins ask for numpy==2.2.6, and torch 2.2.2 needs numpy<2"
-    assert "pytorch issue 107302" in finding.remedy
+    assert finding.message == "the pins ask for numpy==2.2.6, and torch 2.2.2 needs numpy<2"
+    assert "pytorch issue 107302" in finding.hint
 
 
 def test_a_fact_is_judged_as_a_pin() -> None:
@@ -361,5 +362,5 @@ def test_what_a_layer_compiles_is_read_from_its_template(tmp_path: Path, command
 def test_findings_are_values() -> None:
     """Equal ones of many rows are one cause."""
     one, other = (compat.findings(row(torch="2.2.2", pins="numpy>=2")) for _ in range(2))
-    assert all(isinstance(finding, Finding) for finding in one)
+    assert all(isinstance(finding, Diagnostic) for finding in one)
     assert one == other

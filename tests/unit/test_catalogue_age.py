@@ -9,8 +9,9 @@ import pytest
 from tests import nights
 
 from imagematrix.commands.doctor import run as doctor
-from imagematrix.compat import Severity, catalogue, others
+from imagematrix.compat import catalogue, others
 from imagematrix.compat.catalogue import Corrections
+from imagematrix.diagnostics import Severity
 from imagematrix.report import html, markdown, overview, runs
 from imagematrix.report.console.doctor import PrerequisiteState
 from imagematrix.report.document import write
@@ -64,7 +65,7 @@ def test_a_version_newer_than_the_catalogue(value: str, is_newer: bool) -> None:
     """It says how old the facts are and what to run; of others that are not known it says which are."""
     (finding,) = catalogue.torch_wheels().on_python("torch", value, "3.12")
     assert finding.severity is Severity.UNKNOWN
-    assert (finding.remedy == catalogue.outlook("torch")) is is_newer
+    assert (finding.hint == catalogue.outlook("torch")) is is_newer
     assert catalogue.collected("torch") in catalogue.outlook("torch")
     assert "scripts/update-compat" in catalogue.outlook("torch")
 
@@ -79,7 +80,7 @@ def test_an_installer_newer_than_the_catalogue() -> None:
     """Of Miniconda too, whose releases are numbered otherwise."""
     for name, is_newer in (("py313_99.1.0-1", True), ("py313_26.9.4-99", True), ("py310_22.11.1-9", False)):
         findings = others.miniconda_of_python(f"Miniconda3-{name}-Linux-x86_64.sh", "amd64")
-        remedies = [finding.remedy for finding in findings if finding.severity is Severity.UNKNOWN]
+        remedies = [finding.hint for finding in findings if finding.severity is Severity.UNKNOWN]
         assert (remedies == [catalogue.outlook("miniconda")]) is is_newer, name
 
 
@@ -87,7 +88,7 @@ def test_a_python_newer_than_the_catalogue() -> None:
     """As for a release."""
     (finding,) = catalogue.torch_wheels().on_python("torch", "2.15.0", "3.99")
     assert finding.severity is Severity.UNKNOWN
-    assert finding.remedy == catalogue.outlook("torch")
+    assert finding.hint == catalogue.outlook("torch")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_every_problem_is_in_one_list_and_the_verdict_agrees(
     write(tmp_path, matrix, files)
 
     code, document = check(capsys, tmp_path, "--json")
-    found = [each for each in document["findings"] if each["level"] == "error"]
+    found = [each for each in document["diagnostics"] if each["level"] == "error"]
     assert sorted((each["code"], each["file"], each["line"]) for each in found) == errors
     assert (code, document["good"]) == ((2, False) if errors else (0, True))
 
@@ -113,13 +113,13 @@ def test_files_that_cannot_be_read_are_all_named(tmp_path: Path, capsys: pytest.
 
     code, document = check(capsys, tmp_path, "--json")
     assert code == 2
-    assert [each["code"] for each in document["findings"][:3]] == ["encoding", "encoding", "torch_on_python"]
+    assert [each["code"] for each in document["diagnostics"][:3]] == ["encoding", "encoding", "torch_on_python"]
 
 
 def test_no_matrix_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, document = check(capsys, tmp_path, "--json")
     assert (code, document["good"], document["rows"]) == (2, False, None)
-    assert [each["code"] for each in document["findings"]] == ["unreadable"]
+    assert [each["code"] for each in document["diagnostics"]] == ["unreadable"]
     code, issues = check(capsys, tmp_path, "--format", "gitlab")
     assert (code, len(issues)) == (2, 1)
 
@@ -127,7 +127,7 @@ def test_no_matrix_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_templates_problem_names_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, MATRIX, {BOOT: "{% if python == '3.9' %}{{ boat }}{% endif %}\n"})
     _, document = check(capsys, tmp_path, "--json")
-    assert [each["rows"] for each in document["findings"]][:1] == [["pytorch:2.6.0-python3.9"]]
+    assert [each["rows"] for each in document["diagnostics"]][:1] == [["pytorch:2.6.0-python3.9"]]
 
 
 def test_notes_are_counted_and_shown_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_warnings_of_one_cause_are_told_once(tmp_path: Path, capsys: pytest.Capt
     assert "3 more like this" in out
     assert "; 4 warnings" in out
     _, document = check(capsys, tmp_path, "--json")
-    assert sum(each["level"] == "warning" for each in document["findings"]) == 4
+    assert sum(each["level"] == "warning" for each in document["diagnostics"]) == 4
 
 
 # --- GitHub and GitLab --------------------------------------------------------------------------------------

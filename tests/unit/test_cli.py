@@ -61,7 +61,7 @@ def tree(root: Path) -> Mapping[str, bytes]:
         (["build", "--matrix", "--site", "tencnet"], "no site is named 'tencnet'"),
         (["plan", "--why", "tourch"], "--why tourch: no layer or key of this plan\n    did you mean 'torch'?"),
         (["graph", "--out", "x.png"], "--out x.png: the ending must be one of .svg, .html, .dot"),
-        (["check", "--file", "none.toml"], "none.toml: no such file"),
+        (["check", "--file", "none.toml"], "none.toml: error: no such file"),
     ],
 )
 def test_a_wrong_word_is_exit_code_2_and_a_hint(
@@ -94,7 +94,7 @@ def test_all_mistakes_of_a_matrix_at_once_and_no_file_touched(
     assert said.code == 2
     assert said.out == ""
     assert said.err.count("matrix.toml:") == 2
-    assert "unknown layer 'tourch'\n    did you mean 'torch'?" in said.err
+    assert "unknown layer 'tourch' [matrix]\n    did you mean 'torch'?" in said.err
     assert tree(root) == before
 
 

@@ -10,8 +10,10 @@ from importlib import resources
 import pytest
 
 from imagematrix import compat
-from imagematrix.compat import Finding, Severity, catalogue, others, rules
+from imagematrix.compat import catalogue, others, rules
 from imagematrix.compat.catalogue import outlook as _outlook
+from imagematrix.compat.finding import note
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.model import Base, Family, Row
 from imagematrix.text.versions import version
 
@@ -38,9 +40,9 @@ def told(wanted: Row) -> list[str]:
     return [f"{finding.severity} {finding.about}: {finding}" for finding in compat.findings(wanted) if _is_own(finding)]
 
 
-def _is_own(finding: Finding) -> bool:
+def _is_own(finding: Diagnostic) -> bool:
     """Whether a finding is no note of a Python's age, or of whose CUDA a row uses: see test_gpu."""
-    is_of_cuda = "host driver" in finding.what or " brings " in finding.what
+    is_of_cuda = "host driver" in finding.message or " brings " in finding.message
     return finding.severity is not Severity.NOTE or not (finding.about == "python" or is_of_cuda)
 
 
@@ -545,7 +547,7 @@ class TestTable:
             if isinstance(node, ast.FunctionDef)
             and not node.name.startswith("_")
             and node.returns is not None
-            and ast.unparse(node.returns) == "Iterator[Finding]"
+            and ast.unparse(node.returns) == "Iterator[Diagnostic]"
         }
         assert sorted(f"{rule.__module__}.{rule.__name__}" for rule in rules.RULES) == sorted(written)
 
@@ -593,8 +595,8 @@ torch = [
 """
 
 
-def test_causes() -> None:
-    """Rows with one cause share it; it is reported at the line of the value to blame, the worst first."""
+def test_what_many_rows_have() -> None:
+    """What several rows have is one diagnostic, reported at the line of the value to blame, the worst first."""
     rows = [
         Row(
             family=Family(name="pytorch", layers=(), tag=""),
@@ -608,30 +610,21 @@ def test_causes() -> None:
         for torch in ("2.3.0", "2.5.0")
         for python in ("3.13.1", "3.13.2", "3.8")
     ]
-    found = compat.causes(rows, MATRIX)
+    found = compat.diagnose(rows, MATRIX, file="m.toml")
 
-    assert [(cause.line, cause.finding.severity, cause.finding.about, cause.rows) for cause in found] == [
+    assert [(cause.line, cause.severity, cause.about, cause.rows) for cause in found] == [
         (3, "impossible", "torch", ("pytorch:2.3.0-3.13.1", "pytorch:2.3.0-3.13.2")),
         (4, "impossible", "torch", ("pytorch:2.5.0-3.8",)),
         (0, "note", "python", ("pytorch:2.3.0-3.8", "pytorch:2.5.0-3.8")),
         (3, "note", "torch", ("pytorch:2.3.0-3.13.1", "pytorch:2.3.0-3.13.2", "pytorch:2.3.0-3.8")),
         (4, "note", "torch", ("pytorch:2.5.0-3.13.1", "pytorch:2.5.0-3.13.2", "pytorch:2.5.0-3.8")),
     ]
-    assert [str(problem) for problem in compat.problems(found, file="m.toml", severities=[Severity.IMPOSSIBLE])] == [
-        (
-            "m.toml:3: torch 2.3.0 has no wheel for Python 3.13: wheels exist for 3.8-3.12;"
-            " the first torch with 3.13 is 2.5.0\n    pytorch:2.3.0-3.13.1 and 1 more"
-        ),
-        (
-            "m.toml:4: torch 2.5.0 has no wheel for Python 3.8: wheels exist for 3.9-3.13;"
-            " the last torch with 3.8 is 2.4.1\n    pytorch:2.5.0-3.8"
-        ),
-    ]
+    assert {each.file for each in found} == {"m.toml"}
 
 
-def test_a_finding_without_a_remedy() -> None:
+def test_a_finding_without_a_hint() -> None:
     """Is its first half."""
-    assert str(Finding(severity=Severity.NOTE, about="x", what="so it is")) == "so it is"
+    assert str(note("x", "so it is")) == "so it is"
 
 
 @pytest.mark.parametrize(
@@ -645,6 +638,6 @@ def test_a_finding_without_a_remedy() -> None:
     ],
     ids=["numpy", "pins", "miniconda", "tensorrt", "tensorrt's wheels"],
 )
-def test_what_is_not_a_version_is_not_judged_by_versions(found: Iterator[Finding]) -> None:
+def test_what_is_not_a_version_is_not_judged_by_versions(found: Iterator[Diagnostic]) -> None:
     """A row may call its Python, or its CUDA, by a name."""
-    assert [finding.what for finding in found if finding.severity.is_error or "for CUDA" in finding.what] == []
+    assert [finding.message for finding in found if finding.severity.is_error or "for CUDA" in finding.message] == []

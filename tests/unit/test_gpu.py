@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from imagematrix import compat
-from imagematrix.compat import BroughtBy, Severity
+from imagematrix.compat import BroughtBy
+from imagematrix.diagnostics import Severity
 from imagematrix.model import Base, Family, Row
 
 BASE, WHEELS = BroughtBy.BASE, BroughtBy.WHEELS

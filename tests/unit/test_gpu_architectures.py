@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from imagematrix import compat, matrix
-from imagematrix.compat import Severity, architectures, catalogue
+from imagematrix.compat import architectures, catalogue
+from imagematrix.diagnostics import Severity
 from imagematrix.errors import InputError
 from imagematrix.model import Base, Family, Row
 
@@ -177,17 +178,19 @@ class TestDeclared:
         )
         with pytest.raises(InputError) as raised:
             matrix.parse(text, layers=LAYERS)
-        assert "families.f.axes.gpus: an axis cannot be named 'gpus'" in [each.what for each in raised.value.problems]
+        assert "families.f.axes.gpus: an axis cannot be named 'gpus'" in [
+            each.message for each in raised.value.diagnostics
+        ]
 
     @pytest.mark.parametrize("place", ["platform", "family", "row"])
     @pytest.mark.parametrize("wrong", ["90", "9.0", "SM_90", "sm_9", "sm_90a", "sm_9000", "compute_90", "h100", ""])
     def test_what_is_none_is_told_with_its_line(self, place: str, wrong: str) -> None:
         with pytest.raises(InputError) as raised:
             rows(**{place: f'gpus = ["sm_80",\n "{wrong}"]'})
-        [problem] = raised.value.problems
+        [problem] = raised.value.diagnostics
         text = MATRIX.format(**{"base": "", "platform": "", "family": "", "row": "", place: "@"})
         assert problem.line == text[: text.index("@")].count("\n") + 2
-        assert "is not a GPU architecture" in problem.what
+        assert "is not a GPU architecture" in problem.message
 
     @pytest.mark.parametrize(
         ("place", "said"),
@@ -205,7 +208,7 @@ class TestDeclared:
         text = MATRIX.format(**{"base": "", "platform": "", "family": "", "row": "", place: said})
         with pytest.raises(InputError) as raised:
             matrix.parse(text, layers=LAYERS)
-        assert all("gpus" in problem.what for problem in raised.value.problems)
+        assert all("gpus" in problem.message for problem in raised.value.diagnostics)
 
     def test_check_holds_them_against_the_build(self) -> None:
         made = rows(family='gpus = ["sm_90", "sm_120"]')

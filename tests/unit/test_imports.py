@@ -16,6 +16,7 @@ SOURCE: Final = Path(__file__).parents[2] / "src"
 PACKAGE: Final = "imagematrix"
 
 LEVELS: Final = (
+    "diagnostics",
     "errors model",
     "text",
     "audit",

@@ -6,7 +6,8 @@ import pytest
 from tests.unit.test_compat import row
 
 from imagematrix import compat
-from imagematrix.compat import Severity, catalogue
+from imagematrix.compat import catalogue
+from imagematrix.diagnostics import Severity
 
 AND_CUDA = {"tensorflow_package": "tensorflow[and-cuda]"}
 

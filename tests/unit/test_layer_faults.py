@@ -21,7 +21,7 @@ def faults(root: Path, text: str, **more: str) -> list[tuple[str, str, int]]:
     try:
         opened.leaves(opened.rows(Selection(only=(projects.PLAIN,))))
     except InputError as error:
-        return [(each.code, each.file, each.line) for each in error.problems]
+        return [(each.code, each.file, each.line) for each in error.diagnostics]
     return []
 
 

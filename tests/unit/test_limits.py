@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -11,7 +12,8 @@ from tests import projects
 from tests.projects import FILES
 
 from imagematrix import compat, matrix
-from imagematrix.errors import InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
 from imagematrix.matrix import parsing
 from imagematrix.project import Project, Selection, examine, open_project
 
@@ -27,32 +29,32 @@ def grid(name: str, **axes: int) -> str:
     return head + "\n".join(lines) + "\n"
 
 
-def refusal(text: str) -> Problem:
+def refusal(text: str) -> Diagnostic:
     with pytest.raises(InputError) as caught:
         matrix.parse(text, layers=LAYERS)
-    [problem] = caught.value.problems
+    [problem] = caught.value.diagnostics
     return problem
 
 
 def test_a_grid_that_no_memory_holds_is_refused_before_a_row_is_made() -> None:
     problem = refusal(BASE + grid("small", tiny=2) + grid("huge", a=100, b=100, c=1_000, d=100, e=100, f=100))
     assert problem.line == (BASE + grid("small", tiny=2)).count("\n") + 5  # [families.huge.axes]
-    assert "10,000,000,000,000" in problem.what
-    assert "families.huge" in problem.what
+    assert "10,000,000,000,000" in problem.message
+    assert "families.huge" in problem.message
     assert "'c'" in problem.hint
 
 
 def test_a_million_rows_are_refused_though_excludes_leave_few() -> None:
     rule = '[[families.huge.exclude]]\na = "a1"\nreason = "none"\n'
-    assert "1,000,000" in refusal(BASE + grid("huge", a=100, b=100, c=100) + rule).what
+    assert "1,000,000" in refusal(BASE + grid("huge", a=100, b=100, c=100) + rule).message
 
 
 def test_families_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "MOST_ROWS", 10)
     assert len(matrix.parse(BASE + grid("one", a=2, b=3) + grid("two", c=4), layers=LAYERS).rows) == 10
     problem = refusal(BASE + grid("one", a=2, b=3) + grid("two", c=5))
-    assert "families.one" in problem.what
-    assert " 11 " in problem.what
+    assert "families.one" in problem.message
+    assert " 11 " in problem.message
 
 
 MATRIX = (
@@ -75,14 +77,14 @@ SECTIONS = {
 }
 
 
-def one_by_one(project: Project) -> Counter[Problem]:
+def one_by_one(project: Project) -> Counter[Diagnostic]:
     """Return what rendering each row by itself raises."""
-    found: Counter[Problem] = Counter()
+    found: Counter[Diagnostic] = Counter()
     for row in project.obtainable:
         try:
             project.files(project.leaves([row]))
         except InputError as error:
-            found.update(error.problems)
+            found.update(error.diagnostics)
     return found
 
 
@@ -97,8 +99,8 @@ def test_faults_that_are_looked_for_once_are_those_of_each_row(tmp_path: Path, f
     found = [problem for problem in project.unrendered() for _ in problem.rows]
     rows = [row for problem in project.unrendered() for row in problem.rows]
     expected = one_by_one(project)
-    assert Counter((each.file, each.line, each.what, row) for each, row in zip(found, rows, strict=True)) == Counter(
-        {(each.file, each.line, each.what, row): times for each, times in expected.items() for row in each.rows}
+    assert Counter((each.file, each.line, each.message, row) for each, row in zip(found, rows, strict=True)) == Counter(
+        {(each.file, each.line, each.message, row): times for each, times in expected.items() for row in each.rows}
     )
 
 
@@ -124,7 +126,7 @@ def test_check_renders_and_judges_once_what_rows_share(tmp_path: Path, monkeypat
 
         with monkeypatch.context() as patched:
             patched.setattr(jinja2.Template, "render", counted_render)
-            patched.setattr(importlib.import_module("imagematrix.compat.causes"), "findings", counted_judge)
+            patched.setattr(importlib.import_module("imagematrix.compat.diagnosis"), "findings", counted_judge)
             assert sum(len(cause.rows) for cause in project.proof()) >= rows
             assert not project.unrendered()
         return done["renderings"], done["judgements"]
@@ -134,7 +136,7 @@ def test_check_renders_and_judges_once_what_rows_share(tmp_path: Path, monkeypat
 
 def test_rows_that_rules_tell_apart_are_judged_apart(tmp_path: Path) -> None:
     project = projects.project(tmp_path, matrix=MATRIX.replace(', "odd"', ""))
-    found = {(cause.finding, name) for cause in project.proof() for name in cause.rows}
+    found = {(replace(cause, file="", line=0, rows=()), name) for cause in project.proof() for name in cause.rows}
     expected = {(finding, row.name) for row in project.matrix.rows for finding in project.renderer.findings(row)}
     assert expected
     assert expected <= found
@@ -144,9 +146,7 @@ def test_rows_that_only_an_allowance_tells_apart_are_judged_apart(tmp_path: Path
     text = MATRIX.replace(', "odd"', "") + '[facts.torch."2.3.0"]\ntorchvision = "0.20.0"\n'
     allow = '[[allow]]\nfree = "b"\nreason = "ours is patched"\nsource = "tried here"\n'
     project = projects.project(tmp_path, matrix=text, files={**FILES, "compat/allow.toml": allow})
-    [refused] = [
-        each.rows for each in project.proof() if each.finding.code == "torchvision" and each.finding.severity.is_error
-    ]
+    [refused] = [each.rows for each in project.proof() if each.code == "torchvision" and each.severity.is_error]
     assert refused
     assert not any("-b-" in name for name in refused)
 
@@ -155,7 +155,7 @@ def test_a_file_that_memory_is_not_for_is_refused_unread(tmp_path: Path) -> None
     file = projects.write(tmp_path)
     with (tmp_path / "common/layers/torch/files/weights.bin").open("wb") as stream:
         stream.truncate(3 * 10**12)  # a hole: it takes no disk
-    [problem] = examine(str(file)).problems
+    [problem] = examine(str(file)).diagnostics
     assert problem.code == "oversized_file"
     assert problem.file == "common/layers/torch/files/weights.bin"
 

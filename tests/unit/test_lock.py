@@ -1,4 +1,4 @@
-"""matrix.lock: what is written reads back; what a person or a merge broke is reported."""
+"""matrix.lock: error: what is written reads back; what a person or a merge broke is reported."""
 
 import pytest
 from hypothesis import given
@@ -58,17 +58,20 @@ def test_no_lock_locks_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = ''", "matrix.lock: 'schema' is missing"),
-        ("schema = 2\nbase = 1", "matrix.lock:1: schema: 2 is not supported"),
-        ("schema = 1\nepoc = ''", "matrix.lock:2: epoc: unknown key\n    did you mean 'epoch'?"),
-        ("schema = 1\nepoch = 3", "matrix.lock:2: epoch: the number 3 is not a string"),
-        ("schema = 1\n[epochs]\ntorch = 3", "matrix.lock:3: epochs.torch: the number 3 is not a string"),
-        ("schema = 1\n[bases]\nx = 'sha256:abc'", "matrix.lock:3: bases.x: 'sha256:abc' is not a valid digest"),
+        ("epoch = ''", "matrix.lock: error: 'schema' is missing"),
+        ("schema = 2\nbase = 1", "matrix.lock:1: error: schema: 2 is not supported"),
+        ("schema = 1\nepoc = ''", "matrix.lock:2: error: epoc: unknown key [lock]\n    did you mean 'epoch'?"),
+        ("schema = 1\nepoch = 3", "matrix.lock:2: error: epoch: the number 3 is not a string"),
+        ("schema = 1\n[epochs]\ntorch = 3", "matrix.lock:3: error: epochs.torch: the number 3 is not a string"),
+        ("schema = 1\n[bases]\nx = 'sha256:abc'", "matrix.lock:3: error: bases.x: 'sha256:abc' is not a valid digest"),
         (
             f"schema = 1\n[bases]\nX = '{DIGEST}'",
-            "matrix.lock:3: bases.X: no registry accepts this name of a base\n    it is written by `invoke lock`",
+            (
+                "matrix.lock:3: error: bases.X: no registry accepts this name of a base [lock]\n    it"
+                " is written by `invoke lock`"
+            ),
         ),
-        ("schema = 1\nbases = []", "matrix.lock:2: bases: a list is not a table"),
+        ("schema = 1\nbases = []", "matrix.lock:2: error: bases: a list is not a table"),
         ("schema = 1\n<<<<<<< HEAD\n", "a merge conflict is not resolved"),
     ],
 )

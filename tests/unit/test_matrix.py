@@ -1,7 +1,6 @@
 """matrix.toml: the rows it gives, and what is reported about a wrong one."""
 
 import random
-import re
 
 import pytest
 from hypothesis import given
@@ -60,7 +59,7 @@ def problems(text: str) -> list[str]:
     """Return what is wrong with a text, each as `LINE: what | hint`."""
     with pytest.raises(InputError) as error:
         parse(text)
-    return [f"{problem.line}: {problem.what} | {problem.hint}" for problem in error.value.problems]
+    return [f"{problem.line}: {problem.message} | {problem.hint}" for problem in error.value.diagnostics]
 
 
 def changed(*changes: tuple[str, str]) -> str:
@@ -252,7 +251,7 @@ class TestRows:
         if problem:
             with pytest.raises(InputError, match=problem) as refused:
                 parse(text)
-            assert str(refused.value).startswith("matrix.toml:2: nodes: ")
+            assert str(refused.value).startswith("matrix.toml:2: error: nodes: ")
         else:
             assert parse(text).nodes == nodes
 
@@ -316,7 +315,7 @@ class TestRows:
             parse(text)
             told = ""
         except InputError as error:
-            told = "\n".join(str(each) for each in error.problems).replace("\n    ", " | ")
+            told = "\n".join(f"{each.place}: {each.message} | {each.hint}" for each in error.diagnostics)
         assert problem in told
         assert told.startswith("matrix.toml:3: registry: ") == bool(problem)
 
@@ -324,7 +323,7 @@ class TestRows:
         """For what an immutable tag adds, where rows are published; elsewhere docker's 128 do."""
         long = changed(('tag = "', f'tag = "{"x" * 90}'))
         with pytest.raises(
-            InputError, match=r"matrix.toml:15: families.pytorch.tag: a tag of 114 characters is too long"
+            InputError, match=r"matrix.toml:15: error: families.pytorch.tag: a tag of 114 characters is too long"
         ):
             parse(long)
         assert parse(long.replace("registry =", "#")).rows
@@ -359,15 +358,15 @@ class TestRows:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ('rules = ["no-setuid"]', "unknown rule 'no-setuid'\n    did you mean 'no-new-setuid'?"),
+            ('rules = ["no-setuid"]', "unknown rule 'no-setuid' | did you mean 'no-new-setuid'?"),
             (
                 'rules = ["max-size"]',
-                "the rule 'max-size' needs limit\n    write it as [platforms.art.rules.max-size] limit",
+                "the rule 'max-size' needs limit | write it as [platforms.art.rules.max-size] limit",
             ),
-            ("rules.no-setuid = {}", "unknown rule 'no-setuid'\n    did you mean 'no-new-setuid'?"),
+            ("rules.no-setuid = {}", "unknown rule 'no-setuid' | did you mean 'no-new-setuid'?"),
             ("rules.max-size = {}", "'limit' is missing"),
             ('rules.max-size.limit = "big"', "'big' is not a size"),
-            ('rules.max-size = {limit = "1 GB", limits = "2 GB"}', "unknown key\n    did you mean 'limit'?"),
+            ('rules.max-size = {limit = "1 GB", limits = "2 GB"}', "unknown key | did you mean 'limit'?"),
             ('rules.required-files.paths = "/bin/sh"', "the string '/bin/sh' is not a list of strings"),
             ("rules.max-size = 5", "the number 5 is not a table"),
             ('rules.no-new-setuid = {}\nprotected = ["/a"]', "protected is a parameter of the rule 'base-unchanged'"),
@@ -375,8 +374,11 @@ class TestRows:
         ],
     )
     def test_rules_of_a_platform_that_are_none(self, text: str, problem: str) -> None:
-        with pytest.raises(InputError, match=re.escape(problem)):
-            parse(GOOD + f"[platforms.art]\n{text}\n")
+        header = len(GOOD.splitlines()) + 1
+        found = problems(f"{GOOD}[platforms.art]\n{text}\n")
+        assert any(problem in each for each in found)
+        assert all(int(each.partition(":")[0]) > header for each in found)
+        assert not any("platforms.art.platforms" in each for each in found)
 
     def test_rules_of_a_platform(self) -> None:
         """In a table, or in a list as earlier versions had them."""
@@ -1172,7 +1174,7 @@ def test_an_error_names_the_file() -> None:
     """As a compiler does, with the hint below."""
     with pytest.raises(InputError) as error:
         matrix.parse(changed(("registry =", "registy =")), layers=LAYERS, file="other.toml")
-    assert str(error.value) == "other.toml:2: registy: unknown key\n    did you mean 'registry'?"
+    assert str(error.value) == "other.toml:2: error: registy: unknown key [matrix]\n    did you mean 'registry'?"
 
 
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(["", "1", '"x"', "[", "]", "\n", "{}", "= "]))
@@ -1182,7 +1184,7 @@ def test_a_damaged_text_is_told_never_a_crash(start: int, length: int, inserted:
     try:
         outcome: tuple[object, ...] = parse(text).rows
     except InputError as error:
-        outcome = error.problems
+        outcome = error.diagnostics
     assert outcome
 
 

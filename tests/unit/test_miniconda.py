@@ -4,7 +4,7 @@ import pytest
 from tests.unit.test_compat import row
 
 from imagematrix import compat
-from imagematrix.compat import Severity
+from imagematrix.diagnostics import Severity
 
 
 def installer(python: str, release: str, machine: str = "x86_64") -> str:
@@ -78,7 +78,7 @@ def test_installers_of_2025_need_a_newer_glibc(os: str) -> None:
     assert told(new, python="3.10", os=os) == {Severity.IMPOSSIBLE}
     assert told(old, python="3.10", os=os) == set()
     (finding,) = [each for each in compat.findings(row(miniconda=new, os=os)) if each.about == "miniconda"]
-    assert old in finding.remedy
+    assert old in finding.hint
 
 
 @pytest.mark.parametrize("os", ["ubuntu20.04", "debian10", "rocky8", "ubi9", "an-unknown-one"])

@@ -4,7 +4,7 @@ import pytest
 from tests.unit.test_compat import row
 
 from imagematrix import compat
-from imagematrix.compat import Severity
+from imagematrix.diagnostics import Severity
 
 
 def severities(tag: str, repository: str = "nvidia/cuda") -> list[Severity]:

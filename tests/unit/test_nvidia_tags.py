@@ -3,13 +3,14 @@
 import pytest
 
 from imagematrix import compat, matrix
-from imagematrix.compat import Finding, Severity, catalogue
+from imagematrix.compat import catalogue
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.model import Base, Family, Row
 
 UBUNTU = "ubuntu22.04"
 
 
-def found(image: str, **values: str) -> list[Finding]:
+def found(image: str, **values: str) -> list[Diagnostic]:
     """Return what is said of a row on an image; without the notes on drivers and on old Pythons."""
     row = Row(
         family=Family(name="f", layers=(), tag=""),
@@ -89,7 +90,7 @@ def test_each_live_tag_of_the_catalogue_is_taken() -> None:
 def test_what_never_existed_is_refused_with_the_nearest_that_does(tag: str, instead: str) -> None:
     said = found(f"nvidia/cuda:{tag}")
     assert [each.severity for each in said] == [Severity.BROKEN]
-    assert said[0].remedy == f"take {instead}"
+    assert said[0].hint == f"take {instead}"
     for image in instead.split(" or "):
         assert Severity.BROKEN not in severities(image)
 
@@ -98,7 +99,7 @@ def test_what_never_existed_is_refused_with_the_nearest_that_does(tag: str, inst
 def test_a_flavour_that_no_release_had(flavour: str) -> None:
     said = found(f"nvidia/cuda:12.4.1-{flavour}-ubuntu22.04")
     assert [each.severity for each in said] == [Severity.BROKEN]
-    assert said[0].remedy.endswith(" comes as base, cudnn-devel, cudnn-runtime, devel, runtime")
+    assert said[0].hint.endswith(" comes as base, cudnn-devel, cudnn-runtime, devel, runtime")
 
 
 @pytest.mark.parametrize("image", ["nvidia/cuda", "nvidia/cuda:latest", "docker.io/nvidia/cuda"])
@@ -148,7 +149,7 @@ def test_other_systems_are_recognised(os: str) -> None:
 )
 def test_a_superseded_patch_is_noted(image: str, newer: str) -> None:
     said = found(image)
-    assert [(each.severity, each.remedy) for each in said] == [(Severity.NOTE, newer)]
+    assert [(each.severity, each.hint) for each in said] == [(Severity.NOTE, newer)]
 
 
 @pytest.mark.parametrize("prefix", ["", "docker.io/", "index.docker.io/", "registry-1.docker.io/", "nvcr.io/"])

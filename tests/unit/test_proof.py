@@ -88,7 +88,7 @@ def check(root: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, Any]:
 
 
 def brief(document: Any) -> list[tuple[str, str, int]]:
-    return [(each["severity"], each["code"], each["line"]) for each in document["findings"]]
+    return [(each["severity"], each["code"], each["line"]) for each in document["diagnostics"]]
 
 
 def test_check_tells_every_cause_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -97,15 +97,15 @@ def test_check_tells_every_cause_once(tmp_path: Path, capfd: pytest.CaptureFixtu
 
     code, document = check(tmp_path, capfd)
     assert (code, document["file"], document["rows"], document["good"]) == (2, "matrix.toml", 5, False)
-    assert document["findings"][0] == {
+    assert document["diagnostics"][0] == {
         "severity": "impossible",
         "level": "error",
         "code": "torch_on_python",
         "file": "matrix.toml",
         "line": 19,
         "about": "torch",
-        "what": "torch 2.3.0 has no wheel for Python 3.13",
-        "remedy": "wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0",
+        "message": "torch 2.3.0 has no wheel for Python 3.13",
+        "hint": "wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0",
         "rows": ["pytorch:2.3.0-python3.13"],
     }
     assert brief(document)[1:] == [
@@ -123,9 +123,9 @@ def test_check_with_a_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 
     code, document = check(tmp_path, capfd)
     assert (code, document["good"]) == (0, True)
-    [allowed] = [each for each in document["findings"] if each["code"] == "tensorflow_on_cuda"]
+    [allowed] = [each for each in document["diagnostics"] if each["code"] == "tensorflow_on_cuda"]
     assert (allowed["severity"], allowed["line"]) == ("note", 29)
-    assert "libcusolver is linked" in allowed["remedy"]
+    assert "libcusolver is linked" in allowed["hint"]
 
 
 def test_check_warns(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -236,9 +236,9 @@ def test_check_notes_what_cannot_be_had(tmp_path: Path, capfd: pytest.CaptureFix
 
     code, document = check(tmp_path, capfd)
     assert (code, document["rows"], document["impossible"]) == (0, 3, 1)
-    [gone] = [each for each in document["findings"] if each["rows"] == ["tf:2.4.1-python3.8"]]
+    [gone] = [each for each in document["diagnostics"] if each["rows"] == ["tf:2.4.1-python3.8"]]
     assert (gone["level"], gone["code"], gone["line"]) == ("note", "impossible", 31)
-    assert "the platform deleted its base" in gone["what"]
+    assert "the platform deleted its base" in gone["message"]
 
 
 def test_list_names_what_cannot_be_had(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from tests.unit.test_compat import WRONG, row
 from tests.unit.test_seeds import SEEDS
 
 from imagematrix import compat
-from imagematrix.compat import Finding, Severity, catalogue
+from imagematrix.compat import catalogue
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.model import Row
 
 _WORD: Final = re.compile(r"(?<![\w.\"])([a-z][a-z_0-9]*)=([^\s,;:]+)")
@@ -37,7 +38,7 @@ def rows() -> Iterator[Row]:
             yield row(torch=release, horovod="0.23.0", tensorrt="10.6.0", tensorflow="2.18.1", cuda=cuda, os=os)
 
 
-def found() -> frozenset[Finding]:
+def found() -> frozenset[Diagnostic]:
     """Return what is found of them, on both processors."""
     return frozenset(
         finding
@@ -46,7 +47,7 @@ def found() -> frozenset[Finding]:
         for finding in compat.findings(
             replace(each, architecture=architecture), demands={"base_python_layers": "python"}
         )
-        if finding.remedy
+        if finding.hint
     )
 
 
@@ -54,7 +55,7 @@ def test_remedies_name_what_add_takes() -> None:
     """Never a word for which it has no place."""
     taken = compat.read()
     findings = found()
-    words = {(name, finding.remedy) for finding in findings for name, _ in _WORD.findall(finding.remedy)}
+    words = {(name, finding.hint) for finding in findings for name, _ in _WORD.findall(finding.hint)}
     assert len(words) > 100
     assert {(name, remedy) for name, remedy in words if name not in taken} == set()
 
@@ -62,10 +63,10 @@ def test_remedies_name_what_add_takes() -> None:
 def test_a_fact_that_is_named_is_named_with_its_value() -> None:
     """A template that reads `tensorflow_package` gets a hint."""
     told = {
-        (fact, finding.remedy)
+        (fact, finding.hint)
         for finding in found()
         if finding.severity in (Severity.IMPOSSIBLE, Severity.BROKEN)
-        for fact in _FACT.findall(_WORD.sub("", finding.remedy))
-        if fact in compat.read() and not re.search(rf"{fact} ?= ?", finding.remedy)
+        for fact in _FACT.findall(_WORD.sub("", finding.hint))
+        if fact in compat.read() and not re.search(rf"{fact} ?= ?", finding.hint)
     }
     assert told == set()

@@ -165,11 +165,11 @@ def test_what_is_wrong_in_a_declaration_has_its_line(tmp_path: Path, old: str, n
     assert old in NGINX["service.toml"]
     with pytest.raises(InputError) as caught:
         opened(tmp_path, {**NGINX, "service.toml": NGINX["service.toml"].replace(old, new, 1)})
-    assert {problem.file for problem in caught.value.problems} == {"common/services/nginx/service.toml"}
-    assert not line or line in {problem.line for problem in caught.value.problems}
+    assert {problem.file for problem in caught.value.diagnostics} == {"common/services/nginx/service.toml"}
+    assert not line or line in {problem.line for problem in caught.value.diagnostics}
 
 
 def test_a_folder_without_a_declaration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         opened(tmp_path, {"service.sh": "true\n"})
-    assert [problem.file for problem in caught.value.problems] == ["common/services/nginx"]
+    assert [problem.file for problem in caught.value.diagnostics] == ["common/services/nginx"]

@@ -4,8 +4,8 @@ import pytest
 from tests.unit.test_compat import row
 
 from imagematrix import compat
-from imagematrix.compat import Severity
 from imagematrix.compat.gpu import cuda_of
+from imagematrix.diagnostics import Severity
 
 INDEX = "https://download.pytorch.org/whl/"
 
@@ -14,7 +14,7 @@ def told(**values: str) -> list[tuple[Severity, str]]:
     """Return how bad it is what is found of a build, and what is to blame."""
     names = ("torch", "torch_build", "torch_index")
     found = compat.findings(row(**values))
-    return [(each.severity, each.about) for each in found if each.about in names and "host driver" not in each.what]
+    return [(each.severity, each.about) for each in found if each.about in names and "host driver" not in each.message]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_builds_for_rocm_that_are_not_listed(torch: str, build: str, severity: S
 def test_names_that_no_build_has(build: str) -> None:
     """The remedy is the right spelling."""
     found = next(each for each in compat.findings(row(torch="2.3.0", torch_build=build)) if each.about == "torch_build")
-    assert (found.severity, found.remedy) == (Severity.IMPOSSIBLE, "write cu121")
+    assert (found.severity, found.hint) == (Severity.IMPOSSIBLE, "write cu121")
 
 
 def test_an_index_of_another_build() -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from imagematrix import compat
-from imagematrix.compat import Severity, catalogue, nearest, torch
+from imagematrix.compat import catalogue, nearest, torch
 from imagematrix.compat.catalogue import Corrections
+from imagematrix.diagnostics import Severity
 from imagematrix.model import Base, Family, Row
 
 INDEX = "https://download.pytorch.org/whl/cu118"
@@ -15,7 +16,7 @@ def found(about: str, **values: str) -> list[tuple[Severity, str]]:
     row = Row(
         family=Family(name="f", layers=(), tag=""), base=Base(name="b"), tag="t", axes={}, values=values, image="f:t"
     )
-    return [(each.severity, each.remedy) for each in compat.findings(row) if each.about == about]
+    return [(each.severity, each.hint) for each in compat.findings(row) if each.about == about]
 
 
 def said(**values: str) -> list[Severity]:

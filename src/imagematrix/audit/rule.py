@@ -21,7 +21,8 @@ from types import ModuleType
 from typing import Final
 
 from imagematrix.audit.layers import Entry, FilesystemLayer, Keep, Seen
-from imagematrix.errors import InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
 from imagematrix.model import RuleDeclaration, RuleParameter, RuleParameters
 
 Size = int
@@ -57,12 +58,21 @@ def declared(text: str, *, file: str) -> RuleDeclaration:
         tree = ast.parse(text, filename=file)
     except (SyntaxError, ValueError) as error:
         raise InputError(
-            [Problem(file=file, line=getattr(error, "lineno", 0) or 0, what=f"is not valid Python: {error}")]
+            [
+                Diagnostic(
+                    code="rule",
+                    file=file,
+                    line=getattr(error, "lineno", 0) or 0,
+                    message=f"is not valid Python: {error}",
+                )
+            ]
         ) from None
     function = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "offences"), None)
     if function is None:
         hint = "a rule is a module with a function offences(evidence)"
-        raise InputError([Problem(file=file, line=1, what="the function 'offences' is missing", hint=hint)])
+        raise InputError(
+            [Diagnostic(code="rule", file=file, line=1, message="the function 'offences' is missing", hint=hint)]
+        )
     arguments = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
     parameters = {argument.arg: _parameter(argument, default, file) for argument, default in arguments}
     return RuleDeclaration(meaning=ast.get_docstring(tree) or "", parameters=parameters, file=file, text=text)
@@ -77,7 +87,7 @@ def _parameter(argument: ast.arg, default: ast.expr | None, file: str) -> RulePa
             return RuleParameter(kind=kind, meaning=meaning, is_required=default is None)
     what = f"the parameter {argument.arg!r} has no type that matrix.toml can have"
     hint = f'expected {argument.arg}: Annotated[Size, "what it means"], or Globs'
-    raise InputError([Problem(file=file, line=argument.lineno, what=what, hint=hint)])
+    raise InputError([Diagnostic(code="rule", file=file, line=argument.lineno, message=what, hint=hint)])
 
 
 @cache

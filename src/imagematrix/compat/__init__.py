@@ -3,13 +3,12 @@
 `catalogue` reads the facts (`data/*.json`, each with its sources and date), `overlay` what a project corrects of them
 (`shapes` says what a fact looks like), `bounds` says what a row is resolved with and judged by beside what packages
 declare, `wheels` knows what has wheels for which Python, the modules named after a product hold its rules, `rules` is
-the table of all, `causes` groups what they find.
+the table of all, `diagnosis` groups what they find.
 """
 
 from imagematrix.compat.catalogue import Bound
-from imagematrix.compat.causes import Cause, causes, idle, problems, shown
 from imagematrix.compat.cuda import least_driver
-from imagematrix.compat.finding import Finding, Level, Severity
+from imagematrix.compat.diagnosis import diagnose, idle
 from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_by_framework, cuda_of, driver_requirement
 from imagematrix.compat.rules import findings, read, reasons, subject
 from imagematrix.compat.torch import local_version
@@ -17,22 +16,16 @@ from imagematrix.compat.torch import local_version
 __all__ = [
     "Bound",
     "BroughtBy",
-    "Cause",
     "CudaUse",
-    "Finding",
-    "Level",
-    "Severity",
-    "causes",
     "cuda_by_framework",
     "cuda_of",
+    "diagnose",
     "driver_requirement",
     "findings",
     "idle",
     "least_driver",
     "local_version",
-    "problems",
     "read",
     "reasons",
-    "shown",
     "subject",
 ]

@@ -11,9 +11,10 @@ from typing import Final
 
 from imagematrix.compat import catalogue, gpu
 from imagematrix.compat.cuda import build_for, of_build
-from imagematrix.compat.finding import Finding, broken, note
+from imagematrix.compat.finding import broken, note
 from imagematrix.compat.paddle import plain
 from imagematrix.compat.torch import build_of
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import meets, minor
 
 _CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
@@ -24,7 +25,7 @@ Code = tuple[str, ...]
 """What kernels are compiled to: `sm_80`, `compute_90`."""
 
 
-def torch_on_gpus(torch: str, gpus: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
+def torch_on_gpus(torch: str, gpus: str, torch_build: str = "", torch_index: str = "") -> Iterator[Diagnostic]:
     """Report builds of torch without code for a GPU of the row."""
     release = catalogue.torch_wheels().release(torch)
     build = build_of(torch, torch_build, torch_index)
@@ -37,7 +38,9 @@ def torch_on_gpus(torch: str, gpus: str, torch_build: str = "", torch_index: str
     yield from _judged(f"torch {release}+{build}", code, gpus, every)
 
 
-def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "", cuda: str = "") -> Iterator[Finding]:
+def tensorflow_on_gpus(
+    tensorflow: str, gpus: str, tensorflow_package: str = "", cuda: str = ""
+) -> Iterator[Diagnostic]:
     """Report releases of TensorFlow without code for a GPU of the row."""
     release = catalogue.tensorflow_wheels("tensorflow").release(tensorflow)
     values = {"tensorflow": tensorflow, "tensorflow_package": tensorflow_package, "cuda": cuda}
@@ -47,7 +50,7 @@ def tensorflow_on_gpus(tensorflow: str, gpus: str, tensorflow_package: str = "",
     yield from _judged(f"tensorflow {release}", compiled("tensorflow", release), gpus, every)
 
 
-def paddle_on_gpus(paddle: str, gpus: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
+def paddle_on_gpus(paddle: str, gpus: str, paddle_package: str = "", cuda: str = "") -> Iterator[Diagnostic]:
     """Report builds of Paddle without code for a GPU of the row."""
     release = catalogue.paddle_wheels().release(plain(paddle))
     use = gpu.cuda_of({"paddle": paddle, "paddle_package": paddle_package, "cuda": cuda})
@@ -75,7 +78,7 @@ def runs(code: Iterable[str], gpu: str) -> bool:
     return any(_runs(each, gpu) for each in code)
 
 
-def _judged(name: str, code: Code, gpus: str, every: Mapping[str, Code]) -> Iterator[Finding]:
+def _judged(name: str, code: Code, gpus: str, every: Mapping[str, Code]) -> Iterator[Diagnostic]:
     wanted = gpus.split()
     if not code:  # CPU builds have none, and for some builds it is unknown
         return

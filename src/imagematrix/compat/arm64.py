@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.finding import Finding, broken, impossible
+from imagematrix.compat.finding import broken, impossible
 from imagematrix.compat.glibc import too_old
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import minor
 
 _LOCAL: Final = "+"
@@ -13,7 +14,7 @@ _LOCAL: Final = "+"
 
 def torch_on_arm64(
     torch: str, python: str = "", os: str = "", cuda: str = "", torch_build: str = "", torch_index: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """PyPI's wheels of torch are for CPUs up to 2.10; PyTorch's own index has others."""
     if torch_index:
         return
@@ -31,7 +32,7 @@ def torch_on_arm64(
 
 def tensorflow_on_arm64(
     tensorflow: str, python: str = "", os: str = "", cuda: str = "", tensorflow_package: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """TensorFlow for arm64 is one package, for CPUs."""
     if tensorflow_package not in ("", "tensorflow"):
         what = f"there is no {tensorflow_package} {tensorflow} for arm64"
@@ -45,7 +46,7 @@ def tensorflow_on_arm64(
 
 def paddle_on_arm64(
     paddle: str, python: str = "", os: str = "", cuda: str = "", paddle_package: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Paddle for arm64 is for CPUs."""
     if paddle_package == "paddlepaddle-gpu" or (cuda and not paddle_package):
         what = f"there is no paddlepaddle-gpu {paddle} for arm64"
@@ -54,7 +55,7 @@ def paddle_on_arm64(
     yield from _on_pypi("paddle", paddle, python, os, catalogue.paddle_wheels().pythons)
 
 
-def _on_pypi(product: str, value: str, python: str, os: str, known: Collection[str]) -> Iterator[Finding]:
+def _on_pypi(product: str, value: str, python: str, os: str, known: Collection[str]) -> Iterator[Diagnostic]:
     """Yield what is wrong with a release on PyPI; one that x86_64 has and arm64 has not is not there."""
     wheels = catalogue.arm64_wheels()[product]
     release = wheels.release(value)

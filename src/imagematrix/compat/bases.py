@@ -9,7 +9,8 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Distribution
-from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.finding import broken, impossible, note, unknown
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.distributions import of_image, of_suite, own_python
 from imagematrix.text.versions import minor
 
@@ -25,7 +26,7 @@ https://help.ubuntu.com/community/EOLUpgrades, https://www.centos.org/download/)
 _RED_HAT: Final = ("dnf", "yum")
 
 
-def base_os(base_image: str, os: str) -> Iterator[Finding]:
+def base_os(base_image: str, os: str) -> Iterator[Diagnostic]:
     """Compare the fact `os` with what a well-known image is."""
     is_so = of_image(base_image)
     said = catalogue.distributions().get(os)
@@ -34,7 +35,7 @@ def base_os(base_image: str, os: str) -> Iterator[Finding]:
         yield broken("os", f"{base_image} is {is_so}, not {os}", f"correct the fact of the base: os={is_so}")
 
 
-def package_manager(os: str, apt_layers: str = "", dnf_layers: str = "", apk_layers: str = "") -> Iterator[Finding]:
+def package_manager(os: str, apt_layers: str = "", dnf_layers: str = "", apk_layers: str = "") -> Iterator[Diagnostic]:
     """Judge the layers that install with a package manager by the one that the base has."""
     base = catalogue.distributions().get(os)
     for manager, layers in (("apt", apt_layers), ("dnf", dnf_layers), ("apk", apk_layers)):
@@ -52,7 +53,7 @@ def mirror(
     bootstrap: str = "",
     apt_mirror: str = "",
     yum_mirror: str = "",
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Tell that the packages of an old distribution are not on the mirrors that its images name."""
     base = catalogue.distributions().get(os)
     if not base or not base.mirror or apt_mirror or yum_mirror:
@@ -90,7 +91,7 @@ def base_python(
     bootstrap: str = "",
     apt_layers: str = "",
     dnf_layers: str = "",
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Compare the row's Python with the base's own, where a layer takes that.
 
     A layer below may have put another Python in front, which a row says in `allow`. Of a private image that calls
@@ -115,7 +116,7 @@ def base_python(
 
 def musl(
     os: str, torch: str = "", tensorflow: str = "", paddle: str = "", tensorrt: str = "", miniconda: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """No framework has wheels for musl, and Miniconda is not made for it."""
     base = catalogue.distributions().get(os)
     if not base or base.libc != "musl":

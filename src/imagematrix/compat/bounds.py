@@ -11,7 +11,8 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Bound
-from imagematrix.compat.finding import Finding, Severity, impossible
+from imagematrix.compat.finding import impossible
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.text.versions import contradict, exact, meets, requirement
 
 PRODUCTS: Final[Mapping[str, str]] = {
@@ -100,7 +101,7 @@ def constraining(values: Mapping[str, str], statements: Iterable[Statement], *, 
     return tuple(bound for bound in found if not any(_contradicts(statement, bound) for statement in said))
 
 
-def findings(values: Mapping[str, str], statements: Iterable[Statement]) -> Iterator[Finding]:
+def findings(values: Mapping[str, str], statements: Iterable[Statement]) -> Iterator[Diagnostic]:
     """Yield what contradicts a bound that holds for the values of a row; of one package, what the row says or has."""
     said = tuple(statements)
     having = {**{name: version for name, (version, _) in exactly(said, subjects()).items()}, **values}
@@ -110,7 +111,7 @@ def findings(values: Mapping[str, str], statements: Iterable[Statement]) -> Iter
             yield _finding(bound, having[bound.package], first)
 
 
-def contradictions(statements: Iterable[Statement]) -> Iterator[Finding]:
+def contradictions(statements: Iterable[Statement]) -> Iterator[Diagnostic]:
     """Yield contradictory requirements of a row: no version meets both."""
     by_row = (statement for statement in statements if statement.about)
     for one, other in combinations(dict.fromkeys(by_row), 2):
@@ -177,17 +178,17 @@ def _contradicts(statement: Statement, bound: Bound) -> bool:
     return statement.package == package and contradict(statement.condition, condition)
 
 
-def _finding(bound: Bound, version: str, statement: Statement) -> Finding:
+def _finding(bound: Bound, version: str, statement: Statement) -> Diagnostic:
     needs = "can only be installed with" if bound.severity is Severity.IMPOSSIBLE else "needs"
     mend = (
         "leave it out, and `invoke lock` takes one that fits"
         if statement.about
         else f"run `invoke lock --upgrade`, or require {bound.requirement} in the layer that installs it"
     )
-    return Finding(
+    return Diagnostic(
         severity=bound.severity,
         about=statement.about or bound.package,
-        what=f"{statement}, and {bound.package} {version} {needs} {bound.requirement}",
-        remedy=f"it {bound.why} ({bound.source}); {mend}",
+        message=f"{statement}, and {bound.package} {version} {needs} {bound.requirement}",
+        hint=f"it {bound.why} ({bound.source}); {mend}",
         code="bound",
     )

@@ -5,13 +5,14 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Breakage
-from imagematrix.compat.finding import Finding, broken
+from imagematrix.compat.finding import broken
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import comparison
 
 _TITLES: Final = {"cuda": "CUDA ", "python": "Python ", "os": "", "tensorflow_package": ""}
 
 
-def known_breakage(*values: str) -> Iterator[Finding]:
+def known_breakage(*values: str) -> Iterator[Diagnostic]:
     """Judge a row by the table: the values are those that it reads, `catalogue.breakage_names`."""
     given = dict(zip(catalogue.breakage_names(), values, strict=True))
     base = catalogue.distributions().get(given.get("os", ""))
@@ -40,7 +41,7 @@ def _meets(value: str, wanted: str) -> bool:
     return bool(value) and (bool(test(value)) if test else value == wanted)
 
 
-def _finding(breakage: Breakage, values: Mapping[str, str]) -> Finding:
+def _finding(breakage: Breakage, values: Mapping[str, str]) -> Diagnostic:
     others = " and ".join(f"{_TITLES.get(name, f'{name} ')}{values[name]}" for name in breakage.with_)
     what = f"{breakage.package} {values[breakage.package]} with {others} {breakage.what}: {breakage.source}"
     ways = ", or ".join(f"{name}={value}" for name, value in breakage.instead.items())

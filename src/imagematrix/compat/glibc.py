@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.finding import Finding, impossible
+from imagematrix.compat.finding import impossible
 from imagematrix.compat.wheels import is_newer
+from imagematrix.diagnostics import Diagnostic
 
 
 def lacks(os: str, needed: str) -> bool:
@@ -13,7 +14,7 @@ def lacks(os: str, needed: str) -> bool:
     return bool(needed and here and is_newer(needed, here))
 
 
-def too_old(package: str, value: str, needed: str, os: str, last: str) -> Iterator[Finding]:
+def too_old(package: str, value: str, needed: str, os: str, last: str) -> Iterator[Diagnostic]:
     """Yield that a release's wheels do not install on a distribution, as `last` still does."""
     if lacks(os, needed):
         what = f"{package} {value} needs glibc {needed}, {os} has {catalogue.glibc()[os]}"

@@ -12,7 +12,8 @@ from imagematrix.compat import catalogue, nvidia
 from imagematrix.compat import paddle as paddles
 from imagematrix.compat import torch as torches
 from imagematrix.compat.cuda import build_for, full_driver, least_driver, of_build
-from imagematrix.compat.finding import Finding, note
+from imagematrix.compat.finding import note
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import minor, version
 
 
@@ -148,7 +149,7 @@ def cuda_used(  # noqa: PLR0913, PLR0917  # everything that decides it, each by 
     paddle: str = "",
     paddle_package: str = "",
     horovod: str = "",
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Name the host driver for the CUDA that is used, and a base's CUDA that nothing loads.
 
     Horovod is compiled against the base's, whatever its framework loads.
@@ -166,7 +167,7 @@ def cuda_used(  # noqa: PLR0913, PLR0917  # everything that decides it, each by 
         yield from _idle_base(values, catalogue.cuda_image_gigabytes().get(tag.kind, 0) if tag else 0)
 
 
-def _idle_base(values: Mapping[str, str], gigabytes: float) -> Iterator[Finding]:
+def _idle_base(values: Mapping[str, str], gigabytes: float) -> Iterator[Diagnostic]:
     """Note what does not load the base's CUDA; CPU builds of TensorFlow and Paddle have rules of their own."""
     slim = f"; one without CUDA is about {gigabytes:g} GB smaller, and enough unless CUDA code is compiled in the image"
     remedy = f"the base's CUDA {minor(values['cuda'])} is not used{slim if gigabytes else ''}"

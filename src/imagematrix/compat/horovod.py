@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import breakage, catalogue
-from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.finding import broken, impossible, note, unknown
 from imagematrix.compat.nvidia import devel
 from imagematrix.compat.wheels import is_newer
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import comparison, minor, span, version
 
 _FRAMEWORKS: Final = ("tensorflow", "torch")
 """Layers that install one."""
 
 
-def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
+def horovod_on_python(horovod: str, python: str = "") -> Iterator[Diagnostic]:
     """Horovod says which Pythons it is for."""
     found = catalogue.horovod().get(horovod)
     if found is None:
@@ -32,7 +33,7 @@ def horovod_on_python(horovod: str, python: str = "") -> Iterator[Finding]:
         yield note("horovod", what, f"it tested {span(found.pythons)}; it is compiled here, so the build will show it")
 
 
-def horovod_on_cuda(horovod: str, cuda: str) -> Iterator[Finding]:
+def horovod_on_cuda(horovod: str, cuda: str) -> Iterator[Diagnostic]:
     """Upstream tried it with some CUDAs; it is compiled for that of its base."""
     found = catalogue.horovod().get(horovod)
     if not found or not minor(cuda) or minor(cuda) in found.cudas:
@@ -43,14 +44,14 @@ def horovod_on_cuda(horovod: str, cuda: str) -> Iterator[Finding]:
     yield note("horovod", what, f"it tested {span(found.cudas)}{other}")
 
 
-def horovod_is_compiled(horovod: str, base_image: str) -> Iterator[Finding]:
+def horovod_is_compiled(horovod: str, base_image: str) -> Iterator[Diagnostic]:
     """There are no wheels: it is compiled where it is installed, with CUDA's own compiler."""
     if instead := devel(base_image):
         what = f"horovod {horovod} is compiled, and {base_image} has no compiler of CUDA"
         yield broken("horovod", what, f"take {instead}")
 
 
-def horovod_after_framework(horovod: str, layers: str) -> Iterator[Finding]:
+def horovod_after_framework(horovod: str, layers: str) -> Iterator[Diagnostic]:
     """Frameworks come first: it is compiled against what is installed before it."""
     order = layers.split()
     later = [name for name in order[order.index("horovod") :] if name in _FRAMEWORKS] if "horovod" in order else []
@@ -59,17 +60,17 @@ def horovod_after_framework(horovod: str, layers: str) -> Iterator[Finding]:
         yield broken("horovod", what, "put layer horovod after it")
 
 
-def horovod_with_tensorflow(horovod: str, tensorflow: str) -> Iterator[Finding]:
+def horovod_with_tensorflow(horovod: str, tensorflow: str) -> Iterator[Diagnostic]:
     """Horovod is compiled against the framework: what upstream never tried may not compile."""
     yield from _tested("tensorflow", tensorflow, horovod)
 
 
-def horovod_with_torch(horovod: str, torch: str) -> Iterator[Finding]:
+def horovod_with_torch(horovod: str, torch: str) -> Iterator[Diagnostic]:
     """As `horovod_with_tensorflow`."""
     yield from _tested("torch", torch, horovod)
 
 
-def _tested(package: str, value: str, horovod: str) -> Iterator[Finding]:
+def _tested(package: str, value: str, horovod: str) -> Iterator[Diagnostic]:
     found = catalogue.horovod().get(horovod)
     given = version(value)
     if not found or not given or package not in found.tested:

@@ -6,8 +6,8 @@ from itertools import combinations, product
 from typing import Final
 
 from imagematrix.compat import catalogue, others, torch
-from imagematrix.compat.finding import Severity
 from imagematrix.compat.rules import findings
+from imagematrix.diagnostics import Severity
 from imagematrix.model import Row
 from imagematrix.text.versions import version
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.finding import Finding, broken, note, unknown
+from imagematrix.compat.finding import broken, note, unknown
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import comparison, minor, version
 
 _IMAGE: Final = re.compile(
@@ -53,7 +54,7 @@ class Tag:
         return first if _CUDNN.fullmatch(first) else ""
 
 
-def base_tag(base_image: str) -> Iterator[Finding]:
+def base_tag(base_image: str) -> Iterator[Diagnostic]:
     """Tags of NVIDIA's that never existed, or that NVIDIA deleted or will delete, are reported."""
     image = _IMAGE.fullmatch(base_image)
     tag = parse(base_image)
@@ -65,7 +66,7 @@ def base_tag(base_image: str) -> Iterator[Finding]:
         yield broken("base", f"there is no {image['repository']}:latest", _FORM)
 
 
-def base_facts(base_image: str, cuda: str = "", cudnn: str = "", os: str = "") -> Iterator[Finding]:
+def base_facts(base_image: str, cuda: str = "", cudnn: str = "", os: str = "") -> Iterator[Diagnostic]:
     """Facts of a base that are one of NVIDIA's images agree with its tag."""
     tag = parse(base_image)
     if not tag:
@@ -127,7 +128,7 @@ def live(cuda: str, base_image: str) -> str:
     return f"nvidia/cuda has {patches[-1]}" if patches else "nvidia/cuda has none left"
 
 
-def _judged(tag: Tag, base_image: str) -> Iterator[Finding]:
+def _judged(tag: Tag, base_image: str) -> Iterator[Diagnostic]:
     image = _image(tag)
     if tag.os and not tag.os.startswith(_UBUNTU):
         yield from _elsewhere(tag, base_image)
@@ -141,13 +142,13 @@ def _judged(tag: Tag, base_image: str) -> Iterator[Finding]:
         yield _unseen(tag, base_image)
 
 
-def _unseen(tag: Tag, base_image: str) -> Finding:
+def _unseen(tag: Tag, base_image: str) -> Diagnostic:
     if _is_above(tag.cuda, tuple(catalogue.toolkits())[-1]):
         return unknown("base", f"{base_image} is newer than the catalogue", catalogue.outlook("cuda"))
     return unknown("base", f"{base_image} is not in the catalogue", _nearest(tag))
 
 
-def _elsewhere(tag: Tag, base_image: str) -> Iterator[Finding]:
+def _elsewhere(tag: Tag, base_image: str) -> Iterator[Diagnostic]:
     """For systems other than Ubuntu it is known which tags cannot exist, not which tags exist."""
     toolkit = catalogue.toolkits().get(tag.cuda)
     if toolkit and not any(image.live for image in toolkit.images.values()):
@@ -176,7 +177,7 @@ def _is_misspelled(tag: Tag) -> bool:
     return bool(tag.cudnn) and tag.cudnn not in spelled and (bool(spelled) or not toolkit.is_partial)
 
 
-def _superseded(tag: Tag, base_image: str) -> Iterator[Finding]:
+def _superseded(tag: Tag, base_image: str) -> Iterator[Diagnostic]:
     patches = [name for name in catalogue.toolkits() if minor(name) == minor(tag.cuda) and _is_above(name, tag.cuda)]
     if patches:
         newer = [each for each in _alike(tag) if each.cuda in patches]

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.finding import broken, impossible, note, unknown
 from imagematrix.compat.glibc import lacks
 from imagematrix.compat.wheels import is_newer, no_wheel
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import exact, is_requirement, meets, minor, requirement, span
 
 
-def python_end(python: str) -> Iterator[Finding]:
+def python_end(python: str) -> Iterator[Diagnostic]:
     """Pythons get old."""
     end, now = catalogue.python_ends().get(minor(python), ""), catalogue.now()
     if end and end < now:
@@ -23,7 +24,7 @@ _KNOWN: Final = ("amd64", "arm64")
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-def architecture_is_known(architecture: str) -> Iterator[Finding]:
+def architecture_is_known(architecture: str) -> Iterator[Diagnostic]:
     """Tell that the catalogue has no facts for a processor."""
     if architecture not in _KNOWN:
         yield unknown("platform", f"the catalogue knows no wheels for {architecture}", f"it knows {', '.join(_KNOWN)}")
@@ -37,7 +38,7 @@ _ENOUGH: Final = 2
 """So many releases in a row without a Python mean that there are none for it any more, or none yet."""
 
 
-def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os: str = "") -> Iterator[Finding]:
+def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os: str = "") -> Iterator[Diagnostic]:
     """Installers bring one Python each, for one processor, and need a glibc. An unknown one may exist."""
     match = _INSTALLER.fullmatch(miniconda)
     release = match["release"] if match else ""
@@ -61,7 +62,7 @@ def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os:
     yield from _miniconda_on_glibc(miniconda, release, brought, match["machine"], os)
 
 
-def _unseen(miniconda: str, release: str = "") -> Finding:
+def _unseen(miniconda: str, release: str = "") -> Diagnostic:
     last = tuple(catalogue.miniconda())[-1]
     if is_newer(release.replace("-", ".post"), last.replace("-", ".post")):
         return unknown("miniconda", f"{miniconda} is newer than the catalogue", catalogue.outlook("miniconda"))
@@ -69,7 +70,7 @@ def _unseen(miniconda: str, release: str = "") -> Finding:
     return unknown("miniconda", f"{miniconda} is not in the catalogue", remedy)
 
 
-def _not_listed(miniconda: str, release: str, python: str) -> Finding:
+def _not_listed(miniconda: str, release: str, python: str) -> Diagnostic:
     """Return that an installer was not seen; that is more than a gap where no release around it has its Python."""
     has = {
         name: python in pythons for name, pythons in catalogue.miniconda().items() if pythons and _names_python(name)
@@ -90,7 +91,7 @@ def _not_listed(miniconda: str, release: str, python: str) -> Finding:
     return broken("miniconda", f"no {miniconda} was seen, nor another one of its time for Python {python}", remedy)
 
 
-def _miniconda_on_glibc(miniconda: str, release: str, python: str, machine: str, os: str) -> Iterator[Finding]:
+def _miniconda_on_glibc(miniconda: str, release: str, python: str, machine: str, os: str) -> Iterator[Diagnostic]:
     needed = _glibc_of(release, machine)
     if not lacks(os, needed):
         return
@@ -133,7 +134,7 @@ def _installer(release: str, python: str, machine: str = "x86_64") -> str:
     return f"Miniconda3-{tag}{release}-Linux-{machine}.sh"
 
 
-def numpy_on_python(numpy: str, python: str) -> Iterator[Finding]:
+def numpy_on_python(numpy: str, python: str) -> Iterator[Diagnostic]:
     """NumPy has wheels for some Pythons; compiling it there fails or takes long."""
     wheels = catalogue.numpy_wheels()
     release = wheels.release(numpy)
@@ -141,7 +142,7 @@ def numpy_on_python(numpy: str, python: str) -> Iterator[Finding]:
         yield broken("numpy", f"numpy {numpy} has no wheel for Python {minor(python)}", _numpys(python))
 
 
-def numpy_of_pins(pins: str, python: str) -> Iterator[Finding]:
+def numpy_of_pins(pins: str, python: str) -> Iterator[Diagnostic]:
     """As `numpy_on_python`, of pins that leave a choice."""
     wheels = catalogue.numpy_wheels()
     for condition in (found[1] for pin in pins.split() if (found := requirement(pin)) and found[0] == "numpy"):
@@ -150,7 +151,7 @@ def numpy_of_pins(pins: str, python: str) -> Iterator[Finding]:
             yield broken("pins", f"no numpy{condition} has a wheel for Python {minor(python)}", _numpys(python))
 
 
-def pins_are_requirements(pins: str) -> Iterator[Finding]:
+def pins_are_requirements(pins: str) -> Iterator[Diagnostic]:
     """Pins are written as pip takes them: `numpy=1.26` is not. Options such as `--no-binary=NAME` are left to uv."""
     for pin in pins.split():
         if not pin.startswith("--") and not is_requirement(pin):
@@ -161,7 +162,7 @@ _LAST_ID: Final = (1 << 31) - 1
 """Of users, as `useradd` takes them."""
 
 
-def run_as_is_an_id(run_as: str) -> Iterator[Finding]:
+def run_as_is_an_id(run_as: str) -> Iterator[Diagnostic]:
     """Kubernetes' `runAsNonRoot` accepts numbers alone; 0 is root."""
     if not (run_as.isascii() and run_as.isdigit() and 0 < int(run_as[:11]) <= _LAST_ID):
         yield impossible("run_as", f"{run_as!r} is not the id of a user other than root", "run_as=1000")
@@ -173,7 +174,7 @@ def _numpys(python: str) -> str:
     return f"numpy {having[0]} to {having[-1]} have one" if having else f"no numpy has wheels for {minor(python)}"
 
 
-def tensorrt_on_python(tensorrt: str, python: str = "", tensorrt_deb: str = "") -> Iterator[Finding]:
+def tensorrt_on_python(tensorrt: str, python: str = "", tensorrt_deb: str = "") -> Iterator[Diagnostic]:
     """Old TensorRT has wheels on PyPI; newer ones are only installers there. Debian's packages need neither."""
     wheels = catalogue.tensorrt_wheels()
     release = wheels.release(tensorrt)
@@ -191,7 +192,7 @@ def tensorrt_on_python(tensorrt: str, python: str = "", tensorrt_deb: str = "") 
         yield no_wheel("tensorrt", "tensorrt", tensorrt, python, wheels.pythons[release], nearest)
 
 
-def tensorrt_on_cuda(tensorrt: str, cuda: str) -> Iterator[Finding]:
+def tensorrt_on_cuda(tensorrt: str, cuda: str) -> Iterator[Diagnostic]:
     """NVIDIA lists the CUDAs of some series."""
     support = catalogue.tensorrt_support()
     series = next((name for name in support if f"{tensorrt}.".startswith(f"{name}.")), "")
@@ -202,7 +203,7 @@ def tensorrt_on_cuda(tensorrt: str, cuda: str) -> Iterator[Finding]:
         yield make("tensorrt", what, f"it lists {span(support[series])}")
 
 
-def tensorrt_of_tensorflow(tensorrt: str, tensorflow: str) -> Iterator[Finding]:
+def tensorrt_of_tensorflow(tensorrt: str, tensorflow: str) -> Iterator[Diagnostic]:
     """TensorFlow loads one TensorRT, by exact name."""
     loaded = catalogue.tensorrt_of_tensorflow().get(minor(tensorflow), "")
     is_near = loaded.partition(".")[0] == tensorrt.partition(".")[0]  # else a table knows the issue: `breakage`

@@ -13,7 +13,8 @@ from typing import Any, Final
 from imagematrix.compat import catalogue, shapes
 from imagematrix.compat.catalogue import Allowance, Corrections, Document
 from imagematrix.compat.shapes import FieldShape
-from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.diagnostics import Diagnostic, Severity
+from imagematrix.errors import InputError, did_you_mean
 from imagematrix.text import toml_text, versions
 from imagematrix.text.locate import KeyPath, locate
 from imagematrix.text.shape import Mistakes, Table
@@ -42,19 +43,19 @@ class _Entry:
 
 def parse(files: Mapping[str, str]) -> Corrections:
     """Return what files (path -> text) correct; raise InputError with every problem of each."""
-    problems: list[Problem] = []
+    diagnostics: list[Diagnostic] = []
     found: list[Corrections] = []
     for path, text in files.items():
         try:
             found.append(_parsed(PurePosixPath(path).stem, text, file=path))
         except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+            diagnostics += error.diagnostics
+    if diagnostics:
+        raise InputError(diagnostics)
     return Corrections(
         documents={name: document for each in found for name, document in each.documents.items()},
         allowances=tuple(allowance for each in found for allowance in each.allowances),
-        idle=tuple(problem for each in found for problem in each.idle),
+        idle=tuple(entry for each in found for entry in each.idle),
     )
 
 
@@ -62,8 +63,8 @@ def _parsed(name: str, text: str, *, file: str) -> Corrections:
     known = (*catalogue.names(), _ALLOW)
     if name not in known:
         what = "the catalogue has no file of this name to correct"
-        raise InputError([Problem(file=file, line=0, what=what, hint=did_you_mean(name, known))])
-    mistakes = Mistakes()
+        raise InputError([Diagnostic(code="correction", file=file, message=what, hint=did_you_mean(name, known))])
+    mistakes = Mistakes("correction")
     table = Table(toml_text.read(text, file=file), (), mistakes)
     if name == _ALLOW:
         allowances = _allowances(table, text, mistakes, file=file)
@@ -149,9 +150,20 @@ def _applied(name: str, entries: Sequence[_Entry], text: str, *, file: str) -> C
         if document == before:
             idle.append(entry.at)
     places = locate(text) if idle else {}
-    what, hint = "this entry changes nothing", "the catalogue now says the same: remove it"
-    problems = (Problem(file=file, line=places[at][0], what=what, hint=hint) for at in idle)
-    return Corrections(documents={name: document}, idle=tuple(problems))
+    return Corrections(
+        documents={name: document},
+        idle=tuple(
+            Diagnostic(
+                severity=Severity.UNKNOWN,
+                code="unused_correction",
+                file=file,
+                line=places[at][0],
+                message="this entry changes nothing",
+                hint="the catalogue now says the same: remove it",
+            )
+            for at in idle
+        ),
+    )
 
 
 def _with(document: Document, entry: _Entry) -> Document:

@@ -10,9 +10,10 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.cuda import build_for, of_build
-from imagematrix.compat.finding import Finding, broken, note, unknown
+from imagematrix.compat.finding import broken, note, unknown
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
 from imagematrix.compat.wheels import is_newer, no_wheel
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import minor, span, version
 
 _CPU: Final = "paddlepaddle"
@@ -30,13 +31,13 @@ _ELSEWHERE: Final = {
 }
 
 
-def paddle_package(paddle_package: str) -> Iterator[Finding]:
+def paddle_package(paddle_package: str) -> Iterator[Diagnostic]:
     """Rules know the two packages for x86_64 by their names."""
     if paddle_package not in (_CPU, _GPU):
         yield unknown("paddle_package", f"{paddle_package} is not in the catalogue", f"it knows {_CPU} and {_GPU}")
 
 
-def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cuda: str = "") -> Iterator[Finding]:
+def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cuda: str = "") -> Iterator[Diagnostic]:
     """Both builds have wheels for some Pythons."""
     wheels, release = catalogue.paddle_wheels(), _release(paddle)
     builds = catalogue.paddle()[release].builds if release and is_gpu(paddle_package, cuda) else {}
@@ -46,10 +47,10 @@ def paddle_on_python(paddle: str, paddle_package: str = "", python: str = "", cu
     elif minor(python) and minor(python) not in build.pythons:
         package = f"{_GPU} ({build_for(cuda)})"
         finding = no_wheel(package, "paddle", paddle, python, build.pythons, wheels.nearest(release, python))
-        yield unknown("paddle", finding.what, finding.remedy) if is_self_contained(release) else finding
+        yield unknown("paddle", finding.message, finding.hint) if is_self_contained(release) else finding
 
 
-def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Iterator[Finding]:
+def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Iterator[Diagnostic]:
     """Its owners delete old CPU wheels."""
     release = _release(paddle)
     if not release or is_gpu(paddle_package, cuda) or catalogue.paddle()[release].cpu_on_pypi:
@@ -60,7 +61,7 @@ def paddle_on_pypi(paddle: str, paddle_package: str = "", cuda: str = "") -> Ite
     yield broken("paddle", f"paddlepaddle {paddle} was deleted from PyPI by its owners", "; ".join(ways))
 
 
-def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "", base_image: str = "") -> Iterator[Finding]:
+def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "", base_image: str = "") -> Iterator[Diagnostic]:
     """PyPI has one GPU build of a release at most, under the release's bare name."""
     release = _release(paddle)
     builds = catalogue.paddle()[release].builds if release and is_gpu(paddle_package, cuda) else {}
@@ -82,7 +83,7 @@ def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "", base_im
 
 def paddle_on_cuda(
     paddle: str, cuda: str, paddle_package: str = "", cudnn: str = "", base_image: str = "", pins: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """There is one build for each of a few CUDAs; to 2.6 it takes CUDA and cuDNN from the image."""
     release = _release(paddle)
     builds = catalogue.paddle()[release].builds if release else {}
@@ -115,7 +116,7 @@ def _other_build(paddle: str, builds: Mapping[str, catalogue.PaddleBuild], cuda:
     return f"{_GPU} {paddle} is for CUDA {its}, the base has {minor(cuda)}", f"{right} is for {minor(cuda)}"
 
 
-def _on_cudnn(paddle: str, needed: str, here: str) -> Iterator[Finding]:
+def _on_cudnn(paddle: str, needed: str, here: str) -> Iterator[Diagnostic]:
     if here == NO_CUDNN:
         remedy = f"take a base with cuDNN {needed.partition('.')[0]}" if needed else "take a base with one"
         yield broken("paddle", f"{_GPU} {paddle} needs cuDNN, the base has none", remedy)

@@ -29,11 +29,12 @@ from imagematrix.compat import (
     torch,
 )
 from imagematrix.compat.catalogue import Allowance
-from imagematrix.compat.finding import Finding, Severity, note
+from imagematrix.compat.finding import note
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.model import Row
 from imagematrix.text.distributions import of_image, of_suite
 
-Rule = Callable[..., Iterable[Finding]]
+Rule = Callable[..., Iterable[Diagnostic]]
 Told = Callable[[Row], Mapping[str, str]]
 """What is known of a row beside itself: what its locks hold, what its layers take from its base."""
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -119,7 +120,7 @@ ONLY: Final[Mapping[Rule, str]] = {
 
 def findings(
     row: Row, locked: Mapping[str, str] = _NOTHING, *, demands: Mapping[str, str] = _NOTHING
-) -> tuple[Finding, ...]:
+) -> tuple[Diagnostic, ...]:
     """Return what is known of a row, of what its locks hold, and of what its layers take from its base.
 
     `locked` is package -> version, `demands` such as `apt_layers` -> names of layers. What the row allows to be broken
@@ -185,12 +186,12 @@ def _values(row: Row, demands: Mapping[str, str] = _NOTHING) -> dict[str, str]:
     return {**values, "layers": " ".join(row.family.layers), "architecture": row.architecture, **demands}
 
 
-def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Finding, ...]:
+def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Diagnostic, ...]:
     """Judge the values of a row, and the versions of packages that its pins and its locks tell."""
     statements = (*bounds.stated(values), *bounds.locked(locked))
     more = {name: told for name, told in bounds.judged(statements).items() if name not in values}
     values = {**values, **{name: version for name, (version, _) in more.items()}}
-    found: tuple[Finding, ...] = ()
+    found: tuple[Diagnostic, ...] = ()
     for rule, names in _applicable(tuple(values), values["architecture"]):
         found += _judged(rule, tuple([values.get(name, "") for name in names]))
     found += _judged(breakage.known_breakage, tuple([values.get(name, "") for name in catalogue.breakage_names()]))
@@ -209,10 +210,10 @@ def _read_of_rows() -> frozenset[str]:
     return read() | {"os"}
 
 
-def _allowed(finding: Finding, reason: str) -> Finding:
+def _allowed(finding: Diagnostic, reason: str) -> Diagnostic:
     if finding.severity is not Severity.BROKEN:
         return finding
-    return replace(finding, severity=Severity.NOTE, remedy=f"allowed: {reason}")
+    return replace(finding, severity=Severity.NOTE, hint=f"allowed: {reason}")
 
 
 @cache  # the rows of a family have the same names
@@ -230,5 +231,5 @@ def _reads(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 @catalogue.cache  # thousands of rows share the few values that a rule reads
-def _judged(rule: Rule, arguments: tuple[str, ...]) -> tuple[Finding, ...]:
+def _judged(rule: Rule, arguments: tuple[str, ...]) -> tuple[Diagnostic, ...]:
     return tuple(replace(finding, code=finding.code or rule.__name__) for finding in rule(*arguments))

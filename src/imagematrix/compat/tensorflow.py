@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagematrix.compat import catalogue
-from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.finding import broken, impossible, note, unknown
 from imagematrix.compat.glibc import too_old
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import meets, minor, version
 
 _PACKAGES: Final = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu")
@@ -29,7 +30,7 @@ _EXTRA: Final = "[and-cuda]"
 _AND_CUDA: Final = f"tensorflow{_EXTRA}"
 
 
-def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: str = "") -> Iterator[Finding]:
+def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: str = "") -> Iterator[Diagnostic]:
     """Not every release comes as every package; each has wheels for some Pythons."""
     package = tensorflow_package.partition("[")[0] or "tensorflow"
     release = _release(tensorflow)
@@ -50,7 +51,7 @@ def tensorflow_on_python(tensorflow: str, tensorflow_package: str = "", python: 
         yield broken("tensorflow_package", what, "tensorflow=2.14.0 is the first; or take CUDA from the base")
 
 
-def _extra(tensorflow_package: str, package: str) -> Iterator[Finding]:
+def _extra(tensorflow_package: str, package: str) -> Iterator[Diagnostic]:
     """Report an extra that TensorFlow does not have: installers ignore it, and CUDA is missing."""
     extra = tensorflow_package.removeprefix(package)
     if extra and package in _PACKAGES and extra != _EXTRA:
@@ -58,7 +59,7 @@ def _extra(tensorflow_package: str, package: str) -> Iterator[Finding]:
         yield make("tensorflow_package", f"{package} has no extra {extra}", f"tensorflow_package={package}{_EXTRA}")
 
 
-def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
+def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Diagnostic]:
     """Its wheels need a glibc, which the distribution decides."""
     release = _release(tensorflow)
     needed = catalogue.tensorflow()[release].glibc if release else ""
@@ -68,7 +69,7 @@ def tensorflow_on_os(tensorflow: str, os: str) -> Iterator[Finding]:
 
 def tensorflow_on_cuda(
     tensorflow: str, cuda: str, tensorflow_package: str = "", base_image: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Its libraries are looked up by name, and the name holds the version of CUDA."""
     release = _release(tensorflow)
     built = catalogue.tensorflow()[release].cuda if release else ""
@@ -113,7 +114,7 @@ def _runs(release: str, cuda: str) -> bool:
 
 def tensorflow_on_cudnn(
     tensorflow: str, tensorflow_package: str = "", cudnn: str = "", base_image: str = "", pins: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """TensorFlow wants the major version of cuDNN it was built with, and no older minor."""
     release = _release(tensorflow)
     here = cudnn_here(base_image, cudnn, pins)

@@ -10,9 +10,10 @@ from typing import Final
 
 from imagematrix.compat import catalogue
 from imagematrix.compat.cuda import of_build
-from imagematrix.compat.finding import Finding, broken, impossible, note, unknown
+from imagematrix.compat.finding import broken, impossible, note, unknown
 from imagematrix.compat.glibc import too_old
 from imagematrix.compat.wheels import is_newer
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import meets, minor, span, version
 
 PARTNERS: Final = ("torchvision", "torchaudio")
@@ -25,12 +26,12 @@ _MISSPELT: Final = re.compile(r"(?:cu|cuda)?[-_ ]?(?P<major>\d\d)\.?(?P<minor>\d
 """How people write the CUDA of a build; right is `cu121`."""
 
 
-def torch_on_python(torch: str, python: str = "") -> Iterator[Finding]:
+def torch_on_python(torch: str, python: str = "") -> Iterator[Diagnostic]:
     """Torch has wheels for some Pythons; one too new for the catalogue is only warned of."""
     yield from catalogue.torch_wheels().on_python("torch", torch, python)
 
 
-def torch_build(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
+def torch_build(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Diagnostic]:
     """Not every build was made. The catalogue lists those for CPUs and CUDA, and of some releases those for ROCm."""
     release = catalogue.torch_wheels().release(torch)
     named = torch_build or _local(torch)
@@ -51,7 +52,7 @@ def torch_build(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
         yield unknown(about, f"torch {release}+{build} is not in the catalogue", f"it knows {', '.join(builds)}")
 
 
-def _rocm(about: str, release: str, build: str) -> Iterator[Finding]:
+def _rocm(about: str, release: str, build: str) -> Iterator[Diagnostic]:
     """Judge a ROCm build by those of the releases around: none that was dropped came back, nor was one made later."""
     known, series = catalogue.torch_rocm(), minor(release)
     here = known.get(series, ())
@@ -67,7 +68,7 @@ def _rocm(about: str, release: str, build: str) -> Iterator[Finding]:
         yield note(about, f"which ROCm builds torch {release} has is not known")
 
 
-def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Finding]:
+def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Iterator[Diagnostic]:
     """PyPI has one build of each release: other builds need an index, `torch_index`."""
     release = catalogue.torch_wheels().release(torch)
     default = catalogue.torch()[release].default if release else ""
@@ -85,7 +86,7 @@ def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
         yield note(about, what, f"add {index}, or have it in the site's index or wheelhouse")
 
 
-def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
+def torch_on_os(torch: str, os: str) -> Iterator[Diagnostic]:
     """Its wheels need a glibc, which the distribution decides."""
     release = catalogue.torch_wheels().release(torch)
     needed = catalogue.torch()[release].glibc if release else ""
@@ -95,14 +96,14 @@ def torch_on_os(torch: str, os: str) -> Iterator[Finding]:
 
 def torchvision(
     torch: str, torchvision: str, python: str = "", torch_build: str = "", torch_index: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Each torchvision is for one torch or, since 0.29.1, for all from one on."""
     yield from _partner("torchvision", torch, torchvision, python, torch_build, torch_index)
 
 
 def torchaudio(
     torch: str, torchaudio: str, python: str = "", torch_build: str = "", torch_index: str = ""
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     """Each torchaudio is for one torch or, since 2.11.0, for all from one on."""
     yield from _partner("torchaudio", torch, torchaudio, python, torch_build, torch_index)
 
@@ -143,7 +144,7 @@ def partner(package: str, torch: str, build: str = "", python: str = "") -> str:
 
 def _partner(
     package: str, torch: str, value: str, python: str, torch_build: str, torch_index: str
-) -> Iterator[Finding]:
+) -> Iterator[Diagnostic]:
     known = catalogue.partners(package)
     release = catalogue.partner_wheels(package).release(value)
     build = build_of(torch, torch_build, torch_index)
@@ -166,7 +167,7 @@ def _partner(
             yield note(package, f"{package} {value} was withdrawn from PyPI", _take(package, torch, build, python))
 
 
-def _partner_on_python(package: str, torch: str, value: str, python: str) -> Iterator[Finding]:
+def _partner_on_python(package: str, torch: str, value: str, python: str) -> Iterator[Diagnostic]:
     wheels, of_torch = catalogue.partner_wheels(package), catalogue.torch_wheels()
     pythons, release = wheels.pythons[wheels.release(value)], of_torch.release(torch)
     # A Python that torch itself has no wheel for is reported by torch_on_python.

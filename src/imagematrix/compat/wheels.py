@@ -3,7 +3,8 @@
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from imagematrix.compat.finding import Finding, impossible, unknown
+from imagematrix.compat.finding import impossible, unknown
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import minor, normal, span, version
 
 
@@ -41,7 +42,7 @@ class Wheels:
         names = tuple(self.pythons)
         return f"{names[0]}-{names[-1]}"
 
-    def unseen(self, about: str, value: str) -> Finding:
+    def unseen(self, about: str, value: str) -> Diagnostic:
         """Return the warning for a release that is not in the catalogue."""
         if is_newer(value, tuple(self.pythons)[-1]):
             return unknown(about, f"{self.package} {value} is newer than the catalogue ({self.extent})", self.outlook)
@@ -51,7 +52,7 @@ class Wheels:
             about, what, f"known of {minor(value)}: {', '.join(near)}" if near else "nothing is known about it"
         )
 
-    def on_python(self, about: str, value: str, python: str) -> Iterator[Finding]:
+    def on_python(self, about: str, value: str, python: str) -> Iterator[Diagnostic]:
         """Yield what is wrong with a release on a Python."""
         release = self.release(value)
         if not release:
@@ -82,7 +83,7 @@ def is_newer(one: str, other: str) -> bool:
     return bool(left and right and left > right)
 
 
-def no_wheel(package: str, about: str, value: str, python: str, pythons: Iterable[str], nearest: str) -> Finding:
+def no_wheel(package: str, about: str, value: str, python: str, pythons: Iterable[str], nearest: str) -> Diagnostic:
     """Return the finding that a release has wheels, but not for this Python."""
     what = f"{package} {value} has no wheel for Python {minor(python)}"
     return impossible(about, what, f"wheels exist for {span(pythons)}; {nearest}")

@@ -30,7 +30,7 @@ def parse(
     """
     known = audit.stock() if rules is None else rules
     text = text.removeprefix("\ufeff")
-    mistakes = Mistakes()
+    mistakes = Mistakes("matrix")
     values = toml_text.read(text, file=file)
     refuse_control_characters(values, (), mistakes)
     mistakes.raise_any(text, file=file)

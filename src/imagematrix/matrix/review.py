@@ -75,7 +75,8 @@ def _parameters(table: Table, rule: RuleDeclaration) -> _Parameters:
 
 def _from_list(platform: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
     found = {}
-    for name, at in platform.texts("rules").items():
+    for name, whole in platform.texts("rules").items():
+        at = whole[len(platform.at) :]
         if name not in known:
             platform.wrong(at, f"unknown rule {name!r}", did_you_mean(name, known))
             continue

@@ -18,7 +18,7 @@ class RowFactory:
     def __init__(self, text: str, family: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> None:
         self._text = text.removeprefix("\ufeff")
         self._file = file
-        ignored = Mistakes()
+        ignored = Mistakes("matrix")
         document = Table(toml_text.read(self._text, file=file), (), ignored)
         self._document = declaration.read(document, layers=layers, rules=audit.stock(), mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: adding such a row reports it.
@@ -53,13 +53,13 @@ class RowFactory:
 
     def row(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row | None:
         """Return the row with these values, by axis, and own facts; nothing where the matrix does not let it be."""
-        mistakes = Mistakes()
+        mistakes = Mistakes("matrix")
         rows = self._rows(values, facts, allow, mistakes)
         return None if mistakes or len(rows) != 1 else rows[0]
 
     def proven(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row:
         """Return the row with these values. Raises InputError with every problem that it has."""
-        mistakes = Mistakes()
+        mistakes = Mistakes("matrix")
         rows = self._rows(values, facts, allow, mistakes)
         mistakes.raise_any(self._text, file=self._file)
         return rows[0]

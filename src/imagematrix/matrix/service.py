@@ -20,7 +20,7 @@ def parse(text: str, name: str, *, layers: Collection[str], files: tuple[File, .
 
     `layers` are the layers there are; `files` are the folder's other files, `file` is what messages call the text.
     """
-    mistakes = Mistakes()
+    mistakes = Mistakes("service")
     values = toml_text.read(text, file=file)
     refuse_control_characters(values, (), mistakes)
     table = Table(values, (), mistakes)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import did_you_mean
 
 _INSTRUCTIONS: Final = frozenset(
@@ -118,16 +119,6 @@ def _step(instruction: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What is wrong with an instruction, at a line of a stage's text."""
-
-    line: int
-    code: str
-    what: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Instruction:
     """A logical line, with the number of its first line."""
 
@@ -141,7 +132,7 @@ class _Instruction:
         return self.text.partition(" ")[0].partition("\t")[0].upper()
 
 
-def faults(body: str, *, stages: Collection[str]) -> Iterator[Fault]:
+def faults(body: str, *, stages: Collection[str]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the instructions of a layer; `stages` are those that it may copy out of, by name."""
     yield from _directives(body)
     for instruction in _instructions(body):
@@ -154,51 +145,53 @@ def sources(body: str) -> Iterator[tuple[int, str]]:
         yield from ((instruction.line, path) for path in _sources(instruction.text) if not _refusal(path))
 
 
-def _directives(body: str) -> Iterator[Fault]:
+def _directives(body: str) -> Iterator[Diagnostic]:
     """Yield the parser directives that a layer begins with: a Dockerfile has them in its very first lines alone."""
     for number, line in enumerate(body.splitlines(), start=1):
         match = _DIRECTIVE.match(line.strip())
         if not match:
             return
         what = f"# {match[1]}= has no effect here: it would have to be the first line of the leaf's Dockerfile"
-        yield Fault(line=number, code="dockerfile_directive", what=what, hint="remove it")
+        yield Diagnostic(line=number, code="dockerfile_directive", message=what, hint="remove it")
 
 
-def _faults(instruction: _Instruction, stages: Collection[str]) -> Iterator[Fault]:
+def _faults(instruction: _Instruction, stages: Collection[str]) -> Iterator[Diagnostic]:
     word, line = instruction.word, instruction.line
     if word in _FORBIDDEN:
         what, hint = _FORBIDDEN[word]
-        yield Fault(line=line, code=f"dockerfile_{word.lower()}", what=what, hint=hint)
+        yield Diagnostic(line=line, code=f"dockerfile_{word.lower()}", message=what, hint=hint)
     elif word not in _INSTRUCTIONS:
         what = f"unknown instruction {word}"
-        yield Fault(line=line, code="dockerfile_instruction", what=what, hint=did_you_mean(word, _INSTRUCTIONS))
+        yield Diagnostic(line=line, code="dockerfile_instruction", message=what, hint=did_you_mean(word, _INSTRUCTIONS))
     elif instruction.is_cut:
         what = f"this {word} has no end: the layer ends within it"
         hint = "remove the last backslash, or write the line that ends the here-document"
-        yield Fault(line=line, code="dockerfile_unterminated", what=what, hint=hint)
+        yield Diagnostic(line=line, code="dockerfile_unterminated", message=what, hint=hint)
     else:
         yield from _arity(instruction)
         for path in filter(_refusal, _sources(instruction.text)):
-            yield Fault(line=line, code="dockerfile_source", what=_refusal(path), hint="name the file or its folder")
+            yield Diagnostic(
+                line=line, code="dockerfile_source", message=_refusal(path), hint="name the file or its folder"
+            )
         yield from _origins(instruction, stages)
 
 
-def _arity(instruction: _Instruction) -> Iterator[Fault]:
+def _arity(instruction: _Instruction) -> Iterator[Diagnostic]:
     word, least = instruction.word, _LEAST_ARGUMENTS.get(instruction.word, 1)
     _, rest = _split_flags(_after(instruction.text))
     if len(_arguments(rest)) < least:
         wants = "a source and a destination" if least > 1 else "an argument"
-        yield Fault(line=instruction.line, code="dockerfile_arguments", what=f"{word} needs {wants}", hint="")
+        yield Diagnostic(line=instruction.line, code="dockerfile_arguments", message=f"{word} needs {wants}")
 
 
-def _origins(instruction: _Instruction, stages: Collection[str]) -> Iterator[Fault]:
+def _origins(instruction: _Instruction, stages: Collection[str]) -> Iterator[Diagnostic]:
     """Yield what cannot be copied out of: layers are built one by one, so no other stage exists then."""
     flags, _ = _split_flags(_after(instruction.text))
     for name in filter(None, map(_origin, flags)):
         if name not in stages and not _WHOLE_IMAGE.search(name):
             what = f"there is no stage {name!r} to copy out of: layers are built one by one"
             hint = f"an image is named with its tag: --from={name}:TAG; {did_you_mean(name, stages)}"
-            yield Fault(line=instruction.line, code="dockerfile_origin", what=what, hint=hint)
+            yield Diagnostic(line=instruction.line, code="dockerfile_origin", message=what, hint=hint)
 
 
 def _origin(flag: str) -> str:

@@ -18,7 +18,7 @@ def parse(text: str, *, file: str = "matrix.lock") -> Lock:
     text = text.removeprefix("\ufeff")
     if not text.strip():
         return Lock()
-    mistakes = Mistakes()
+    mistakes = Mistakes("lock")
     document = Table(toml_text.read(text, file=file), (), mistakes)
     if not has_schema(document):
         mistakes.raise_any(text, file=file)

@@ -2,30 +2,7 @@
 
 from dataclasses import dataclass
 
-from imagematrix.compat import Level, Severity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostic:
-    """One thing that `check` has to say: where, how bad, what, what to do, and of which rows."""
-
-    file: str
-    """Relative to the project's root."""
-    line: int
-    """0: the whole file."""
-    severity: Severity
-    code: str
-    """A stable, short name of the check that found it."""
-    about: str
-    """The axis or fact to blame, if there is one."""
-    what: str
-    remedy: str
-    rows: tuple[str, ...]
-
-    @property
-    def place(self) -> str:
-        """File and line."""
-        return f"{self.file}:{self.line}" if self.line else self.file
+from imagematrix.diagnostics import Diagnostic, Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ tomllib has accepted the text, and runs only when there is an error to report.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 KeyPath = tuple[str | int, ...]
@@ -31,6 +31,13 @@ def locate(text: str) -> dict[KeyPath, tuple[int, int]]:
     A table is where its own header is, else where its first key is; a list element where its value is.
     """
     return _Scanner(text.replace("\r\n", "\n")).scan()
+
+
+def line_of(at: KeyPath, places: Mapping[KeyPath, tuple[int, int]]) -> int:
+    """Return the line of a path, or of the nearest table around what is missing; 0: that of nothing."""
+    while at and at not in places:
+        at = at[:-1]
+    return places[at][0] if at else 0
 
 
 class _Scanner:

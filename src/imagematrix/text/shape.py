@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError, did_you_mean
 from imagematrix.text import names
-from imagematrix.text.locate import KeyPath, locate
+from imagematrix.text.locate import KeyPath, line_of, locate
 from imagematrix.text.visible import CONTROL, printable
 
 QUOTE_IT: Final = "versions are strings, put it in quotes: without them 3.10 is the number 3.1"
@@ -17,46 +17,35 @@ _SHOWN: Final = 60
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mistake:
-    at: KeyPath
-    what: str
-    hint: str
-    other: KeyPath
-
-
 class Mistakes:
-    """What is wrong in one document, each thing once."""
+    """What is wrong in one document, each thing once: diagnostics by key path, whose lines are looked up at the end."""
 
-    def __init__(self) -> None:
-        self._found: dict[_Mistake, None] = {}
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self._found: dict[tuple[KeyPath, str, str, KeyPath], None] = {}
 
     def __len__(self) -> int:
         return len(self._found)
 
     def add(self, at: KeyPath, what: str, hint: str = "", *, other: KeyPath = ()) -> None:
         """Note a mistake at a key path; the line of `other`, a place it speaks of, is put behind it."""
-        self._found[_Mistake(at=at, what=what, hint=hint, other=other)] = None
+        self._found[at, what, hint, other] = None
 
     def raise_any(self, text: str, *, file: str) -> None:
         """Raise InputError with every mistake on its line of the text, if there is one."""
         if self._found:
             places = locate(text)
-            raise InputError(_problem(mistake, places, file=file) for mistake in self._found)
-
-
-def _problem(mistake: _Mistake, places: Mapping[KeyPath, tuple[int, int]], *, file: str) -> Problem:
-    what = f"{dotted(mistake.at)}: {mistake.what}" if mistake.at else mistake.what
-    if mistake.other:
-        what += f" (line {_line(mistake.other, places)})"
-    return Problem(file=file, line=_line(mistake.at, places), what=what, hint=mistake.hint)
-
-
-def _line(at: KeyPath, places: Mapping[KeyPath, tuple[int, int]]) -> int:
-    """Return the line of a path, or of the nearest table around what is missing."""
-    while at and at not in places:
-        at = at[:-1]
-    return places[at][0] if at else 0
+            raise InputError(
+                Diagnostic(
+                    code=self._code,
+                    file=file,
+                    line=line_of(at, places),
+                    message=(f"{dotted(at)}: {what}" if at else what)
+                    + (f" (line {line_of(other, places)})" if other else ""),
+                    hint=hint,
+                )
+                for at, what, hint, other in self._found
+            )
 
 
 def dotted(at: KeyPath) -> str:

@@ -4,7 +4,8 @@ import re
 import tomllib
 from typing import Any, Final
 
-from imagematrix.errors import InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
 
 _POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _STRINGS: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
@@ -19,12 +20,12 @@ def read(text: str, *, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise InputError([Problem(file=file, line=0, what="values are nested too deeply", code="syntax")]) from None
+        raise InputError([Diagnostic(file=file, message="values are nested too deeply", code="syntax")]) from None
     except ValueError as error:  # TOMLDecodeError, and int() on a number of thousands of digits
-        raise InputError([_problem(str(error), text, file=file)]) from error
+        raise InputError([_diagnostic(str(error), text, file=file)]) from error
 
 
-def _problem(message: str, text: str, *, file: str) -> Problem:
+def _diagnostic(message: str, text: str, *, file: str) -> Diagnostic:
     lines = text.splitlines() or [""]
     position = _POSITION.search(message)
     number = int(position[1] or len(lines)) if position else 0
@@ -32,7 +33,7 @@ def _problem(message: str, text: str, *, file: str) -> Problem:
     if position and position[2]:
         what += f" (near column {position[2]})"
     hint = _hint(message, lines[number - 1] if number else "")
-    return Problem(file=file, line=number, what=what, hint=hint, code="syntax")
+    return Diagnostic(file=file, line=number, message=what, hint=hint, code="syntax")
 
 
 def _hint(message: str, line: str) -> str:

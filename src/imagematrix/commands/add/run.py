@@ -12,7 +12,8 @@ from typing import Final
 from imagematrix import compat
 from imagematrix.commands.lock import run as locking
 from imagematrix.commands.lock.run import Resolver
-from imagematrix.errors import FlagError, InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import FlagError, InputError
 from imagematrix.model import EngineImage, File, Leaf, Row
 from imagematrix.planning import addition, cost
 from imagematrix.planning.addition import Addition
@@ -49,7 +50,7 @@ def run(
         leaf = whole.renderer.leaf(decided.row)
         files = whole.renderer.files(leaf)
     except InputError as error:
-        raise InputError(_explained(problem, decided, siblings) for problem in error.problems) from None
+        raise InputError(_explained(problem, decided, siblings) for problem in error.diagnostics) from None
     _refuse_broken(decided.row, whole.packages(decided.row))
     made = _cost(whole, leaf, decided, images, locks=len(new), dry=dry)
     if not dry:
@@ -84,13 +85,13 @@ def _refuse_broken(row: Row, packages: Mapping[str, str]) -> None:
         raise FlagError("\n".join([*(f"{row.name}: {each}" for each in wrong), "nothing was written"]))
 
 
-def _explained(problem: Problem, decided: Addition, siblings: Iterable[Row]) -> Problem:
+def _explained(problem: Diagnostic, decided: Addition, siblings: Iterable[Row]) -> Diagnostic:
     """Return a template's problem with what to do, where it lacks a fact that other rows have."""
-    name = _UNDEFINED.match(problem.what)
+    name = _UNDEFINED.match(problem.message)
     found = addition.wanted(decided, name[1], siblings) if name else None
     if not found:
         return problem
-    return replace(problem, what=f"a template wants this: {found[0]}", hint=found[1], rows=())
+    return replace(problem, message=f"a template wants this: {found[0]}", hint=found[1], rows=())
 
 
 def _cost(

@@ -21,7 +21,7 @@ def check(*, format: CheckFormat, json: CheckJson, notes: Notes, file: File) -> 
     write = writer(form)
     opened = examine(file or nearest_matrix())
     if form == "text" and not opened.matrix:  # in the words of all other commands
-        raise InputError(opened.problems)
+        raise InputError(opened.diagnostics)
     proof = judge(opened)
     print(write(proof, opened.repository.in_repository, notes=notes))
     if not proof.good:

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from imagematrix.errors import InputError, NoIndexError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError, NoIndexError
 from imagematrix.execution import parallel
 from imagematrix.model import Row
 from imagematrix.planning import requirements, sizes
@@ -160,10 +161,12 @@ def _rows(request: ResolveRequest, rows: Mapping[RequirementStack, Sequence[str]
     return sorted(name for stack in asking for name in rows[stack])
 
 
-def _problem(failure: Failure, rows: Mapping[RequirementStack, Sequence[str]]) -> Problem:
+def _problem(failure: Failure, rows: Mapping[RequirementStack, Sequence[str]]) -> Diagnostic:
     request = failure.request
     what = (
         f"{_askers(request, rows)}: requirements of layer {request.asker.layer}"
         f" have no solution for Python {request.python}"
     )
-    return Problem(file=request.asker.file, line=0, what=what, hint=textwrap.indent(failure.why, "    ").lstrip())
+    return Diagnostic(
+        code="unsolvable", file=request.asker.file, message=what, hint=textwrap.indent(failure.why, "    ").lstrip()
+    )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imagematrix.compat.catalogue.store import cache, read, wheels
-from imagematrix.compat.finding import Severity
 from imagematrix.compat.wheels import Wheels
+from imagematrix.diagnostics import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from imagematrix.compat.wheels import Wheels
-from imagematrix.errors import Problem
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.text import versions
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Corrections:
     documents: Mapping[str, Document] = field(default_factory=dict)
     """Data files that take the place of the package's, by name."""
     allowances: tuple[Allowance, ...] = ()
-    idle: tuple[Problem, ...] = ()
+    idle: tuple[Diagnostic, ...] = ()
     """Entries that change nothing."""
 
 
@@ -94,7 +94,7 @@ def allowances() -> tuple[Allowance, ...]:
     return _current[0].allowances
 
 
-def idle() -> tuple[Problem, ...]:
+def idle() -> tuple[Diagnostic, ...]:
     """Return the entries of the open project that change nothing."""
     return _current[0].idle
 

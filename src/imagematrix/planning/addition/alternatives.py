@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from imagematrix.compat import Finding, Severity, nearest
+from imagematrix.compat import nearest
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.matrix import RowFactory
 from imagematrix.model import Matrix, Row
 from imagematrix.planning.addition.facts import missing_facts
@@ -67,7 +68,7 @@ def is_good(row: Row, renderer: Renderer) -> bool:
     return not row.impossible and not is_broken and renderer.suits(row)
 
 
-def refusal(request: RowRequest, errors: Sequence[Finding], alternatives: str) -> str:
+def refusal(request: RowRequest, errors: Sequence[Diagnostic], alternatives: str) -> str:
     lines = [f"{request} {_VERDICTS[errors[0].severity]}: {errors[0]}"]
     lines += [f"    and {_VERDICTS[finding.severity]}: {finding}" for finding in errors[1:]]
     told = "\n".join(lines) + alternatives

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from imagematrix import matrix
-from imagematrix.compat import Finding, nearest
+from imagematrix.compat import nearest
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import FlagError, InputError
 from imagematrix.matrix import ROW_FACTS, RowFactory
 from imagematrix.model import Matrix, Place, Row
@@ -31,7 +32,7 @@ class Addition:
     """What adds it."""
     lines: tuple[tuple[int, str], ...]
     """The new lines of the text, numbered."""
-    findings: tuple[Finding, ...]
+    findings: tuple[Diagnostic, ...]
     missing: tuple[Missing, ...]
     proposed: Mapping[str, str]
     """Facts of the row that were not given and that the catalogue knows."""
@@ -164,7 +165,7 @@ class _Decision:
             request.values, facts=request.own, allow=request.allow
         )
 
-    def _mended(self, request: RowRequest, errors: Iterable[Finding]) -> str:
+    def _mended(self, request: RowRequest, errors: Iterable[Diagnostic]) -> str:
         """Return the command of the row with the facts that its errors require, else without those that they blame.
 
         Empty where that is no help.

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from imagematrix.errors import InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
 from imagematrix.model import File, LayerSource, Row, Sources
 from imagematrix.planning import requirements
 from imagematrix.planning.render.locks import RowLocks
@@ -53,5 +54,6 @@ def _refuse_twins(source: LayerSource, placed: Iterable[File]) -> None:
     if twins:
         what, hint = f"exists beside its own template {TEMPLATE_SUFFIX}", "delete one of the two"
         raise InputError(
-            Problem(file=f"{folder_of(source)}/files/{path}", line=0, what=what, hint=hint) for path in twins
+            Diagnostic(code="template", file=f"{folder_of(source)}/files/{path}", message=what, hint=hint)
+            for path in twins
         )

@@ -7,7 +7,8 @@ from typing import Final
 
 from imagematrix import compat
 from imagematrix.compat import Bound, bounds
-from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError, did_you_mean
 from imagematrix.model import File, LayerSource, Row, Sources
 from imagematrix.planning import requirements
 from imagematrix.planning.render.sources import name_of
@@ -58,7 +59,7 @@ class RowLocks:
             layer = request.asker.layer
             what = f"requirements of layer {layer} are not locked for Python {request.python}"
             hint, file = "run `invoke lock`", request.asker.file
-            raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlocked", rows=(row.name,))])
+            raise InputError([Diagnostic(file=file, message=what, hint=hint, code="unlocked", rows=(row.name,))])
 
     def _follow(self, row: Row) -> tuple[tuple[Locked, ...], ResolveRequest | None]:
         if self._files.keys().isdisjoint(row.family.layers):
@@ -88,7 +89,7 @@ class RowLocks:
         if not found:
             what = f"requirements cannot be locked for os {system!r} on {self._platform}"
             hint = did_you_mean(system, requirements.systems())
-            raise InputError([Problem(file=file, line=0, what=what, hint=hint, code="unlockable", rows=(row.name,))])
+            raise InputError([Diagnostic(file=file, message=what, hint=hint, code="unlockable", rows=(row.name,))])
         return found
 
 
@@ -124,5 +125,5 @@ def _bounds(row: Row, layers: Iterable[Requirements]) -> tuple[Bound, ...]:
 def _locked_for(name: str, row: Row, *, file: str) -> str:
     if name not in row.values:
         what = f"requirements are locked for the {name!r} of a row, and this one has none"
-        raise InputError([Problem(file=file, line=0, what=what, code="unlockable", rows=(row.name,))])
+        raise InputError([Diagnostic(file=file, message=what, code="unlockable", rows=(row.name,))])
     return row.values[name]

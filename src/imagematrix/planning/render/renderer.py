@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 
 from imagematrix import compat
-from imagematrix.compat import Finding
-from imagematrix.errors import Collector, InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import Collector, InputError
 from imagematrix.model import File, Leaf, Row, Service, Sources
 from imagematrix.planning.render.companions import Companions
 from imagematrix.planning.render.demands import Demands
@@ -29,7 +29,7 @@ class Renderer:
         self._stages = Stages(sources, self._templates, self._files, self._locks)
         self._companions = Companions(sources, self._templates)
         self._demands = Demands(sources, self._templates)
-        self._faults: dict[Hashable, tuple[Problem, ...]] = {}
+        self._faults: dict[Hashable, tuple[Diagnostic, ...]] = {}
 
     def leaf(self, row: Row) -> Leaf:
         """Render the stages of a row. Raises InputError naming template, line and row."""
@@ -40,8 +40,8 @@ class Renderer:
             for layer, parent in _with_parents(row)
         )
         bootstrap = found.attempt(lambda: self._stages.bootstrap(row))
-        if found.problems:
-            raise InputError(found.problems)
+        if found.diagnostics:
+            raise InputError(found.diagnostics)
         return Leaf(row=row, base_image=base_image(row), bootstrap=bootstrap, stages=tuple(filter(None, stages)))
 
     def files(self, leaf: Leaf) -> tuple[File, ...]:
@@ -63,7 +63,7 @@ class Renderer:
         read = {file for stage in self.leaf(row).stages for file in stage.inputs}
         return tuple(service for service in self._sources.services if not read.isdisjoint(service.files))
 
-    def faults(self, row: Row) -> tuple[Problem, ...]:
+    def faults(self, row: Row) -> tuple[Diagnostic, ...]:
         """Return what keeps the files of a row from being rendered, as `leaf` and `files` raise it.
 
         Neither is made for each row: a part of it is tried once for all rows that agree on the values that it reads.
@@ -92,7 +92,7 @@ class Renderer:
         names = [name for layer in layers for name in template_names(self._sources.layers[layer])]
         return self._templates.names(names) | self._companions.reads(layers)
 
-    def findings(self, row: Row) -> tuple[Finding, ...]:
+    def findings(self, row: Row) -> tuple[Diagnostic, ...]:
         """Return what is known of a row, and of what its layers take from its base."""
         return compat.findings(row, demands=self.demands(row))
 
@@ -120,9 +120,9 @@ class Renderer:
         try:
             return {locked.layer: locked.path for locked in self._locks.locked(row)}
         except InputError as error:
-            return dict.fromkeys(row.family.layers, tuple(replace(problem, rows=()) for problem in error.problems))
+            return dict.fromkeys(row.family.layers, tuple(replace(problem, rows=()) for problem in error.diagnostics))
 
-    def _tried(self, part: Hashable, attempt: Callable[[], object]) -> tuple[Problem, ...]:
+    def _tried(self, part: Hashable, attempt: Callable[[], object]) -> tuple[Diagnostic, ...]:
         known = self._faults.get(part)
         if known is None:
             known = self._faults[part] = _raised(attempt)
@@ -135,10 +135,10 @@ def _with_parents(row: Row) -> Iterator[tuple[str, str]]:
     return zip(layers, ("${BASE_IMAGE}", *layers), strict=False)
 
 
-def _raised(attempt: Callable[[], object]) -> tuple[Problem, ...]:
+def _raised(attempt: Callable[[], object]) -> tuple[Diagnostic, ...]:
     """Return the problems that an attempt raises."""
     try:
         attempt()
     except InputError as error:
-        return tuple(error.problems)
+        return tuple(error.diagnostics)
     return ()

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from imagematrix.errors import InputError, Problem
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
 from imagematrix.model import File, LayerSource, Sources
 
 TEMPLATE_SUFFIX: Final = ".j2"
@@ -69,4 +70,4 @@ def decoded(name: str, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise InputError([Problem(file=name, line=0, what=f"is not UTF-8: {error}")]) from None
+        raise InputError([Diagnostic(code="encoding", file=name, message=f"is not UTF-8: {error}")]) from None

@@ -1,9 +1,11 @@
 """Stages: a layer's template rendered and checked, with the files that it reads."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from imagematrix.errors import InputError, Problem, did_you_mean
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Row, Sources, Stage
 from imagematrix.planning import dockerfile, requirements
 from imagematrix.planning.render.files import LayerFiles
@@ -54,7 +56,7 @@ class Stages:
         script = self._sources.bootstrap
         if script is None:
             problem = f"base {row.base.name!r} is bootstrapped, but there is no common/bootstrap/debian.sh"
-            raise InputError([Problem(file="common/bootstrap", line=0, what=problem)])
+            raise InputError([Diagnostic(code="template", file="common/bootstrap", message=problem)])
         made = Stage(layer=BASE_LAYER, text=suite, inputs=(script,), network=True)
         return self._stages.setdefault((BASE_LAYER, suite), made)
 
@@ -74,12 +76,12 @@ class Stages:
             values = self._templates.values(row, layer=layer, parent=parent)
             places = self._templates.trace(name, body, values)
             raise InputError(
-                Problem(file=file, line=line, what=each.what, hint=each.hint, code=each.code, rows=(row.name,))
+                replace(each, file=file, line=line, rows=(row.name,))
                 for each in faults
                 for file, line in [places[each.line - 1]]
             )
 
-    def _unfound(self, body: str, layer: str, row: Row) -> Iterable[dockerfile.Fault]:
+    def _unfound(self, body: str, layer: str, row: Row) -> Iterable[Diagnostic]:
         """Yield the sources that are not in the leaf; a missing lock is reported by `RowLocks`."""
         tree = (*self._files.of(layer, row), *self._shared)
         expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
@@ -87,7 +89,7 @@ class Stages:
             if path != expected and not any(dockerfile.is_within(file.path, path) for file in tree):
                 what = f"stage copies {path!r}, which is not in the leaf"
                 hint = did_you_mean(path, [file.path for file in tree])
-                yield dockerfile.Fault(line=line, code="missing_source", what=what, hint=hint)
+                yield Diagnostic(line=line, code="missing_source", message=what, hint=hint)
 
     def _intern(self, *, layer: str, text: str, files: tuple[File, ...], network: bool) -> Stage:
         inputs = self._inputs(text, files)

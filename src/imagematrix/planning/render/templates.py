@@ -19,7 +19,8 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 
 from imagematrix import compat
-from imagematrix.errors import Collector, InputError, Problem, did_you_mean
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import Collector, InputError, did_you_mean
 from imagematrix.model import File, LayerSource, Row, Service, Sources
 from imagematrix.planning.render.sources import (
     TEMPLATE_SUFFIX,
@@ -114,7 +115,7 @@ class Templates:
         """Return a layer's file as text, rendered if it is a template. Raises InputError."""
         name = name_of(layer, file)
         if file.stored:
-            raise InputError([Problem(file=name, line=0, what="is too big to be read as text")])
+            raise InputError([Diagnostic(code="template", file=name, message="is too big to be read as text")])
         return self.render(name, row, layer=layer.name, **extra) if is_template(file) else decoded(name, file.content)
 
     def values(self, row: Row, **extra: object) -> dict[str, object]:
@@ -180,7 +181,9 @@ class Templates:
         try:
             return _Template(name, self._environment.get_template(name), tuple(sorted(self._names(name))))
         except jinja2.TemplateSyntaxError as error:
-            problem = Problem(file=error.filename or name, line=error.lineno, what=error.message or "syntax error")
+            problem = Diagnostic(
+                code="template", file=error.filename or name, line=error.lineno, message=error.message or "syntax error"
+            )
         raise InputError([problem])
 
     def _names(self, name: str) -> set[str]:
@@ -206,7 +209,7 @@ class Templates:
             what, hint = "the name of this template is computed", "write it out"
         except jinja2.TemplateNotFound:
             what, hint = f"there is no template {other!r}", ""
-        raise InputError([Problem(file=name, line=reference.lineno, what=what, hint=hint)])
+        raise InputError([Diagnostic(code="template", file=name, line=reference.lineno, message=what, hint=hint)])
 
 
 def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
@@ -249,7 +252,7 @@ def _rendered(template: _Template, values: Mapping[str, object], row: Row) -> st
         unknown = re.fullmatch(r"'(\w+)' is undefined", message)
         hint = did_you_mean(unknown[1], values) if unknown else ""
         code = "undefined" if isinstance(error, jinja2.UndefinedError) else "template"
-        problem = Problem(file=file, line=line, what=message, hint=hint, code=code, rows=(row.name,))
+        problem = Diagnostic(file=file, line=line, message=message, hint=hint, code=code, rows=(row.name,))
         raise InputError([problem]) from None
 
 

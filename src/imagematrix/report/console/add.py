@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from imagematrix.compat import Finding, Severity
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.planning.cost import Cost, NodeCost
 from imagematrix.text.formatting import abbreviate, count, size
 
@@ -45,7 +45,7 @@ def _remarks(cost: Cost) -> list[str]:
     return remarks + [f"warning: {missing}" for missing in cost.addition.missing]
 
 
-def _word(finding: Finding) -> str:
+def _word(finding: Diagnostic) -> str:
     return _WORDS.get(finding.severity, str(finding.severity))
 
 

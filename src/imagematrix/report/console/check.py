@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from imagematrix.compat import Level, Severity, shown
+from imagematrix.diagnostics import Diagnostic, Level, Severity
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.planning.keys import key_of
-from imagematrix.planning.proof import Diagnostic, Proof
+from imagematrix.planning.proof import Proof
 from imagematrix.text.formatting import count
 
 _SIMILAR_SHOWN: Final = 2
@@ -69,14 +69,14 @@ def _fingerprints(diagnostics: list[Diagnostic]) -> Iterator[str]:
     """Yield a hash of each: of what it is about, not of its words, and of how many of the kind came before it."""
     seen: Counter[tuple[str, ...]] = Counter()
     for each in diagnostics:
-        identity = (each.file, each.code, each.about or each.what, *each.rows[:1])
+        identity = (each.file, each.code, each.about or each.message, *each.rows[:1])
         yield key_of({"of": "\0".join(identity), "number": str(seen[identity])})
         seen[identity] += 1
 
 
 def message(each: Diagnostic, *, more: int = 0) -> str:
     """Return everything that is reported about one thing, for a format that shows its own text."""
-    lines = [each.what, each.remedy]
+    lines = [each.message, each.hint]
     lines += [f"{each.rows[0]} and {len(each.rows) - 1} more rows" if len(each.rows) > 1 else "".join(each.rows)]
     lines += [f"{more} more like this" if more else ""]
     return "\n".join(filter(None, lines))
@@ -113,22 +113,16 @@ def groups(proof: Proof, *, notes: bool) -> Iterable[Sequence[Diagnostic]]:
         if each.severity.level is Level.ERROR:
             found[number,] = [each]
         elif notes or each.severity.level is not Level.NOTE:
-            found.setdefault((each.severity, each.file, each.code, _VERSION.sub("N", each.what)), []).append(each)
+            found.setdefault((each.severity, each.file, each.code, _VERSION.sub("N", each.message)), []).append(each)
     return found.values()
 
 
 def _paragraph(group: Sequence[Diagnostic]) -> Iterator[str]:
     first, others = group[0], group[1:]
-    yield f"{first.place}: {first.severity.level}: {first.what} [{first.code}]"
-    if first.remedy:
-        yield f"    {first.remedy}"
-    if first.severity is Severity.BROKEN:
-        yield '    to build it anyway, say why in the row: allow = "…"'
-    if first.rows:
-        yield f"    {shown(first.rows)}"
+    yield first.text
     if others:
         yield f"    {count(len(others), 'more', 'more')} like this:"
-        yield from (f"        {each.place}: {each.what}" for each in others[:_SIMILAR_SHOWN])
+        yield from (f"        {each.place}: {each.message}" for each in others[:_SIMILAR_SHOWN])
         if rest := others[_SIMILAR_SHOWN:]:
             yield f"        … and {len(rest)} more"
 
@@ -162,7 +156,7 @@ def proof_json(proof: Proof) -> str:
         "rows": proof.rows if proof.is_read else None,
         "impossible": proof.impossible if proof.is_read else None,
         "good": proof.good,
-        "findings": [_document(each) for each in proof.diagnostics],
+        "diagnostics": [_document(each) for each in proof.diagnostics],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
@@ -175,7 +169,7 @@ def _document(each: Diagnostic) -> Mapping[str, object]:
         "file": each.file,
         "line": each.line,
         "about": each.about,
-        "what": each.what,
-        "remedy": each.remedy,
+        "message": each.message,
+        "hint": each.hint,
         "rows": list(each.rows),
     }
