@@ -24,11 +24,11 @@ def locked(monorepo: Monorepo) -> Mapping[str, str]:
 
 
 def keys(monorepo: Monorepo) -> list[str]:
-    return [row["key"] for row in monorepo.run("list", "--json").json()]
+    return [row["key"] for row in monorepo.run("list", "--json").json()["rows"]]
 
 
 def contents(monorepo: Monorepo) -> set[str]:
-    rows = monorepo.run("list", "--json").json()
+    rows = monorepo.run("list", "--json").json()["rows"]
     return {monorepo.output(row["image"], "printenv", "CONTENT").strip() for row in rows}
 
 

@@ -51,7 +51,7 @@ def test_report_and_labels_keep_their_contract(monorepo: Monorepo) -> None:
         "imagematrix.versions": "app=1.1 tools=1.0",
     }
     assert expected.items() <= image.labels.items()
-    assert image.labels["imagematrix.key"] == monorepo.run("list", "--json").json()[0]["key"]
+    assert image.labels["imagematrix.key"] == monorepo.run("list", "--json").json()["rows"][0]["key"]
 
 
 def test_a_big_file_reaches_the_image_whole(monorepo: Monorepo) -> None:
@@ -71,7 +71,7 @@ def test_a_big_file_reaches_the_image_whole(monorepo: Monorepo) -> None:
 
 def test_list_follows_the_engine(monorepo: Monorepo) -> None:
     def states() -> set[str]:
-        rows = monorepo.run("list", "--json").json()
+        rows = monorepo.run("list", "--json").json()["rows"]
         assert all({"family", "tag", "axes", "groups", "image", "directory", "key"} <= row.keys() for row in rows)
         return {row["state"] for row in rows}
 

@@ -110,7 +110,7 @@ def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
     ours = {name for name in before if monorepo.family in name or name.startswith("imagematrix/base:")}
     assert not goes & names(monorepo)
     assert ours - goes <= names(monorepo)
-    assert {row["state"] for row in monorepo.run("list", "--json").json()} == {"built"}
+    assert {row["state"] for row in monorepo.run("list", "--json").json()["rows"]} == {"built"}
     assert {name.rpartition("-")[2] for name in logs_before - logs(monorepo)} == {f"{key[:12]}.log" for key in idle}
     assert not {record.key for record in State(monorepo.root).history()} & {*idle}
     for name in _others(monorepo):

@@ -75,7 +75,11 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(
     assert record(monorepo)["finished"]
     assert "build   exit code 1" in done.out
     assert epoch(monorepo) == record(monorepo)["epoch"]
-    assert sorted(row["state"] for row in monorepo.run("list", "--json").json()) == ["built", "built", "missing"]
+    assert sorted(row["state"] for row in monorepo.run("list", "--json").json()["rows"]) == [
+        "built",
+        "built",
+        "missing",
+    ]
 
     nothing = monorepo.run(*RESUME)
     assert (nothing.code, nothing.out) == (0, "no interrupted run to resume: nothing to do\n")

@@ -91,7 +91,7 @@ def test_what_only_the_registry_of_nodes_has(image: Monorepo, registry: str) -> 
     done = image.run("push", "--matrix")
     assert done.code == 1
     assert "2 pushed, 4 waiting" in done.out
-    (row,) = image.run("list", "--json").json()
+    (row,) = image.run("list", "--json").json()["rows"]
     assert tags(here) == tags(there) == {"immutable": Client(Site()).digest(nodes, row["key"])}
     assert row["state"] == "remote"
 

@@ -54,12 +54,12 @@ def test_another_machine(monorepo: Monorepo, registry: str) -> None:
     assert "3 images are up to date" in done.out
 
     forget(monorepo)
-    assert {row["state"] for row in monorepo.run("list", "--json").json()} == {"remote"}
+    assert {row["state"] for row in monorepo.run("list", "--json").json()["rows"]} == {"remote"}
     done, report = monorepo.build()
     assert done.code == 0, done.out + done.err
     assert {node["outcome"] for node in report["nodes"]} == {"reused"}
     assert {leaf["name"]: leaf["digest"] for leaf in report["leaves"]} == sizes
-    assert {row["state"] for row in monorepo.run("list", "--json").json()} == {"remote"}
+    assert {row["state"] for row in monorepo.run("list", "--json").json()["rows"]} == {"remote"}
 
     monorepo.edit("matrix.toml", '"1.1", "1.2", "1.3"', '"1.1", "1.2", "1.4"')
     planned = monorepo.run("plan", "--json").json()["nodes"]
@@ -147,7 +147,7 @@ def test_logins(
     assert pushes(json.loads((report_folder / "report.json").read_text())) == ["pushed"] * 4
     forget(monorepo)
     listed = monorepo.run("list", "--json", "--only", "*1.1", env=logged_in)
-    assert [row["state"] for row in listed.json()] == ["remote"], listed.err
+    assert [row["state"] for row in listed.json()["rows"]] == ["remote"], listed.err
     shown = done.out + done.err + "".join(path.read_text() for path in monorepo.root.rglob("*") if path.is_file())
     assert password not in shown
     assert auth not in shown

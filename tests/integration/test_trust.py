@@ -51,7 +51,7 @@ def test_a_forged_image_on_the_engine(image: Monorepo) -> None:
     [(verdict, reason)] = [(node["verdict"], node["reason"]) for node in planned(image) if node["layer"] == "boot"]
     assert verdict == "build"
     assert f"imagematrix/node:{key[:12]}" in reason
-    [row] = image.run("list", "--json").json()
+    [row] = image.run("list", "--json").json()["rows"]
     assert row["state"] == "stale"
     done = image.run("verify", "--matrix")
     assert done.code == 1
@@ -143,7 +143,7 @@ def test_what_a_machine_relied_upon_once(image: Monorepo, registry: str) -> None
     tip = keys(image)["boot"]
     forget(image)
 
-    assert [row["state"] for row in image.run("list", "--json", env=here).json()] == ["remote"]
+    assert [row["state"] for row in image.run("list", "--json", env=here).json()["rows"]] == ["remote"]
     done, _ = image.build(env=here)
     assert done.code == 0, done.out + done.err
     bonds = [json.loads(line) for line in (record / "images.jsonl").read_text().splitlines() if line]
@@ -152,7 +152,7 @@ def test_what_a_machine_relied_upon_once(image: Monorepo, registry: str) -> None
     forge(image, f"{nodes}:{tip}", tip)
     image.engine.push(f"{nodes}:{tip}")
     image.engine.untag(f"{nodes}:{tip}")
-    assert [row["state"] for row in image.run("list", "--json", env=here).json()] == ["missing"]
+    assert [row["state"] for row in image.run("list", "--json", env=here).json()["rows"]] == ["missing"]
 
 
 def test_signed_nodes(image: Monorepo, registry: str) -> None:
@@ -173,7 +173,7 @@ def test_signed_nodes(image: Monorepo, registry: str) -> None:
     forget(image)
     here = {"IMAGEMATRIX_STATE_DIR": str(image.root / "ledger")}
 
-    assert [row["state"] for row in image.run("list", "--json", env=here).json()] == ["remote"]
+    assert [row["state"] for row in image.run("list", "--json", env=here).json()["rows"]] == ["remote"]
     tip = f"{nodes}:{made['boot']}"
     forge(image, tip, made["boot"])
     image.engine.push(tip)

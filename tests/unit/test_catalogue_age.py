@@ -13,8 +13,8 @@ from imagematrix.compat import catalogue, others
 from imagematrix.compat.catalogue import Corrections
 from imagematrix.diagnostics import Severity
 from imagematrix.report import html, markdown, overview, runs
-from imagematrix.report.console.doctor import PrerequisiteState
 from imagematrix.report.document import write
+from imagematrix.report.outputs import PrerequisiteState
 
 TODAY = nights.FIRST.date()
 

@@ -166,7 +166,7 @@ def test_flags_that_are_right_come_as_far_as_the_engine(capsys: pytest.CaptureFi
 
 
 def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = json.loads(run(capsys, "list", "--group", "gpu", "--json").out)
+    rows = json.loads(run(capsys, "list", "--group", "gpu", "--json").out)["rows"]
     assert len(rows) == 8
     assert rows[0] == {
         "family": "pytorch",
@@ -195,7 +195,7 @@ def test_list_names_the_row_nearest_to_one_that_cannot_be(root: Path, capsys: py
         "pytorch:2.3.0-python3.13-cuda    impossible  torch 2.3.0 has no wheel for Python 3.13: "
     )
     assert lines[4].endswith("; nearest: pytorch:2.3.0-python3.11-cuda")
-    rows = json.loads(run(capsys, "list", "--json").out)
+    rows = json.loads(run(capsys, "list", "--json").out)["rows"]
     assert [row["nearest"] for row in rows[:2]] == ["plain:3.11-debian", ""]
 
 

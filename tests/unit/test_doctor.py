@@ -13,7 +13,7 @@ from imagematrix.planning import nightly
 from imagematrix.planning.nightly import NightlyRun
 from imagematrix.project import Selection
 from imagematrix.report.console import doctor as health
-from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
+from imagematrix.report.outputs import Prerequisite, PrerequisiteState
 from imagematrix.state import State
 
 
@@ -100,9 +100,6 @@ def test_the_page_has_a_line_for_each_and_below_it_what_to_do() -> None:
         "wrong    disk    1 GB",
         "                 `invoke gc`",
     ]
-    assert json.loads(health.health_json(findings))[1] == {
-        "what": "disk",
-        "state": "wrong",
-        "said": "1 GB",
-        "remedy": "`invoke gc`",
-    }
+    document = json.loads(health.health_json(findings))
+    assert (document["schema"], document["good"]) == (1, False)
+    assert document["prerequisites"][1] == {"what": "disk", "state": "wrong", "said": "1 GB", "remedy": "`invoke gc`"}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from imagematrix.commands.push.run import PublishResult
 from imagematrix.commands.verify.run import VerifyResult
@@ -21,6 +21,7 @@ from imagematrix.report import catalogue as entry_list
 from imagematrix.report import document, html, junit, markdown, overview, runs, webhook
 from imagematrix.report.console.nightly import health_text
 from imagematrix.report.document import Document
+from imagematrix.report.outputs import MessageDocument
 from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
 
@@ -116,16 +117,15 @@ def _tell(made: Overview, say: Say) -> None:
         say(went_wrong)
 
 
-def _message(made: Overview) -> Mapping[str, Any]:
-    """Return the message for a chat: Slack, Mattermost and similar services show `text`."""
-    return {
-        "text": f"imagematrix: {markdown.headline(made)}",
-        "good": made.good,
-        "started": _name(made.run),
-        "images": dict(made.outcomes),
-        "checks": dict(made.check_outcomes),
-        "broken": [broken.node.label for broken in made.broken],
-    }
+def _message(made: Overview) -> MessageDocument:
+    return MessageDocument(
+        text=f"imagematrix: {markdown.headline(made)}",
+        good=made.good,
+        started=_name(made.run),
+        images=made.outcomes,
+        checks=made.check_outcomes,
+        broken=tuple(broken.node.label for broken in made.broken),
+    )
 
 
 def _name(run: PastRun) -> str:

@@ -19,8 +19,8 @@ from imagematrix.planning import nightly
 from imagematrix.planning.nightly import NightlyHealth
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.registry import Client, host
-from imagematrix.report.console.doctor import Prerequisite, PrerequisiteState
 from imagematrix.report.console.nightly import health_text
+from imagematrix.report.outputs import Prerequisite, PrerequisiteState
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
 from imagematrix.text.formatting import abbreviate, ages, count, size

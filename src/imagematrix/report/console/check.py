@@ -14,6 +14,8 @@ from imagematrix.diagnostics import Diagnostic, Level, Severity
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.planning.keys import key_of
 from imagematrix.planning.proof import Proof
+from imagematrix.report.outputs import CheckDocument, DiagnosticEntry
+from imagematrix.text import documents
 from imagematrix.text.formatting import count
 
 _SIMILAR_SHOWN: Final = 2
@@ -151,25 +153,25 @@ def _outcome(proof: Proof) -> str:
 
 def proof_json(proof: Proof) -> str:
     """Write the JSON that `invoke check --json` promises: everything, with or without `--notes`."""
-    document = {
-        "file": proof.file,
-        "rows": proof.rows if proof.is_read else None,
-        "impossible": proof.impossible if proof.is_read else None,
-        "good": proof.good,
-        "diagnostics": [_document(each) for each in proof.diagnostics],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    document = CheckDocument(
+        file=proof.file,
+        rows=proof.rows if proof.is_read else None,
+        impossible=proof.impossible if proof.is_read else None,
+        good=proof.good,
+        diagnostics=tuple(map(_entry, proof.diagnostics)),
+    )
+    return documents.write(document).rstrip()
 
 
-def _document(each: Diagnostic) -> Mapping[str, object]:
-    return {
-        "severity": str(each.severity),
-        "level": str(each.severity.level),
-        "code": each.code,
-        "file": each.file,
-        "line": each.line,
-        "about": each.about,
-        "message": each.message,
-        "hint": each.hint,
-        "rows": list(each.rows),
-    }
+def _entry(each: Diagnostic) -> DiagnosticEntry:
+    return DiagnosticEntry(
+        severity=each.severity,
+        level=each.severity.level,
+        code=each.code,
+        file=each.file,
+        line=each.line,
+        about=each.about,
+        message=each.message,
+        hint=each.hint,
+        rows=each.rows,
+    )

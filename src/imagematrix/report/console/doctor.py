@@ -1,29 +1,9 @@
 """What was found of the things that a build needs, for a reader and for programs."""
 
-import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 
-
-class PrerequisiteState(StrEnum):
-    """How a thing is."""
-
-    GOOD = "ok"
-    WEAK = "warning"
-    """Builds go on without it."""
-    BAD = "wrong"
-    """It would stop a build."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prerequisite:
-    """What was found of one thing, and what to do."""
-
-    what: str
-    state: PrerequisiteState
-    said: str
-    remedy: str = ""
+from imagematrix.report.outputs import DoctorDocument, Prerequisite, PrerequisiteState
+from imagematrix.text import documents
 
 
 def good(prerequisites: Collection[Prerequisite]) -> bool:
@@ -39,7 +19,7 @@ def health_text(prerequisites: Collection[Prerequisite]) -> str:
 
 def health_json(prerequisites: Collection[Prerequisite]) -> str:
     """Write the same for programs."""
-    return json.dumps([asdict(prerequisite) for prerequisite in prerequisites], indent=2, ensure_ascii=False)
+    return documents.write(DoctorDocument(good=good(prerequisites), prerequisites=tuple(prerequisites))).rstrip()
 
 
 def _lines(prerequisite: Prerequisite, width: int) -> Iterator[str]:

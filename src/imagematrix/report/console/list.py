@@ -1,10 +1,11 @@
 """The rows of a matrix with the state of their images: for a reader and for a machine."""
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from imagematrix.report.outputs import RowEntry, RowsDocument
 from imagematrix.row_state import RowState
+from imagematrix.text import documents
 from imagematrix.text.formatting import count
 
 
@@ -26,20 +27,20 @@ def _remark(state: RowState) -> str:
 
 def rows_json(states: Sequence[RowState]) -> str:
     """Write the JSON that `invoke list --json` promises."""
-    return json.dumps([_document(state) for state in states], indent=2, ensure_ascii=False)
+    return documents.write(RowsDocument(rows=tuple(map(_entry, states)))).rstrip()
 
 
-def _document(state: RowState) -> Mapping[str, object]:
+def _entry(state: RowState) -> RowEntry:
     row = state.row
-    return {
-        "family": row.family.name,
-        "tag": row.tag,
-        "axes": dict(row.axes),
-        "groups": list(row.family.groups),
-        "image": row.image,
-        "directory": row.directory,
-        "key": state.key,
-        "state": state.state,
-        "reason": state.reason,
-        "nearest": state.nearest,
-    }
+    return RowEntry(
+        family=row.family.name,
+        tag=row.tag,
+        axes=row.axes,
+        groups=row.family.groups,
+        image=row.image,
+        directory=row.directory,
+        key=state.key,
+        state=state.state,
+        reason=state.reason,
+        nearest=state.nearest,
+    )

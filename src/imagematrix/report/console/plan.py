@@ -1,11 +1,12 @@
 """What `plan` prints: what would be built, for a reader and for a machine; or one node explained."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Plan, Size, Step, Verdict
 from imagematrix.planning import sizes
+from imagematrix.report.outputs import PlanDocument, PlannedNode, PlanSummary
+from imagematrix.text import documents
 from imagematrix.text.formatting import abbreviate, approx_duration, count, label, quantity
 
 _NODES_SHOWN = 12
@@ -39,16 +40,9 @@ def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
 
 
 def plan_json(plan: Plan, predicted: Sizes, seconds: float) -> str:
-    """Write a plan as the JSON that `invoke plan --json` promises.
-
-    `download` and `installed` are bytes of Python packages, the latter estimated: of a node null where it installs
-    none from a lock, or a size is not known; in the summary what is known of the nodes to build. `seconds` are those of
-    the whole, estimated.
-    """
-    whole = _to_come(plan, predicted)
-    summary = {**_counts(plan), "download": whole.download, "installed": whole.installed, "seconds": round(seconds)}
-    document = {"nodes": [_document(step, predicted.get(step.node.key)) for step in plan.steps], "summary": summary}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    """Write a plan as the JSON that `invoke plan --json` promises; `seconds` are those of the whole."""
+    nodes = tuple(_entry(step, predicted.get(step.node.key)) for step in plan.steps)
+    return documents.write(PlanDocument(nodes=nodes, summary=_summary(plan, predicted, seconds)))
 
 
 def _group_lines(layer: str, reason: str, steps: Sequence[Step], predicted: Sizes) -> list[str]:
@@ -80,23 +74,26 @@ def _to_come(plan: Plan, predicted: Sizes) -> Size:
 
 
 def _counts_line(plan: Plan) -> str:
-    counts = _counts(plan)
-    nodes, leaves = count(counts["nodes"], "node"), count(counts["leaves"], "leaf", "leaves")
-    if not counts["build"]:
+    build, waiting = len(_to_build(plan)), len(_waiting(plan))
+    nodes, leaves = count(len(plan.steps), "node"), count(len(plan.final_nodes), "leaf", "leaves")
+    if not build:
         return f"{nodes}: nothing to build, {leaves} up to date"
-    waits = "waits" if counts["waiting"] == 1 else "wait"
-    return f"{nodes}: {counts['build']} to build, {counts['reuse']} reused; {counts['waiting']} of {leaves} {waits}"
+    waits = "waits" if waiting == 1 else "wait"
+    return f"{nodes}: {build} to build, {len(plan.steps) - build} reused; {waiting} of {leaves} {waits}"
 
 
-def _counts(plan: Plan) -> Mapping[str, int]:
-    build = len(_to_build(plan))
-    return {
-        "nodes": len(plan.steps),
-        "build": build,
-        "reuse": len(plan.steps) - build,
-        "leaves": len(plan.final_nodes),
-        "waiting": len(_waiting(plan)),
-    }
+def _summary(plan: Plan, predicted: Sizes, seconds: float) -> PlanSummary:
+    build, whole = len(_to_build(plan)), _to_come(plan, predicted)
+    return PlanSummary(
+        nodes=len(plan.steps),
+        build=build,
+        reuse=len(plan.steps) - build,
+        leaves=len(plan.final_nodes),
+        waiting=len(_waiting(plan)),
+        download=whole.download,
+        installed=whole.installed,
+        seconds=round(seconds),
+    )
 
 
 def _to_build(plan: Plan) -> list[Step]:
@@ -109,18 +106,18 @@ def _waiting(plan: Plan) -> list[str]:
     return [name for name, tip in plan.final_nodes.items() if tip in building]
 
 
-def _document(step: Step, found: Size | None) -> Mapping[str, object]:
+def _entry(step: Step, found: Size | None) -> PlannedNode:
     known = found if found and not found.unknown else None
-    return {
-        "key": step.node.key,
-        "layer": step.node.layer,
-        "parent": step.node.parent,
-        "verdict": step.verdict.value,
-        "reason": step.reason,
-        "leaves": list(step.leaves),
-        "download": known.download if known else None,
-        "installed": known.installed if known else None,
-    }
+    return PlannedNode(
+        key=step.node.key,
+        layer=step.node.layer,
+        parent=step.node.parent,
+        verdict=step.verdict,
+        reason=step.reason,
+        leaves=step.leaves,
+        download=known.download if known else None,
+        installed=known.installed if known else None,
+    )
 
 
 def explanation(plan: Plan, name: str) -> str:
