@@ -107,5 +107,7 @@ def row_with_torch() -> Row:
 
 def test_a_promise_of_nothing() -> None:
     """A name that no row has is reported at its place."""
-    with pytest.raises(InputError, match=r"matrix.toml:10: families.jax.promises: no row has an axis or fact .pyton."):
+    with pytest.raises(
+        InputError, match=r"matrix.toml:10: error: families.jax.promises: no row has an axis or fact .pyton."
+    ):
         jax(promises='promises = ["pyton"]')

@@ -8,6 +8,7 @@ import yaml
 from tests import manifests, projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
+from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError
 from imagematrix.model import File, Leaf
 from imagematrix.project import Project, Selection, open_project
@@ -35,7 +36,13 @@ def told(root: Path, changed: Mapping[str, str], *only: str) -> str:
     rows = project.rows(Selection(only=only))
     with pytest.raises(InputError) as caught:
         project.leaves(rows)
-    return str(caught.value)
+    return "\n".join(map(said, caught.value.diagnostics))
+
+
+def said(each: Diagnostic) -> str:
+    """Return a diagnostic's fields in one text."""
+    rows = f" (row {', '.join(each.rows)})" if each.rows else ""
+    return f"{each.place}: {each.message}{rows}" + (f"\n    {each.hint}" if each.hint else "")
 
 
 def test_dockerfile_of_a_pulled_base(tmp_path: Path) -> None:
@@ -253,7 +260,7 @@ def test_a_bootstrapped_base_without_its_script(tmp_path: Path) -> None:
 
     with pytest.raises(InputError) as caught:
         leaf(project, PLAIN)
-    assert str(caught.value) == (
+    assert "\n".join(map(said, caught.value.diagnostics)) == (
         "common/bootstrap: base 'debian' is bootstrapped, but there is no common/bootstrap/debian.sh"
     )
 
@@ -266,7 +273,7 @@ def test_a_template_that_is_not_utf8(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(InputError) as caught:
         open_project(str(matrix))
-    assert str(caught.value).startswith(f"{name}: is not UTF-8")
+    assert [(each.code, each.file) for each in caught.value.diagnostics] == [("encoding", name)]
 
 
 def test_a_file_beside_its_own_template(tmp_path: Path) -> None:

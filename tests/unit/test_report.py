@@ -606,6 +606,7 @@ def test_plan_json_is_the_contract() -> None:
     sizes = {Key("python"): Size(download=20, installed=50)}
 
     assert json.loads(report.plan_json(plan, sizes, 61.4)) == {
+        "schema": 1,
         "nodes": [
             {
                 "key": "system",

@@ -295,7 +295,8 @@ def test_no_matrix(repository: Repository) -> None:
     with pytest.raises(InputError) as caught:
         repository.matrix_text()
     assert str(caught.value) == (
-        f"{repository.matrix_file}: no such file\n    run this in a project's root, or name its matrix with --file"
+        f"{repository.matrix_file}: error: no such file [unreadable]\n"
+        "    run this in a project's root, or name its matrix with --file"
     )
 
 
@@ -305,7 +306,7 @@ def test_text_that_is_not_utf8(repository: Repository, name: str) -> None:
     (repository.root / name).write_bytes(b"# caf\xe9\n")
     read = repository.matrix_text if name == "matrix.toml" else repository.lock_text
 
-    with pytest.raises(InputError, match=rf"^{name}: is not UTF-8: "):
+    with pytest.raises(InputError, match=rf"^{name}: error: is not UTF-8: "):
         read()
 
 

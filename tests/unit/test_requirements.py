@@ -157,10 +157,14 @@ def test_a_lock_that_no_longer_fits_is_refused(tmp_path: Path, changed: Mapping[
 
     with pytest.raises(InputError) as caught:
         leaves(tmp_path, PYTORCH)
-    assert str(caught.value) == (
-        f"{file}: requirements of layer {file.split('/')[2]} are not locked for Python 3.10 (row {PYTORCH})\n"
-        "    run `invoke lock`"
+    [refused] = caught.value.diagnostics
+    assert (refused.file, refused.code, refused.rows, refused.hint) == (
+        file,
+        "unlocked",
+        (PYTORCH,),
+        "run `invoke lock`",
     )
+    assert refused.message == f"requirements of layer {file.split('/')[2]} are not locked for Python 3.10"
     lock(tmp_path, FakeResolver())
     assert len(locks(tmp_path)) == len(before)
     assert leaves(tmp_path, PYTORCH)
@@ -196,15 +200,13 @@ def test_without_a_solution_nothing_is_written_and_all_rows_are_told(tmp_path: P
     with pytest.raises(InputError) as caught:
         lock(tmp_path, FakeResolver(impossible=["torch==2.3.0"]))
 
-    told = str(caught.value).split("\ncommon/")
-    assert len(told) == 4
-    assert told[0] == (
-        "common/layers/torch/files/requirements.txt.j2: pytorch:2.3.0-python3.10-cuda:"
-        " requirements of layer torch have no solution for Python 3.10\n"
-        "    No solution found\n"
-        "\n"
-        "    hint: sorry"
+    first, *others = caught.value.diagnostics
+    assert len(others) == 3
+    assert (first.file, first.code) == ("common/layers/torch/files/requirements.txt.j2", "unsolvable")
+    assert first.message == (
+        "pytorch:2.3.0-python3.10-cuda: requirements of layer torch have no solution for Python 3.10"
     )
+    assert first.hint == "No solution found\n\n    hint: sorry"
     assert locks(tmp_path) == {}
 
 
@@ -375,10 +377,10 @@ def test_a_system_whose_glibc_is_not_known(tmp_path: Path) -> None:
     projects.write(tmp_path, files=LOCKED, matrix=projects.MATRIX.replace("debian12", "debain12"))
     with pytest.raises(InputError) as caught:
         lock(tmp_path, FakeResolver(), PLAIN)
-    assert str(caught.value) == (
-        f"{TOOLS}: requirements cannot be locked for os 'debain12' on linux/amd64 (row {PLAIN})\n"
-        "    did you mean 'debian12'?"
-    )
+    [refused] = caught.value.diagnostics
+    assert (refused.file, refused.code, refused.rows) == (TOOLS, "unlockable", (PLAIN,))
+    assert refused.message == "requirements cannot be locked for os 'debain12' on linux/amd64"
+    assert refused.hint == "did you mean 'debian12'?"
 
 
 @pytest.mark.parametrize(

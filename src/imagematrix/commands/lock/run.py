@@ -68,10 +68,10 @@ def settle(
     while requests := session.requests():
         asked += len(requests)
         _ask(requests, session, resolver, rows=rows, say=say)
-    for failure in session.kept:
-        say(f"kept as committed: {_problem(failure, rows)}")
+    for kept in (_diagnostic(failure, rows) for failure in session.kept):
+        say(f"kept as committed: {kept.place}: {kept.message}\n    {kept.hint}")
     if session.failures:
-        raise InputError(_problem(failure, rows) for failure in session.failures)
+        raise InputError(_diagnostic(failure, rows) for failure in session.failures)
     _measure(session, resolver, say=say)
     return asked
 
@@ -161,7 +161,7 @@ def _rows(request: ResolveRequest, rows: Mapping[RequirementStack, Sequence[str]
     return sorted(name for stack in asking for name in rows[stack])
 
 
-def _problem(failure: Failure, rows: Mapping[RequirementStack, Sequence[str]]) -> Diagnostic:
+def _diagnostic(failure: Failure, rows: Mapping[RequirementStack, Sequence[str]]) -> Diagnostic:
     request = failure.request
     what = (
         f"{_askers(request, rows)}: requirements of layer {request.asker.layer}"
