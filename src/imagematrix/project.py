@@ -14,6 +14,7 @@ from imagematrix.compat import catalogue, overlay
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.errors import Collector, FlagError, InputError, did_you_mean
 from imagematrix.model import (
+    Downloads,
     EngineImage,
     File,
     Key,
@@ -226,6 +227,10 @@ class Project:
         epochs = {**self.lock.epochs, **dict.fromkeys(layers, epoch)} if layers else {}
         return replace(self, lock=replace(self.lock, epoch=self.lock.epoch if layers else epoch, epochs=epochs))
 
+    def at_night(self, epoch: str) -> "Project":
+        """Return the same project at the epoch of a nightly run: what may move unseen is refreshed."""
+        return replace(self, lock=replace(self.lock, night=epoch))
+
     def at_site(self, name: str) -> "Project":
         """Return the same project where `[sites.NAME]` counts instead of `[site]`; of no name, the project itself.
 
@@ -254,13 +259,14 @@ def _unread(name: str, read: Iterable[str], *, is_axis: bool) -> Iterator[Diagno
 
 
 def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> None:
-    """Raise FlagError for a layer that is not in these leaves, or that installs nothing from the network."""
+    """Raise FlagError for a layer that is not in these leaves, or that downloads nothing which may have moved."""
     stages = [stage for leaf in leaves.values() for stage in (leaf.bootstrap, *leaf.stages) if stage]
-    known, refreshable = ({stage.layer for stage in stages}, {stage.layer for stage in stages if stage.network})
+    known = {stage.layer for stage in stages}
+    refreshable = {stage.layer for stage in stages if stage.downloads in (Downloads.LOCKED, Downloads.MOVING)}
     wrong = [
         f"no selected row has a layer {layer!r} (--fresh)\n    {did_you_mean(layer, known)}"
         if layer not in known
-        else f"layer {layer!r} installs nothing from the network: there is nothing to refresh (--fresh)\n"
+        else f"layer {layer!r} downloads nothing that may have moved: there is nothing to refresh (--fresh)\n"
         f"    these do: {', '.join(sorted(refreshable)) or 'none of the selected rows'}"
         for layer in layers
         if layer not in refreshable

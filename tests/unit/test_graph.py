@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import projects
 
-from imagematrix.model import Base, Family, Key, Leaf, Node, Row, Stage
+from imagematrix.model import Base, Downloads, Family, Key, Leaf, Node, Row, Stage
 from imagematrix.planning import graph
 
 
@@ -17,7 +17,7 @@ def chain(row: str, *keys: str) -> tuple[Node, ...]:
     base = Base(name="base", image="base")
     named = Row(family=Family(name=family, layers=keys, tag=""), base=base, tag=tag, axes={}, values={}, image=row)
     leaf = Leaf(row=named, base_image="base", bootstrap=None, stages=())
-    stages = [Stage(layer=key, text=key, inputs=(), network=False) for key in keys]
+    stages = [Stage(layer=key, text=key, inputs=(), downloads=Downloads.NOTHING) for key in keys]
     return tuple(
         Node(key=Key(key), layer=key, parent=Key(below) if below else None, stage=stage, leaf=leaf, inputs={})
         for key, below, stage in zip(keys, ("", *keys), stages, strict=False)

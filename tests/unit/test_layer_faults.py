@@ -8,6 +8,7 @@ from tests import projects
 from tests.projects import FILES
 
 from imagematrix.errors import InputError
+from imagematrix.model import Downloads
 from imagematrix.project import Selection
 
 BOOT = "common/layers/boot/Dockerfile.j2"
@@ -121,5 +122,5 @@ def test_small_letters_count_as_capitals(tmp_path: Path) -> None:
         opened = projects.project(tmp_path / str(number), files={**FILES, BOOT: each})
         leaf = opened.renderer.leaf(opened.rows(Selection(only=(projects.PLAIN,)))[0])
         stages.append(leaf.stages[-1])
-    assert [stage.network for stage in stages] == [True, True]
+    assert [stage.downloads for stage in stages] == [Downloads.MOVING, Downloads.MOVING]
     assert all("\nARG EPOCH\n" in stage.text for stage in stages)

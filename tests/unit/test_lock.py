@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagematrix.errors import InputError
-from imagematrix.model import Lock
+from imagematrix.model import Downloads, Lock
 from imagematrix.planning import lock
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -45,7 +45,8 @@ def test_a_layer_that_was_refreshed_alone_has_an_epoch_of_its_own() -> None:
     """Which counts instead; where there is none, the lock's text is what it always was."""
     locked = Lock(epoch="2026-01-01", epochs={"torch": "2026-01-02"})
     assert '\n[epochs]\ntorch = "2026-01-02"\n' in lock.dump(locked)
-    assert (locked.epoch_of("torch"), locked.epoch_of("python")) == ("2026-01-02", "2026-01-01")
+    of_layers = [locked.epoch_of(layer, Downloads.MOVING) for layer in ("torch", "python")]
+    assert of_layers == ["2026-01-02", "2026-01-01"]
     assert "epochs" not in lock.dump(Lock(epoch="2026-01-01"))
 
 

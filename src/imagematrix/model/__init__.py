@@ -11,7 +11,7 @@ from imagematrix.model.engine import (
     node_ref,
 )
 from imagematrix.model.job import BaseBootstrap, BaseImage, BuildJob, DockerfileBuild, NodePull, ParentImage
-from imagematrix.model.leaf import BASE_LAYER, EPOCH, GENERATED, WHEELHOUSE, Leaf, Stage
+from imagematrix.model.leaf import APT_LOCK, BASE_LAYER, EPOCH, GENERATED, WHEELHOUSE, Leaf, Stage
 from imagematrix.model.matrix import (
     LATEST,
     Base,
@@ -28,9 +28,10 @@ from imagematrix.model.matrix import (
 )
 from imagematrix.model.outcome import Attempt, Flake, FlakeKind, Outcome, Pushed, PushStatus, Retry, Status
 from imagematrix.model.plan import Key, Node, Plan, Step, Verdict
-from imagematrix.model.sources import File, LayerSource, Lock, Service, Setting, Size, Sources, Stored
+from imagematrix.model.sources import Downloads, File, LayerSource, Lock, Service, Setting, Size, Sources, Stored
 
 __all__ = [
+    "APT_LOCK",
     "BASE_LAYER",
     "EPOCH",
     "GENERATED",
@@ -47,6 +48,7 @@ __all__ = [
     "CacheRecord",
     "CheckContainer",
     "DockerfileBuild",
+    "Downloads",
     "EngineImage",
     "Family",
     "File",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +27,37 @@ class File:
     """Of a big file, whose `content` is empty: where its bytes are."""
 
 
+class Downloads(StrEnum):
+    """What a stage downloads, by what a later day may change."""
+
+    NOTHING = "nothing"
+    PINNED = "pinned"
+    """Named by its hash: the same each day."""
+    LOCKED = "locked"
+    """Packages that an apt lock names."""
+    MOVING = "moving"
+    """Whatever is there on the day: the refresh epoch is part of the key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """matrix.lock: what external names resolved to, and the epoch of stages that install from the network."""
+    """matrix.lock: what external names resolved to, and the epochs of stages whose downloads may move."""
 
     epoch: str = ""
+    """When everything that is not pinned was refreshed last."""
+    night: str = ""
+    """When a nightly run last refreshed what nothing can tell about beforehand."""
     epochs: Mapping[str, str] = field(default_factory=dict)
     """Layer -> the epoch that counts for its stages instead: it was refreshed since, alone."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """Image reference -> digest (`sha256:…`)."""
 
-    def epoch_of(self, layer: str) -> str:
-        """Return the epoch of a layer's stages, empty when they were never refreshed."""
-        return self.epochs.get(layer, self.epoch)
+    def epoch_of(self, layer: str, downloads: Downloads) -> str:
+        """Return the epoch of a layer's stages, by what they download; empty if none counts for them."""
+        if downloads in (Downloads.NOTHING, Downloads.PINNED):
+            return ""
+        refreshed = self.epochs.get(layer, self.epoch)
+        return max(refreshed, self.night) if downloads is Downloads.MOVING else refreshed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ _FORBIDDEN: Final = {
 _LEAST_ARGUMENTS: Final = {"ADD": 2, "COPY": 2, "CMD": 0, "ENTRYPOINT": 0}
 """Of others one."""
 _DIRECTIVE: Final = re.compile(r"#\s*(syntax|escape|check)\s*=", re.IGNORECASE)
-_WHOLE_IMAGE: Final = re.compile(r"[/:@$]")
+WHOLE_IMAGE: Final = re.compile(r"[/:@$]")
 """What the name of an image has that cannot be taken for that of a stage: a path, a tag, a digest; or a variable."""
 _CONTINUED = re.compile(r"\\[ \t]*$")
 _FLAG = re.compile(r"--(\S+)\s*")
@@ -64,7 +64,7 @@ def context_paths(text: str) -> tuple[str, ...]:
     Raises ValueError for a source with a wildcard, since what it matches would not be seen by a reader, and for
     the whole context, which holds more than this stage's key knows.
     """
-    found = {path for instruction in _instructions(text) for path in _sources(instruction.text)}
+    found = {path for instruction in instructions(text) for path in _sources(instruction.text)}
     refused = [why for path in sorted(found) if (why := _refusal(path))]
     if refused:
         raise ValueError(f"{refused[0]}: name the file or its folder")
@@ -83,25 +83,9 @@ def _refusal(path: str) -> str:
     return f"source {path!r} has a wildcard" if _WILDCARDS & set(path) else ""
 
 
-def downloads(text: str) -> bool:
-    """Whether a stage fetches anything: site configuration arrives as secrets, so what mounts one does; and ADD can."""
-    return any(map(_fetches, _instructions(text)))
-
-
-def _fetches(instruction: "_Instruction") -> bool:
-    flags, rest = _split_flags(_after(instruction.text))
-    match instruction.word:
-        case "ADD":
-            return any("://" in word or word.startswith("git@") for word in _arguments(rest)[:-1])
-        case "RUN":
-            return any(_mount(flag).get("type") == "secret" for flag in flags)
-        case _:
-            return False
-
-
 def runs(text: str) -> bool:
     """Whether a stage has a step that runs a command."""
-    return any(instruction.word == "RUN" for instruction in _instructions(text))
+    return any(instruction.word == "RUN" for instruction in instructions(text))
 
 
 def steps(text: str) -> frozenset[str]:
@@ -109,7 +93,7 @@ def steps(text: str) -> frozenset[str]:
 
     Words are separated by one blank.
     """
-    return frozenset(filter(None, (_step(instruction.text) for instruction in _instructions(text))))
+    return frozenset(filter(None, (_step(instruction.text) for instruction in instructions(text))))
 
 
 def _step(instruction: str) -> str:
@@ -119,29 +103,42 @@ def _step(instruction: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Instruction:
+class Instruction:
     """A logical line, with the number of its first line."""
 
     line: int
     text: str
     is_cut: bool
     """Whether the text ends before it does: in a continued line, or in a here-document."""
+    documents: str
+    """The lines of its here-documents."""
 
     @property
     def word(self) -> str:
+        """What it is, in capitals: RUN, COPY."""
         return self.text.partition(" ")[0].partition("\t")[0].upper()
+
+    @property
+    def flags(self) -> list[str]:
+        """Return its flags without their dashes: `mount=…`, `from=…`."""
+        return _split_flags(_after(self.text))[0]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return what follows its flags, word by word."""
+        return _arguments(_split_flags(_after(self.text))[1])
 
 
 def faults(body: str, *, stages: Collection[str]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the instructions of a layer; `stages` are those that it may copy out of, by name."""
     yield from _directives(body)
-    for instruction in _instructions(body):
+    for instruction in instructions(body):
         yield from _faults(instruction, stages)
 
 
 def sources(body: str) -> Iterator[tuple[int, str]]:
     """Yield the files and folders that a stage's text reads of its context, each with the line of its instruction."""
-    for instruction in _instructions(body):
+    for instruction in instructions(body):
         yield from ((instruction.line, path) for path in _sources(instruction.text) if not _refusal(path))
 
 
@@ -155,7 +152,7 @@ def _directives(body: str) -> Iterator[Diagnostic]:
         yield Diagnostic(line=number, code="dockerfile_directive", message=what, hint="remove it")
 
 
-def _faults(instruction: _Instruction, stages: Collection[str]) -> Iterator[Diagnostic]:
+def _faults(instruction: Instruction, stages: Collection[str]) -> Iterator[Diagnostic]:
     word, line = instruction.word, instruction.line
     if word in _FORBIDDEN:
         what, hint = _FORBIDDEN[word]
@@ -176,7 +173,7 @@ def _faults(instruction: _Instruction, stages: Collection[str]) -> Iterator[Diag
         yield from _origins(instruction, stages)
 
 
-def _arity(instruction: _Instruction) -> Iterator[Diagnostic]:
+def _arity(instruction: Instruction) -> Iterator[Diagnostic]:
     word, least = instruction.word, _LEAST_ARGUMENTS.get(instruction.word, 1)
     _, rest = _split_flags(_after(instruction.text))
     if len(_arguments(rest)) < least:
@@ -184,30 +181,30 @@ def _arity(instruction: _Instruction) -> Iterator[Diagnostic]:
         yield Diagnostic(line=instruction.line, code="dockerfile_arguments", message=f"{word} needs {wants}")
 
 
-def _origins(instruction: _Instruction, stages: Collection[str]) -> Iterator[Diagnostic]:
+def _origins(instruction: Instruction, stages: Collection[str]) -> Iterator[Diagnostic]:
     """Yield what cannot be copied out of: layers are built one by one, so no other stage exists then."""
     flags, _ = _split_flags(_after(instruction.text))
-    for name in filter(None, map(_origin, flags)):
-        if name not in stages and not _WHOLE_IMAGE.search(name):
+    for name in filter(None, map(origin, flags)):
+        if name not in stages and not WHOLE_IMAGE.search(name):
             what = f"there is no stage {name!r} to copy out of: layers are built one by one"
             hint = f"an image is named with its tag: --from={name}:TAG; {did_you_mean(name, stages)}"
             yield Diagnostic(line=instruction.line, code="dockerfile_origin", message=what, hint=hint)
 
 
-def _origin(flag: str) -> str:
+def origin(flag: str) -> str:
     """Return what a flag copies or mounts out of, if not the build context."""
     name, _, value = flag.partition("=")
-    return value if name == "from" else _mount(flag).get("from", "")
+    return value if name == "from" else mount(flag).get("from", "")
 
 
-def _mount(flag: str) -> Mapping[str, str]:
+def mount(flag: str) -> Mapping[str, str]:
     """Return the options of a mount; of another flag, none."""
     name, _, value = flag.partition("=")
     return dict(option.partition("=")[::2] for option in value.split(",")) if name == "mount" else {}
 
 
-def _instructions(text: str) -> Iterator[_Instruction]:
-    """Yield logical lines: comments and the bodies of here-documents dropped, continued lines joined."""
+def instructions(text: str) -> Iterator[Instruction]:
+    """Yield logical lines: comments dropped, continued lines joined, each with its here-documents."""
     parts: list[str] = []
     first = 0
     lines = enumerate(text.splitlines(), start=1)
@@ -218,19 +215,28 @@ def _instructions(text: str) -> Iterator[_Instruction]:
         parts.append(_CONTINUED.sub("", line))
         if not _CONTINUED.search(line):
             logical = "".join(parts).strip()
-            is_whole = _pass_here_documents(logical, (each for _, each in lines))
-            yield _Instruction(line=first, text=logical, is_cut=not is_whole)
+            documents: list[str] = []
+            is_whole = _pass_here_documents(logical, (each for _, each in lines), documents)
+            yield Instruction(line=first, text=logical, is_cut=not is_whole, documents="\n".join(documents))
             parts = []
     if parts:
-        yield _Instruction(line=first, text="".join(parts).strip(), is_cut=True)
+        yield Instruction(line=first, text="".join(parts).strip(), is_cut=True, documents="")
 
 
-def _pass_here_documents(instruction: str, lines: Iterator[str]) -> bool:
-    """Go past the documents of an instruction; return whether each has its end."""
+def _pass_here_documents(instruction: str, lines: Iterator[str], passed: list[str]) -> bool:
+    """Go past the documents of an instruction, gather their lines, and return whether each document has its end."""
     if not _MAY_HAVE_HERE_DOCUMENTS.match(instruction):
         return True
     found = [match for word in _WORD.findall(instruction) if (match := _HERE_DOCUMENT.fullmatch(word))]
-    ends = [any((line.lstrip("\t") if match[1] else line) == match[3] for line in lines) for match in found]
+
+    def has_end(match: re.Match[str]) -> bool:
+        for line in lines:
+            if (line.lstrip("\t") if match[1] else line) == match[3]:
+                return True
+            passed.append(line)
+        return False
+
+    ends = [has_end(match) for match in found]  # each goes on where the one before ended
     return all(ends)
 
 
@@ -271,7 +277,7 @@ def _is_elsewhere(path: str) -> bool:
 
 
 def _bind_source(flag: str) -> str:
-    options = _mount(flag)
+    options = mount(flag)
     # A mount without a type is a bind mount: the default of the Dockerfile frontend.
     if not options or options.get("type", "bind") != "bind" or "from" in options:
         return ""

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from imagematrix.model import BASE_LAYER, Key, Node, Size, Step, Verdict
+from imagematrix.model import BASE_LAYER, Downloads, Key, Node, Size, Step, Verdict
 from imagematrix.planning.plan import Record
 
 _BASE_SECONDS: Final = 40.0
@@ -77,7 +77,7 @@ def added_bytes(
 def _typical_seconds(node: Node) -> float:
     if node.layer == BASE_LAYER:
         return _BASE_SECONDS
-    return _FETCHING_SECONDS if node.stage.network else _COPYING_SECONDS
+    return _COPYING_SECONDS if node.stage.downloads is Downloads.NOTHING else _FETCHING_SECONDS
 
 
 def _seconds_of(size: Size) -> float:

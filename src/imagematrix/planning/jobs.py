@@ -70,7 +70,7 @@ class JobFactory:
         own = {KEY_LABEL: node.key, LAYER_LABEL: node.layer}
         if node.layer == BASE_LAYER:
             return BaseBootstrap(script=node.stage.inputs[0].content, suite=node.stage.text, labels=own)
-        epoch = self.lock.epoch_of(node.layer) if node.stage.network else ""
+        epoch = self.lock.epoch_of(node.layer, node.stage.downloads)
         return DockerfileBuild(
             dockerfile=node.leaf.dockerfile,
             target=node.layer,

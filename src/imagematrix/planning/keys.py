@@ -56,8 +56,7 @@ class Assigner:
 
     def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None) -> Mapping[str, str]:
         inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.text, **self._files(stage)}
-        epoch = self._lock.epoch_of(stage.layer)
-        if stage.network and epoch:
+        if epoch := self._lock.epoch_of(stage.layer, stage.downloads):
             inputs["epoch"] = epoch
         if parent:
             inputs["parent"] = parent.key

@@ -22,10 +22,11 @@ def parse(text: str, *, file: str = "matrix.lock") -> Lock:
     document = Table(toml_text.read(text, file=file), (), mistakes)
     if not has_schema(document):
         mistakes.raise_any(text, file=file)
-    document.allow("schema", "epoch", "epochs", "bases")
+    document.allow("schema", "epoch", "night", "epochs", "bases")
     epochs = document.table("epochs")
     lock = Lock(
         epoch=document.text("epoch"),
+        night=document.text("night"),
         epochs={layer: epochs.text(layer) for layer in sorted(epochs)},
         bases=_bases(document.table("bases")),
     )
@@ -48,7 +49,8 @@ def dump(lock: Lock) -> str:
     import toml
 
     epochs = {"epochs": dict(sorted(lock.epochs.items()))} if lock.epochs else {}
-    document = {"schema": SCHEMA, "epoch": lock.epoch, **epochs, "bases": dict(sorted(lock.bases.items()))}
+    night = {"night": lock.night} if lock.night else {}
+    document = {"schema": SCHEMA, "epoch": lock.epoch, **night, **epochs, "bases": dict(sorted(lock.bases.items()))}
     try:
         text = _HEAD + toml.dumps(document)
         is_same = parse(text) == lock

@@ -79,6 +79,6 @@ def _refresh(repository: Repository, state: State, epoch: str, *, waiting: Calla
     """Move the epoch to that of the nightly run, unless it was moved before the run was interrupted."""
     with state.sole_builder(waiting=waiting):
         project = open_project(str(repository.matrix_file))  # as it is by now: the bases may have moved
-        refreshed = project.refreshed(epoch)
+        refreshed = project.at_night(epoch)
         if refreshed.lock != project.lock:
             repository.write_lock(lock.dump(refreshed.lock))

@@ -6,8 +6,8 @@ from typing import Final
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError, did_you_mean
-from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, File, Row, Sources, Stage
-from imagematrix.planning import dockerfile, requirements
+from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, Downloads, File, Row, Sources, Stage
+from imagematrix.planning import dockerfile, downloads, requirements
 from imagematrix.planning.render.files import LayerFiles
 from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.render.templates import Templates
@@ -28,7 +28,7 @@ class Stages:
         self._locks = locks
         self._stages: dict[tuple[object, ...], Stage] = {}
         self._memo: dict[tuple[object, ...], Stage] = {}
-        self._arguments_of: dict[str, tuple[bool, str]] = {}
+        self._arguments_of: dict[str, tuple[Downloads, str]] = {}
         self._sound: set[tuple[str, str, str, tuple[File, ...]]] = set()
         """Layers whose instructions are good: name, parent, rendering, files."""
 
@@ -36,7 +36,7 @@ class Stages:
         """Render a layer on its parent. Raises InputError with each fault of its instructions."""
         name = self._sources.layers[layer].template_path
         body = self._templates.render(name, row, layer=layer, parent=parent)
-        is_fetched, arguments = self._arguments(body)
+        fetched, arguments = self._arguments(body)
         labels = _labels(row) if layer == row.family.layers[-1] else ""
         text = f"FROM {parent} AS {layer}\n{arguments}{body.strip()}\n{labels}"
         files = self._files.of(layer, row)
@@ -46,7 +46,7 @@ class Stages:
         if (layer, parent, body, files) not in self._sound:
             self._refuse_faults(name, body, row, layer=layer, parent=parent)
             self._sound.add((layer, parent, body, files))
-        return self._intern(layer=layer, text=text, files=files, network=is_fetched)
+        return self._intern(layer=layer, text=text, files=files, fetched=fetched)
 
     def bootstrap(self, row: Row) -> Stage | None:
         """Return the stage that makes a row's base, if it is made here. Raises InputError without its script."""
@@ -57,16 +57,17 @@ class Stages:
         if script is None:
             problem = f"base {row.base.name!r} is bootstrapped, but there is no common/bootstrap/debian.sh"
             raise InputError([Diagnostic(code="template", file="common/bootstrap", message=problem)])
-        made = Stage(layer=BASE_LAYER, text=suite, inputs=(script,), network=True)
+        made = Stage(layer=BASE_LAYER, text=suite, inputs=(script,), downloads=Downloads.MOVING)
         return self._stages.setdefault((BASE_LAYER, suite), made)
 
-    def _arguments(self, body: str) -> tuple[bool, str]:
-        """Return whether a stage fetches anything, and what its steps find in their environment, not its image."""
+    def _arguments(self, body: str) -> tuple[Downloads, str]:
+        """Return what a stage downloads, and what its steps find in their environment, not its image."""
         known = self._arguments_of.get(body)
         if known is None:
-            is_fetched = dockerfile.downloads(body)
+            fetched = downloads.of(body)
+            epoch = f"ARG {EPOCH}\n" if fetched in (Downloads.LOCKED, Downloads.MOVING) else ""
             language = f"ARG {_LANGUAGE}\n" if dockerfile.runs(body) else ""
-            known = self._arguments_of[body] = (is_fetched, language + (f"ARG {EPOCH}\n" if is_fetched else ""))
+            known = self._arguments_of[body] = (fetched, language + epoch)
         return known
 
     def _refuse_faults(self, name: str, body: str, row: Row, *, layer: str, parent: str) -> None:
@@ -91,9 +92,9 @@ class Stages:
                 hint = did_you_mean(path, [file.path for file in tree])
                 yield Diagnostic(line=line, code="missing_source", message=what, hint=hint)
 
-    def _intern(self, *, layer: str, text: str, files: tuple[File, ...], network: bool) -> Stage:
+    def _intern(self, *, layer: str, text: str, files: tuple[File, ...], fetched: Downloads) -> Stage:
         inputs = self._inputs(text, files)
-        made = Stage(layer=layer, text=text, inputs=inputs, network=network)
+        made = Stage(layer=layer, text=text, inputs=inputs, downloads=fetched)
         # Files that the stage does not read must not keep two equal stages apart.
         stage = self._stages.setdefault((layer, text, inputs), made)
         self._memo[layer, text, files] = stage
