@@ -29,6 +29,7 @@ from imagematrix.model import (
     Verdict,
 )
 from imagematrix.planning import estimates, graph, lock, plan, requirements
+from imagematrix.planning.apt_locks import AptStack
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
 from imagematrix.planning.render import Renderer
@@ -143,6 +144,10 @@ class Project:
                 asked.setdefault(stack, []).append(name)
         return asked
 
+    def apt_stacks(self, rows: Iterable[Row]) -> Collection[AptStack]:
+        """Return what rows install with apt, each once. Raises InputError."""
+        return dict.fromkeys(_each(rows, self.renderer.apt_stack).values()).keys()
+
     def locked(self, row: Row) -> Sequence[Locked]:
         """Return the locks that a row's Python packages are installed from, lowest layer first."""
         return self.renderer.locked(row)
@@ -219,7 +224,8 @@ class Project:
 
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
         """Return the same project with another matrix and other requirement locks."""
-        renderer = Renderer(self.repository.sources(), locks=locks, platform=matrix.platform)
+        sources, apt_locks = self.repository.sources(), self.renderer.apt_locks
+        renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=matrix.platform)
         return replace(self, matrix=matrix, renderer=renderer)
 
     def refreshed(self, epoch: str, layers: Collection[str] = ()) -> "Project":
@@ -263,10 +269,12 @@ def refuse_unrefreshable(layers: Iterable[str], leaves: Mapping[str, Leaf]) -> N
     stages = [stage for leaf in leaves.values() for stage in (leaf.bootstrap, *leaf.stages) if stage]
     known = {stage.layer for stage in stages}
     refreshable = {stage.layer for stage in stages if stage.downloads in (Downloads.LOCKED, Downloads.MOVING)}
+    pinned = {stage.layer for stage in stages if stage.downloads is Downloads.PINNED}
     wrong = [
         f"no selected row has a layer {layer!r} (--fresh)\n    {did_you_mean(layer, known)}"
         if layer not in known
-        else f"layer {layer!r} downloads nothing that may have moved: there is nothing to refresh (--fresh)\n"
+        else f"layer {layer!r} installs nothing from the network{' but what hashes name' * (layer in pinned)}:"
+        " there is nothing to refresh (--fresh)\n"
         f"    these do: {', '.join(sorted(refreshable)) or 'none of the selected rows'}"
         for layer in layers
         if layer not in refreshable
@@ -313,12 +321,13 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
         parsed = found.attempt(lambda: matrix.parse(text, layers=repository.layers(), rules=rules, file=file))
     locked = found.attempt(lambda: lock.parse(repository.lock_text())) or Lock()
     locks = found.attempt(repository.locks) or {}
+    apt_locks = found.attempt(repository.apt_locks) or {}
     sources = found.attempt(repository.sources)
     if corrections is None:  # rows are not judged by facts that the project would correct
         parsed = None
     project = None
     if parsed and sources:
-        renderer = Renderer(sources, locks=locks, platform=parsed.platform)
+        renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=parsed.platform)
         project = Project(repository=repository, state=state, matrix=parsed, lock=locked, renderer=renderer)
     return Opened(repository=repository, matrix=parsed, project=project, diagnostics=tuple(found.diagnostics))
 

@@ -12,7 +12,7 @@ from imagematrix.disk import disk_words, telling
 from imagematrix.errors import Collector, FlagError, InputError
 from imagematrix.matrix import service
 from imagematrix.model import File, LayerSource, Service, Sources
-from imagematrix.planning import keys, requirements
+from imagematrix.planning import apt_locks, keys, requirements
 from imagematrix.planning.render.sources import TEMPLATE_SUFFIX
 from imagematrix.text import formatting
 from imagematrix.tree import Tree
@@ -97,6 +97,16 @@ class Repository:
         texts = {f"{LOCKS}/{path}": self._tree.text(f"{LOCKS}/{path}") for path in found}
         return {path: text for path, text in texts.items() if requirements.is_ours(text)}
 
+    def apt_locks(self) -> Mapping[str, str]:
+        """Return the apt locks, path -> text: those that we wrote."""
+        paths = (f"{apt_locks.FOLDER}/{path}" for path in self._tree.files(apt_locks.FOLDER) if path.endswith(".txt"))
+        texts = {path: self._tree.text(path) for path in paths}
+        return {path: text for path, text in texts.items() if apt_locks.is_ours(text)}
+
+    def write_apt_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
+        """Make the apt locks these; return the paths touched. What we did not write stays."""
+        return self._make(locks, found=self.apt_locks(), folder=apt_locks.FOLDER)
+
     def corrections(self) -> Mapping[str, str]:
         """Return what corrects the catalogue of versions, path -> text."""
         names = self._tree.files(COMPAT, skip=lambda name: not name.endswith(".toml"))
@@ -110,14 +120,17 @@ class Repository:
 
     def write_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:
         """Make the requirement locks these; return the paths touched. What we did not write stays."""
-        found = self.locks()
+        return self._make(locks, found=self.locks(), folder=LOCKS)
+
+    def _make(self, locks: Mapping[str, str], *, found: Mapping[str, str], folder: str) -> tuple[str, ...]:
+        """Make the files of a folder that are found these."""
         changed = [path for path, text in locks.items() if found.get(path) != text]
         obsolete = found.keys() - locks.keys()
         self._tree.check([*changed, *obsolete])
         with telling():
             for path in changed:
                 self._tree.replace(path, File(path=path, content=locks[path].encode()))
-            self._tree.delete(LOCKS, {path.removeprefix(f"{LOCKS}/") for path in obsolete})
+            self._tree.delete(folder, {path.removeprefix(f"{folder}/") for path in obsolete})
         return tuple(sorted([*changed, *obsolete]))
 
     def add_locks(self, locks: Mapping[str, str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def record(monorepo: Monorepo) -> Any:
 
 def epoch(monorepo: Monorepo) -> str:
     lock = (monorepo.root / "matrix.lock").read_text()
-    return lock.partition('epoch = "')[2].partition('"')[0]
+    return lock.partition('night = "')[2].partition('"')[0]
 
 
 def install(monorepo: Monorepo, command: str) -> None:

@@ -28,7 +28,7 @@ LEVELS: Final = (
     "scratch shell site tree disk web",
     "engine ledger signing",
     "repository state",
-    "git resolver registry",
+    "apt git resolver registry",
     "project",
     "row_state",
     "report verify",

@@ -237,6 +237,7 @@ def test_json_is_the_contract() -> None:
                 "why": "",
                 "tail": [],
                 "bytes": 300,
+                "drifted": [],
                 "leaves": [PLAIN, TENSORFLOW],
             },
             {
@@ -255,6 +256,7 @@ def test_json_is_the_contract() -> None:
                 "why": "no wheel",
                 "tail": ["E"],
                 "bytes": None,
+                "drifted": [],
                 "leaves": [TENSORFLOW],
             },
             {
@@ -273,6 +275,7 @@ def test_json_is_the_contract() -> None:
                 "why": "skipped: tf failed",
                 "tail": [],
                 "bytes": None,
+                "drifted": [],
                 "leaves": [TENSORFLOW],
             },
         ],

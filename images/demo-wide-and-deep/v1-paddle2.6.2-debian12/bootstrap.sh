@@ -3,10 +3,16 @@
 #
 #   sh debian.sh SUITE IMAGE [CHANGE...]
 #   sh debian.sh bookworm debian12:base 'LABEL a=b'
+#   sh debian.sh --ask SUITE < LISTS
 #
 # SUITE is bullseye, bookworm or trixie; each CHANGE is a Dockerfile instruction for
 # `docker import --change`. Needs root, a docker client, and mmdebstrap, which is fetched for
-# the occasion on Debian and Ubuntu; nothing is installed on the host. Environment:
+# the occasion on Debian and Ubuntu; nothing is installed on the host. Packages that differ from
+# base/apt.lock beside this file are named in a line "drifted: …".
+#
+# --ask makes nothing, and needs neither root nor an engine. It prints what would be installed today:
+# for each line of names on standard input "= NAMES", then PACKAGE=VERSION for all that a base with
+# these packages has; or "! WHY". Environment:
 #
 #   DOCKER                  the docker client to call (default: docker)
 #   DEBIAN_MIRROR           a mirror to use instead of the one in the host's apt sources
@@ -231,6 +237,7 @@ rm -f "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/dpkg/dpkg.cfg.d/99mmde
 [ ! -e "$root/etc/apt/sources.list.d/0000sources.list" ] ||
     mv "$root/etc/apt/sources.list.d/0000sources.list" "$root/etc/apt/sources.list"
 rm -f "$root"/etc/hostname "$root"/etc/resolv.conf
+dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${Package}=${Version}\n' >"$(dirname "$0")/installed"
 # Services are not started while packages are installed: nothing would stop them.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
@@ -241,35 +248,41 @@ HOOK
 
 # --- mmdebstrap ----------------------------------------------------------------------------
 
-# Sets MMDEBSTRAP and HOOKS; fetches what is missing with a private apt, from the host's release.
-find_mmdebstrap() {
-    MMDEBSTRAP=$(command -v mmdebstrap || true)
-    HOOKS=/usr/share/mmdebstrap/hooks
+# Sets KEYRING; fetches it, and $wanted, with a private apt from the host's release, if they are missing.
+find_keyring() {
     KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-    wanted=
-    [ -n "$MMDEBSTRAP" ] || wanted=mmdebstrap
     [ -e "$KEYRING" ] || wanted="$wanted debian-archive-keyring"
     [ -n "$wanted" ] || return 0
     command -v apt-get >/dev/null || die "needs mmdebstrap and debian-archive-keyring: install them (packages of that name; Fedora and Arch have them too)"
     get_packages
-    [ -n "$MMDEBSTRAP" ] || HOOKS=$WORK/root$HOOKS
-    MMDEBSTRAP=${MMDEBSTRAP:-$WORK/root/usr/bin/mmdebstrap}
     [ -e "$KEYRING" ] || KEYRING=$WORK/root$KEYRING
+}
+
+# Sets MMDEBSTRAP, HOOKS and KEYRING.
+find_mmdebstrap() {
+    MMDEBSTRAP=$(command -v mmdebstrap || true)
+    HOOKS=/usr/share/mmdebstrap/hooks
+    wanted=
+    [ -n "$MMDEBSTRAP" ] || wanted=mmdebstrap
+    find_keyring
+    [ -z "$wanted" ] || [ -n "$MMDEBSTRAP" ] || HOOKS=$WORK/root$HOOKS
+    MMDEBSTRAP=${MMDEBSTRAP:-$WORK/root/usr/bin/mmdebstrap}
+    [ -n "$wanted" ] || return 0
     PERL5LIB=$(printf '%s:' "$WORK"/root/usr/share/perl/5* "$WORK"/root/usr/lib/*/perl/5* "$WORK"/root/usr/share/perl5)
     export PERL5LIB
 }
 
-# Downloads and unpacks $wanted with all it depends on that the host has not.
-get_packages() {
+# Writes the configuration of a private apt in $apt. $1: the file that says what is installed.
+write_private_apt() {
     apt=$WORK/apt
-    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$WORK/root"
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/none"
     {
         cat "$WORK/apt.conf"
         cat <<CONF
 Dir::Etc::Parts "$apt/none";
 Dir::State "$apt";
 Dir::State::Lists "$apt/lists";
-Dir::State::Status "/var/lib/dpkg/status";
+Dir::State::Status "$1";
 Dir::Cache "$apt";
 Dir::Cache::Archives "$apt/archives";
 APT::Sandbox::User "root";
@@ -277,6 +290,12 @@ APT::Install-Recommends "false";
 APT::Update::Error-Mode "any";
 CONF
     } >"$apt/apt.conf"
+}
+
+# Downloads and unpacks $wanted with all it depends on that the host has not.
+get_packages() {
+    mkdir -p "$WORK/root"
+    write_private_apt /var/lib/dpkg/status
     quietly apt-get -q update
     # shellcheck disable=SC2086 # names, one a word
     quietly apt-get -q --simulate install $wanted
@@ -320,6 +339,50 @@ make_tarball() {
     CHILD=
 }
 
+# Names the packages that differ from the lock beside this script, if there is one.
+compare() {
+    lock=$(dirname "$0")/base/apt.lock
+    [ -s "$lock" ] || return 0
+    awk -F= 'NR == FNR { locked[$1] = $0; next }
+        $1 in locked && $0 != locked[$1] { print "drifted: " $0 " instead of " locked[$1] }' "$lock" "$WORK/installed" >&2
+}
+
+# --- what would be installed today ---------------------------------------------------------
+
+ask() {
+    [ $# -eq 1 ] || die "usage: sh $0 --ask SUITE"
+    SUITE=$1
+    command -v apt-get >/dev/null || die "needs apt-get to ask what would be installed"
+    make_work
+    host_apt_options >"$WORK/apt.conf"
+    choose_sources >"$WORK/sources"
+    [ -s "$WORK/sources" ] || die "this host's apt sources name no mirror of $SUITE: name one in DEBIAN_MIRROR"
+    wanted=
+    find_keyring
+    : >"$WORK/status"
+    write_private_apt "$WORK/status"
+    sed "s|^deb |deb [signed-by=$KEYRING] |" "$WORK/sources" >"$apt/sources.list"
+    printf 'Dir::Etc::%s;\n' "SourceList \"$apt/sources.list\"" "SourceParts \"$apt/none\"" >>"$apt/apt.conf"
+    quietly apt-get -q update
+    while read -r names; do
+        echo "= $names"
+        simulate "$names"
+    done
+}
+
+# What mmdebstrap installs for its variant minbase, with the packages of $1.
+simulate() {
+    merged=
+    [ "$SUITE" != bookworm ] || merged=usr-is-merged # of two packages apt would take the other one
+    # shellcheck disable=SC2086 # names, one a word
+    if APT_CONFIG=$apt/apt.conf apt-get -q --simulate install --no-install-recommends \
+        '?or(?essential,?priority(required))' apt $merged $1 >"$WORK/output" 2>&1; then
+        awk '$1 == "Inst" { version = $3 ~ /^\[/ ? $4 : $3; print $2 "=" substr(version, 2) }' "$WORK/output"
+    else
+        awk '/^E: / { why = substr($0, 4); exit } END { print "! " (why ? why : "apt-get failed") }' "$WORK/output"
+    fi
+}
+
 main() {
     [ $# -ge 2 ] || die "usage: sh $0 SUITE IMAGE [CHANGE...]"
     SUITE=$1 IMAGE=$2
@@ -334,6 +397,7 @@ main() {
     find_mmdebstrap
     write_hook
     make_tarball
+    compare
     # Through a file and not a pipe: of a tarball that ends early, import would make an image.
     for change in "$@"; do
         set -- "$@" --change "$change"
@@ -345,4 +409,9 @@ main() {
 }
 
 enter_namespace "$@"
-main "$@"
+if [ "${1:-}" = --ask ]; then
+    shift
+    ask "$@"
+else
+    main "$@"
+fi

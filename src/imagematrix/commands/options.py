@@ -111,12 +111,12 @@ Summary = Annotated[
     ),
 ]
 Upgrade = Annotated[bool, _switch("Resolve again what is already locked; the diff shows what changed.")]
-Bases = Annotated[bool, _switch("Lock only the digests of bases.")]
+Bases = Annotated[bool, _switch("Lock only bases and what apt installs, not Python requirements.")]
 FailFast = Annotated[bool, _switch("Start nothing new after the first failure.")]
 Fresh = Annotated[
     str | bool,
     Option(
-        help="Rebuild everything that installs from the network; --fresh=LAYER,…: only these layers.",
+        help="Rebuild everything that is downloaded and not pinned by a hash; --fresh=LAYER,…: only these layers.",
         kind=str,
         default=False,
         value_optional=True,  # without one it is True

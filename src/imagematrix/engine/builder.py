@@ -14,6 +14,8 @@ from imagematrix.engine.locks import Locks, Told
 from imagematrix.engine.log import BuildLog, LogFile
 from imagematrix.errors import InputError, NoEngineError, RegistryError
 from imagematrix.model import (
+    APT_LOCK,
+    BASE_LAYER,
     KEY_LABEL,
     Attempt,
     BaseBootstrap,
@@ -61,7 +63,8 @@ class Builder:
             log = BuildLog(stream, functools.partial(self.said, job.key), locks)
             attempt = self._attempt(job, log)
             waited = locks.left()
-        return replace(attempt, waited=waited, tail=() if attempt.ok else log.tail(), log=stream.path)
+        tail = () if attempt.ok else log.tail()
+        return replace(attempt, waited=waited, tail=tail, log=stream.path, drifted=tuple(log.drifted))
 
     def answers(self) -> bool:
         """Whether the engine answers."""
@@ -153,6 +156,9 @@ class Builder:
         with scratch.folder("bootstrap") as folder:
             script = folder / "bootstrap.sh"
             script.write_bytes(work.script)
+            if work.packages:
+                (folder / BASE_LAYER).mkdir()
+                (folder / BASE_LAYER / APT_LOCK).write_bytes(work.packages)
             argv = buildx.bootstrap_argv(job, work, script=str(script))
             code = self._run(job, argv, {"DOCKER": self.docker, **self.engine.environment}, feed, log)
         return code, buildx.imported_id(b"".join(said).decode(errors="replace"))

@@ -13,6 +13,8 @@ from imagematrix.planning.failure import FailureCause
 _TAIL_LINES: Final = 20
 _KEPT_LINES: Final = 20_000
 """Of each step's output: the first error of a compiler may be thousands of lines above its end."""
+_DRIFTED: Final = "drifted: "
+"""How the macro `apt_install` of `site.j2`, and the script that makes bases, mark a line for us."""
 _EXIT_CODE: Final = re.compile(r"exit code: (\d+)")
 _PLACE: Final = re.compile(r"Dockerfile:\d+")
 
@@ -42,6 +44,8 @@ class BuildLog:
         self._reader = Reader(self)
         self._names: dict[str, str] = {}
         self._lines: dict[str, deque[str]] = {}
+        self.drifted: list[str] = []
+        """What steps print of packages that differ from the apt lock."""
         self._failed: tuple[str, str] | None = None
         """The first step that failed, and what the engine says of it."""
 
@@ -61,6 +65,8 @@ class BuildLog:
 
     def said(self, step: str, line: str) -> None:
         """Keep a line of a step."""
+        if line.startswith(_DRIFTED):
+            self.drifted.append(line.removeprefix(_DRIFTED))
         self._lines.setdefault(step, deque(maxlen=_KEPT_LINES)).append(line)
         if self._locks:
             self._locks.spoke(step)

@@ -96,6 +96,7 @@ class Worker:
             tail=last.tail,
             log=last.log,
             image=last.image,
+            drifted=last.drifted,
         )
         put(StepEnded(step=step, outcome=outcome))
 

@@ -50,6 +50,8 @@ class BaseBootstrap:
 
     script: bytes
     suite: str
+    packages: bytes = b""
+    """The apt lock that its packages are compared with; empty: there is none."""
     labels: Mapping[str, str]
 
 

@@ -63,6 +63,8 @@ class Attempt:
     """Seconds in which it waited for a cache that another build used."""
     image: str = ""
     """The id of the image that it made."""
+    drifted: tuple[str, ...] = ()
+    """Packages that apt installed in another version than the apt lock names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,5 +118,7 @@ class Outcome:
     log: str = ""
     image: str = ""
     """The id of the image that was built or pulled."""
+    drifted: tuple[str, ...] = ()
+    """Packages that apt installed in another version than the apt lock names."""
     caused_by: Key | None = None
     """For a skipped node: the node whose failure skipped it."""

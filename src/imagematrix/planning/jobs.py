@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagematrix.model import (
+    APT_LOCK,
     BASE_LAYER,
     EPOCH,
     KEY_LABEL,
@@ -69,7 +70,9 @@ class JobFactory:
             return NodePull(repository=self.repository, digest=step.digest)
         own = {KEY_LABEL: node.key, LAYER_LABEL: node.layer}
         if node.layer == BASE_LAYER:
-            return BaseBootstrap(script=node.stage.inputs[0].content, suite=node.stage.text, labels=own)
+            files = {file.path: file.content for file in node.stage.inputs}
+            packages, script = files.pop(f"{BASE_LAYER}/{APT_LOCK}", b""), next(iter(files.values()))
+            return BaseBootstrap(script=script, suite=node.stage.text, packages=packages, labels=own)
         epoch = self.lock.epoch_of(node.layer, node.stage.downloads)
         return DockerfileBuild(
             dockerfile=node.leaf.dockerfile,

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Final
 
-from imagematrix.model import BASE_LAYER, File, Key, Leaf, Lock, Node, Stage
+from imagematrix.model import APT_LOCK, BASE_LAYER, File, Key, Leaf, Lock, Node, Stage
 
 SCHEMA: Final = 1
 """Raised whenever the meaning of an input changes: every node is then rebuilt."""
 
 _INLINE_LIMIT: Final = 2048
 """Bytes up to which a text file stands in the inputs itself, so that a changed version can be named."""
+
+_PACKAGES_LIMIT: Final = 65536
+"""The same for an apt lock, whose packages a reason names: one has some kilobytes."""
 
 _CHANGES_SHOWN: Final = 3
 
@@ -133,6 +136,8 @@ def _rank(name: str) -> tuple[int, str]:
 def _difference(name: str, old: str | None, new: str | None) -> str:
     kind, _, path = name.partition(" ")
     match kind:
+        case "file" if path.endswith(f"/{APT_LOCK}"):
+            return _packages(path, old or "", new or "")
         case "file" if old is None or new is None:
             return f"{path} is {'new' if old is None else 'gone'}"
         case "file":
@@ -163,6 +168,26 @@ def _lines(old: str, new: str) -> str:
     )
 
 
+def _packages(path: str, old: str, new: str) -> str:
+    """Say which packages moved in an apt lock."""
+    layer = path.partition("/")[0]
+    before, after = (_versions(each) for each in (old, new))
+    if not before or not after:
+        return f"the apt packages of {layer} are {'locked' if after else 'no longer locked'}"
+    moved = [
+        f"{name} {before.get(name, '(nothing)')} -> {after.get(name, '(nothing)')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+    more = f" and {len(moved) - _CHANGES_SHOWN} more" if len(moved) > _CHANGES_SHOWN else ""
+    return ", ".join(moved[:_CHANGES_SHOWN]) + more
+
+
+def _versions(content: str) -> Mapping[str, str]:
+    """Return the lines of an apt lock: package -> version."""
+    return dict(line.split("=", 1) for line in content.splitlines() if "=" in line)
+
+
 def _same_but_for_labels(old: str, new: str) -> bool:
     return all(before == after or (_is_label(before) and _is_label(after)) for before, after in _paired(old, new))
 
@@ -182,7 +207,8 @@ def _short(reference: str | None) -> str:
 
 def _file_input(file: File) -> str:
     mode = "0755" if file.executable else "0644"
-    text = None if file.stored else _inline_text(file.content)
+    limit = _PACKAGES_LIMIT if file.path.endswith(f"/{APT_LOCK}") else _INLINE_LIMIT
+    text = None if file.stored else _inline_text(file.content, limit)
     # One line for a hash, so that no text can be taken for one.
     return f"{mode}\n{text}" if text is not None else f"{mode} sha256 {_sha256(file)}"
 
@@ -191,8 +217,8 @@ def _sha256(file: File) -> str:
     return file.stored.sha256 if file.stored else hashlib.sha256(file.content).hexdigest()
 
 
-def _inline_text(content: bytes) -> str | None:
-    if len(content) > _INLINE_LIMIT:
+def _inline_text(content: bytes, limit: int) -> str | None:
+    if len(content) > limit:
         return None
     try:
         return content.decode()

@@ -62,6 +62,8 @@ class NodeEntry:
     tail: tuple[str, ...] = ()
     bytes: Bytes | None = None
     """What it adds to its parent, a first one to nothing; None: no engine could tell."""
+    drifted: tuple[str, ...] = ()
+    """Packages that apt installed in another version than the apt lock names."""
     leaves: tuple[str, ...]
 
     @property

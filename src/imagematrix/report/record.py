@@ -84,6 +84,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
         bytes=None if whole is None or below is None else whole - below,
+        drifted=outcome.drifted,
         leaves=step.leaves,
     )
 

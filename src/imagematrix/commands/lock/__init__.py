@@ -1,4 +1,4 @@
-"""The lock command: requirements to versions with hashes, bases to digests."""
+"""The lock command: requirements to versions with hashes, bases to digests, packages of apt to versions."""
 
 from imagematrix.commands.command import command
 from imagematrix.commands.options import Bases, File, Group, Only, Site, Upgrade
@@ -6,10 +6,11 @@ from imagematrix.commands.options import Bases, File, Group, Only, Site, Upgrade
 
 @command
 def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site, file: File) -> None:
-    """Lock rows: their Python requirements to exact versions with hashes, their bases to digests."""
+    """Lock rows: their Python requirements to exact versions with hashes, their bases to digests, apt's packages."""
+    from imagematrix.apt import HostApt
     from imagematrix.commands import request
+    from imagematrix.commands.lock import apt, run
     from imagematrix.commands.lock import bases as digests
-    from imagematrix.commands.lock import run
     from imagematrix.commands.terminal import echo
     from imagematrix.registry import RegistryDigests
     from imagematrix.resolver import Uv
@@ -20,4 +21,9 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
         shell, where = Shell(), request.site_of(project)
         done = "" if bases else run.run(project, rows, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
         digests.run(project, rows, registry=lambda: RegistryDigests(shell, where), upgrade=upgrade, say=echo)
-    print(done or "base digests are up to date")
+
+        def host() -> HostApt:
+            return HostApt(shell, project.repository.sources().bootstrap, where)
+
+        packages = apt.run(project, rows, source=host, upgrade=upgrade, say=echo)
+    print(f"{done or 'base digests are up to date'}; {packages}")

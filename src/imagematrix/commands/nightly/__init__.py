@@ -34,9 +34,9 @@ def nightly(
     site: Site,
     file: File,
 ) -> None:
-    """Rebuild everything that installs from the network, verify, push, report and clean up, even if a stage fails.
+    """Rebuild what moved upstream, verify, push, report and clean up, even if a stage fails.
 
-    The run updates the digests of bases, builds all rows at a new epoch, verifies and publishes them, and removes
+    The run locks bases and apt packages again, builds all rows, verifies and publishes them, and removes
     images, build cache and logs that nothing needs. Each stage is also a command of its own. The next run resumes an
     interrupted one at its epoch. Two runs never overlap: the second ends with exit code 1.
     """

@@ -103,7 +103,7 @@ def _locked_file(source: LayerSource) -> File | None:
 
 def _names_lock(source: LayerSource) -> bool:
     """Whether a template names its layer's lock, or has a macro of `site.j2` name it."""
-    by_macro = rf"""\bsite\.\w+\(\s*["']{re.escape(source.name)}["']"""
+    by_macro = rf"""\bsite\.(?!apt_)\w+\(\s*["']{re.escape(source.name)}["']"""
     named = f"{source.name}/{requirements.LOCK}"
     return named in source.template or re.search(by_macro, source.template) is not None
 

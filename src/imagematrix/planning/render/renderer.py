@@ -1,6 +1,6 @@
 """Rows in, leaves in memory out."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -8,11 +8,13 @@ from imagematrix import compat
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import Collector, InputError
 from imagematrix.model import File, Leaf, Row, Service, Sources
+from imagematrix.planning.apt_locks import AptStack
+from imagematrix.planning.render.apt import RowAptLocks
 from imagematrix.planning.render.companions import Companions
 from imagematrix.planning.render.demands import Demands
 from imagematrix.planning.render.files import LayerFiles
 from imagematrix.planning.render.locks import RowLocks
-from imagematrix.planning.render.sources import template_names
+from imagematrix.planning.render.sources import template_names, with_parents
 from imagematrix.planning.render.stages import Stages, base_image
 from imagematrix.planning.render.templates import Templates
 from imagematrix.planning.requirements import Locked, RequirementStack
@@ -21,12 +23,16 @@ from imagematrix.planning.requirements import Locked, RequirementStack
 class Renderer:
     """Renders rows against one set of sources; its parts remember every distinct rendering."""
 
-    def __init__(self, sources: Sources, *, locks: Mapping[str, str], platform: str) -> None:
+    def __init__(
+        self, sources: Sources, *, locks: Mapping[str, str], apt_locks: Mapping[str, str] | None = None, platform: str
+    ) -> None:
         self._sources = sources
         self._templates = Templates(sources)
         self._locks = RowLocks(sources, self._templates, locks, platform=platform)
-        self._files = LayerFiles(sources, self._templates, self._locks)
-        self._stages = Stages(sources, self._templates, self._files, self._locks)
+        self.apt_locks: Mapping[str, str] = apt_locks or {}
+        self._apt = RowAptLocks(sources, self._templates, self.apt_locks, platform=platform)
+        self._files = LayerFiles(sources, self._templates, self._locks, self._apt)
+        self._stages = Stages(sources, self._templates, self._files, self._locks, self._apt)
         self._companions = Companions(sources, self._templates)
         self._demands = Demands(sources, self._templates)
         self._faults: dict[Hashable, tuple[Diagnostic, ...]] = {}
@@ -37,7 +43,7 @@ class Renderer:
         found.attempt(lambda: self._locks.refuse_unlocked(row))
         stages = tuple(
             found.attempt(partial(self._stages.stage, row, layer=layer, parent=parent))
-            for layer, parent in _with_parents(row)
+            for layer, parent in with_parents(row)
         )
         bootstrap = found.attempt(lambda: self._stages.bootstrap(row))
         if found.diagnostics:
@@ -70,7 +76,7 @@ class Renderer:
         """
         values = self._templates.values(row)
         found, locks = [*_raised(lambda: self._locks.refuse_unlocked(row))], self._lock_paths(row)
-        for layer, parent in _with_parents(row):
+        for layer, parent in with_parents(row):
             part = (layer, parent, locks.get(layer), *self._templates.seen((layer,), values))
             found += self._tried(part, partial(self._stages.stage, row, layer=layer, parent=parent))
         found += _raised(lambda: self._stages.bootstrap(row))
@@ -81,6 +87,10 @@ class Renderer:
     def requirements(self, row: Row) -> RequirementStack:
         """Render what a row requires of the package index, of the layers that are installed from a lock."""
         return self._locks.stack(row)
+
+    def apt_stack(self, row: Row) -> AptStack:
+        """Return what a row installs with apt, of the stages that an apt lock is for. Raises InputError."""
+        return self._apt.stack(row)
 
     def locked(self, row: Row) -> tuple[Locked, ...]:
         """Return the locks that a row's layers are installed from, as far as they exist."""
@@ -127,12 +137,6 @@ class Renderer:
         if known is None:
             known = self._faults[part] = _raised(attempt)
         return known
-
-
-def _with_parents(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield each layer of a row with what is below it."""
-    layers = row.family.layers
-    return zip(layers, ("${BASE_IMAGE}", *layers), strict=False)
 
 
 def _raised(attempt: Callable[[], object]) -> tuple[Diagnostic, ...]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError
-from imagematrix.model import File, LayerSource, Sources
+from imagematrix.model import File, LayerSource, Row, Sources
 
 TEMPLATE_SUFFIX: Final = ".j2"
 COMPANIONS: Final = "leaf"
@@ -38,6 +38,12 @@ def companion_templates(sources: Sources) -> Iterable[tuple[str, str]]:
     """Yield the templates among all companions, name and text. Raises InputError for one that is not UTF-8."""
     for files in (companions(sources), *map(companions_of, sources.layers.values())):
         yield from ((name, decoded(name, file.content)) for name, file in files.items() if is_template(file))
+
+
+def with_parents(row: Row) -> Iterable[tuple[str, str]]:
+    """Yield each layer of a row with what is below it."""
+    layers = row.family.layers
+    return zip(layers, ("${BASE_IMAGE}", *layers), strict=False)
 
 
 def template_names(layer: LayerSource) -> Iterable[str]:

@@ -7,7 +7,8 @@ from typing import Final
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError, did_you_mean
 from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, Downloads, File, Row, Sources, Stage
-from imagematrix.planning import dockerfile, downloads, requirements
+from imagematrix.planning import apt_locks, dockerfile, downloads, requirements
+from imagematrix.planning.render.apt import RowAptLocks
 from imagematrix.planning.render.files import LayerFiles
 from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.render.templates import Templates
@@ -20,12 +21,15 @@ environment of each step after it, even over an ENV of the base, and never in th
 class Stages:
     """The stages of rows; equal ones are one object."""
 
-    def __init__(self, sources: Sources, templates: Templates, files: LayerFiles, locks: RowLocks) -> None:
+    def __init__(
+        self, sources: Sources, templates: Templates, files: LayerFiles, locks: RowLocks, apt: RowAptLocks
+    ) -> None:
         self._sources = sources
         self._shared = sources.shared
         self._templates = templates
         self._files = files
         self._locks = locks
+        self._apt = apt
         self._stages: dict[tuple[object, ...], Stage] = {}
         self._memo: dict[tuple[object, ...], Stage] = {}
         self._arguments_of: dict[str, tuple[Downloads, str]] = {}
@@ -57,8 +61,10 @@ class Stages:
         if script is None:
             problem = f"base {row.base.name!r} is bootstrapped, but there is no common/bootstrap/debian.sh"
             raise InputError([Diagnostic(code="template", file="common/bootstrap", message=problem)])
-        made = Stage(layer=BASE_LAYER, text=suite, inputs=(script,), downloads=Downloads.MOVING)
-        return self._stages.setdefault((BASE_LAYER, suite), made)
+        lock = self._apt.file(row, BASE_LAYER)
+        inputs = (lock, script) if lock and lock.content else (script,)
+        made = Stage(layer=BASE_LAYER, text=suite, inputs=inputs, downloads=_settled(Downloads.LOCKED, inputs))
+        return self._stages.setdefault((BASE_LAYER, suite, inputs), made)
 
     def _arguments(self, body: str) -> tuple[Downloads, str]:
         """Return what a stage downloads, and what its steps find in their environment, not its image."""
@@ -94,7 +100,7 @@ class Stages:
 
     def _intern(self, *, layer: str, text: str, files: tuple[File, ...], fetched: Downloads) -> Stage:
         inputs = self._inputs(text, files)
-        made = Stage(layer=layer, text=text, inputs=inputs, downloads=fetched)
+        made = Stage(layer=layer, text=text, inputs=inputs, downloads=_settled(fetched, inputs))
         # Files that the stage does not read must not keep two equal stages apart.
         stage = self._stages.setdefault((layer, text, inputs), made)
         self._memo[layer, text, files] = stage
@@ -104,6 +110,12 @@ class Stages:
         paths, tree = dockerfile.context_paths(text), (*files, *self._shared)
         chosen = {file for file in tree for path in paths if dockerfile.is_within(file.path, path)}
         return tuple(sorted(chosen, key=lambda file: file.path))
+
+
+def _settled(fetched: Downloads, inputs: Iterable[File]) -> Downloads:
+    """Return what a stage downloads: what apt installs may move as long as no lock names it."""
+    is_locked = any(apt_locks.is_lock(file.path) and file.content for file in inputs)
+    return Downloads.MOVING if fetched is Downloads.LOCKED and not is_locked else fetched
 
 
 def base_image(row: Row) -> str:

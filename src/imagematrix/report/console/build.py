@@ -33,6 +33,7 @@ def summary(report: Document, *, color: bool = False) -> str:
     for node in report.nodes:
         if node.outcome is Status.FAILED and not node.interrupted:
             _draw_failure(console, node, [leaf for leaf in report.leaves if leaf.blame and leaf.blame.node == node.key])
+    _draw_drifts(console, report)
     _draw_untried(console, report)
     _draw_pushes(console, report)
     _say(console, _last_line(report), "bold")
@@ -117,6 +118,14 @@ def _draw_failure(console: "Console", node: NodeEntry, blocked: Sequence[LeafEnt
     if names:
         _say(console, f"  repeat:  invoke build --only '{names[0]}'")
     _say(console, "")
+
+
+def _draw_drifts(console: "Console", report: Document) -> None:
+    drifted = [node for node in report.nodes if node.drifted and node.outcome is Status.BUILT]
+    for node in drifted:
+        _say(console, f"drifted: {node.label}: {abbreviate(node.drifted, _NAMES_SHOWN)}", _STYLES[Status.SKIPPED])
+    if drifted:
+        _say(console, "  the mirror no longer has what locks/apt names: `invoke lock --bases --upgrade` asks again\n")
 
 
 def _draw_untried(console: "Console", report: Document) -> None:
