@@ -76,3 +76,12 @@ def test_each_begins_with_its_schema() -> None:
     text = documents.write(outputs.RowsDocument(rows=()))
     assert list(json.loads(text).items()) == [("schema", 1), ("rows", [])]
     assert all(fields(kind)[0].name == "schema" for kind in (*WHOLE, outputs.MessageDocument, document.Document))
+
+
+def test_bytes_that_are_not_utf8() -> None:
+    """Logs and names may hold them: they are replaced, in values and in keys."""
+    message = outputs.MessageDocument(
+        text="caf\udce9", good=True, started="", images={"\udce9": 1}, checks={}, broken=("é",)
+    )
+    written = json.loads(documents.write(message))
+    assert (written["text"], written["images"], written["broken"]) == ("caf?", {"?": 1}, ["é"])

@@ -73,10 +73,12 @@ def _written(value: object, optional: Collection[str]) -> object:
     match value:
         case dict():
             kept = ((key, each) for key, each in value.items() if each is not None or key not in optional)
-            return {key: _written(each, optional) for key, each in kept}
+            return {_written(key, optional): _written(each, optional) for key, each in kept}
         case list() | tuple():
             return [_written(each, optional) for each in value]
         case float():
             return round(value, 3)
+        case str():  # bytes of a log or a name that are not UTF-8 have no place in JSON
+            return value if value.isascii() else value.encode(errors="replace").decode()
         case _:
             return value
