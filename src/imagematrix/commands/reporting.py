@@ -9,21 +9,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from imagematrix.commands.push.run import PublishResult
-from imagematrix.commands.verify.run import VerifyResult
 from imagematrix.errors import DiskError, FlagError
 from imagematrix.planning import nightly
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
-from imagematrix.report import catalogue as entry_list
-from imagematrix.report import document, html, junit, markdown, overview, runs, webhook
-from imagematrix.report.console.nightly import health_text
+from imagematrix.report import document, runs
 from imagematrix.report.document import Document
-from imagematrix.report.outputs import MessageDocument
-from imagematrix.report.overview import Overview
 from imagematrix.report.runs import PastRun
+
+if TYPE_CHECKING:
+    from imagematrix.commands.push.run import PublishResult
+    from imagematrix.commands.verify.run import VerifyResult
+    from imagematrix.report.outputs import MessageDocument
+    from imagematrix.report.overview import Overview
 
 _JSON: Final = "report.json"
 _PAGE: Final = "index.html"
@@ -41,7 +41,7 @@ def built(project: Project, made: Document, tags: Sequence[Publication], folder:
     return _leave(project, document.with_names(made, tags), folder, say=say)
 
 
-def verified(project: Project, result: VerifyResult, folder: Path | None, *, say: Say) -> bool:
+def verified(project: Project, result: "VerifyResult", folder: Path | None, *, say: Say) -> bool:
     """Add what was checked to the run it belongs to: the folder's, else the last one; then as for a build.
 
     Raises FlagError when the folder's report was not written by imagematrix.
@@ -51,7 +51,7 @@ def verified(project: Project, result: VerifyResult, folder: Path | None, *, say
     return _leave(project, made, folder, say=say)
 
 
-def published(project: Project, result: PublishResult, folder: Path | None, *, say: Say) -> bool:
+def published(project: Project, result: "PublishResult", folder: Path | None, *, say: Say) -> bool:
     """Add what was published to the run it belongs to, as `verified` does with what was checked."""
     before = _before(project, folder)
     made = document.with_names(before or document.begun(result.started, result.seconds), result.images)
@@ -63,6 +63,9 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
 
     Raises FlagError when there was none, DiskError when the folder does not have all of it.
     """
+    from imagematrix.report import overview
+    from imagematrix.report.console.nightly import health_text
+
     text, past = _last(project, say)
     if not past:
         raise FlagError("there is no run to report yet: run `invoke build` or `invoke verify` first")
@@ -76,6 +79,9 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
 
 def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
     """Write the page for the users of the images; return its path. Raises FlagError when none is published."""
+    from imagematrix.report import catalogue as entry_list
+    from imagematrix.report import html
+
     path = folder / "catalogue.html"
     entries = entry_list.make(project.obtainable, _past(project, say), project.repository.checks(), project.services)
     if not entries:
@@ -90,16 +96,20 @@ def _before(project: Project, folder: Path | None) -> Document | None:
 
 
 def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -> bool:
-    run, text = runs.view(made), document.write(made)
-    project.state.keep_run(_name(run), text)
+    text = document.write(made)
+    project.state.keep_run(_name(made), text)
     if not folder:
         return True
+    from imagematrix.report import overview  # slow to import, as all that makes pages
+
     nights = nightly.health(project.state.night_text(), now=time.time())
-    return _hand_out(project, folder, text, overview.make(run, _past(project, say), nights=nights), say=say)
+    return _hand_out(project, folder, text, overview.make(runs.view(made), _past(project, say), nights=nights), say=say)
 
 
-def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say: Say) -> bool:
+def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, say: Say) -> bool:
     """Write a run's report into a folder, in all formats, and notify the webhook; return whether all was written."""
+    from imagematrix.report import html, junit, markdown
+
     forms = {
         _JSON: text,
         "junit.xml": junit.text(made.run),
@@ -111,13 +121,18 @@ def _hand_out(project: Project, folder: Path, text: str, made: Overview, *, say:
     return all(written)
 
 
-def _tell(made: Overview, say: Say) -> None:
+def _tell(made: "Overview", say: Say) -> None:
+    from imagematrix.report import webhook
+
     url = os.environ.get(webhook.VARIABLE, "")
     if url and (went_wrong := webhook.post(url, _message(made))):
         say(went_wrong)
 
 
-def _message(made: Overview) -> MessageDocument:
+def _message(made: "Overview") -> "MessageDocument":
+    from imagematrix.report import markdown
+    from imagematrix.report.outputs import MessageDocument
+
     return MessageDocument(
         text=f"imagematrix: {markdown.headline(made)}",
         good=made.good,
@@ -128,7 +143,7 @@ def _message(made: Overview) -> MessageDocument:
     )
 
 
-def _name(run: PastRun) -> str:
+def _name(run: Document | PastRun) -> str:
     return f"{run.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
 
 
