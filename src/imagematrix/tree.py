@@ -53,6 +53,8 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._prefix = f"{root}/"  # a Path for each of thousands of files takes most of the time
+        self._real: dict[str, tuple[int, int]] = {}
+        """Folders that were reached through real folders only: device and inode. Most files share theirs."""
 
     def problem(self, path: str, *, expected: int = stat.S_IFREG) -> Diagnostic | None:
         """Return what is wrong with a path, whether or not anything is there; None: it may be read and written.
@@ -61,15 +63,27 @@ class Tree:
         """
         if why := _misnamed(path):
             return Diagnostic(file=_shown(path), message=why, hint="rename it", code="unsafe_path")
-        parts = path.split("/")
-        for depth in range(1, len(parts) + 1):
-            wanted = expected if depth == len(parts) else stat.S_IFDIR
-            found = self._kind("/".join(parts[:depth]))
-            if not found:
-                return None
-            if found != wanted:
-                return _unexpected("/".join(parts[:depth]), found, wanted)
-        return None
+        folder = path.rpartition("/")[0]
+        if folder and not self._is_known(folder):
+            parts = folder.split("/")
+            for above in ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
+                found = self._kind(above)
+                if found != stat.S_IFDIR:
+                    return _unexpected(above, found, stat.S_IFDIR) if found else None
+            self._real[folder] = self._identity(folder)
+        found = self._kind(path)
+        return _unexpected(path, found, expected) if found not in (0, expected) else None
+
+    def _is_known(self, folder: str) -> bool:
+        """Whether a folder is the very one that was reached through real folders before."""
+        return folder in self._real and self._identity(folder) == self._real[folder]
+
+    def _identity(self, folder: str) -> tuple[int, int]:
+        try:
+            found = os.lstat(self._prefix + folder)
+        except OSError:
+            return (0, 0)
+        return (found.st_dev, found.st_ino)
 
     def check(self, paths: Iterable[str]) -> None:
         """Raise InputError with every one of these files that may be neither read nor written."""
