@@ -91,6 +91,47 @@ def test_pins_that_contradict_a_bound(values: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("row_says", "pins", "works"),
+    [
+        ({"torch": "2.2.2", "torchvision": "0.17.2"}, "basicsr==1.4.2", {"torch": "2.1.2", "torchvision": "0.16.2"}),
+        ({"torch": "1.9.0", "python": "3.8"}, "timm==0.3.2", {"torch": "1.8.1"}),
+        ({"torch": "2.0.1"}, "deepspeed==0.7.7", {"torch": "1.13.1"}),
+        ({"torch": "2.0.1"}, "transformers==4.57.0", {"torch": "2.1.0"}),
+        ({"torch": "2.1.2"}, "transformers==5.0.0", {"torch": "2.2.0"}),
+        ({"torch": "2.4.1"}, "dgl==2.1.0", {"torch": "2.2.1"}),
+        ({"tensorflow": "2.10.1"}, "tensorflow-probability==0.19.0", {"tensorflow": "2.11.1"}),
+        ({"tensorflow": "2.9.3"}, "tensorflow-probability==0.18.0", {"tensorflow": "2.10.0"}),
+        ({"tensorflow": "2.16.1"}, "tensorflow-hub==0.15.0", {"tensorflow": "2.15.1"}),
+    ],
+)
+def test_pins_that_the_rows_framework_does_not_suit(row_says: dict[str, str], pins: str, works: dict[str, str]) -> None:
+    """Packages check or import what only some releases of a framework have, and do not declare it."""
+    [about] = [each for each in row_says if each in {"torchvision", "tensorflow"}] or ["torch"]
+    assert found(row(**row_says, pins=pins)) == [("broken", "bound", about)]
+    assert found(row(**{**row_says, **works}, pins=pins)) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "works"),
+    [
+        ("faiss-cpu==1.8.0 numpy==2.0.2", "faiss-cpu==1.8.0.post1 numpy==2.0.2"),  # declares it
+        ("shap==0.45.1 numpy==2.0.2", "shap==0.46.0 numpy==2.0.2"),
+        ("imgaug==0.4.0 numpy==2.0.2", "imgaug==0.4.0 numpy==1.26.4"),
+        ("mxnet==1.9.1 numpy==1.24.4", "mxnet==1.9.1 numpy==1.23.5"),
+        ("gensim==4.3.2 scipy==1.13.0", "gensim==4.3.2 scipy==1.12.0"),
+        ("statsmodels==0.14.4 scipy==1.16.0", "statsmodels==0.14.4 scipy==1.15.3"),
+        ("tensorboard==2.8.0 protobuf==4.21.0", "tensorboard==2.9.1 protobuf==3.19.6"),
+        ("wandb==0.12.16 protobuf==4.21.0", "wandb==0.12.17 protobuf==3.20.3"),
+        ("datasets==2.14.5 pyarrow==21.0.0", "datasets==2.14.5 pyarrow==20.0.0"),
+        ("gradio==4.44.1 huggingface-hub==1.0.0", "gradio==4.44.1 huggingface-hub==0.36.0"),
+    ],
+)
+def test_pins_that_do_not_suit_each_other(broken: str, works: str) -> None:
+    assert found(row(pins=broken, python="3.10")) == [("broken", "bound", "pins")]
+    assert found(row(pins=works, python="3.10")) == []
+
+
+@pytest.mark.parametrize(
     "values",
     [
         {"tensorflow": "2.11.1", "pins": "numpy<1.24 protobuf<3.20"},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from tests.unit.test_compat import row
 
 from imagematrix import compat
 from imagematrix.compat import BroughtBy
@@ -135,3 +136,23 @@ def test_check_names_the_driver_for_the_cuda_that_is_used() -> None:
     assert any(f"torch: CUDA 12.8 {needs}" in text for text in notes(torch="2.9.1"))
     assert any(f"cuda: CUDA 12.2.2 {needs}" in text for text in notes(cuda="12.2.2", tensorflow="2.15.1"))
     assert not any("host driver" in text for text in notes(torch="2.9.1", torch_build="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("values", "severity"),
+    [
+        ({"image": "ubuntu:22.04"}, Severity.BROKEN),
+        ({"image": "reg.example/our/base:1"}, Severity.UNKNOWN),
+        ({"image": "ubuntu:22.04", "paddle_package": "paddlepaddle"}, None),
+        ({"image": "ubuntu:22.04", "paddle": "3.3.1"}, None),  # brings CUDA
+        ({"image": "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu22.04", "cuda": "11.8.0"}, None),
+        ({"image": "reg.example/paddlepaddle/paddle:2.6.2-gpu-cuda11.8-cudnn8.6-trt8.5"}, None),
+    ],
+)
+def test_a_build_of_paddle_that_takes_cuda_from_a_base_without(
+    values: dict[str, str], severity: Severity | None
+) -> None:
+    """An image whose name tells nothing may have CUDA: that is a warning."""
+    values = {"paddle": "2.6.2", "paddle_package": "paddlepaddle-gpu", "python": "3.10", **values}
+    found = [each.severity for each in compat.findings(row(**values)) if each.code == "paddle_without_cuda"]
+    assert found == ([severity] if severity else [])

@@ -89,3 +89,14 @@ def test_the_index_names_the_build() -> None:
     use = cuda_of(values)
     assert use is not None
     assert use.version == "12.8"
+
+
+def test_builds_of_one_release_that_need_different_glibcs() -> None:
+    """Torch 2.6.0 for CUDA 12.6 was the first that needs glibc 2.28, which Ubuntu 18.04 does not have."""
+    values = {"torch": "2.6.0", "python": "3.10", "os": "ubuntu18.04"}
+    new, old = ({"torch_build": each, "torch_index": INDEX + each} for each in ("cu126", "cu124"))
+    [finding] = [each for each in compat.findings(row(**values, **new)) if each.code == "torch_on_os"]
+    assert finding.severity is Severity.IMPOSSIBLE
+    assert finding.words == {"torch_build": "cu124"}
+    assert told(**values, **old) == told(**values) == []
+    assert told(**{**values, "os": "ubuntu20.04"}, **new) == []

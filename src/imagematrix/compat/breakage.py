@@ -9,7 +9,7 @@ from imagematrix.compat.finding import broken
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import comparison
 
-_TITLES: Final = {"cuda": "CUDA ", "python": "Python ", "os": "", "tensorflow_package": ""}
+_TITLES: Final = {"cuda": "CUDA ", "python": "Python ", "os": "", "tensorflow_package": "", "gpus": ""}
 
 
 def known_breakage(*values: str) -> Iterator[Diagnostic]:
@@ -36,9 +36,9 @@ def _is_meant(breakage: Breakage, values: Mapping[str, str]) -> bool:
 
 
 def _meets(value: str, wanted: str) -> bool:
-    """Whether a value is what is wanted: a comparison of versions, else the value itself."""
+    """Whether a value is what is wanted, or a word of it: a comparison of versions, else the word itself."""
     test = comparison(wanted)
-    return bool(value) and (bool(test(value)) if test else value == wanted)
+    return any(bool(test(word)) if test else word == wanted for word in value.split())
 
 
 def _finding(breakage: Breakage, values: Mapping[str, str]) -> Diagnostic:

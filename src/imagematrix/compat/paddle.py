@@ -14,6 +14,7 @@ from imagematrix.compat.finding import broken, note, unknown
 from imagematrix.compat.nvidia import NO_CUDNN, cudnn_here, live
 from imagematrix.compat.wheels import is_newer, no_wheel
 from imagematrix.diagnostics import Diagnostic
+from imagematrix.text.distributions import of_image
 from imagematrix.text.versions import minor, span, version
 
 _CPU: Final = "paddlepaddle"
@@ -79,6 +80,19 @@ def paddle_gpu_on_pypi(paddle: str, cuda: str, paddle_package: str = "", base_im
     what = f"{_GPU} {release}{build.suffix} for CUDA {minor(cuda)} is not on PyPI"
     has = f"PyPI has {' and '.join(there)}" if there else "PyPI has no GPU build of it"
     yield note("paddle", what, f"{_ELSEWHERE[build.by]}; {has}")
+
+
+def paddle_without_cuda(
+    paddle: str, paddle_package: str, cuda: str = "", base_image: str = "", bootstrap: str = ""
+) -> Iterator[Diagnostic]:
+    """To 2.6, builds for GPUs load the base's CUDA when they are imported."""
+    release = _release(paddle)
+    if cuda or not release or paddle_package != _GPU or is_self_contained(release) or _OWN_IMAGE in base_image:
+        return
+    what = f"{_GPU} {paddle} takes CUDA from the base, and the row's has none"
+    remedy = f"take a base with CUDA, or paddle_package={_CPU}"
+    is_sure = bool(bootstrap or of_image(base_image))
+    yield broken("paddle", what, remedy) if is_sure else unknown("paddle", what, f"{remedy}; or say cuda of the base")
 
 
 def paddle_on_cuda(

@@ -11,7 +11,7 @@ from typing import Final
 from imagematrix.compat import catalogue
 from imagematrix.compat.cuda import of_build
 from imagematrix.compat.finding import broken, impossible, note, unknown
-from imagematrix.compat.glibc import too_old
+from imagematrix.compat.glibc import lacks, too_old
 from imagematrix.compat.wheels import is_newer
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import meets, minor, span, version
@@ -86,12 +86,25 @@ def torch_index(torch: str, torch_build: str = "", torch_index: str = "") -> Ite
         yield note(about, what, f"add {index}, or have it in the site's index or wheelhouse")
 
 
-def torch_on_os(torch: str, os: str) -> Iterator[Diagnostic]:
-    """Its wheels need a glibc, which the distribution decides."""
+def torch_on_os(torch: str, os: str, torch_build: str = "", torch_index: str = "") -> Iterator[Diagnostic]:
+    """Its wheels need a glibc, which the distribution decides; of some releases, only newer builds do."""
     release = catalogue.torch_wheels().release(torch)
-    needed = catalogue.torch()[release].glibc if release else ""
-    last = [name for name, each in catalogue.torch().items() if not each.glibc]
+    if not release:
+        return
+    known, build = catalogue.torch()[release], build_of(torch, torch_build, torch_index)
+    needed = known.glibc.get(build, "") if build in known.builds else _lowest_glibc(known)
+    older = [each for each in known.builds if of_build(each) and each not in known.glibc]
+    if older and lacks(os, needed):
+        what = f"torch {release}+{build} needs glibc {needed}, {os} has {catalogue.glibc()[os]}"
+        yield impossible("torch", what, f"torch_build={older[-1]} does not")
+        return
+    last = [name for name, each in catalogue.torch().items() if not _lowest_glibc(each)]
     yield from too_old("torch", torch, needed, os, last[-1] if last else "")
+
+
+def _lowest_glibc(known: catalogue.Torch) -> str:
+    """Return the lowest glibc that any build of a release installs on; empty: any that matters."""
+    return min(known.glibc.values()) if known.builds and len(known.glibc) == len(known.builds) else ""
 
 
 def torchvision(

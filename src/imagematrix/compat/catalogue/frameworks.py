@@ -20,8 +20,8 @@ class Torch:
     """There are no other builds of these kinds."""
     default: str
     """The build that PyPI has, without a suffix; empty: not known, or not there."""
-    glibc: str
-    """The lowest glibc that any of its builds installs on; empty: any that matters."""
+    glibc: Mapping[str, str]
+    """Build -> the lowest glibc that it installs on; missing: any that matters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +129,11 @@ def torch_rocm() -> Mapping[str, tuple[str, ...]]:
 
 
 def _torch(each: Mapping[str, Any]) -> Torch:
-    glibcs = [build.get("glibc_min", "") for build in each["builds"].values()]
     return Torch(
         builds=tuple(each["builds"]),
         is_complete=each.get("complete", False),
         default=each.get("default", ""),
-        glibc=min(glibcs) if glibcs and all(glibcs) else "",
+        glibc={name: build["glibc_min"] for name, build in each["builds"].items() if "glibc_min" in build},
     )
 
 
