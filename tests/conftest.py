@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.chat import Chat
 
 from imagematrix import secrecy
+from imagematrix.commands import spelling
 from imagematrix.compat import catalogue
 
 # Speed is measured by benchmarks, never asserted: a busy machine made tests fail by hypothesis' deadline.
@@ -37,6 +38,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["IMAGEMATRIX_STATE_DIR"]
     else:
         os.environ["IMAGEMATRIX_STATE_DIR"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _called_invoke() -> None:
+    """Call commands in messages what they are called in the code, whatever runs the tests."""
+    os.environ[spelling.VARIABLE] = "invoke"
 
 
 @pytest.fixture(autouse=True)

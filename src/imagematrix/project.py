@@ -224,7 +224,7 @@ class Project:
 
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
         """Return the same project with another matrix and other requirement locks."""
-        sources, apt_locks = self.repository.sources(), self.renderer.apt_locks
+        sources, apt_locks = self.repository.common.sources(), self.renderer.apt_locks
         renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=matrix.platform)
         return replace(self, matrix=matrix, renderer=renderer)
 
@@ -309,20 +309,20 @@ def open_project(file: str, *, warn: Callable[[str], None] = lambda _: None) -> 
 def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opened:
     """Read a project as far as that is possible."""
     repository, found = Repository(Path(file).absolute()), Collector()
-    state = State(repository.root, warn=warn)
+    state = State(repository.root, matrix=repository.matrix_file.name, warn=warn)
     corrections = found.attempt(lambda: overlay.parse(repository.corrections()))
     catalogue.use(corrections or catalogue.Corrections())
     text = found.attempt(repository.matrix_text)
     if text is None:
         return Opened(repository=repository, matrix=None, project=None, diagnostics=tuple(found.diagnostics))
-    rules = found.attempt(lambda: {**audit.stock(), **_rules(repository.rules())})
+    rules = found.attempt(lambda: {**audit.stock(), **_rules(repository.common.rules())})
     file = repository.matrix_file.name
     with _only_keepsakes():
-        parsed = found.attempt(lambda: matrix.parse(text, layers=repository.layers(), rules=rules, file=file))
-    locked = found.attempt(lambda: lock.parse(repository.lock_text())) or Lock()
+        parsed = found.attempt(lambda: matrix.parse(text, layers=repository.common.layers(), rules=rules, file=file))
+    locked = found.attempt(lambda: lock.parse(repository.lock_text(), file=repository.lock_file)) or Lock()
     locks = found.attempt(repository.locks) or {}
     apt_locks = found.attempt(repository.apt_locks) or {}
-    sources = found.attempt(repository.sources)
+    sources = found.attempt(repository.common.sources)
     if corrections is None:  # rows are not judged by facts that the project would correct
         parsed = None
     project = None

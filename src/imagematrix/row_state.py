@@ -42,7 +42,7 @@ def states(
     """
     impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
-    final_nodes, checked = dag.final_nodes, project.repository.checks()
+    final_nodes, checked = dag.final_nodes, project.repository.common.checks()
     named = {name for image in images for name in image.names}
     bonds = project.state.bonds()
     present, doubted = nodes(images, bonds), doubts(images, bonds)

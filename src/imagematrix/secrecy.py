@@ -12,7 +12,7 @@ import netrc
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
@@ -159,12 +159,13 @@ def _docker_logins() -> Iterable[str]:
 class _Stream:
     """A stream of text that hides secrets in what is written to it; in all else it is the one behind it."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, reworded: Callable[[str], str]) -> None:
         self._stream = stream
+        self._reworded = reworded
 
     def write(self, text: str) -> int:
         """Write text without its secrets."""
-        self._stream.write(hidden(text))
+        self._stream.write(hidden(self._reworded(text)))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a stream has
@@ -172,8 +173,8 @@ class _Stream:
 
 
 @contextmanager
-def guarded_output() -> Iterator[None]:
-    """Hide secrets in everything that is printed meanwhile."""
-    out, errors = cast("TextIO", _Stream(sys.stdout)), cast("TextIO", _Stream(sys.stderr))
+def guarded_output(reworded: Callable[[str], str]) -> Iterator[None]:
+    """Hide secrets in everything that is printed meanwhile, after it was `reworded`."""
+    out, errors = (cast("TextIO", _Stream(stream, reworded)) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(errors):
         yield

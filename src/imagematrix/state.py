@@ -17,7 +17,7 @@ from imagematrix import scratch, tree
 from imagematrix.disk import telling
 from imagematrix.errors import BusyError
 from imagematrix.ledger import Ledger
-from imagematrix.model import File, Key
+from imagematrix.model import MATRIX, File, Key
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Settled
 from imagematrix.planning.plan import Record
@@ -44,13 +44,19 @@ _RUNS_KEPT: Final = 60
 class State:
     """The remembered state of a project."""
 
-    def __init__(self, root: Path, *, warn: Callable[[str], None] = lambda _: None) -> None:
-        """Take the project's root; `warn` hears, once for each file, of damage and of what could not be written."""
+    def __init__(self, root: Path, *, matrix: str = MATRIX, warn: Callable[[str], None] = lambda _: None) -> None:
+        """Take the project's root and the name of its matrix file.
+
+        `warn` hears, once for each file, of damage and of what could not be written.
+        """
         self._warn = warn
         self._warned: set[str] = set()
         self._tree = Tree(root)
-        self._state = root / STATE
-        self._ledger = Ledger(self._state, warn=warn)
+        self._root = root
+        self._home = STATE if matrix == MATRIX else f"{STATE}/{matrix}"
+        """What is remembered of this matrix: another one in the folder must not clean it up."""
+        self._state = root / self._home
+        self._ledger = Ledger(root / STATE, warn=warn)
 
     def write(self, path: Path, text: str) -> None:
         """Write a picture or a page where the user asked for it."""
@@ -70,7 +76,7 @@ class State:
 
         with telling():
             self._make_state()
-            lock = FileLock(self._state / "build.lock")
+            lock = FileLock(self._root / STATE / "build.lock")  # of all matrices: they share locks
             is_ours = _taken(lock)
         if not is_ours:
             waiting()
@@ -107,7 +113,7 @@ class State:
     @contextmanager
     def log(self, name: str) -> Iterator["Log"]:
         """Give the log that takes the full output of a node, at its end."""
-        path = f"{STATE}/logs/{name}"
+        path = f"{self._home}/logs/{name}"
         made = Log(path, partial(self._opened_log, path), partial(self._sparing, path))
         try:
             yield made
@@ -149,7 +155,7 @@ class State:
         found, damaged = documents.read_lines(self._remembered(name), read)
         if damaged:
             skipped = f"; skipped {formatting.count(len(damaged), 'damaged line')}"
-            self._warn_once(f"{STATE}/{name}:{damaged[0]}", skipped)
+            self._warn_once(f"{self._home}/{name}:{damaged[0]}", skipped)
         return found
 
     def _warn_once(self, place: str, what: str) -> None:
@@ -173,7 +179,7 @@ class State:
         with ExitStack() as stack:
             with telling():
                 self._make_state()
-                self._tree.make_folder(f"{STATE}/verify")
+                self._tree.make_folder(f"{self._home}/verify")
                 folder = stack.enter_context(scratch.living(self._state / "verify", killed=killed, clean=clean))
             yield folder
 
@@ -182,16 +188,16 @@ class State:
         return {name: self._remembered(f"runs/{name}") for name in self._runs()}
 
     def _runs(self) -> list[str]:
-        return [name for name in self._tree.files(f"{STATE}/runs") if _RUN_FILE.fullmatch(name)]
+        return [name for name in self._tree.files(f"{self._home}/runs") if _RUN_FILE.fullmatch(name)]
 
     def logs(self) -> Mapping[str, int]:
         """Return the sizes of the logs in bytes, by file name."""
-        names = [name for name in self._tree.files(f"{STATE}/logs") if _LOG_FILE.fullmatch(name)]
+        names = [name for name in self._tree.files(f"{self._home}/logs") if _LOG_FILE.fullmatch(name)]
         return {name: (self._state / "logs" / name).stat().st_size for name in names}
 
     def _remembered(self, name: str) -> str:
         """Return the text of a file of the state; nothing if it does not exist."""
-        path = f"{STATE}/{name}"
+        path = f"{self._home}/{name}"
         if not self._tree.is_file(path):
             return ""
         content = self._tree.read(path, most=_MOST_BYTES)
@@ -202,7 +208,7 @@ class State:
     def remove_logs(self, names: Collection[str]) -> None:
         """Remove logs."""
         with telling():
-            self._tree.delete(f"{STATE}/logs", names)
+            self._tree.delete(f"{self._home}/logs", names)
 
     def forget(self, is_needed: Callable[[Key], bool]) -> None:
         """Drop what is remembered of nodes that are not needed, and the lines that a killed run left half-written."""
@@ -219,23 +225,23 @@ class State:
         """Keep the report.json of a run, or what became of it since; names sort by time, the oldest runs go."""
         kept = sorted({*self._runs(), f"{name}.json"})
         for old in kept[:-_RUNS_KEPT]:  # first: they may be what fills the disk
-            with self._sparing(f"{STATE}/runs/{old}"):
+            with self._sparing(f"{self._home}/runs/{old}"):
                 (self._state / "runs" / old).unlink(missing_ok=True)
         self._write_state(f"runs/{name}.json", text)
 
     def _write_state(self, name: str, text: str) -> None:
-        with self._sparing(f"{STATE}/{name}"):
+        with self._sparing(f"{self._home}/{name}"):
             self._make_state()
-            self._tree.replace(f"{STATE}/{name}", File(path=name, content=hidden(text).encode()))
+            self._tree.replace(f"{self._home}/{name}", File(path=name, content=hidden(text).encode()))
 
     def _append(self, name: str, line: str) -> None:
         """Append a line to a file of the state; a killed run loses at most this one."""
-        with self._sparing(f"{STATE}/{name}"):
+        with self._sparing(f"{self._home}/{name}"):
             self._make_state()
-            self._tree.append(f"{STATE}/{name}", f"\n{hidden(line)}")  # the line before may be half-written
+            self._tree.append(f"{self._home}/{name}", f"\n{hidden(line)}")  # the line before may be half-written
 
     def _make_state(self) -> None:
-        self._tree.make_folder(f"{STATE}/logs")
+        self._tree.make_folder(f"{self._home}/logs")
         ignore = f"{STATE}/.gitignore"
         if not self._tree.is_file(ignore):
             with self._sparing(ignore):

@@ -5,6 +5,9 @@ from imagematrix.tasks import collection
 ns = collection()
 """
 
+import inspect
+from pathlib import Path
+
 from invoke import Collection
 
 from imagematrix.commands.add import add
@@ -22,10 +25,21 @@ from imagematrix.commands.render import render
 from imagematrix.commands.report import report
 from imagematrix.commands.schema import schema
 from imagematrix.commands.verify import verify
+from imagematrix.model import MATRIX
+
+_COMMANDS = (add, build, check, doctor, gc, graph, list_, lock, nightly, plan, push, render, report, schema, verify)
 
 
-def collection() -> Collection:
-    """Return all commands as a collection of tasks."""
-    return Collection(
-        add, build, check, doctor, gc, graph, list_, lock, nightly, plan, push, render, report, schema, verify
-    )
+def collection(root: str = "", *, matrix: str = MATRIX) -> Collection:
+    """Return all commands as a collection of tasks.
+
+    `root` is the folder of the matrix file, relative to the file that calls this, and `matrix` the file's name. Without
+    them commands take the nearest `matrix.toml`, in the current folder or above it. A monorepo with tasks or matrices
+    of its own adds the collection to its namespace: `ns.add_collection(collection(root="infra/images"), "images")`
+    makes `invoke images.build`.
+    """
+    if not root and matrix == MATRIX:
+        return Collection(*_COMMANDS)
+    caller = inspect.currentframe()
+    file = caller.f_back.f_globals.get("__file__", "") if caller and caller.f_back else ""
+    return Collection(*(each.of_matrix(str(Path(file).absolute().parent / root / matrix)) for each in _COMMANDS))

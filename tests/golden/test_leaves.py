@@ -27,7 +27,7 @@ def project() -> Project:
 def test_the_leaves_are_what_the_matrix_says(project: Project) -> None:
     """Each difference is named; `invoke render` mends them."""
     files = project.files(project.leaves(project.obtainable))
-    assert list(project.repository.stale(files, keep=project.directories())) == []
+    assert list(project.repository.leaves.stale(files, keep=project.directories())) == []
 
 
 def test_each_row_has_a_leaf(project: Project) -> None:

@@ -54,12 +54,12 @@ def work(project: Project) -> DockerfileBuild:
 
 def written(project: Project, *only: str) -> None:
     leaves = project.leaves(project.possible(project.rows(Selection(only=only))))
-    project.repository.write_leaves(project.files(leaves), keep=project.directories())
+    project.repository.leaves.write(project.files(leaves), keep=project.directories())
 
 
 def stale(project: Project) -> list[str]:
     leaves = project.leaves(project.possible(project.rows(Selection())))
-    return list(project.repository.stale(project.files(leaves), keep=project.directories()))
+    return list(project.repository.leaves.stale(project.files(leaves), keep=project.directories()))
 
 
 def test_it_has_the_key_that_a_small_file_would_have(tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ def root(tmp_path: Path) -> Path:
 
 def render(project: Project) -> None:
     files = project.files(project.leaves(project.rows(Selection())))
-    list(project.repository.stale(files, keep=project.directories()))
-    project.repository.write_leaves(files, keep=project.directories())
+    list(project.repository.leaves.stale(files, keep=project.directories()))
+    project.repository.leaves.write(files, keep=project.directories())
 
 
 def run_checks(state: State) -> None:
@@ -147,8 +147,8 @@ def write_log(state: State) -> None:
 
 OPERATIONS: Final[tuple[Callable[[Path], object], ...]] = (
     lambda file: render(open_project(str(file))),
-    lambda file: open_project(str(file)).repository.checks(),
-    lambda file: Repository(file).write_locks({}),
+    lambda file: open_project(str(file)).repository.common.checks(),
+    lambda file: Repository(file).write_locks({}, prune=True),
     lambda file: Repository(file).write_lock("schema = 1\n"),
     lambda file: remember(State(file.parent)),
     lambda file: run_checks(State(file.parent)),

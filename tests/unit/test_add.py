@@ -15,6 +15,7 @@ from imagematrix.planning.cost import Cost
 from imagematrix.project import open_project
 from imagematrix.report.console.add import added_text
 from imagematrix.repository import Repository
+from imagematrix.repository.leaves import LeafFolders
 
 ADD = "pytorch torch=2.5.0 python=3.11 base=debian"
 """A row that can be: a new torch on one base."""
@@ -88,7 +89,7 @@ def test_a_row_is_added_rendered_and_told(add: Add, root: Path) -> None:
     assert (root / "matrix.toml").read_text() == MATRIX.replace(end, end + row)
     project = open_project("matrix.toml")
     leaf = project.files(project.leaves(row for row in project.matrix.rows if row.values.get("torch") == "2.5.0"))
-    assert list(project.repository.stale(leaf, keep=project.directories())) == []
+    assert list(project.repository.leaves.stale(leaf, keep=project.directories())) == []
 
 
 def test_one_more_value_where_that_gives_just_this_row(add: Add, root: Path) -> None:
@@ -428,23 +429,25 @@ def test_without_an_index_nothing_is_written(root: Path) -> None:
     assert tree(root) == before
 
 
-@pytest.mark.parametrize("step", ["add_locks", "write_leaf", "replace_matrix"])
+@pytest.mark.parametrize(
+    ("actor", "step"), [(Repository, "write_locks"), (LeafFolders, "write_one"), (Repository, "replace_matrix")]
+)
 def test_a_killed_run_leaves_the_old_matrix_and_the_next_one_finishes(
-    root: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    root: Path, monkeypatch: pytest.MonkeyPatch, actor: type, step: str
 ) -> None:
     projects.write(root, files=LOCKED)
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **_flags: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Repository, step, killed)
+        patched.setattr(actor, step, killed)
         with pytest.raises(KeyboardInterrupt):
             added(root, FakeResolver())
     assert (root / "matrix.toml").read_text() == MATRIX
     resolver = FakeResolver()
     made = added(root, resolver)
-    assert bool(resolver.asked) == (step == "add_locks")
+    assert bool(resolver.asked) == (step == "write_locks")
     assert made.addition.text == (root / "matrix.toml").read_text() != MATRIX
 
 

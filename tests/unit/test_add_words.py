@@ -44,7 +44,7 @@ def decide(words: str) -> Addition:
         shlex.split(words),
         project.repository.matrix_source(),
         project.matrix,
-        layers=project.repository.layers(),
+        layers=project.repository.common.layers(),
         renderer=project.renderer,
         file="matrix.toml",
     )

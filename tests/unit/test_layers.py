@@ -68,7 +68,7 @@ def test_tools_of_a_python(tmp_path: Path, source: str, python: str, tools: list
 
 def test_a_python_is_checked_alike_wherever_it_comes_from() -> None:
     """By three files of one text: links are not followed."""
-    checks = open_project(str(ROOT / "matrix.toml")).repository.checks()
+    checks = open_project(str(ROOT / "matrix.toml")).repository.common.checks()
 
     assert checks["adopt"] == checks["miniconda"] == checks["python"]
 

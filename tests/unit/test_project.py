@@ -92,17 +92,17 @@ def test_files_of_all_leaves(tmp_path: Path) -> None:
     """One folder a row; written, nothing is stale; with a row fewer, its folder goes."""
     opened = projects.project(tmp_path)
     files = opened.files(opened.leaves(opened.rows(Selection())))
-    opened.repository.write_leaves(files, keep=opened.directories())
+    opened.repository.leaves.write(files, keep=opened.directories())
 
     assert set(files) == set(opened.directories())
-    assert list(opened.repository.stale(files, keep=opened.directories())) == []
+    assert list(opened.repository.leaves.stale(files, keep=opened.directories())) == []
 
     fewer = projects.project(tmp_path, matrix=MATRIX.replace('"2.3.0", ', ""))
     leaves = fewer.files(fewer.leaves(fewer.rows(Selection())))
-    gone = list(fewer.repository.stale(leaves, keep=fewer.directories()))
+    gone = list(fewer.repository.leaves.stale(leaves, keep=fewer.directories()))
     assert len(gone) == 4
     assert all(line.endswith("no row of the matrix makes this leaf") for line in gone)
-    fewer.repository.write_leaves(leaves, keep=fewer.directories())
+    fewer.repository.leaves.write(leaves, keep=fewer.directories())
     assert not (tmp_path / "images/pytorch/2.3.0-python3.10-cuda").exists()
 
 
@@ -120,12 +120,12 @@ def test_at_a_site(tmp_path: Path) -> None:
 def test_impossible_rows_have_no_folder(tmp_path: Path) -> None:
     """One that was made before goes."""
     opened = projects.project(tmp_path)
-    opened.repository.write_leaves(opened.files(opened.leaves(opened.obtainable)), keep=opened.directories())
+    opened.repository.leaves.write(opened.files(opened.leaves(opened.obtainable)), keep=opened.directories())
 
     row = '[[families.plain.row]]\nbase = "debian"\npython = "3.11"\nimpossible = "gone"\n'
     fewer = projects.project(tmp_path, matrix=MATRIX.replace('python = ["3.11"]\n', 'python = ["3.12"]\n') + row)
     assert len(fewer.matrix.rows) == len(fewer.obtainable) + 1
-    gone = fewer.repository.write_leaves(fewer.files(fewer.leaves(fewer.obtainable)), keep=fewer.directories())
+    gone = fewer.repository.leaves.write(fewer.files(fewer.leaves(fewer.obtainable)), keep=fewer.directories())
     assert gone == ("images/plain/3.12-debian", f"images/{PLAIN.replace(':', '/')}")
 
 

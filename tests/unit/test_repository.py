@@ -43,11 +43,11 @@ def state(tmp_path: Path) -> State:
 def write(repository: Repository, files: Sequence[File] = FILES, *others: str) -> tuple[str, ...]:
     """Write a leaf, and others like it; all are kept."""
     leaves = dict.fromkeys((LEAF, *others), files)
-    return repository.write_leaves(leaves, keep=leaves)
+    return repository.leaves.write(leaves, keep=leaves)
 
 
 def stale(repository: Repository, files: Sequence[File] = FILES) -> list[str]:
-    return list(repository.stale({LEAF: files}, keep={LEAF}))
+    return list(repository.leaves.stale({LEAF: files}, keep={LEAF}))
 
 
 def tree(folder: Path) -> Mapping[str, str]:
@@ -127,14 +127,14 @@ def test_a_leaf_that_no_row_makes_is_deleted(repository: Repository) -> None:
     (repository.root / "images/torch/hand").mkdir()
     (repository.root / "images/torch/hand/Dockerfile").write_text("FROM scratch\n")
 
-    assert list(repository.stale({}, keep={LEAF})) == [
+    assert list(repository.leaves.stale({}, keep={LEAF})) == [
         f"{OTHER}: no row of the matrix makes this leaf",
         "images/torch/3: no row of the matrix makes this leaf",
     ]
-    assert repository.write_leaves({}, keep={LEAF}) == (OTHER, "images/torch/3")
+    assert repository.leaves.write({}, keep={LEAF}) == (OTHER, "images/torch/3")
     assert {path.name for path in (repository.root / "images/torch").iterdir()} == {"1", "3", "hand"}
     assert tree(repository.root / "images/torch/3") == {"mine": "644 mine\n"}
-    assert list(repository.stale({LEAF: FILES}, keep={LEAF})) == []
+    assert list(repository.leaves.stale({LEAF: FILES}, keep={LEAF})) == []
 
 
 def test_a_file_becomes_a_folder_and_back(repository: Repository) -> None:
@@ -154,7 +154,7 @@ def test_a_manifest_reaches_no_further_than_its_leaf(repository: Repository, pat
     (repository.root / LEAF / MANIFEST).write_text(path.format(root=repository.root) + "\nDockerfile\n")
 
     write(repository)
-    repository.write_leaves({}, keep=())
+    repository.leaves.write({}, keep=())
     assert precious.read_text() == "mine\n"
 
 
@@ -188,7 +188,7 @@ def test_what_is_stale_besides(repository: Repository) -> None:
         f"{LEAF}/{MANIFEST}:3: has 'gone', should have ''",
         f"{LEAF}/gone: is not part of the leaf: remove it",
     ]
-    assert list(repository.stale({OTHER: FILES[:1]}, keep={LEAF, OTHER})) == [
+    assert list(repository.leaves.stale({OTHER: FILES[:1]}, keep={LEAF, OTHER})) == [
         f"{OTHER}/Dockerfile: is missing",
         f"{OTHER}/{MANIFEST}: is missing",
     ]
@@ -330,8 +330,8 @@ def test_sources(repository: Repository) -> None:
         (repository.root / "common" / path).write_text(path)
     (repository.root / "common/init/boot.sh").chmod(0o755)
 
-    sources = repository.sources()
-    assert repository.layers() == {"a": True, "b": False}
+    sources = repository.common.sources()
+    assert repository.common.layers() == {"a": True, "b": False}
     assert sources.bootstrap is None
     assert sources.init == (file("init/boot.sh", "init/boot.sh", executable=True),)
     assert list(sources.layers) == ["a"]

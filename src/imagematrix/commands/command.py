@@ -9,17 +9,20 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, get_type_hints
 
 from invoke import Context, Exit, Task
 from invoke.parser import Argument
 
+from imagematrix.commands import spelling
 from imagematrix.commands.varargs import Varargs
-from imagematrix.errors import ExitCode, UserError
+from imagematrix.errors import ExitCode, InputError, UserError
 
 _DISK_REFUSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """The disk or the user's share of it is full, or it is read-only: not a bug, so no traceback."""
+_FILE: Final = "file"
+"""The flag of all commands that are about a project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +47,14 @@ class Option:
 class Command(Task[Callable[..., None]]):
     """A command of imagematrix, as a task of invoke."""
 
-    def __init__(self, body: Callable[..., None]) -> None:
-        self.options = _options(body)
+    def __init__(self, body: Callable[..., None], *, file: str = "") -> None:
+        self._of = body
+        self.options = _options(body, file)
         super().__init__(_task(body, self.options), name=body.__name__.strip("_"), positional=(), auto_shortflags=False)
+
+    def of_matrix(self, file: str) -> "Command":
+        """Return the same command for another matrix file, unless one is named on the command line."""
+        return Command(self._of, file=file)
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002 - invoke's
         """Return the flags for invoke's parser."""
@@ -93,25 +101,34 @@ def _dashed(parameter: str) -> str:
     return parameter.replace("_", "-")
 
 
-def _options(body: Callable[..., None]) -> Mapping[str, Option]:
+def _options(body: Callable[..., None], file: str) -> Mapping[str, Option]:
     """Return the flags of a command: parameter -> the option that its annotation holds."""
     hints = get_type_hints(body, include_extras=True)
-    return {name: hint.__metadata__[0] for name, hint in hints.items() if name != "return"}
+    found: dict[str, Option] = {name: hint.__metadata__[0] for name, hint in hints.items() if name != "return"}
+    if file and _FILE in found:
+        found[_FILE] = replace(found[_FILE], default=file, help=f"The matrix file (default: {file}).")
+    return found
 
 
 def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[..., None]:
     """Return what invoke runs: values from the environment filled in, errors turned into messages and exit codes."""
+    name = body.__name__.strip("_")
+
+    def reworded(text: str) -> str:
+        typed = spelling.prefix(sys.argv, os.environ, name)
+        return spelling.respelled(text, typed) if _FILE in options else text  # of a project; not a schema
 
     @functools.wraps(body)
     def run(_: Context, **values: Any) -> None:  # noqa: ANN401 - of any flag
         from imagematrix import secrecy
 
         secrecy.learn_environment()
+        given = {name: _value(option, values.get(name)) for name, option in options.items()}
         try:
-            with secrecy.guarded_output():
-                body(**{name: _value(option, values.get(name)) for name, option in options.items()})
+            with secrecy.guarded_output(reworded):
+                body(**given)
         except UserError as error:
-            raise Exit(secrecy.hidden(str(error)), code=int(error.code)) from None
+            raise Exit(secrecy.hidden(reworded(_message(error, given))), code=int(error.code)) from None
         except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
@@ -126,6 +143,15 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
             raise Exit(secrecy.hidden(what), code=int(ExitCode.FAILED)) from None
 
     return run
+
+
+def _message(error: UserError, given: Mapping[str, Any]) -> str:
+    """Return what is wrong, with the paths of a project as they are from here."""
+    from imagematrix.repository import from_here
+
+    if not (isinstance(error, InputError) and _FILE in given):
+        return str(error)
+    return str(InputError(replace(each, file=from_here(given[_FILE], each.file)) for each in error.diagnostics))
 
 
 def _value(option: Option, given: Any) -> Any:  # noqa: ANN401 - of any flag

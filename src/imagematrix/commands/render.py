@@ -18,14 +18,17 @@ def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
         return
     with nullcontext(request.opened(file)) if check else request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))
-        touched = () if check else project.repository.write_leaves(files, keep=project.directories())
+        touched = () if check else project.repository.leaves.write(files, keep=project.directories())
+    here = project.repository.from_here
     if check:
-        stale = list(project.repository.stale(files, keep=project.directories()))
+        stale = list(project.repository.leaves.stale(files, keep=project.directories()))
         if stale:
-            raise StaleError("\n".join([*stale, "leaves are stale: run `invoke render` and commit the result"]))
+            raise StaleError(
+                "\n".join([*map(here, stale), "leaves are stale: run `invoke render` and commit the result"])
+            )
         print(f"{len(files)} leaves are up to date")
         return
-    print("\n".join([*touched, f"{len(touched)} of {len(files)} leaves written"]))
+    print("\n".join([*map(here, touched), f"{len(touched)} of {len(files)} leaves written"]))
 
 
 def _summary(file: str, revision: str) -> str:

@@ -83,7 +83,9 @@ def catalogue(project: Project, folder: Path, *, say: Say) -> Path:
     from imagematrix.report import html
 
     path = folder / "catalogue.html"
-    entries = entry_list.make(project.obtainable, _past(project, say), project.repository.checks(), project.services)
+    entries = entry_list.make(
+        project.obtainable, _past(project, say), project.repository.common.checks(), project.services
+    )
     if not entries:
         raise FlagError("no run in .imagematrix/runs has published an image: run `invoke push` first")
     project.state.write(path, html.catalogue(entries, datetime.now(UTC)))

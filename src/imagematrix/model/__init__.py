@@ -28,7 +28,18 @@ from imagematrix.model.matrix import (
 )
 from imagematrix.model.outcome import Attempt, Flake, FlakeKind, Outcome, Pushed, PushStatus, Retry, Status
 from imagematrix.model.plan import Key, Node, Plan, Step, Verdict
-from imagematrix.model.sources import Downloads, File, LayerSource, Lock, Service, Setting, Size, Sources, Stored
+from imagematrix.model.sources import (
+    MATRIX,
+    Downloads,
+    File,
+    LayerSource,
+    Lock,
+    Service,
+    Setting,
+    Size,
+    Sources,
+    Stored,
+)
 
 __all__ = [
     "APT_LOCK",
@@ -38,6 +49,7 @@ __all__ = [
     "KEY_LABEL",
     "LATEST",
     "LAYER_LABEL",
+    "MATRIX",
     "ROW_LABEL",
     "WHEELHOUSE",
     "Attempt",

@@ -3,6 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+MATRIX: Final = "matrix.toml"
+"""The matrix file that commands take where none is named. What it made carries no matrix's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What `check` finds, as data: every problem of a project's files and rows in one list, judged."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from imagematrix.diagnostics import Diagnostic, Level
 
@@ -28,6 +29,11 @@ class Proof:
     def good(self) -> bool:
         """Whether there is no error: what the exit code says too."""
         return not self.of(Level.ERROR)
+
+    def at(self, placed: Callable[[str], str]) -> "Proof":
+        """Return the same, with paths as `placed` makes them of those relative to the project's root."""
+        moved = tuple(replace(each, file=placed(each.file)) for each in self.diagnostics)
+        return replace(self, file=placed(self.file), diagnostics=moved)
 
     def of(self, level: Level) -> tuple[Diagnostic, ...]:
         """Return the diagnostics of a level."""

@@ -34,8 +34,8 @@ class Judge:
 
     def __init__(self, project: Project) -> None:
         self._texts = checks.Texts(
-            files=project.repository.checks(),
-            plugin="".join(map(_text, _PLUGIN)) + project.repository.check_fixtures(),
+            files=project.repository.common.checks(),
+            plugin="".join(map(_text, _PLUGIN)) + project.repository.common.check_fixtures(),
             rules={name: rule.text for name, rule in project.matrix.rules.items()},
             auditor="".join(map(_text, _AUDITOR)),
         )

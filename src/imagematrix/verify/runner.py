@@ -152,13 +152,13 @@ class Runner:
 
     def _argv(self, subject: Subject, folder: Path) -> list[str]:
         root = self._project.repository.root
-        files = [str(root / self._project.repository.check_file(suite.owner)) for suite in _layers(subject)]
+        files = [str(root / self._project.repository.common.check_file(suite.owner)) for suite in _layers(subject)]
         return [
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
             *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
             # The repository's own configuration of pytest is for its own tests.
             *("-c", str(folder / "pytest.ini"), "--rootdir", str(root)),
-            f"--confcutdir={root / self._project.repository.checks_folder}",
+            f"--confcutdir={root / self._project.repository.common.checks_folder}",
             *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
             *files,
         ]

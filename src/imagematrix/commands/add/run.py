@@ -40,7 +40,7 @@ def run(
     """
     repository = project.repository
     text = repository.matrix_source()
-    layers, file = repository.layers(), repository.matrix_file.name
+    layers, file = repository.common.layers(), repository.matrix_file.name
     decided = addition.decide(words, text, project.matrix, layers=layers, renderer=project.renderer, file=file)
     committed = repository.locks()
     siblings = [row for row in project.matrix.rows if row.family == decided.row.family]
@@ -135,6 +135,7 @@ def _leaves(project: Project) -> tuple[Mapping[str, Leaf], tuple[str, ...]]:
 
 def _write(project: Project, decided: Addition, locks: Mapping[str, str], files: Sequence[File], *, old: str) -> None:
     repository = project.repository
-    repository.add_locks(locks)
-    repository.write_leaf(decided.row.directory, files)
+    repository.leaves.check(decided.row.directory, files)
+    repository.write_locks(locks, prune=False)
+    repository.leaves.write_one(decided.row.directory, files)
     repository.replace_matrix(old, decided.text)

@@ -54,7 +54,7 @@ def decide(
     project: Project, rows: Sequence[Row], options: BuildOptions, *, engine: Engine, store: Store | None
 ) -> BuildDecision:
     leaves = project.leaves(rows)
-    project.repository.write_leaves(project.files(leaves), keep=project.directories())
+    project.repository.leaves.write(project.files(leaves), keep=project.directories())
     listed, dag = engine.images(), project.dag(leaves)
     present = nodes(listed, project.state.bonds())
     kept = store.keys(dag, present, whole=options.push) if store else {}

@@ -22,7 +22,9 @@ def check(*, format: CheckFormat, json: CheckJson, notes: Notes, file: File) -> 
     opened = examine(file or nearest_matrix())
     if form == "text" and not opened.matrix:  # in the words of all other commands
         raise InputError(opened.diagnostics)
-    proof = judge(opened)
-    print(write(proof, opened.repository.in_repository, notes=notes))
+    proof, repository = judge(opened), opened.repository
+    if form == "text":
+        proof = proof.at(repository.from_here)
+    print(write(proof, repository.in_repository, notes=notes))
     if not proof.good:
         raise Exit("", code=int(ExitCode.BAD_INPUT))

@@ -98,7 +98,7 @@ def _matrix(project: Project, rows: Sequence[Row]) -> Iterator[_Probe]:
 def _leaves(project: Project, rows: Sequence[Row]) -> Prerequisite:
     """Locks and leaves: rows whose lock is missing cannot be rendered at all."""
     files = project.files(project.leaves(rows))
-    stale = {line.partition(":")[0] for line in project.repository.stale(files, keep=project.directories())}
+    stale = {line.partition(":")[0] for line in project.repository.leaves.stale(files, keep=project.directories())}
     if not stale:
         return _good("leaves", "all are locked and up to date")
     said = f"stale: {abbreviate(sorted(stale), _NAMES_SHOWN)}"

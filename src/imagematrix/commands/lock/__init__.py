@@ -23,7 +23,7 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
         digests.run(project, rows, registry=lambda: RegistryDigests(shell, where), upgrade=upgrade, say=echo)
 
         def host() -> HostApt:
-            return HostApt(shell, project.repository.sources().bootstrap, where)
+            return HostApt(shell, project.repository.common.sources().bootstrap, where)
 
         packages = apt.run(project, rows, source=host, upgrade=upgrade, say=echo)
     print(f"{done or 'base digests are up to date'}; {packages}")

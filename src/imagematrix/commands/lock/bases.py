@@ -51,7 +51,7 @@ def run(
     locked = {image: digest for image, digest in {**known, **found}.items() if image in standing}
     if locked != known:
         project.repository.write_lock(lock.dump(replace(project.lock, bases=locked)))
-        say("matrix.lock: commit it")
+        say(f"{project.repository.from_here(project.repository.lock_file)}: commit it")
 
 
 def _images(rows: Collection[Row]) -> list[str]:

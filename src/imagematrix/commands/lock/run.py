@@ -44,9 +44,9 @@ def run(
     session = LockSession(rows, committed, chosen=chosen, upgrade=upgrade)
     asked = settle(session, rows, resolver=resolver, say=say)
     locks = session.locks()
-    touched = project.repository.write_locks(locks)
+    touched = project.repository.write_locks(locks, prune=session.is_complete)
     for path in touched:
-        say(path)
+        say(project.repository.from_here(path))
     for line in _predictions(rows, locks, touched) if touched else ():
         say(line)
     remedy = ": run `invoke render` and commit both" if touched else ""

@@ -96,12 +96,17 @@ class LockSession:
         return tuple(self._kept[path] for path in sorted(self._kept))
 
     def locks(self) -> Mapping[str, str]:
-        """Return all locks that should exist. Nothing is removed while the needs of a stack are unknown."""
+        """Return the locks that the stacks need, as far as they exist by now."""
+        return {locked.path: locked.text for found, _ in self._walks() for locked in found}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stacks need no other locks: while what they need is unknown, nothing may be removed."""
+        return not any(request for _, request in self._walks())
+
+    def _walks(self) -> Iterable[tuple[tuple[Locked, ...], ResolveRequest | None]]:
         everything = {**self._committed, **self._new}
-        walks = [follow(stack, everything) for stack in self._stacks]
-        if any(request for _, request in walks):
-            return everything
-        return {locked.path: locked.text for found, _ in walks for locked in found}
+        return (follow(stack, everything) for stack in self._stacks)
 
     def _openings(self) -> Iterable[tuple[RequirementStack, ResolveRequest]]:
         everything = {**self._committed, **self._new}

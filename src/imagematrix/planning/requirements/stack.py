@@ -14,6 +14,7 @@ from imagematrix.compat import Bound, bounds, catalogue
 from imagematrix.model import Size
 from imagematrix.planning import keys, sizes
 from imagematrix.planning.requirements import cooldown as cooldowns
+from imagematrix.planning.requirements import owners
 from imagematrix.planning.requirements.cooldown import Cooldown
 from imagematrix.text.versions import implies, meets
 
@@ -93,8 +94,8 @@ class ResolveRequest:
 
 
 def installed(lock: str) -> str:
-    """Return of a lock what a build installs: without sizes, and without when it was resolved."""
-    return cooldowns.without(sizes.without(lock))
+    """Return of a lock what a build installs: without sizes, when it was resolved, and which matrices need it."""
+    return owners.without(cooldowns.without(sizes.without(lock)))
 
 
 def platform(docker: str, system: str) -> str:

@@ -1,0 +1,6 @@
+"""The committed tree of a project: read once, written atomically, pruned only where a file carries our mark."""
+
+from imagematrix.repository.committed import Repository, from_here, nearest_matrix
+from imagematrix.repository.leaves import IMAGES, MANIFEST
+
+__all__ = ["IMAGES", "MANIFEST", "Repository", "from_here", "nearest_matrix"]
