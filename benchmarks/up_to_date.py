@@ -40,9 +40,6 @@ def make_project(root: Path) -> Path:
         (folder / "Dockerfile.j2").write_text(template)
     (root / "common/init").mkdir()
     (root / "common/init/boot.sh").write_text("#!/bin/sh\n")
-    (root / "common/bootstrap").mkdir()
-    script = REPOSITORY / "common/bootstrap/debian.sh"
-    (root / "common/bootstrap/debian.sh").write_bytes(script.read_bytes())
     families = [_family("few", COMPARED), _family("many", LEAVES - COMPARED)]
     file = root / "matrix.toml"
     file.write_text("\n".join(["schema = 1", '[bases.debian12]\nbootstrap = "bookworm"', *families]))

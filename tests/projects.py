@@ -8,6 +8,7 @@ from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.planning.trust import Bond
 from imagematrix.project import Project, Selection, open_project
+from imagematrix.repository import STOCK
 
 MATRIX = """\
 schema = 1
@@ -56,11 +57,11 @@ FILES: Mapping[str, str] = {
     "common/layers/boot/Dockerfile.j2": "COPY --link init/ /init/\n",
 }
 
-_COMMON = Path(__file__).parents[1] / "common"
+_COMMON = STOCK / "common"
 
 
 def machine_files() -> Mapping[str, str]:
-    """Return FILES with this repository's layer `boot`, its services and all that it puts beside Dockerfiles."""
+    """Return FILES with copies of the package's layer `boot`, its services and all that it puts beside Dockerfiles."""
     layers = ("notebook", "paddle", "tensorflow")
     folders = (_COMMON / "leaf", _COMMON / "services", _COMMON / "layers/boot", *(_COMMON / "layers").glob("*/leaf"))
     paths = (path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")

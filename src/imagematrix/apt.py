@@ -24,15 +24,13 @@ class AptResult:
 class HostApt:
     """Asks with this machine's apt, by the script that makes bases: no engine is needed."""
 
-    def __init__(self, shell: Shell, script: File | None, where: Site) -> None:
+    def __init__(self, shell: Shell, script: File, where: Site) -> None:
         self._shell = shell
         self._script = script
         self._site = where
 
     def ask(self, question: AptQuestion) -> AptResult:
         """Return what apt says of a base that is made here."""
-        if self._script is None:
-            return AptResult(why="there is no common/bootstrap/debian.sh")
         said: list[bytes] = []
         with scratch.folder("apt") as folder:
             script = folder / "bootstrap.sh"

@@ -11,6 +11,7 @@ import pytest
 from tests import manifests, projects
 
 from imagematrix.project import Project, open_project
+from imagematrix.repository import STOCK
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "images"
@@ -56,14 +57,14 @@ def test_hadolint() -> None:
 
 def test_shellcheck() -> None:
     """Every distinct script passes: those of the leaves, those they are made from, those of this repository."""
-    folders = (IMAGES, ROOT / "common", ROOT / "scripts", ROOT / ".ci")
+    folders = (IMAGES, ROOT / "common", STOCK / "common", ROOT / "scripts", ROOT / ".ci")
     scripts = distinct(
         path
         for folder in folders
         for path in folder.rglob("*")
         if path.suffix != ".j2" and path.is_file() and is_script(path)
     )
-    assert {"build-scripts.sh", "docker-run.sh", "boot.sh", "debian.sh", "engine", "inv"} <= {
+    assert {"build-scripts.sh", "docker-run.sh", "boot.sh", "bootstrap.sh", "engine", "inv"} <= {
         Path(script).name for script in scripts
     }
     assert output("shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts) == ""

@@ -11,7 +11,9 @@ from typing import Final
 
 import pytest
 
-SCRIPT: Final = Path(__file__).parents[2] / "common/bootstrap/debian.sh"
+from imagematrix.repository import STOCK
+
+SCRIPT: Final = STOCK / "common/bootstrap/debian.sh"
 
 
 @contextmanager

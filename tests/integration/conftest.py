@@ -1,7 +1,6 @@
 """A real engine, and small monorepos to build on it."""
 
 import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -119,8 +118,6 @@ def _write(root: Path, engine: Engine) -> Monorepo:
     (root / "common/layers/app/files/version.txt.j2").write_text("{{ app }}\n")
     (root / "common/init").mkdir()
     (root / "common/init/hello.sh").write_text("#!/bin/sh\necho hello\n")
-    # The repository's own script: the base is the very node that the quickstart grid has.
-    shutil.copytree(REPOSITORY / "common/bootstrap", root / "common/bootstrap")
     return made
 
 

@@ -20,8 +20,6 @@ def root(tmp_path: Path) -> Path:
     files.mkdir(parents=True)
     (files.parent / "Dockerfile.j2").write_text("COPY tools/requirements.lock /\n")
     (files / "requirements.txt.j2").write_text("six=={{ tools }}\n")
-    (tmp_path / "common/bootstrap").mkdir()
-    (tmp_path / "common/bootstrap/debian.sh").write_text("#!/bin/sh\n")
     (tmp_path / "matrix.toml").write_text(MATRIX.replace("TOOLS", "1.16.0"))
     (tmp_path / "tasks.py").write_text(TASKS)
     return tmp_path

@@ -1,7 +1,6 @@
 """Requirements really resolved against the index this machine has."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -44,8 +43,6 @@ def root(tmp_path: Path) -> Path:
     files.mkdir(parents=True)
     (files.parent / "Dockerfile.j2").write_text("COPY tools/requirements.lock /\n")
     (files / "requirements.txt.j2").write_text("{{ tools }}\n")
-    (tmp_path / "common/bootstrap").mkdir()
-    (tmp_path / "common/bootstrap/debian.sh").write_text("#!/bin/sh\n")
     return tmp_path
 
 
@@ -159,7 +156,6 @@ def test_torch_of_an_index_by_cuda_build(root: Path, served: tuple[Path, str]) -
     torch.mkdir(parents=True)
     hashed = wheel(torch, "torch", "2.4.1+cu118")
     (torch / "index.html").write_text('<a href="torch-2.4.1%2Bcu118-py3-none-any.whl">torch</a>')
-    shutil.copytree(Path(__file__).parents[2] / "common/layers/torch", root / "common/layers/torch")
     base = f'python = "3.11"\ntorch_build = "cu118"\ntorch_index = "{address}/whl/cu118"\n'
     matrix = MATRIX.replace('python = "3.11"\n', base).replace('"tools"', '"torch"').replace("tools", "torch")
     (root / "matrix.toml").write_text(matrix.replace("TOOLS", "2.4.1"))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.monorepo import REPOSITORY, Monorepo
+from tests.integration.monorepo import Monorepo
 
 from imagematrix import site
 from imagematrix.engine import docker_command
@@ -64,12 +64,10 @@ LOCATION = "import sys; print(sys.prefix, *sys.version_info[:2])"
 
 
 def pythons(monorepo: Monorepo, source: str, *, python: str = "3.11", installer: str = INSTALLER) -> Monorepo:
-    """Make a monorepo of one row with this repository's layer, upon a Debian with a Python and pip."""
+    """Make a monorepo of one row with a layer of the package, upon a Debian with a Python and pip."""
     layers = monorepo.root / "common/layers"
     for name in ("tools", "app", "boot"):
         subprocess.run(["rm", "-r", str(layers / name)], check=True)
-    for name in ("python", "adopt", "miniconda"):
-        subprocess.run(["cp", "-r", str(REPOSITORY / "common/layers" / name), str(layers)], check=True)
     for name, template in (("plain", PLAIN.format(salt=monorepo.family)), ("six", SIX)):
         (layers / name).mkdir()
         (layers / name / "Dockerfile.j2").write_text(template)

@@ -17,6 +17,7 @@ from tests.integration.monorepo import REPOSITORY, Monorepo
 from imagematrix.engine import ContainerSpec, Engine
 from imagematrix.errors import NoEngineError
 from imagematrix.model import node_ref
+from imagematrix.repository import STOCK
 from imagematrix.state import State
 
 BASE = "python:3.11-debian12"
@@ -284,8 +285,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
         folder = root / "common/layers" / layer
         folder.mkdir(parents=True)
         (folder / "Dockerfile.j2").write_text(template)
-        shutil.copy(REPOSITORY / f"common/layers/{layer}/test_{layer}.py", folder)
-    shutil.copy(REPOSITORY / "common/layers/conftest.py", root / "common/layers")
+        shutil.copy(STOCK / f"common/layers/{layer}/test_{layer}.py", folder)
+    shutil.copy(STOCK / "common/layers/fixtures.py", root / "common/layers/conftest.py")
     for image in (BASE, TENSORFLOW, PADDLE, TORCH_BASE):
         if not engine.image_id(image):
             build = [sys.executable, "-m", "imagematrix", "build", "--only", image]

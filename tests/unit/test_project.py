@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests import projects
-from tests.projects import FILES, MATRIX, PLAIN, PYTORCH
+from tests.projects import MATRIX, PLAIN, PYTORCH
 
 from imagematrix import row_state
 from imagematrix.errors import FlagError, InputError
@@ -37,9 +37,8 @@ def test_another_matrix_file(tmp_path: Path) -> None:
 
 def test_a_layer_without_a_folder(tmp_path: Path) -> None:
     """Is a problem of the matrix, before anything is rendered."""
-    without = {name: text for name, text in FILES.items() if "layers/boot" not in name}
-    with pytest.raises(InputError, match="boot"):
-        projects.project(tmp_path, files=without)
+    with pytest.raises(InputError, match="unknown layer 'boots'"):
+        projects.project(tmp_path, matrix=MATRIX.replace('"boot"', '"boots"'))
 
 
 def test_a_broken_lock(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError
 from imagematrix.model import Downloads, File, Leaf
 from imagematrix.project import Project, Selection, open_project
+from imagematrix.repository import STOCK
 
 TORCH = "common/layers/torch/Dockerfile.j2"
 REQUIREMENTS = "common/layers/torch/files/requirements.txt.j2"
@@ -253,16 +254,14 @@ def test_each_fault_is_told_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_bootstrapped_base_without_its_script(tmp_path: Path) -> None:
-    """The base's name and where the script would lie."""
+def test_a_bootstrapped_base_without_a_script_of_its_own(tmp_path: Path) -> None:
+    """The package has one."""
     without = {name: text for name, text in FILES.items() if not name.startswith("common/bootstrap")}
     project = projects.project(tmp_path, files=without)
 
-    with pytest.raises(InputError) as caught:
-        leaf(project, PLAIN)
-    assert "\n".join(map(said, caught.value.diagnostics)) == (
-        "common/bootstrap: base 'debian' is bootstrapped, but there is no common/bootstrap/debian.sh"
-    )
+    stage = leaf(project, PLAIN).bootstrap
+    assert stage
+    assert [file.content for file in stage.inputs] == [(STOCK / "common/bootstrap/debian.sh").read_bytes()]
 
 
 @pytest.mark.parametrize("name", [TORCH, REQUIREMENTS])

@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Collection
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,12 +10,14 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 from werkzeug.wrappers import Response
 
+from imagematrix.repository import STOCK
+
 TOKEN, OTHER = "sesame", "another"
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 
 def load() -> ModuleType:
-    path = Path(__file__).parents[2] / "common/services/tensorboard/serve.py"
+    path = STOCK / "common/services/tensorboard/serve.py"
     spec = importlib.util.spec_from_file_location("tensorboard_serve", path)
     assert spec
     assert spec.loader

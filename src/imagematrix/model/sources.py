@@ -137,17 +137,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Everything people wrote under `common/`, read once."""
+    """Everything that leaves are made of, of the monorepo and of the package, read once."""
 
     layers: Mapping[str, LayerSource]
+    bootstrap: File
+    """The script that makes a base from a distribution's packages."""
     init: tuple[File, ...] = ()
     """Boot files, their paths already as in the leaf (`init/…`)."""
     leaf: tuple[File, ...] = ()
     """Templates of what stands beside every Dockerfile, relative to `common/leaf`; a layer's own go before them."""
     services: tuple[Service, ...] = ()
     """Sorted by port."""
-    bootstrap: File | None = None
-    """The script that makes a base from a distribution's packages."""
 
     @property
     def shared(self) -> tuple[File, ...]:

@@ -2,5 +2,6 @@
 
 from imagematrix.repository.committed import Repository, from_here, nearest_matrix
 from imagematrix.repository.leaves import IMAGES, MANIFEST
+from imagematrix.repository.reading import STOCK
 
-__all__ = ["IMAGES", "MANIFEST", "Repository", "from_here", "nearest_matrix"]
+__all__ = ["IMAGES", "MANIFEST", "STOCK", "Repository", "from_here", "nearest_matrix"]

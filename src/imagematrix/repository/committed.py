@@ -14,7 +14,7 @@ from imagematrix.model import MATRIX, File
 from imagematrix.planning import apt_locks, requirements
 from imagematrix.planning.requirements import owners
 from imagematrix.repository.leaves import LeafFolders, not_ours
-from imagematrix.repository.reading import Common
+from imagematrix.repository.reading import STOCK, Common, is_of_package
 from imagematrix.tree import Tree
 
 LOCKS: Final = "locks"
@@ -32,13 +32,15 @@ def nearest_matrix() -> str:
 def from_here(matrix_file: str, path: str) -> str:
     """Return a path of a project, relative to its root, as one reaches it from the current folder.
 
-    What follows the path in the text stays as it is.
+    In a folder that is neither above the root nor below it, the path stays as it is; so does text behind it.
     """
     root, here = Path(matrix_file or nearest_matrix()).absolute().parent, Path.cwd()
-    if here == root or path.startswith("/"):
+    if path.startswith("/") or (here == root and not is_of_package(root, path)):
         return path
+    if is_of_package(root, path):
+        return os.path.relpath(STOCK / path) if here in STOCK.parents else str(STOCK / path)
     is_near = here in root.parents or root in here.parents
-    return f"{os.path.relpath(root) if is_near else root}/{path}"
+    return f"{os.path.relpath(root)}/{path}" if is_near else path
 
 
 class Repository:
@@ -73,7 +75,8 @@ class Repository:
         """Return a path of the project as CI names it: relative to the root of the git repository around it."""
         root = self.root.resolve()
         repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
-        return (root.relative_to(repository) / path).as_posix()
+        found = (STOCK.resolve() if is_of_package(root, path) else root) / path
+        return found.relative_to(repository).as_posix() if found.is_relative_to(repository) else path
 
     def matrix_source(self) -> str:
         """Return the text of the matrix file exactly as on the disk, with line ends and byte order mark."""

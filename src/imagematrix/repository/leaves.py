@@ -12,7 +12,7 @@ from imagematrix.disk import telling
 from imagematrix.errors import Collector, InputError
 from imagematrix.model import MATRIX, File
 from imagematrix.planning import keys
-from imagematrix.repository.reading import BIG, is_dropping
+from imagematrix.repository.shelf import BIG, is_dropping
 from imagematrix.tree import Tree
 
 MANIFEST: Final = ".generated"

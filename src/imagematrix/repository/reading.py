@@ -1,138 +1,150 @@
-"""What people wrote under common/: layers, services, boot files, and what stands beside every Dockerfile."""
+"""The sources of leaves: what people wrote under common/, and what the package has beside it.
 
-from collections.abc import Collection, Iterable, Mapping
+A layer or service of the monorepo stands before the package's one of the same name. What the package's layer `boot`
+starts (boot files, services) comes with it: a monorepo with a `boot` of its own, other than a copy, brings its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import Collector, InputError
-from imagematrix.matrix import service
-from imagematrix.model import File, LayerSource, Service, Sources
-from imagematrix.planning.render.sources import TEMPLATE_SUFFIX
-from imagematrix.text import formatting
+from imagematrix.model import File, Service, Sources
+from imagematrix.repository.shelf import LAYERS, Shelf
 from imagematrix.tree import Tree
 
-LAYERS: Final = "common/layers"
+_PACKAGE: Final = Path(__file__).parents[1]
+STOCK: Final = _PACKAGE / "stock"
+"""The folder whose `common` comes with the package."""
+_BOOT_FILES: Final = "common/init"
+_BOOT_LAYER: Final = "boot"
+_FIXTURES: Final = "imagematrix.stock.common.layers.fixtures"
+"""What the checks of the package's layers share."""
 _RULES: Final = "common/rules"
 _COMPANIONS: Final = "common/leaf"
-_SERVICES: Final = "common/services"
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
-_TEMPLATE: Final = "Dockerfile.j2"
-BIG: Final = 8 * 2**20
-"""Bytes up to which a file of a layer is held in memory; a text may not have more."""
-_MOST_OF_FILE: Final = 20 * 10**9
-"""Bytes that a file of a layer may have: each command hashes it, a gigabyte a second."""
+COPIED: Final = ".copied"
+"""In a layer that was copied from the package: the version that it was copied from."""
 
 
 class Common:
-    """The folder `common` of a project, read."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-
-    def layers(self) -> Mapping[str, bool]:
-        """Return the folders of common/layers, and whether each has a template."""
-        return {name: self._tree.is_file(f"{LAYERS}/{name}/{_TEMPLATE}") for name in self._tree.folders(LAYERS)}
-
-    def rules(self) -> Mapping[str, str]:
-        """Return the rules for platforms that the monorepo brings: file -> text."""
-        files = [
-            f"{_RULES}/{name}"
-            for name in sorted(self._tree.files(_RULES, skip=lambda name: name == "__pycache__"))
-            if name.endswith(".py")
-        ]
-        return {file: self._tree.text(file) for file in files}
+    """The folders `common` of a project and of the package."""
 
     checks_folder: Final = LAYERS
     """Where pytest looks for conftest.py, and no higher."""
 
+    def __init__(self, tree: Tree) -> None:
+        self._own = Shelf(tree)
+        self._stock = Shelf(Tree(STOCK))
+
+    def layers(self) -> Mapping[str, bool]:
+        """Return the layers there are, and whether each has a template."""
+        return self._stock.layers() | self._own.layers()
+
+    def is_own(self, layer: str) -> bool:
+        """Whether a layer is a folder of the monorepo."""
+        return layer in self._own.layers()
+
+    def copied_from(self, layer: str) -> str:
+        """Return the version of the package that an own layer was copied from; empty: it was not."""
+        return self._own.text(f"{LAYERS}/{layer}/{COPIED}").strip()
+
+    def rules(self) -> Mapping[str, str]:
+        """Return the rules for platforms that the monorepo brings: file -> text."""
+        tree = self._own.tree
+        names = sorted(tree.files(_RULES, skip=lambda name: name == "__pycache__"))
+        return {file: tree.text(file) for file in (f"{_RULES}/{name}" for name in names if name.endswith(".py"))}
+
+    def plugins(self) -> tuple[str, ...]:
+        """Return the modules with fixtures that pytest loads before it looks for conftest.py."""
+        return (_FIXTURES,) if self._has_stock_boot() else ()
+
     def check_fixtures(self) -> str:
-        """Return what the checks of layers share: the texts of conftest.py, the one for all layers first."""
-        paths = (LAYERS, *(f"{LAYERS}/{layer}" for layer in self.layers()))
-        found = (f"{path}/conftest.py" for path in paths)
-        return "".join(self._tree.text(path) for path in found if self._tree.is_file(path))
+        """Return what the checks of layers share: the texts of the package's and the monorepo's, the latter last."""
+        paths = (f"{path}/conftest.py" for path in (LAYERS, *(f"{LAYERS}/{layer}" for layer in self._own.layers())))
+        stock = self._stock.text(f"{LAYERS}/fixtures.py") if self._has_stock_boot() else ""
+        return stock + "".join(map(self._own.text, paths))
 
     def check_file(self, layer: str) -> str:
-        """Return where a layer keeps its checks, relative to the root."""
-        return f"{LAYERS}/{layer}/test_{layer}.py"
+        """Return where a layer keeps its checks: relative to the root, or absolute for a layer of the package."""
+        path = _check_path(layer)
+        return path if self.is_own(layer) else str(STOCK / path)
 
     def checks(self) -> Mapping[str, str]:
         """Return the texts of the layers' checks, by layer."""
-        paths = {layer: self.check_file(layer) for layer in self.layers()}
-        return {layer: self._tree.text(path) for layer, path in paths.items() if self._tree.is_file(path)}
+        own = self._own.layers()
+        shelves = {layer: self._own if layer in own else self._stock for layer in self.layers()}
+        return {
+            layer: shelf.tree.text(_check_path(layer))
+            for layer, shelf in shelves.items()
+            if shelf.tree.is_file(_check_path(layer))
+        }
 
     def sources(self) -> Sources:
-        """Read everything that people wrote under common/. Raises InputError with every file that cannot be read."""
-        found, script = Collector(), self._tree.is_file(_BOOTSTRAP)
+        """Read everything that leaves are made of. Raises InputError with every file that cannot be read."""
+        found, own = Collector(), self._own.layers()
+        shelves = {name: self._own if name in own else self._stock for name, whole in self.layers().items() if whole}
         layers = {
-            name: layer
-            for name, whole in self.layers().items()
-            if whole and (layer := found.attempt(partial(self._layer, name)))
+            name: layer for name, shelf in shelves.items() if (layer := found.attempt(partial(shelf.layer, name)))
         }
-        init = found.attempt(lambda: self._read_all("common/init", prefix="init/")) or ()
-        leaf = found.attempt(lambda: self._read_all(_COMPANIONS)) or ()
-        services = [found.attempt(partial(self._service, name, layers)) for name in self._tree.folders(_SERVICES)]
+        init = found.attempt(self._boot_files) or ()
+        leaf = found.attempt(lambda: _merged(self._stock.files(_COMPANIONS), self._own.files(_COMPANIONS))) or ()
+        services = [found.attempt(partial(self._service, name, shelves)) for name in self._services()]
         if found.diagnostics:
             raise InputError(found.diagnostics)
         return Sources(
             layers=layers,
             init=init,
             leaf=leaf,
-            services=tuple(sorted(filter(None, services), key=lambda service: service.port)),
-            bootstrap=File(path="bootstrap.sh", content=self._tree.read(_BOOTSTRAP), executable=True)
-            if script
-            else None,
+            services=tuple(sorted((each for each in services if each and each.layers), key=lambda each: each.port)),
+            bootstrap=File(path="bootstrap.sh", content=self._bootstrap(), executable=True),
         )
 
-    def _service(self, name: str, layers: Collection[str]) -> Service:
-        folder = f"{_SERVICES}/{name}"
-        declaration = f"{folder}/{service.FILE}"
-        if not self._tree.is_file(declaration):
-            what, hint = f"there is no {service.FILE}", "it declares the service: see docs/services.md"
-            raise InputError([Diagnostic(code="unsafe_path", file=folder, message=what, hint=hint)])
-        files = self._read_all(folder, prefix=f"services/{name}/")
-        others = tuple(file for file in files if not file.path.endswith(f"/{service.FILE}"))
-        return service.parse(self._tree.text(declaration), name, layers=layers, files=others, file=declaration)
+    def _services(self) -> list[str]:
+        stock = self._stock.services() if self._has_stock_boot() else ()
+        return sorted({*stock, *self._own.services()})
 
-    def _layer(self, name: str) -> LayerSource:
-        template = f"{LAYERS}/{name}/{_TEMPLATE}"
-        self._refuse_big([template])
-        return LayerSource(
-            name=name,
-            template=self._tree.text(template),
-            template_path=template,
-            files=self._read_all(f"{LAYERS}/{name}/files"),
-            leaf=self._read_all(f"{LAYERS}/{name}/leaf"),
-        )
+    def _service(self, name: str, layers: Mapping[str, Shelf]) -> Service:
+        """Return a service. One of the package is not brought by a layer of the monorepo that only has the name."""
+        if name in self._own.services():
+            return self._own.service(name, layers)
+        made = self._stock.service(name, layers)
+        return replace(made, layers=tuple(layer for layer in made.layers if self._is_stock(layer)))
 
-    def _read_all(self, folder: str, prefix: str = "") -> tuple[File, ...]:
-        """Return all files below a folder; without editors' and Python's droppings."""
-        paths = {path: f"{folder}/{path}" for path in self._tree.files(folder, skip=is_dropping)}
-        self._refuse_big(paths.values(), most=_MOST_OF_FILE)
-        self._refuse_big(at for at in paths.values() if at.endswith((TEMPLATE_SUFFIX, ".md")))
-        return tuple(self._file(prefix + path, at) for path, at in paths.items())
+    def _is_stock(self, layer: str) -> bool:
+        """Whether a layer is one of the package, or a copy of it."""
+        return not self.is_own(layer) or bool(self.copied_from(layer))
 
-    def _file(self, path: str, at: str) -> File:
-        """Return a file of the repository as one of a leaf; a big one is hashed, and not read into memory."""
-        executable = self._tree.is_executable(at)
-        if self._tree.size(at) > BIG:
-            return File(path=path, stored=self._tree.stored(at), executable=executable)
-        return File(path=path, content=self._tree.read(at), executable=executable)
+    def _has_stock_boot(self) -> bool:
+        return self._is_stock(_BOOT_LAYER)
 
-    def _refuse_big(self, texts: Iterable[str], *, most: int = BIG) -> None:
-        if problems := [_oversized(at, size, most) for at in texts if (size := self._tree.size(at)) > most]:
-            raise InputError(problems)
+    def _boot_files(self) -> tuple[File, ...]:
+        own = self._own.files(_BOOT_FILES, prefix="init/")
+        return _merged(_stock_boot_files(), own) if self._has_stock_boot() else own
+
+    def _bootstrap(self) -> bytes:
+        tree = self._own.tree if self._own.tree.is_file(_BOOTSTRAP) else self._stock.tree
+        return tree.read(_BOOTSTRAP)
 
 
-def is_dropping(name: str) -> bool:
-    """Whether editors or Python leave files or folders of this name."""
-    return name == "__pycache__" or name.endswith(("~", ".swp", ".pyc"))
+def _stock_boot_files() -> tuple[File, ...]:
+    """Return the package's boot files; in a checkout of imagematrix they are those of its own monorepo."""
+    is_built = (STOCK / _BOOT_FILES).is_dir()
+    return Shelf(Tree(STOCK if is_built else _PACKAGE.parents[1])).files(_BOOT_FILES, prefix="init/")
 
 
-def _oversized(path: str, size: int, most: int) -> Diagnostic:
-    return Diagnostic(
-        file=path,
-        message=f"has {formatting.size(size)}, and may have {formatting.size(most)}",
-        hint="copy what is not a template as it is, or download it in a step of the layer, checked by its hash",
-        code="oversized_file",
-    )
+def _merged(stock: tuple[File, ...], own: tuple[File, ...]) -> tuple[File, ...]:
+    """Return files of the package and of the monorepo; of two with one path the latter."""
+    found = {file.path: file for file in (*stock, *own)}
+    return tuple(found[path] for path in sorted(found))
+
+
+def _check_path(layer: str) -> str:
+    return f"{LAYERS}/{layer}/test_{layer}.py"
+
+
+def is_of_package(root: Path, path: str) -> bool:
+    """Whether a path below `common` is one of the package's, and none of a project's."""
+    return path.startswith("common/") and not (root / path).exists() and (STOCK / path).exists()

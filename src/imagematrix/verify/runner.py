@@ -159,6 +159,7 @@ class Runner:
             # The repository's own configuration of pytest is for its own tests.
             *("-c", str(folder / "pytest.ini"), "--rootdir", str(root)),
             f"--confcutdir={root / self._project.repository.common.checks_folder}",
+            *(word for name in self._project.repository.common.plugins() for word in ("-p", name)),
             *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
             *files,
         ]

@@ -53,15 +53,11 @@ class Stages:
         return self._intern(layer=layer, text=text, files=files, fetched=fetched)
 
     def bootstrap(self, row: Row) -> Stage | None:
-        """Return the stage that makes a row's base, if it is made here. Raises InputError without its script."""
+        """Return the stage that makes a row's base, if it is made here."""
         suite = row.base.bootstrap
         if not suite:
             return None
-        script = self._sources.bootstrap
-        if script is None:
-            problem = f"base {row.base.name!r} is bootstrapped, but there is no common/bootstrap/debian.sh"
-            raise InputError([Diagnostic(code="template", file="common/bootstrap", message=problem)])
-        lock = self._apt.file(row, BASE_LAYER)
+        lock, script = self._apt.file(row, BASE_LAYER), self._sources.bootstrap
         inputs = (lock, script) if lock and lock.content else (script,)
         made = Stage(layer=BASE_LAYER, text=suite, inputs=inputs, downloads=_settled(Downloads.LOCKED, inputs))
         return self._stages.setdefault((BASE_LAYER, suite, inputs), made)

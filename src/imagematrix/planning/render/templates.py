@@ -218,7 +218,8 @@ def _loader(sources: Sources, package: jinja2.BaseLoader) -> jinja2.BaseLoader:
     def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         return (texts[name], name, lambda: True) if name in texts else None
 
-    return jinja2.ChoiceLoader([jinja2.FunctionLoader(load), package])
+    # Last: a layer of the package may include what one of the monorepo's stands before.
+    return jinja2.ChoiceLoader([jinja2.FunctionLoader(load), package, jinja2.PackageLoader("imagematrix", "stock")])
 
 
 def _template_texts(sources: Sources) -> Iterable[tuple[str, str]]:
