@@ -41,11 +41,20 @@ class Common:
 
     def layers(self) -> Mapping[str, bool]:
         """Return the layers there are, and whether each has a template."""
-        return self._stock.layers() | self._own.layers()
+        return {**self._stock.layers(), **self._own_layers()}
+
+    def _own_layers(self) -> Mapping[str, bool]:
+        """Return the folders of the monorepo; what is left of one has no template, and stands before none."""
+        stock = self._stock.layers()
+        return {name: whole for name, whole in self._own.layers().items() if whole or name not in stock}
+
+    def _own_services(self) -> list[str]:
+        stock = self._stock.services()
+        return [name for name in self._own.services() if self._own.declares(name) or name not in stock]
 
     def is_own(self, layer: str) -> bool:
         """Whether a layer is a folder of the monorepo."""
-        return layer in self._own.layers()
+        return layer in self._own_layers()
 
     def copied_from(self, layer: str) -> str:
         """Return the version of the package that an own layer was copied from; empty: it was not."""
@@ -63,7 +72,7 @@ class Common:
 
     def check_fixtures(self) -> str:
         """Return what the checks of layers share: the texts of the package's and the monorepo's, the latter last."""
-        paths = (f"{path}/conftest.py" for path in (LAYERS, *(f"{LAYERS}/{layer}" for layer in self._own.layers())))
+        paths = (f"{path}/conftest.py" for path in (LAYERS, *(f"{LAYERS}/{layer}" for layer in self._own_layers())))
         stock = self._stock.text(f"{LAYERS}/fixtures.py") if self._has_stock_boot() else ""
         return stock + "".join(map(self._own.text, paths))
 
@@ -74,7 +83,7 @@ class Common:
 
     def checks(self) -> Mapping[str, str]:
         """Return the texts of the layers' checks, by layer."""
-        own = self._own.layers()
+        own = self._own_layers()
         shelves = {layer: self._own if layer in own else self._stock for layer in self.layers()}
         return {
             layer: shelf.tree.text(_check_path(layer))
@@ -84,7 +93,7 @@ class Common:
 
     def sources(self) -> Sources:
         """Read everything that leaves are made of. Raises InputError with every file that cannot be read."""
-        found, own = Collector(), self._own.layers()
+        found, own = Collector(), self._own_layers()
         shelves = {name: self._own if name in own else self._stock for name, whole in self.layers().items() if whole}
         layers = {
             name: layer for name, shelf in shelves.items() if (layer := found.attempt(partial(shelf.layer, name)))
@@ -104,11 +113,11 @@ class Common:
 
     def _services(self) -> list[str]:
         stock = self._stock.services() if self._has_stock_boot() else ()
-        return sorted({*stock, *self._own.services()})
+        return sorted({*stock, *self._own_services()})
 
     def _service(self, name: str, layers: Mapping[str, Shelf]) -> Service:
         """Return a service. One of the package is not brought by a layer of the monorepo that only has the name."""
-        if name in self._own.services():
+        if name in self._own_services():
             return self._own.service(name, layers)
         made = self._stock.service(name, layers)
         return replace(made, layers=tuple(layer for layer in made.layers if self._is_stock(layer)))

@@ -35,6 +35,10 @@ class Shelf:
         """Return the folders of common/services."""
         return [name for name in self.tree.folders(SERVICES) if not is_dropping(name)]
 
+    def declares(self, service_name: str) -> bool:
+        """Whether a folder of common/services has its declaration."""
+        return self.tree.is_file(f"{SERVICES}/{service_name}/{service.FILE}")
+
     def layer(self, name: str) -> LayerSource:
         """Read a layer. Raises InputError."""
         template = f"{LAYERS}/{name}/{_TEMPLATE}"
