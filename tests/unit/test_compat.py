@@ -413,6 +413,13 @@ OTHERS = {
             " take nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"
         ),
     ),
+    "Horovod with nothing to be compiled against": (
+        {"horovod": "0.28.1", "layers": "python horovod boot", "image": "ubuntu:22.04"},
+        (
+            "broken horovod: horovod 0.28.1 is compiled against a framework, and the row has none:"
+            " put layer tensorflow or torch before it"
+        ),
+    ),
     "Horovod before what it is compiled against": (
         {"horovod": "0.28.1", "layers": "python horovod tensorflow boot"},
         (
@@ -490,6 +497,7 @@ def test_what_does_not_go_together(case: str) -> None:
             "tensorflow": "2.4.4",
             "python": "3.8",
         },
+        {"horovod": "0.28.1", "layers": "horovod", "image": "reg.example/ti-gpu:1"},  # may bring a framework
         {"paddle": "1.8.5", "python": "3.6"},
         {"paddle": "2.3.0", "python": "3.8", "cuda": "10.2", "cudnn": "7"},
         {"paddle": "2.6.2", "python": "3.8", "cuda": "11.8.0", "image": "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu20.04"},

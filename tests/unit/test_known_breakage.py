@@ -31,6 +31,7 @@ def broken(values: Mapping[str, str]) -> list[str]:
         ({"tensorflow": "2.16.1", **AND_CUDA}, "tensorflow#63362"),
         ({"tensorflow": "2.20.0", "gpus": "sm_90 sm_120", **AND_CUDA}, "tensorflow#99592"),
         ({"tensorflow": "2.16.2", "gpus": "sm_121", "cuda": "12.3.2"}, "#101746"),
+        ({"tensorflow": "2.16.1", "pins": "transformers==4.38.0"}, "transformers#34761"),
         ({"tensorflow": "2.18.0", "tensorrt": "10.6.0"}, "tensorflow#68303"),
         ({"tensorflow": "2.20.0", "tensorrt": "8.6.1"}, "#87911"),
         ({"tensorflow": "2.17.0", "tensorrt": "10.1.0"}, "tensorflow#64809"),
@@ -62,6 +63,8 @@ def test_what_an_issue_tells(values: Mapping[str, str], issue: str) -> None:
         {"horovod": "0.28.1", "torch": "2.3.0", "horovod_options": "HOROVOD_WITHOUT_PYTORCH=1"},
         {"horovod": "9.0.0", "torch": "2.3.0"},
         {"tensorflow": "2.17.0", **AND_CUDA},
+        {"tensorflow": "2.16.1", "pins": "transformers==4.38.0 tf-keras~=2.16.0"},
+        {"tensorflow": "2.15.1", "pins": "transformers==4.38.0"},
         {"tensorflow": "2.20.0", "gpus": "sm_90 sm_100", **AND_CUDA},
         {"tensorflow": "2.16.1", "cuda": "12.3.2", "cudnn": "8.9"},
         {"tensorflow": "2.15.0", "tensorrt": "8.6.1"},
@@ -77,6 +80,19 @@ def test_what_an_issue_tells(values: Mapping[str, str], issue: str) -> None:
 def test_what_works(values: Mapping[str, str]) -> None:
     """Neighbours of what is broken are not."""
     assert broken(values) == []
+
+
+def test_what_is_locked_counts() -> None:
+    """A package that is there only through others is known once it is locked, as is one that mends it."""
+    values = row(tensorflow="2.18.1", tensorflow_package="tensorflow", pins="sentence-transformers")
+    locked = {"transformers": "4.57.0", "tensorflow": "2.18.1"}
+
+    def codes(more: Mapping[str, str]) -> list[str]:
+        found = compat.findings(values, {**locked, **more})
+        return [each.code for each in found if each.severity is Severity.BROKEN]
+
+    assert codes({}) == ["known_breakage"]
+    assert codes({"tf-keras": "2.18.0"}) == []
 
 
 def test_the_table() -> None:

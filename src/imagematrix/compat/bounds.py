@@ -60,7 +60,7 @@ def stated(values: Mapping[str, str]) -> tuple[Statement, ...]:
 def locked(packages: Mapping[str, str]) -> tuple[Statement, ...]:
     """Return what a lock says of the packages that any rule or bound is about: package -> version."""
     named = ((PRODUCTS.get(name, name), version) for name, version in packages.items() if version)
-    read = _bounded() | _READ_BY_RULES | subjects()
+    read = _bounded() | _read_by_rules() | subjects()
     return tuple(Statement(package=name, condition=f"=={version}", about="") for name, version in named if name in read)
 
 
@@ -80,7 +80,7 @@ def _listed(lines: tuple[str, ...], *, about: str) -> tuple[Statement, ...]:
 
 def judged(statements: Iterable[Statement]) -> Mapping[str, tuple[str, str]]:
     """Return the exact versions that other rules read: package -> version, and what to blame. The first counts."""
-    return exactly(statements, _READ_BY_RULES)
+    return exactly(statements, _read_by_rules())
 
 
 def exactly(statements: Iterable[Statement], packages: Collection[str]) -> Mapping[str, tuple[str, str]]:
@@ -134,6 +134,12 @@ def read() -> frozenset[str]:
 def split(bound: Bound) -> tuple[str, str]:
     """Return the package that a bound is on, and the condition."""
     return requirement(bound.requirement) or ("", "")
+
+
+@catalogue.cache
+def _read_by_rules() -> frozenset[str]:
+    """Return the packages whose versions rules read, the table of known breakage too."""
+    return _READ_BY_RULES.union(catalogue.breakage_names())
 
 
 @catalogue.cache

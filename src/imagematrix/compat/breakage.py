@@ -7,7 +7,7 @@ from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Breakage
 from imagematrix.compat.finding import broken
 from imagematrix.diagnostics import Diagnostic
-from imagematrix.text.versions import comparison
+from imagematrix.text.versions import comparison, requirement
 
 _TITLES: Final = {"cuda": "CUDA ", "python": "Python ", "os": "", "tensorflow_package": "", "gpus": ""}
 
@@ -30,9 +30,15 @@ def is_known(values: Mapping[str, str]) -> bool:
 
 
 def _is_meant(breakage: Breakage, values: Mapping[str, str]) -> bool:
-    excused = any(word in values[name].split() for name, word in breakage.unless.items())
+    excused = any(_names(values[name], word) or _meets(values[name], word) for name, word in breakage.unless.items())
     wanted = {breakage.package: (breakage.versions,), **breakage.with_}
     return not excused and all(any(_meets(values[name], one) for one in any_of) for name, any_of in wanted.items())
+
+
+def _names(value: str, package: str) -> bool:
+    """Whether a word of a value is a requirement of a package, as in a row's pins."""
+    found = filter(None, map(requirement, value.split()))
+    return any(name == package for name, _ in found)
 
 
 def _meets(value: str, wanted: str) -> bool:

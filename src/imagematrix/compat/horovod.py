@@ -8,6 +8,7 @@ from imagematrix.compat.finding import broken, impossible, note, unknown
 from imagematrix.compat.nvidia import devel
 from imagematrix.compat.wheels import is_newer
 from imagematrix.diagnostics import Diagnostic
+from imagematrix.text.distributions import of_image
 from imagematrix.text.versions import comparison, minor, span, version
 
 _FRAMEWORKS: Final = ("tensorflow", "torch")
@@ -51,13 +52,19 @@ def horovod_is_compiled(horovod: str, base_image: str) -> Iterator[Diagnostic]:
         yield broken("horovod", what, f"take {instead}")
 
 
-def horovod_after_framework(horovod: str, layers: str) -> Iterator[Diagnostic]:
-    """Frameworks come first: it is compiled against what is installed before it."""
+def horovod_after_framework(
+    horovod: str, layers: str, torch: str = "", tensorflow: str = "", base_image: str = "", bootstrap: str = ""
+) -> Iterator[Diagnostic]:
+    """Frameworks come first: it is compiled against what is installed before it. Bases of platforms may bring one."""
     order = layers.split()
-    later = [name for name in order[order.index("horovod") :] if name in _FRAMEWORKS] if "horovod" in order else []
-    if later:
+    if "horovod" not in order:
+        return
+    if later := [name for name in order[order.index("horovod") :] if name in _FRAMEWORKS]:
         what = f"horovod {horovod} is compiled against {' and '.join(later)}, which the family installs after it"
         yield broken("horovod", what, "put layer horovod after it")
+    elif not (torch or tensorflow) and (bootstrap or of_image(base_image)):
+        what = f"horovod {horovod} is compiled against a framework, and the row has none"
+        yield broken("horovod", what, f"put layer {' or '.join(_FRAMEWORKS)} before it")
 
 
 def horovod_with_tensorflow(horovod: str, tensorflow: str) -> Iterator[Diagnostic]:
