@@ -32,6 +32,12 @@ def broken(values: Mapping[str, str]) -> list[str]:
         ({"tensorflow": "2.20.0", "gpus": "sm_90 sm_120", **AND_CUDA}, "tensorflow#99592"),
         ({"tensorflow": "2.16.2", "gpus": "sm_121", "cuda": "12.3.2"}, "#101746"),
         ({"tensorflow": "2.16.1", "pins": "transformers==4.38.0"}, "transformers#34761"),
+        ({"cuda": "12.1.1", "pins": "numpy<2 onnxruntime-gpu==1.16.3"}, "onnxruntime#21684"),
+        ({"cuda": "12.1.1", "torch": "2.3.1", "pins": "onnxruntime-gpu==1.18.0 numpy<2"}, "onnxruntime#21684"),
+        ({"cuda": "12.1.1", "cudnn": "8", "pins": "onnxruntime-gpu==1.19.2"}, "onnxruntime#22198"),
+        ({"cuda": "11.8.0", "pins": "onnxruntime-gpu==1.20.0"}, "#requirements"),
+        ({"cuda": "11.8.0", "pins": "cupy-cuda12x==13.3.0"}, "cupy#7772"),
+        ({"cuda": "12.4.1", "pins": "cupy-cuda11x==13.3.0"}, "docs.cupy.dev"),
         ({"tensorflow": "2.18.0", "tensorrt": "10.6.0"}, "tensorflow#68303"),
         ({"tensorflow": "2.20.0", "tensorrt": "8.6.1"}, "#87911"),
         ({"tensorflow": "2.17.0", "tensorrt": "10.1.0"}, "tensorflow#64809"),
@@ -65,6 +71,10 @@ def test_what_an_issue_tells(values: Mapping[str, str], issue: str) -> None:
         {"tensorflow": "2.17.0", **AND_CUDA},
         {"tensorflow": "2.16.1", "pins": "transformers==4.38.0 tf-keras~=2.16.0"},
         {"tensorflow": "2.15.1", "pins": "transformers==4.38.0"},
+        {"cuda": "12.4.1", "cudnn": "9", "pins": "onnxruntime-gpu==1.19.2 cupy-cuda12x==13.3.0"},
+        {"cuda": "11.8.0", "cudnn": "8", "pins": "onnxruntime-gpu==1.16.3 numpy<2 cupy-cuda11x==13.3.0"},
+        {"cuda": "12.1.1", "torch": "2.0.1", "pins": "onnxruntime-gpu==1.16.3 numpy<2"},  # its wheels bring CUDA 11
+        {"cuda": "12.1.1", "cudnn": "8", "torch": "2.4.1", "pins": "onnxruntime-gpu==1.19.2"},  # and cuDNN 9
         {"tensorflow": "2.20.0", "gpus": "sm_90 sm_100", **AND_CUDA},
         {"tensorflow": "2.16.1", "cuda": "12.3.2", "cudnn": "8.9"},
         {"tensorflow": "2.15.0", "tensorrt": "8.6.1"},
@@ -101,7 +111,7 @@ def test_the_table() -> None:
         assert "#" in each.source
         assert each.instead
         for name, value in each.instead.items():
-            assert name in {each.package, *each.with_}
+            assert name in {each.package, *each.with_, "pins"}
             wanted = catalogue.breakages()
             assert each in wanted
             assert value
