@@ -118,6 +118,8 @@ def _write(root: Path, engine: Engine) -> Monorepo:
     (root / "common/layers/app/files/version.txt.j2").write_text("{{ app }}\n")
     (root / "common/init").mkdir()
     (root / "common/init/hello.sh").write_text("#!/bin/sh\necho hello\n")
+    # The repository's own lock: the base is the very node that the quickstart grid has.
+    shutil.copytree(REPOSITORY / "locks/apt/bookworm", root / "locks/apt/bookworm")
     return made
 
 
