@@ -1,6 +1,7 @@
 """A real engine, and small monorepos to build on it."""
 
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator

@@ -47,3 +47,20 @@ def test_what_moved_is_rebuilt_and_nothing_else(monorepo: Monorepo) -> None:
     report = last_report(monorepo)
     assert {node["outcome"] for node in report["nodes"]} == {"reused"}, night.out + night.err
     assert images(report) == good
+
+
+def test_an_image_is_asked_on_the_engine(monorepo: Monorepo) -> None:
+    """Once something was built on it: the image's own apt simulates, and the build installs just that."""
+    template = monorepo.root / "common/layers/tools/Dockerfile.j2"
+    template.write_text(INSTALL + template.read_text())
+    monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', 'image = "imagematrix/base:bookworm"')
+    monorepo.edit("matrix.toml", 'app = ["1.1", "1.2", "1.3"]', 'app = ["1.1"]')
+    assert monorepo.build()[0].code == 0
+
+    locked = monorepo.run("lock")
+    assert locked.code == 0, locked.out + locked.err
+    (lock,) = (monorepo.root / "locks/apt/imagematrix-base-bookworm").glob("tools-*.txt")
+    assert "\nless=" in lock.read_text()
+    done, report = monorepo.build()
+    assert done.code == 0, done.out + done.err
+    assert {node["layer"]: node["drifted"] for node in report["nodes"]} == {"tools": [], "app": [], "boot": []}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests import projects
-from tests.projects import FILES, MATRIX, PLAIN
+from tests.projects import CUDA, FILES, MATRIX, PLAIN, PYTORCH
 
 from imagematrix.apt import AptResult
 from imagematrix.commands.lock import apt
@@ -37,7 +37,7 @@ class FakeApt:
     """Installs what is named, libc with everything; knows versions, and may be silent."""
 
     versions: Mapping[str, str] = field(default_factory=lambda: {"openssl": "3.0.15"})
-    silent: str = ""
+    silent: str = "none"
     unknown: str = ""
     asked: list[AptQuestion] = field(default_factory=list)
 
@@ -61,11 +61,12 @@ def opened(root: Path) -> Project:
 
 
 def lock(root: Path, source: FakeApt, *only: str, upgrade: bool = False) -> list[str]:
-    """Lock what lies on the disk; return what was said, the last line too."""
+    """Lock what lies on the disk; return what was said."""
     said: list[str] = []
     project = opened(root)
     rows = project.possible(project.rows(Selection(only=only)))
-    return [*said, apt.run(project, rows, source=lambda: source, upgrade=upgrade, say=said.append), *said]
+    apt.run(project, rows, source=lambda _digests: source, upgrade=upgrade, say=said.append)
+    return said
 
 
 def written(root: Path) -> Mapping[str, str]:
@@ -219,6 +220,23 @@ def test_stopped_while_asking(root: Path) -> None:
     assert written(root) == {}
     lock(root, FakeApt())
     assert len(written(root)) == 6
+
+
+def test_an_image_is_asked_once_something_was_built_on_it(root: Path) -> None:
+    """Before, its registry may not even answer; its locks are named after it."""
+    source = FakeApt()
+    lock(root, source, PYTORCH)
+    assert source.asked == []
+
+    node = next(node for node in projects.dag(opened(root), PYTORCH).nodes.values() if node.layer == "system")
+    opened(root).state.remember(
+        Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=(PYTORCH,), seconds=1.0)
+    )
+    lock(root, source, PYTORCH)
+    assert [(question.base.image, question.lists[0]) for question in source.asked] == [(CUDA, ("openssl", "ssh"))]
+    assert downloads(opened(root), PYTORCH)["system"] is Downloads.LOCKED
+    names = {path.parent.name for path in (root / "locks/apt").rglob("*.txt")}
+    assert names == {"nvidia-cuda-12.1.0-devel-ubuntu22.04"}
 
 
 def test_names_that_only_the_build_knows_are_not_asked(root: Path) -> None:

@@ -222,7 +222,7 @@ def ready(
             engine=engine,
             shell=shell,
             site=where,
-            secrets=_secrets(where, folder),
+            secrets=secrets(where, folder),
             buildx=program,
             docker=docker_command(engine),
             folder=folder,
@@ -249,7 +249,7 @@ def buildx_version(shell: Shell, program: str) -> str:
     return found[0]
 
 
-def _secrets(where: Site, folder: Path) -> Mapping[str, str]:
+def secrets(where: Site, folder: Path) -> Mapping[str, str]:
     """Write the site's configuration files; return secret id -> path."""
     paths = {"ca": where.ca_bundle} if where.ca_bundle else {}
     for name, text in site_files.secret_files(where).items():

@@ -62,6 +62,26 @@ def argv(
     return (program, "build", *(word for option in options for word in option), "-")
 
 
+def output_argv(
+    *,
+    program: str,
+    folder: str,
+    platform: str,
+    arguments: Mapping[str, str],
+    site: Site,
+    secrets: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return the command that builds the Dockerfile on its standard input, and writes the image's files to a folder."""
+    options = [
+        ("--progress", "plain"),
+        ("--platform", platform),
+        ("--output", f"type=local,dest={folder}"),
+        *(("--build-arg", f"{name}={value}") for name, value in arguments.items()),
+        *_site(site, secrets),
+    ]
+    return (program, "build", *(word for option in options for word in option), "-")
+
+
 def write_context(work: DockerfileBuild, stream: IO[bytes]) -> None:
     """Write the build context as a tar: the Dockerfile and exactly the files that the key was made from.
 

@@ -1,5 +1,7 @@
 """The lock command: requirements to versions with hashes, bases to digests, packages of apt to versions."""
 
+from collections.abc import Mapping
+
 from imagematrix.commands.command import command
 from imagematrix.commands.options import Bases, File, Group, Only, Site, Upgrade
 
@@ -7,7 +9,7 @@ from imagematrix.commands.options import Bases, File, Group, Only, Site, Upgrade
 @command
 def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site, file: File) -> None:
     """Lock rows: their Python requirements to exact versions with hashes, their bases to digests, apt's packages."""
-    from imagematrix.apt import HostApt
+    from imagematrix.apt import Apt
     from imagematrix.commands import request
     from imagematrix.commands.lock import apt, run
     from imagematrix.commands.lock import bases as digests
@@ -22,8 +24,9 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
         done = "" if bases else run.run(project, rows, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
         digests.run(project, rows, registry=lambda: RegistryDigests(shell, where), upgrade=upgrade, say=echo)
 
-        def host() -> HostApt:
-            return HostApt(shell, project.repository.common.sources().bootstrap, where)
+        def packages(digests: Mapping[str, str]) -> Apt:
+            script = project.repository.common.sources().bootstrap
+            return Apt(shell, where, script=script, digests=digests, platform=project.matrix.platform)
 
-        packages = apt.run(project, rows, source=host, upgrade=upgrade, say=echo)
-    print(f"{done or 'base digests are up to date'}; {packages}")
+        apt.run(project, rows, source=packages, upgrade=upgrade, say=echo)
+    print(done or "bases are up to date")

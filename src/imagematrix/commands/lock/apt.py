@@ -1,12 +1,12 @@
 """The part of the lock command that is about apt: what it installs today, kept in locks/apt."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from imagematrix.apt import AptResult
 from imagematrix.execution import parallel
 from imagematrix.model import Row
-from imagematrix.planning import apt_locks
+from imagematrix.planning import apt_locks, lock
 from imagematrix.planning.apt_locks import AptBase, AptQuestion
 from imagematrix.project import Project
 from imagematrix.text.formatting import count
@@ -27,11 +27,14 @@ def run(
     project: Project,
     rows: Sequence[Row],
     *,
-    source: Callable[[], PackageSource],
+    source: Callable[[Mapping[str, str]], PackageSource],
     upgrade: bool,
     say: Callable[[str], None],
-) -> str:
-    """Lock what the selected rows install with apt and have no lock of, with `upgrade` all of it; say what came of it.
+) -> None:
+    """Lock what the selected rows install with apt and have no lock of, with `upgrade` all of it.
+
+    `source` makes the source of answers, given the digests of bases. An image is asked about once something was built
+    on it here: before, it would have to be pulled, and some registries do not answer.
 
     What apt cannot install, or a mirror that does not answer, is reported without an error: the committed locks stay,
     and a stage without one follows the epoch. All locks are written at the end, or none. Raises InputError for rows
@@ -39,8 +42,10 @@ def run(
     """
     stacks, asked = project.apt_stacks(project.obtainable), project.apt_stacks(rows)
     committed = project.repository.apt_locks()
-    questions = [each for each in apt_locks.questions(asked, committed, upgrade=upgrade) if each.base.suite]
-    results = _ask(questions, source()) if questions else {}
+    digests = lock.parse(project.repository.lock_text()).bases  # as they are locked by now
+    here = _bases_here(project)
+    questions = [each for each in apt_locks.questions(asked, committed, upgrade=upgrade) if each.base in here]
+    results = _ask(questions, source(digests)) if questions else {}
     for line in _silences(results):
         say(line)
     answers = {base: result.answers for base, result in results.items()}
@@ -50,7 +55,15 @@ def run(
     touched = project.repository.write_apt_locks(locks)
     for path in touched:
         say(path)
-    return f"{count(len(locks), 'apt lock')}, {len(touched)} changed"
+    if touched:
+        say(f"{count(len(touched), 'apt lock')} changed: run `invoke render` and commit both")
+
+
+def _bases_here(project: Project) -> Collection[AptBase]:
+    """Return the bases that are made here, and the images that something was built on."""
+    bases = {row.name: AptBase(suite=row.base.bootstrap, image=row.base.image) for row in project.obtainable}
+    built = {name for record in project.state.history() for name in record.rows}
+    return {base for name, base in bases.items() if base.suite or name in built}
 
 
 def _ask(questions: Sequence[AptQuestion], source: PackageSource) -> Mapping[AptBase, AptResult]:
@@ -63,4 +76,4 @@ def _ask(questions: Sequence[AptQuestion], source: PackageSource) -> Mapping[Apt
 
 
 def _silences(results: Mapping[AptBase, AptResult]) -> list[str]:
-    return [f"apt locks of {base.suite} are unchanged: {result.why}" for base, result in results.items() if result.why]
+    return [f"apt locks of {base.name} are unchanged: {result.why}" for base, result in results.items() if result.why]
