@@ -2,7 +2,7 @@
 
 Run `python benchmarks/cold.py [GROUP]` (default: quickstart) in the project's environment, with the private engine of
 `scripts/engine`: any other is refused, because ALL ITS IMAGES AND CACHES ARE REMOVED before each measurement, but for
-the bootstrapped bases, which all three stand on and bake cannot make. The scripts start with an empty cache each.
+the bootstrapped bases, which all three are built on and bake cannot make. The scripts start with an empty cache each.
 """
 
 import json

@@ -6,10 +6,10 @@ in virtual time. Three kinds of DAG, all from fixed seeds:
 - `quickstart`: three bases, ten rows, the durations measured on a two-core machine;
 - `grid`: what a monorepo looks like: bases x Pythons x frameworks x versions, each row ending in a notebook
   and a boot layer of its own; durations scatter around each layer's typical one (log-normal, sigma 0.5);
-- `random`: each node stands on a random earlier one: no such matrix exists, it is here to look for trouble.
+- `random`: each node is built on a random earlier one: no such matrix exists, the case only looks for trouble.
 
 `ratio` is makespan / max(critical path, work / jobs). That bound cannot always be reached: when all rows
-stand on one base, nothing can overlap with it. `strict` divides by a better bound: for any moment, the moment
+are built on one base, nothing can overlap with it. `strict` divides by a better bound: for any moment, the moment
 itself plus what even endlessly many jobs could not have done by then, / jobs; likewise from the end. A list
 scheduler is within 2 - 1/jobs of the optimum on any DAG, and near 1 where there are many rows for each job.
 

@@ -106,7 +106,7 @@ class FolderExecutor:
         return ""
 
     def _fetch(self, here: Path, key: Key, repository: str, wanted: str) -> str:
-        """Take an image over from the registry, if it is the one that is meant; return why not."""
+        """Take an image over from the registry, if its digest is the expected one; return why not."""
         held = self.root / repository / key
         if not repository or not held.exists():
             return f"{key} is nowhere"

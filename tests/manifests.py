@@ -59,7 +59,7 @@ def _problems_of_paddle_job(document: Mapping[str, Any]) -> Iterator[str]:
     spec = document["spec"]
     parts = {name: spec[name] for name in ("ps", "worker") if name in spec}
     unknown = (spec.keys() - _OF_PADDLE_JOB).union(*(part.keys() - _OF_PART for part in parts.values()))
-    yield from (f"PaddleJob: {name!r} is no field" for name in sorted(unknown))
+    yield from (f"PaddleJob: {name!r} is not a field" for name in sorted(unknown))
     if document["apiVersion"] != "batch.paddlepaddle.org/v1":
         yield f"PaddleJob: {document['apiVersion']!r} is not its API"
     if spec["intranet"] not in {"PodIP", "Service", "Host"} or spec.get("withGloo", 0) not in {0, 1, 2}:

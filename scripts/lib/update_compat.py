@@ -80,7 +80,7 @@ class Release:
 
 
 Index = Mapping[str, Mapping[str, Release]]
-"""Package -> release -> what there is of it."""
+"""Package -> release -> its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ def _remove_killed(root: Path, killed: Callable[[str], None]) -> None:
         lock = FileLock(left)
         try:
             lock.acquire(timeout=0)
-        except (Timeout, OSError):  # its run lives, or it is no lock of ours
+        except (Timeout, OSError):  # its run lives, or the lock is not ours
             continue
         killed(left.stem)
         _remove(left)

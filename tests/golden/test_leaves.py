@@ -94,7 +94,7 @@ def test_a_leaf_alone_is_told_where_to_fetch_from(tmp_path: Path) -> None:
 
 STAND_IN = """\
 #!/bin/sh
-# Docker, as far as a build script sees it: what it was told is kept.
+# A stand-in for docker that records its arguments.
 echo "$@" >> "$SAID/commands"
 for word; do
     case $word in id=*,src=*) cp "${word#*,src=}" "$SAID/" ;; esac

@@ -82,7 +82,7 @@ def test_a_supported_suite_needs_its_updates(tmp_path: Path, suite: str, status:
 
 
 def test_a_suite_that_has_ended_may_lack_them(tmp_path: Path) -> None:
-    """It is said, and the image says what it got."""
+    """A warning says so, and the image names what it got."""
     with mirror(status=404) as url:
         ended = bootstrap(tmp_path, "buster", url)
 

@@ -1,4 +1,4 @@
-"""What goes wrong between an engine and its registry: a relay that passes requests on, but for those it was told of."""
+"""What goes wrong between an engine and its registry: a relay of requests, except of those that a test names."""
 
 import re
 import socket

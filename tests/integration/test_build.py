@@ -1,4 +1,4 @@
-"""Builds on a real engine: what is built, what is reused, what is said about it."""
+"""Builds on a real engine: what is built, what is reused, what is printed."""
 
 import hashlib
 import json

@@ -27,7 +27,7 @@ def logs(monorepo: Monorepo) -> set[str]:
 
 
 def test_what_nothing_needs_goes_and_nothing_else(monorepo: Monorepo, registry: str) -> None:
-    """One test of many parts: what there is to clean up takes two builds. It is in a registry too."""
+    """One test of many parts, because making things to clean up takes two builds. They are in a registry too."""
     repository = f"{registry}/{monorepo.family}/nodes"
     monorepo.edit("matrix.toml", "schema = 1\n", f'schema = 1\nnodes = "{repository}"\n')
     _, before = monorepo.build("--push")

@@ -119,7 +119,7 @@ def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
     monorepo.build("--only", "*-1.1")  # makes the base
     monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', f'image = "{base}"')
     small = "RUN echo {{ app }} > /app.txt\n"
-    # The others are done by then: on a disk that is full nobody is safe.
+    # The others are done by then: on a full disk every build may fail.
     big = "RUN {{ 'sleep 8; ' if app == '1.2' }}head -c {{ '2G' if app == '1.2' else '1M' }} /dev/urandom > /big\n"
     monorepo.edit("common/layers/app/Dockerfile.j2", "COPY", big + "COPY")
     with own_engine(megabytes=1200) as where:

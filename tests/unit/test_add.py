@@ -272,7 +272,7 @@ def test_a_base_may_be_abbreviated(add: Add, root: Path) -> None:
 
 
 def test_facts_that_templates_want_are_proposed_and_taken(add: Add, root: Path) -> None:
-    """Where the catalogue knows them, they come with the row, also in a dry run; what is said wins."""
+    """Where the catalogue knows them, they come with the row, also in a dry run; given words win."""
     projects.write(root, matrix=MATRIX + FACTS, files=VISION)
     before = tree(root)
     dry = add(ADD, "--dry-run")
@@ -468,7 +468,7 @@ def test_a_matrix_that_changed_meanwhile_stays(root: Path) -> None:
 
 
 def test_a_row_that_cannot_be_written_without_harm_is_left_to_its_author(root: Path) -> None:
-    """The family is in one line: there is no place for a table of it."""
+    """The family is in one line, so its table has no place."""
     inline = 'plain = {layers = ["boot"], tag = "{python}", base = "debian", axes = {python = ["3.11"]}}\n'
     head = MATRIX.partition("[families.pytorch]")[0]
     projects.write(root, matrix=f"{head}[families]\n{inline}")

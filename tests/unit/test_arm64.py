@@ -1,4 +1,4 @@
-"""Rows for linux/arm64 are judged by what there is for aarch64, never by x86_64's wheels."""
+"""Rows for linux/arm64 are judged by the wheels for aarch64, never by those for x86_64."""
 
 from collections.abc import Mapping
 from dataclasses import replace

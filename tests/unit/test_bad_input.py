@@ -199,7 +199,7 @@ def test_who_reads_a_fact(root: Path, capfd: pytest.CaptureFixture[str], case: s
     "words", [("check",), ("render",), ("render", "--check"), ("plan",), ("build", "--matrix"), ("graph",)]
 )
 def test_a_lock_that_no_longer_fits(root: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
-    """Is refused before an engine is asked for, with what mends it."""
+    """The row is refused before an engine is looked for, with what to do."""
     projects.write(root, matrix=MATRIX, files=LOCKED)
     project = open_project("matrix.toml")
     locking.run(

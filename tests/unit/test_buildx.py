@@ -1,4 +1,4 @@
-"""Command lines and build contexts: exactly what the engine is asked for."""
+"""Command lines and build contexts: exactly what the engine gets."""
 
 import io
 import tarfile

@@ -125,7 +125,7 @@ def test_a_report_with_old_facts() -> None:
 
 
 def test_a_report_with_fresh_facts() -> None:
-    """Nothing is said of them, nor in reports that know of none."""
+    """No line names them, nor do reports without facts."""
     for facts in (aged(torch=30), {}):
         _, summary, page = _page(facts)
         assert "Old facts" not in summary + page

@@ -1,4 +1,4 @@
-"""What is said while checks run: a board on a terminal, lines in a log."""
+"""What is printed while checks run: a board on a terminal, lines in a log."""
 
 import io
 import json

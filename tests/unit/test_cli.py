@@ -152,7 +152,7 @@ def test_without_an_engine_a_build_is_exit_code_3(root: Path, capsys: pytest.Cap
 def test_a_layer_that_cannot_be_refreshed_is_exit_code_2(
     capsys: pytest.CaptureFixture[str], layers: str, said: str
 ) -> None:
-    """Before an engine is asked for; those that could not are named all at once."""
+    """Before an engine is looked for; all wrong layers are named at once."""
     done = run(capsys, "build", "--matrix", f"--fresh={layers}")
     assert (done.code, done.out) == (2, "")
     assert said in done.err

@@ -41,7 +41,7 @@ def told(wanted: Row) -> list[str]:
 
 
 def _is_own(finding: Diagnostic) -> bool:
-    """Whether a finding is no note of a Python's age, or of whose CUDA a row uses: see test_gpu."""
+    """Whether a finding is about something else than a Python's age or whose CUDA a row uses (see test_gpu)."""
     is_of_cuda = "host driver" in finding.message or " brings " in finding.message
     return finding.severity is not Severity.NOTE or not (finding.about == "python" or is_of_cuda)
 
@@ -177,7 +177,7 @@ TENSORFLOW = {
             " or link libcusolver.so.10 to libcusolver.so.11 and say so in allow"
         ),
     ),
-    "CUDA 10.1 where 11.0 is meant": (
+    "CUDA 10.1 instead of 11.0": (
         {"tensorflow": "2.4.1", "python": "3.8", "cuda": "10.1"},
         (
             "broken tensorflow: tensorflow 2.4.1 does not find its GPU libraries on CUDA 10.1: take a base with CUDA"

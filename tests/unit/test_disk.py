@@ -1,4 +1,4 @@
-"""The disk guard: what is refused, and what is said of it."""
+"""The disk guard: what it refuses, and in which words."""
 
 from collections.abc import Collection
 from typing import Final

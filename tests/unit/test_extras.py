@@ -1,4 +1,4 @@
-"""What a plain installation leaves out is asked for before the work that would end without it."""
+"""A missing extra is reported before the work that needs it begins."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -14,7 +14,7 @@ LAYERS = {"system": True}
 
 
 def found(**values: str) -> list[tuple[Severity, str]]:
-    """Return what is said of a row's GPUs: severity, and the finding in words."""
+    """Return the findings about a row's GPUs: severity and text."""
     row = Row(
         family=Family(name="f", layers=(), tag=""), base=Base(name="b"), tag="t", axes={}, values=values, image="f:t"
     )

@@ -139,6 +139,6 @@ def test_tensorrt_on_a_neighbour_of_a_listed_cuda() -> None:
 
 
 def test_a_warning_gives_way_to_what_is_known() -> None:
-    """That upstream never tested it is no news then."""
+    """Then no note says that upstream never tested it."""
     found = compat.findings(row(horovod="0.28.1", torch="2.3.0"))
     assert {finding.severity for finding in found if finding.about == "horovod"} == {Severity.BROKEN}

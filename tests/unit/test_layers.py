@@ -101,7 +101,7 @@ def test_another_python_than_the_rows(tmp_path: Path, source: str) -> None:
     ],
 )
 def test_package_of_tensorflow(tmp_path: Path, axes: Mapping[str, str], requirements: str) -> None:
-    """CUDA in the base means the GPU build, unless the package is said; pins are said."""
+    """CUDA in the base means the GPU build, unless the row names the package; pins are the row's own."""
     files = rendered(tmp_path, "python tensorflow", python="3.8", tensorflow="2.11.0", **axes)
 
     assert files["tensorflow/requirements.txt"] == requirements

@@ -246,7 +246,7 @@ class TestRows:
         ],
     )
     def test_where_nodes_are_kept(self, nodes: str, problem: str) -> None:
-        """In one repository, so it is no pattern."""
+        """In one repository, so it is not a pattern."""
         text = changed(("schema = 1\n", f'schema = 1\nnodes = "{nodes}"\n'))
         if problem:
             with pytest.raises(InputError, match=problem) as refused:
@@ -666,7 +666,7 @@ RULES = {
             ' | expected "[host/]name[:tag][@sha256:digest]"'
         ),
     ),
-    "fact that is no variable": (
+    "fact that is not a valid variable": (
         ('cuda = "12.1"', 'cuda-version = "12.1"'),
         (
             "6: bases.cuda121.cuda-version: not a valid name for an axis or fact"
@@ -779,7 +779,7 @@ RULES = {
         ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = ""'),
         ('30: families.pytorch.row.impossible: the reason is empty | say why the row is impossible: impossible = "…"'),
     ),
-    "impossible that is no text": (
+    "impossible that is not a text": (
         ('torch = "2.3.0"', 'torch = "2.3.0"\nimpossible = true'),
         "30: families.pytorch.row.impossible: true is not a string | expected a string",
     ),
@@ -954,7 +954,7 @@ RULES = {
             ' | say why the row is built although it is broken: allow = "…"'
         ),
     ),
-    "allow of a row that is no text": (
+    "allow of a row that is not a text": (
         ('torch = "2.3.0"', 'torch = "2.3.0"\nallow = true'),
         "30: families.pytorch.row.allow: true is not a string | expected a string",
     ),
@@ -1009,7 +1009,7 @@ RULES = {
             ' | write it like "<2.5", ">=2.3,<2.5" or "==2.4.*"'
         ),
     ),
-    "comparison with what is no version": (
+    "comparison with something that is not a version": (
         ('torch = "<2.5"', 'torch = "<2.5"\nbase = "<cuda122"'),
         (
             "25: families.pytorch.exclude.base: '<cuda122' is not a valid comparison"

@@ -11,7 +11,7 @@ UBUNTU = "ubuntu22.04"
 
 
 def found(image: str, **values: str) -> list[Diagnostic]:
-    """Return what is said of a row on an image; without the notes on drivers and on old Pythons."""
+    """Return the findings of a row on an image, without the notes on drivers and old Pythons."""
     row = Row(
         family=Family(name="f", layers=(), tag=""),
         base=Base(name="b", image=image),

@@ -57,7 +57,7 @@ def severities(project: Project, about: str) -> list[Severity]:
 
 
 def problems(files: Mapping[str, str]) -> list[tuple[str, int, str]]:
-    """Return what is wrong with overlays: file, line and what is said of it."""
+    """Return the diagnostics of overlays: file, line and text."""
     with pytest.raises(InputError) as caught:
         overlay.parse(files)
     return [(each.file, each.line, f"{each.message}\n{each.hint}") for each in caught.value.diagnostics]

@@ -192,7 +192,7 @@ def test_versions_that_moved_are_told_with_their_images() -> None:
 
 
 def test_growth_is_against_the_last_run_that_had_the_image() -> None:
-    """A night in which it failed is no night in which it was empty."""
+    """A night in which it failed does not count as one in which it was empty."""
     first, broken, last = read(1, since=9)[0], read(2)[1], read(3, since=9)[2]
 
     made = overview.make(last, [first, broken])

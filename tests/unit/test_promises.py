@@ -61,7 +61,7 @@ def replaced(label: str, new: Row) -> PublishOutcome:
 
 
 def test_an_axis_that_is_a_version_is_promised() -> None:
-    """Whatever it is called; what follows of Python too, and a patch release is no other version."""
+    """Whatever it is called; facts that follow from Python too; a patch release does not count as another version."""
     assert publication.label(jax()) == "jax=0.4 python=3.11"
     assert moved(jax("0.4.35"), jax("0.4.38")) is PublishOutcome.MOVED
     assert moved(jax("0.4.35"), jax("0.9.1")) is PublishOutcome.REFUSED
@@ -81,7 +81,7 @@ def test_what_axes_promise(values: Mapping[str, str], label: str) -> None:
 
 
 def test_a_family_that_says_what_it_promises() -> None:
-    """Then that and nothing else; a value that is no version is promised as it is."""
+    """Then that and nothing else; a value that is not a version is promised as it is."""
     free = jax("0.9.1", 'promises = ["python"]')
     assert publication.label(free) == "python=3.11"
     assert moved(jax("0.4.35", 'promises = ["python"]'), free) is PublishOutcome.MOVED

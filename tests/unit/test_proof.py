@@ -133,7 +133,7 @@ def test_check_names_the_row_where_it_does_not_name_the_value(
 def test_what_cannot_be_had_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    """In the same words, before an engine is asked for and anything is written."""
+    """In the same words, before an engine is looked for and anything is written."""
     projects.write(tmp_path, matrix=MATRIX)
 
     assert run(tmp_path, *words) == 2
@@ -188,7 +188,7 @@ allow = "tried"
 def test_rows_that_say_that_they_cannot_be_had_are_left_out(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    """By all that makes something of rows, and how many is said."""
+    """By every command that acts on rows; a note says how many."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     projects.write(tmp_path, matrix=GONE)

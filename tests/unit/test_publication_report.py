@@ -1,4 +1,4 @@
-"""What is said of publishing, and what report.json keeps of it."""
+"""What is printed of publishing, and what report.json keeps of it."""
 
 import json
 from dataclasses import replace

@@ -123,7 +123,7 @@ def test_logins(server: RegistryServer, client: Client, docker_config: Path, tok
 
 
 def test_a_token_that_is_outdated(server: RegistryServer, client: Client, docker_config: Path) -> None:
-    """Another one is asked for, in passing."""
+    """The client then gets another one."""
     server.login, server.tokens = LOGIN, True
     log_in(docker_config, server.address)
     server.put("a", "1")

@@ -32,7 +32,7 @@ def files(project: Project, name: str = PYTORCH) -> Mapping[str, File]:
 
 
 def told(root: Path, changed: Mapping[str, str], *only: str) -> str:
-    """Return what is said when the rows, or all of them, cannot be rendered."""
+    """Return the diagnostics of rows, or of all, that cannot be rendered."""
     project = opened(root, changed)
     rows = project.rows(Selection(only=only))
     with pytest.raises(InputError) as caught:
@@ -447,7 +447,7 @@ def test_a_job_for_paddles_operator(tmp_path: Path, mode: str, parts: list[str],
     ("right", "wrong", "problem"),
     [
         ("intranet: PodIP", "intranet: Pod", "intranet 'Pod'"),
-        ("withGloo: 1", "gloo: 1", "'gloo' is no field"),
+        ("withGloo: 1", "gloo: 1", "'gloo' is not a field"),
         ("replicas: 2", "replica: 2", "worker has no replicas"),
         ("restartPolicy: Never", "restart: Never", "'restart' was unexpected"),
         ("org/v1", "org/v2", "is not its API"),

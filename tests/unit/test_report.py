@@ -1,4 +1,4 @@
-"""What is said before, during and after a run."""
+"""What is printed before, during and after a run."""
 
 import io
 import json
@@ -107,7 +107,7 @@ def steps(plan: Plan) -> dict[str, Step]:
     ],
 )
 def test_label_says_the_layer_and_what_the_leaves_have_in_common(node: str, expected: str) -> None:
-    """A person sees which node is meant, without its key."""
+    """A person recognises the node without its key."""
     assert formatting.label(steps(three_rows())[node]) == expected
 
 

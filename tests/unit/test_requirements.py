@@ -211,7 +211,7 @@ def test_without_a_solution_nothing_is_written_and_all_rows_are_told(tmp_path: P
 
 
 def test_a_layer_that_was_resolved_anew_constrains_alone(tmp_path: Path) -> None:
-    """It pins what is below it too, and otherwise; it is said, and not asked again."""
+    """It pins what is below it too, to other versions; a line reports that, and nothing is resolved twice."""
     opened(tmp_path, NOTEBOOK)
     resolver = FakeResolver(conflicts=["torch"])
     said = lock(tmp_path, resolver, PYTORCH)

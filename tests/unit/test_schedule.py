@@ -310,7 +310,7 @@ def test_what_is_refused_while_others_run_is_asked_again_when_they_ended() -> No
 
 
 def test_what_is_refused_alone_ends_the_starting() -> None:
-    """What is left is skipped for that reason, and nobody is to blame; what was built stays."""
+    """The rest is skipped for that reason and no node is blamed; what was built stays."""
     executor = FakeExecutor()
 
     def refuses(_step: Step, _running: Collection[Key]) -> str:

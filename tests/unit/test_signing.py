@@ -108,7 +108,7 @@ def test_a_program_that_signs(tmp_path: Path) -> None:
     ["exit 3", "echo no key", "true", "printf AAAA", "cat >/dev/null; printf '%s' '\\377\\376'", "kill $$"],
 )
 def test_a_program_that_does_not_sign(tmp_path: Path, script: str) -> None:
-    """Whatever it prints is no signature: the push fails, and says whose fault it was."""
+    """Nothing that it prints is a signature: the push fails and names the program."""
     with pytest.raises(RegistryError):
         signer(tmp_path, Signing(public="", command=("sh", "-c", script)), OURS)(b"text")
 

@@ -66,7 +66,7 @@ def test_the_file_that_is_installed_of_each_package() -> None:
     ],
 )
 def test_the_best_wheel(python: str, platform: str, best: str) -> None:
-    """By Python, ABI, glibc and machine; what is no wheel's name is passed over."""
+    """By Python, ABI, glibc and machine; names that are not those of wheels are skipped."""
     files = (
         "x-1-py3-none-any.whl",
         "x-1-cp36-cp36m-manylinux1_x86_64.whl",

@@ -29,7 +29,7 @@ def told(**values: str) -> list[tuple[Severity, str]]:
     ],
 )
 def test_builds_for_rocm_that_are_there(torch: str, build: str) -> None:
-    """Nothing is told of them: these are the commands of the page on previous versions."""
+    """They have no findings: these are the commands of the page on previous versions."""
     assert told(torch=torch, torch_build=build, torch_index=INDEX + build) == []
     assert told(torch=f"{torch}+{build}", torch_index=INDEX + build) == []
 

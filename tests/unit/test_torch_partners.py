@@ -12,7 +12,7 @@ INDEX = "https://download.pytorch.org/whl/cu118"
 
 
 def found(about: str, **values: str) -> list[tuple[Severity, str]]:
-    """Return what is said of one value of a row: severity and remedy."""
+    """Return the findings about one value of a row: severity and hint."""
     row = Row(
         family=Family(name="f", layers=(), tag=""), base=Base(name="b"), tag="t", axes={}, values=values, image="f:t"
     )
@@ -20,7 +20,7 @@ def found(about: str, **values: str) -> list[tuple[Severity, str]]:
 
 
 def said(**values: str) -> list[Severity]:
-    """Return what is said of a row's torch; without notes."""
+    """Return the severities of findings about a row's torch, without notes."""
     return [severity for severity, _ in found("torch", **values) if severity is not Severity.NOTE]
 
 

@@ -239,7 +239,7 @@ def test_a_contradiction_is_named(name: str, part: str, release: str, field: str
 
 
 def test_paddle_deletes_releases() -> None:
-    """What left the index is said to have left it; nothing else moves."""
+    """A release that left the index is reported; nothing else moves."""
     before = documents()
     builds = {
         "cu90": {"suffix": ".post97", "by": "pypi", "python": []},

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,12 @@ JSON_KEYS: Final[Mapping[str, str]] = {"report/document.py": "blame lane", "repo
 DOCUMENTS: Final = frozenset({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")}) - {GLOSSARY}
 HEAD_OF_LOCKS: Final = "# Resolved anew with all that it stands on, whose locks left no solution.\n"
 """It stays: committed locks have it."""
+IDIOMS: Final = re.compile(
+    r"\b(?:is|are|was|be) told\b|gone on with|cannot be had|(?<!there )\bis no (?!longer\b|more\b)[a-z]+"
+    r"|\bdo(?:es)? without it|\bwhoever\b|\bnobody is\b|, be that\b|\bcosts (?:a|no) (?:line|retry|build)\b"
+    r"|as it is by then|\b(?:is|are) said\b|\bwhat there is\b"
+)
+"""What reads as translated: the subject does the verb, and "is not valid" stands for "is no"."""
 
 
 def table(heading: str) -> list[list[str]]:
@@ -93,6 +100,34 @@ def test_phrases_that_are_not_used() -> None:
         texts[file] = "\n".join(text for text in literals if isinstance(text, str) and text != HEAD_OF_LOCKS)
     plain = {file: " ".join(text.split()) for file, text in texts.items()}
     wrong = [f"{file}: {phrase}" for file, text in plain.items() for phrase in phrases if phrase in text]
+    assert wrong == []
+
+
+def prose(path: Path) -> str:
+    """Return what people read in a file: of Python its comments and strings, of others all of it."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    constants = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
+    texts = [value for value in constants if isinstance(value, str)]
+    return "\n".join([*texts, *re.findall(r"(?m)(?:^|\s)#.*", text)])
+
+
+def test_idioms_that_are_not_used() -> None:
+    """Anywhere in the repository: tests, scripts and benchmarks are read as well."""
+    git = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = [
+        ROOT / name
+        for name in git.stdout.splitlines()
+        if name.endswith((".py", ".md", ".sh")) or re.fullmatch(r"scripts/[a-z-]+", name)
+        if not name.startswith(("images/", "tests/unit/logs/")) and ROOT / name not in {GLOSSARY, Path(__file__)}
+    ]
+    wrong = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in paths
+        if path.is_file()
+        for match in IDIOMS.finditer(" ".join(prose(path).split()))
+    ]
     assert wrong == []
 
 

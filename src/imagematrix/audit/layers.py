@@ -38,7 +38,7 @@ class Entry:
     target: str = ""
     checked: Callable[[], int] = int
     content: Callable[[], bytes] = bytes
-    """Both read a file's content, which may be done once and only before the next entry is asked for."""
+    """Both read a file's content, which may be done once and only before the next entry is read."""
     _text: bytes | None = None
     _checksum: int | None = None
 

@@ -19,7 +19,7 @@ from imagematrix.text.versions import meets, minor
 
 _CODE: Final = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)")
 _RELEASE: Final = re.compile(r"\+| for ")
-"""Parts the release from the build in what is said of one."""
+"""Separates the release from the build in a message."""
 
 Code = tuple[str, ...]
 """What kernels are compiled to: `sm_80`, `compute_90`."""

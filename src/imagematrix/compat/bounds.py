@@ -1,7 +1,7 @@
 """Bounds on other packages that a package needs: rows are resolved with them, and judged by them.
 
-Most stand in `data/bounds.json`: no metadata declares them, so a resolver must be told. The few that TensorFlow does
-declare are judged alone.
+Most are in `data/bounds.json`: no metadata declares them, so they are passed to the resolver. The few that TensorFlow
+does declare are only judged.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -99,7 +99,7 @@ def _paddle(values: Mapping[str, str]) -> CudaUse | None:
     paddle = paddles.plain(values["paddle"])
     if not paddles.is_self_contained(paddle):
         return _of_base(values)
-    # Its index has a build for each of several CUDAs under one name: the one for the base's is meant, if there is one.
+    # Its index has a build for each of several CUDAs under one name: the row means that for the base's, if it exists.
     release = catalogue.paddle_wheels().release(paddle)
     is_built = release and build_for(cuda) in catalogue.paddle()[release].builds
     return _of_wheels(minor(cuda) if is_built else "")

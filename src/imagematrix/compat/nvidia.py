@@ -119,7 +119,7 @@ def devel(base_image: str) -> str:
 
 
 def live(cuda: str, base_image: str) -> str:
-    """Return in words what there is of a minor version of CUDA: a tag like another base's, or the newest patch."""
+    """Say which images a minor version of CUDA has: a tag like another base's, or the newest patch."""
     tag = parse(base_image)
     same = [each for each in _existing(tag) if minor(each.cuda) == cuda and each.os == tag.os] if tag else []
     if same:

@@ -1,7 +1,7 @@
 """The rules of Paddle: its CPU build, and one GPU build for each CUDA.
 
 `paddle_package` says which; without it, a base with CUDA means the GPU build. A release may name its build, as in
-`2.4.2.post112`; else the one for the base's CUDA is meant.
+`2.4.2.post112`; else it means the one for the base's CUDA.
 """
 
 import re

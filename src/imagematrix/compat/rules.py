@@ -168,7 +168,7 @@ def nothing(_: Row) -> Mapping[str, str]:
 
 
 def unneeded(rows: Iterable[Row], locked: Told, demands: Told) -> tuple[Allowance, ...]:
-    """Return what the project allows to be broken though no row that is meant is."""
+    """Return what the project allows to be broken although no row that it covers is broken."""
     if not catalogue.allowances():
         return ()
     judged = ((values, _found(values, locked(row))) for row in rows for values in [_values(row, demands(row))])

@@ -54,7 +54,7 @@ class BuildLog:
         self._write(self._reader.feed(chunk))
 
     def close(self) -> None:
-        """Take it that there is no more."""
+        """Note the end of the output."""
         self._write(self._reader.close())
 
     def began(self, step: str, name: str) -> None:

@@ -44,7 +44,7 @@ class Backoff:
     longest: float
     """Seconds: the longest `Retry-After` that is honoured. After a longer one, the next try comes this late."""
     stop: Event | None = None
-    """There is no retry once it is set."""
+    """Nothing is retried once it is set."""
     first: float = 2.0
     """Seconds before the second try, doubled before each further one. The jitter adds up to as many, so that what
     failed together is not all retried together."""

@@ -38,14 +38,14 @@ class Exclusion:
         return tuple(name for name, _ in self.tests)
 
     def matches(self, values: Mapping[str, str]) -> bool:
-        """Whether a row with these values is meant."""
+        """Whether it matches a row with these values."""
         for name, wanted in self.tests:  # noqa: SIM110 - all() of a generator takes three times as long
             if values.get(name) not in wanted:
                 return False
         return True
 
     def may_match(self, candidates: Sequence[Mapping[str, str]]) -> bool:
-        """Whether a row is meant whose parts contradict each other: any of them may meet a condition."""
+        """Whether it matches a row whose parts contradict each other: any of them may meet a condition."""
         return all(any(values.get(name) in wanted for values in candidates) for name, wanted in self.tests)
 
     def note_idle(self, mistakes: Mistakes) -> None:

@@ -30,7 +30,7 @@ def fault(text: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """What a pattern makes: who takes it, what is said of what they do not take, and what they would."""
+    """What a pattern is for: a predicate of its filled text, the error for a text that does not fit, and the hint."""
 
     fits: Callable[[str], bool]
     refusal: str

@@ -263,7 +263,7 @@ def _facts() -> Schema:
 def _table(keys: tuple[str, ...], described: Mapping[str, Schema], *, others: Schema | None = None) -> Schema:
     """Return a table of these keys, and of others that templates can use as variables where there may be any.
 
-    What is said of others must be true of these texts too: editors show both.
+    Texts about other keys must be true of these too: editors show both.
     """
     table: Schema = {"type": "object", "properties": {key: described[key] for key in keys}}
     if others:

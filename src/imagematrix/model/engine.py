@@ -18,7 +18,7 @@ class EngineImage:
     bytes: int
     names: tuple[str, ...]
     row: str = ""
-    """The row whose leaf it is, or is built on; empty for a node that is no leaf's last."""
+    """The row whose leaf it is, or is built on; empty if it is not the last node of a leaf."""
 
 
 def node_ref(key: Key) -> str:

@@ -65,11 +65,11 @@ class Platform:
     registries: tuple[str, ...] = ()
     """Patterns over a row's values; none: the matrix's own registries."""
     max_bytes: int = 0
-    """How big an image may be, uncompressed; 0: nothing is said."""
+    """How big an image may be, uncompressed; 0: not declared."""
     rules: Mapping[str, RuleParameters] = field(default_factory=dict)
     """What its review requires of an image: rules, each with its parameters."""
     gpus: tuple[str, ...] = ()
-    """The GPUs it has, by architecture (`sm_90`); none: nothing is said."""
+    """The GPUs it has, by architecture (`sm_90`); empty: not declared."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
 

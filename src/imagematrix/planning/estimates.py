@@ -1,6 +1,6 @@
 """What building a node will take, in seconds and bytes: from what it took before, else from its lock or its layer.
 
-Wrong estimates cost time or a warning, never an image: only the order of builds, the time that is said to be left and
+Wrong estimates cost time or a warning, never an image: only the order of builds, the time left that is shown and
 the disk guard rest on them.
 """
 

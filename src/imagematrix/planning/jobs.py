@@ -98,7 +98,7 @@ class JobFactory:
     def _labels(self, node: Node, images: Mapping[Key, str]) -> Mapping[str, str]:
         labels = {_REVISION_LABEL: self.revision, _BASE_LABEL: self._base_digest(node, images)}
         known = {name: value for name, value in labels.items() if value}
-        # Of an image of rows, not of a node below: it says what their tags promise, be that nothing.
+        # Of an image of rows, not of a node below: it says what their tags promise, which may be nothing.
         return {**known, VERSIONS_LABEL: publication.label(node.leaf.row)} if node.key in self.names else known
 
     def _base_digest(self, node: Node, images: Mapping[Key, str]) -> str:

@@ -27,7 +27,7 @@ class Proof:
 
     @property
     def good(self) -> bool:
-        """Whether there is no error: what the exit code says too."""
+        """Whether no diagnostic is an error, as the exit code says too."""
         return not self.of(Level.ERROR)
 
     def at(self, placed: Callable[[str], str]) -> "Proof":

@@ -49,7 +49,7 @@ class Download:
     url: str
     size: int | None
     is_source: bool = False
-    """There is no wheel for the Python and platform: it must be built."""
+    """No wheel fits the Python and platform, so it must be built."""
 
 
 def installed(package: str, download: int) -> int:

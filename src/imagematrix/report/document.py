@@ -208,7 +208,7 @@ def _named(leaf: LeafEntry, image: Publication) -> LeafEntry:
 
 
 def retries(tries: Iterable[Retry]) -> tuple[RetryEntry, ...]:
-    """Return what is said of the tries that were repeated, of a node, a push or a tag."""
+    """Return the entries of the tries that were repeated, of a node, a push or a tag."""
     return tuple(
         RetryEntry(
             number=retry.number,

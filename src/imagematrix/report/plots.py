@@ -23,7 +23,7 @@ _FRAME_PIXELS: Final = 90
 _TREE_PIXELS: Final = 620
 _SEEN_PIXELS: Final = 4
 _TILES_SEEN: Final = 250
-"""A tile of less than this part of the whole is no more than a dot."""
+"""A tile of less than this part of the whole is drawn as a dot."""
 _ROOT: Final = "all"
 _OUTCOMES: Final = (Status.BUILT, Status.FAILED)
 _BADNESS: Final = {Status.FAILED: 3, Status.SKIPPED: 2, Status.BUILT: 1}
@@ -178,7 +178,7 @@ def _worst(nodes: Sequence[NodeEntry]) -> Status:
 
 
 def _words(node: NodeEntry) -> str:
-    """Say what there is to know of a node, in plotly's own few tags."""
+    """Describe a node in plotly's own few tags."""
     took = f"{node.outcome}, {duration(node.seconds)}" if node.ran else node.outcome.value
     waited = f"waited {duration(node.waited)} for a cache" if node.waited >= 1 else ""
     lines = [node.label, took, waited, node.why.removeprefix("skipped: "), *_tries(node), _shared(node)]

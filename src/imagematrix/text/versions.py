@@ -90,7 +90,7 @@ def exact(condition: str) -> str:
 
 @lru_cache(maxsize=4096)
 def contradict(one: str, other: str) -> bool:
-    """Whether no version meets both of two conditions; not, where that cannot be told."""
+    """Whether no version meets both of two conditions; False if that is not known."""
     from packaging.specifiers import SpecifierSet
 
     try:
@@ -101,7 +101,7 @@ def contradict(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def implies(one: str, other: str) -> bool:
-    """Whether all versions that meet a condition meet another; not, where that cannot be told."""
+    """Whether all versions that meet a condition meet another; False if that is not known."""
     from packaging.specifiers import SpecifierSet
 
     try:

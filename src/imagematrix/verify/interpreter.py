@@ -83,7 +83,7 @@ class Interpreter:
 
 
 def _failure(answer: Mapping[str, Any]) -> str:
-    """Write what went wrong: the error and the line of the part first, then what there is to read."""
+    """Write what went wrong: the error and the line of the part first, then its output."""
     said = answer["said"].splitlines()[-_SAID_LINES:]
     where = [f"in: {line}" for line in answer["line"]]
     return "\n".join([answer["failed"], *where, *answer["traceback"].splitlines(), *said])

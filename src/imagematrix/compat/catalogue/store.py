@@ -37,7 +37,7 @@ class Allowance:
     line: int
 
     def covers(self, values: Mapping[str, str]) -> bool:
-        """Whether a row with these values is meant."""
+        """Whether it covers a row with these values."""
         return all(_meets(values.get(name, ""), condition) for name, condition in self.conditions.items())
 
 

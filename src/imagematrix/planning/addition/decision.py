@@ -107,7 +107,7 @@ class _Decision:
         )
 
     def _informed(self, request: RowRequest) -> Sequence[str]:
-        """Return the text as it is, then each time with what is said of one more new value."""
+        """Return the text as it is, then with the facts of one more new value each time."""
         texts = [self._text]
         for at, facts in request.facts.items():
             texts.append(editing.with_facts(texts[-1], request.family, at, facts))
@@ -168,7 +168,7 @@ class _Decision:
     def _mended(self, request: RowRequest, errors: Iterable[Diagnostic]) -> str:
         """Return the command of the row with the facts that its errors require, else without those that they blame.
 
-        Empty where that is no help.
+        Empty where that does not help.
         """
         words = {name: value for error in errors for name, value in error.words.items() if name in ROW_FACTS}
         others = without(request, words or {error.about for error in errors})

@@ -17,7 +17,7 @@ class RowRequest:
     values: Mapping[str, str]
     allow: str
     facts: Mapping[tuple[str, str], Mapping[str, str]]
-    """What is said of new values, by axis and value."""
+    """The facts of new values, by axis and value."""
     own: Mapping[str, str]
     """What the row says of itself."""
     declined: frozenset[str]

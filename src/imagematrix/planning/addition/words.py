@@ -30,7 +30,7 @@ class WordReader:
         self._wrong: list[str] = []
 
     def request(self, factory: RowFactory, siblings: Iterable[Row]) -> RowRequest:
-        """Return the row that is meant. Raises FlagError with every wrong word."""
+        """Return the requested row. Raises FlagError with every wrong word."""
         owners: dict[str, list[str]] = {}
         for name, axis in (pair for row in siblings for pair in facts_of_row(row)):
             owners.setdefault(name, []).append(axis)
@@ -74,7 +74,7 @@ class WordReader:
         )
 
     def _given(self, factory: RowFactory, owners: Mapping[str, Iterable[str]]) -> Mapping[str, str]:
-        """Return the words by name; a fact may be empty, which is to do without it."""
+        """Return the words by name; an empty fact leaves it out."""
         of_base = {name for name, axes in owners.items() if set(axes) == {"base"}} - ROW_FACTS
         facts = (owners.keys() | ROW_FACTS | self._wanted(factory)) - of_base
         known = (*factory.axes, ALLOW, *sorted(facts - {*factory.axes}))

@@ -39,7 +39,7 @@ def indentation(line: str) -> int:
 
 
 def traceback_frames(lines: Sequence[str]) -> frozenset[int]:
-    """Return the lines of tracebacks that are frames: from its head to the first that is no further in than it."""
+    """Return the lines of tracebacks that are frames: from its head up to the first that is not indented further."""
     found: set[int] = set()
     depth: int | None = None
     for number, line in enumerate(lines):

@@ -127,7 +127,7 @@ def checksum(lines: Sequence[str], at: int) -> str:
 
 
 def _below(lines: Sequence[str], at: int) -> Sequence[str]:
-    """Return what is said after a line, without empty lines."""
+    """Return the lines after a line, without empty ones."""
     return [text for line in lines[at + 1 : at + 12] if (text := PREFIX.sub("", line).strip())]
 
 

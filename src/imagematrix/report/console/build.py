@@ -25,7 +25,7 @@ _STYLES: Final[Mapping[Status, str]] = {
 
 
 def summary(report: Document, *, color: bool = False) -> str:
-    """Say what there is now and what there is not; `color` for a terminal."""
+    """Write which images exist now, and which do not; `color` for a terminal."""
     if not report.pushes and report.leaves and all(leaf.outcome is Status.REUSED for leaf in report.leaves):
         return _up_to_date(len(report.leaves)) + "\n"
     console = _console(color=color)

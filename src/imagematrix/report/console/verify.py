@@ -163,7 +163,7 @@ def event(image: Verified, *, seconds: float) -> str:
 
 
 def text(images: Sequence[Verified], *, seconds: float) -> str:
-    """Write a line for each image, each failure with what there is to read, and what to do about missing images."""
+    """Write a line for each image, each failure with its output, and what to do about missing images."""
     if images and all(image.good and _is_known(image) for image in images):
         verb = "is" if len(images) == 1 else "are"
         return f"{count(len(images), 'image')} {verb} verified: nothing has changed since the checks passed\n"

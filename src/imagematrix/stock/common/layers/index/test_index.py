@@ -1,4 +1,4 @@
-"""pip and uv look for packages where the image's platform has them, whoever runs them."""
+"""pip and uv look for packages where the image's platform has them, for every user."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ UV = "/etc/uv/uv.toml"
 
 
 def test_pip_asks_the_platforms_index(host: Host, row: Mapping[str, str]) -> None:
-    """Of an image without pip the file is asked for: a later layer may bring one."""
+    """Without pip in the image, only the file is checked: a later layer may bring pip."""
     if host.exists("pip"):
         assert host.check_output("pip config get global.index-url") == row["pip_index"]
     else:
