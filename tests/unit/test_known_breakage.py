@@ -68,7 +68,7 @@ def test_what_an_issue_tells(values: Mapping[str, str], issue: str) -> None:
         {"horovod": "0.27.0", "os": "debian12", "horovod_options": "HOROVOD_WITH_MPI=1 HOROVOD_WITHOUT_GLOO=1"},
         {"horovod": "0.28.1", "torch": "2.3.0", "horovod_options": "HOROVOD_WITHOUT_PYTORCH=1"},
         {"horovod": "9.0.0", "torch": "2.3.0"},
-        {"tensorflow": "2.17.0", **AND_CUDA},
+        {"tensorflow": "2.16.2", **AND_CUDA},
         {"tensorflow": "2.16.1", "pins": "transformers==4.38.0 tf-keras~=2.16.0"},
         {"tensorflow": "2.15.1", "pins": "transformers==4.38.0"},
         {"cuda": "12.4.1", "cudnn": "9", "pins": "onnxruntime-gpu==1.19.2 cupy-cuda12x==13.3.0"},
