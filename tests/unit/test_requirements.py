@@ -425,3 +425,16 @@ def test_command() -> None:
     )
     anew = " ".join(requirements.argv(question, uv=uv, folder="/x", anew=True))
     assert "compile python/requirements.txt torch/requirements.txt --python python3" in anew
+
+
+@pytest.mark.parametrize(
+    ("python", "told"), [("3.6", "3.6.3"), ("3.8", "3.8.1"), ("3.8.20", "3.8.20"), ("3.11", "3.11")]
+)
+def test_a_python_is_no_older_than_that_of_any_image(python: str, told: str) -> None:
+    """To uv, 3.6 is 3.6.0, which torch 1.10 (3.6.2 or newer) refuses."""
+    layer = Requirements(layer="torch", text="torch\n", file="")
+    chain = RequirementStack(python=python, platform="x86_64-manylinux_2_27", layers=(layer,))
+    _, question = requirements.follow(chain, {})
+    assert question
+    command = " ".join(requirements.argv(question, uv=("uv", "python3"), folder="/x", anew=False))
+    assert f" --python-version {told} " in command

@@ -20,6 +20,14 @@ def python_end(python: str) -> Iterator[Diagnostic]:
         yield note("python", f"Python {minor(python)} gets no fixes since {end}", f"{span(living)} do")
 
 
+def oldest_patch(python: str) -> str:
+    """Return the oldest patch release of a Python that images have: `3.8.1` of `3.8`; else what is given.
+
+    A resolver takes a minor version for its patch 0, which packages refuse that no image is too old for.
+    """
+    return catalogue.python_patches().get(python, python)
+
+
 _KNOWN: Final = ("amd64", "arm64")
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 

@@ -62,6 +62,7 @@ from imagematrix.compat.catalogue.systems import (
     miniconda,
     miniconda_glibc,
     python_ends,
+    python_patches,
 )
 
 __all__ = [
@@ -114,6 +115,7 @@ __all__ = [
     "partner_wheels",
     "partners",
     "python_ends",
+    "python_patches",
     "tensorflow",
     "tensorflow_of_cuda",
     "tensorflow_wheels",

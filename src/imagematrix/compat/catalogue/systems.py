@@ -62,6 +62,12 @@ def python_ends() -> Mapping[str, str]:
 
 
 @cache
+def python_patches() -> Mapping[str, str]:
+    """Return Python minor -> the oldest patch release that images have, where packages refuse older ones."""
+    return {each["python"]: each["patch"] for each in read("python")["python"] if each.get("patch")}
+
+
+@cache
 def distributions() -> Mapping[str, Distribution]:
     """Return distributions by all of their names."""
     found = [

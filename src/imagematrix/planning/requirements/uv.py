@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from imagematrix.compat import oldest_patch
 from imagematrix.planning import sizes
 from imagematrix.planning.requirements.cooldown import Cooldown, options
 from imagematrix.planning.requirements.stack import FILES, LOCK, Requirements, ResolveRequest
@@ -55,7 +56,7 @@ def argv(
         *(word for package in sorted(wheels) for word in ("--only-binary", package)),
         *options(cooldown, locked=locked),
         *("--python", python),
-        *("--python-version", request.python, "--python-platform", request.platform),
+        *_target(request),
         *("--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet", "--output-file", OUTPUT),
     )
 
@@ -72,7 +73,7 @@ def sizes_argv(request: ResolveRequest, *, uv: tuple[str, str], folder: str) -> 
     return (
         *(program, "--directory", folder, "--config-file", CONFIGURATION),
         *("pip", "compile", lock_file(request), "--no-deps", "--python", python),
-        *("--python-version", request.python, "--python-platform", request.platform),
+        *_target(request),
         *("--format", "pylock.toml", "--no-header", "--quiet", "--output-file", PYLOCK),
     )
 
@@ -91,7 +92,8 @@ def building_argv(
         *(program, "--directory", folder, "--config-file", CONFIGURATION),
         *("pip", "install", "-r", SOURCE, "--no-deps", "--no-cache", "--no-binary", name),
         *options(cooldown, locked=[name]),
-        *("--python", python, "--python-version", request.python, "--python-platform", request.platform),
+        *("--python", python),
+        *_target(request),
         *("--target", "built", "--quiet"),
     )
 
@@ -99,6 +101,11 @@ def building_argv(
 def lock_file(request: ResolveRequest) -> str:
     """Return where in uv's folder the lock of a request lies."""
     return f"{request.asker.layer}/{LOCK}"
+
+
+def _target(request: ResolveRequest) -> tuple[str, ...]:
+    """Return the options for whom uv resolves: the row's Python and platform, not those of this machine."""
+    return ("--python-version", oldest_patch(request.python), "--python-platform", request.platform)
 
 
 def _file(requirements: Requirements) -> str:
