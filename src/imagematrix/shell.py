@@ -18,9 +18,6 @@ from typing import IO
 
 from imagematrix.execution import parallel
 
-TIMED_OUT = 124
-"""The exit code of a program that took too long, as timeout(1) has it."""
-
 _CHUNK = 65536
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -77,20 +74,13 @@ class Shell:
             raise TimeoutError(f"{argv[0]} took longer than {seconds:g} s")
         return code
 
-    def capture(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float | None = None
-    ) -> tuple[int, str]:
-        """Run a short program; return its exit code and all it printed.
-
-        Of a missing program that is 127, as shells have it; of one that takes longer than so many seconds `TIMED_OUT`.
-        """
+    def capture(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Run a short program; return its exit code and all it printed; 127 where it is missing, as shells have it."""
         parts: list[bytes] = []
         try:
-            code = self.run(argv, env=env, sink=parts.append, seconds=seconds)
+            code = self.run(argv, env=env, sink=parts.append)
         except FileNotFoundError:
             return 127, f"{argv[0]}: not found"
-        except TimeoutError:
-            code = TIMED_OUT
         return code, b"".join(parts).decode(errors="replace")
 
     def cancel(self) -> None:

@@ -1,5 +1,6 @@
 """How a registry is reached: which ones need no certificate, one login for all threads, and no cookies."""
 
+import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,21 +10,24 @@ from time import sleep
 from typing import Any
 
 import pytest
-from tests.registry_server import serving
+from tests.registry_server import digest_of, serving
 from tests.unit.test_registry import LOGIN, log_in
 
 from imagematrix.errors import SilentRegistryError
 from imagematrix.model import Site
-from imagematrix.registry import access, answers, imagetools
+from imagematrix.registry import BaseDigests, Client, access, answers
 from imagematrix.registry.access import Access
-from imagematrix.registry.imagetools import RegistryDigests
 from imagematrix.web import NoAnswerError, Web
 
-INDEX = """\
-Name: ignored
-{"digest": "sha256:%s", "manifests": [
-  {"platform": {"os": "linux", "architecture": "arm64"}}, {"platform": {"os": "unknown", "architecture": "unknown"}}]}
-"""
+INDEX = json.dumps(
+    {
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [
+            {"platform": {"os": "linux", "architecture": "arm64"}},
+            {"platform": {"os": "unknown", "architecture": "unknown"}},
+        ],
+    }
+).encode()
 
 
 class Unreachable:
@@ -118,27 +122,30 @@ def test_no_cookie_is_kept(forgetful: tuple[str, list[str]]) -> None:
     assert seen == [""] * 3
 
 
-class Said:
-    """A shell in which buildx prints this."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def capture(self, *_: object, **__: object) -> tuple[int, str]:
-        return 0, self._text
-
-
 @pytest.mark.parametrize(
-    ("platform", "digest", "why"),
-    [
-        ("linux/arm64", f"sha256:{'a' * 64}", ""),
-        ("linux/amd64", "", "is not for linux/amd64: only for linux/arm64"),
-    ],
+    ("platform", "why"), [("linux/arm64", ""), ("linux/amd64", "is not for linux/amd64: only for linux/arm64")]
 )
-def test_a_base_for_another_platform(platform: str, digest: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_for_another_platform(platform: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused when it is locked, not by the first step that cannot run."""
-    monkeypatch.setattr(imagetools, "buildx_command", lambda: "buildx")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with serving() as server:
+        server.manifests["library/base"] = {"1": INDEX}
+        site = Site(mirrors={"docker.io": server.address})
+        found = BaseDigests(Client(site, tries=1), site).digest("base:1", platform)
 
-    found = RegistryDigests(Said(INDEX % ("a" * 64)), Site()).digest("base:1", platform)  # type: ignore[arg-type]
+    assert (found.digest, found.why) == ("" if why else digest_of(INDEX), why)
 
-    assert (found.digest, found.why) == (digest, why)
+
+def test_bases_that_cannot_be_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry without the image answered; one that nobody serves, or that is busy, did not."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with serving() as server:
+        bases = BaseDigests(Client(Site(), tries=1), Site())
+        missing = bases.digest(f"{server.address}/base", "linux/amd64")
+        server.faults.append((429, {}))
+        busy = bases.digest(f"{server.address}/base:1", "linux/amd64")
+    silent = bases.digest("localhost:9/base:1", "linux/amd64")
+
+    assert [found.is_silent for found in (missing, busy, silent)] == [False, True, True]
+    assert "latest" in missing.why
+    assert silent.why == "Connection refused"

@@ -9,7 +9,6 @@ from tests import projects
 from tests.projects import CUDA, MATRIX
 
 from imagematrix.commands.lock import bases
-from imagematrix.errors import NoEngineError
 from imagematrix.planning import lock
 from imagematrix.project import Selection, open_project
 from imagematrix.registry import BaseDigest, host
@@ -52,7 +51,7 @@ def ask(root: Path, registry: FakeRegistry, *only: str, upgrade: bool = False) -
     bases.run(
         opened,
         opened.possible(opened.rows(Selection(only=only))),
-        registry=lambda: registry,
+        registry=registry,
         upgrade=upgrade,
         say=said.append,
     )
@@ -125,19 +124,6 @@ def test_only_the_bases_of_selected_rows(tmp_path: Path) -> None:
     assert ask(tmp_path, registry, projects.PLAIN, upgrade=True) == ["matrix.lock: commit it"]
     assert registry.asked == []
     assert locked(tmp_path) == {CUDA: "a"}
-
-
-def test_without_a_client(tmp_path: Path) -> None:
-    """Bases stay unchanged, and everything else continues."""
-    projects.project(tmp_path)
-    said: list[str] = []
-
-    def none() -> FakeRegistry:
-        raise NoEngineError("there is no buildx")
-
-    opened = open_project(str(tmp_path / "matrix.toml"))
-    bases.run(opened, opened.possible(opened.matrix.rows), registry=none, upgrade=False, say=said.append)
-    assert said == ["base digests are unchanged: there is no buildx"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ is believed by its digest, which is computed here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -33,13 +33,24 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Platform:
+    os: str = ""
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    platform: _Platform | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Manifest:
     """A manifest, or a list of them."""
 
     mediaType: str = ""  # noqa: N815  (the specification's name)
     config: _Part | None = None
     layers: tuple[_Part, ...] = ()
-    manifests: tuple[_Part, ...] | None = None
+    manifests: tuple[_Entry, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,8 @@ class Manifest:
     """The digests of what it is made of, each with its size in bytes: its configuration, then its layers."""
     config: str
     """The digest of its configuration, which engines know it by; empty for a list of images."""
+    platforms: tuple[str, ...] = ()
+    """Of a list of images: the platforms that they are for, sorted, like `linux/amd64`."""
 
     @property
     def bytes(self) -> int:
@@ -145,7 +158,14 @@ def manifest(reply: Reply, repository: str, registry: str, *, reference: str) ->
         text=reply.content,
         blobs={part.digest: part.size for part in parts},
         config=found.config.digest if found.config else "",
+        platforms=_platforms(found.manifests or ()),
     )
+
+
+def _platforms(entries: Iterable[_Entry]) -> tuple[str, ...]:
+    """Return what the images of a list are for; attestations, which are entries too, are for an unknown platform."""
+    said = {f"{entry.platform.os}/{entry.platform.architecture}" for entry in entries if entry.platform}
+    return tuple(sorted(map(printable, said - {"unknown/unknown"})))
 
 
 def config(reply: Reply, registry: str, *, digest: str) -> ImageConfig:

@@ -62,6 +62,12 @@ def path(image: str) -> str:
     return within if "/" in within or host(image) != HUB else f"library/{within}"
 
 
+def split(image: str) -> tuple[str, str]:
+    """Return the repository and the tag of an image's name without a digest; `latest` where it names no tag."""
+    colon = image.find(":", image.rfind("/") + 1)
+    return (image, "latest") if colon < 0 else (image[:colon], image[colon + 1 :])
+
+
 def is_host(name: str) -> bool:
     """Whether this names a host: `host[:port]`."""
     return _HOST.fullmatch(name) is not None
@@ -80,8 +86,7 @@ def is_digest(digest: str) -> bool:
 def is_image(reference: str) -> bool:
     """Whether an engine can pull this: `repository[:tag][@digest]`."""
     name, at, digest = reference.partition("@")
-    colon = name.find(":", name.rfind("/") + 1)
-    repository, tag = (name, "latest") if colon < 0 else (name[:colon], name[colon + 1 :])
+    repository, tag = split(name)
     return is_repository(repository) and is_tag(tag) and (not at or is_digest(digest))
 
 

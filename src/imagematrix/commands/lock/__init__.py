@@ -14,7 +14,7 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
     from imagematrix.commands.lock import apt, run
     from imagematrix.commands.lock import bases as digests
     from imagematrix.commands.terminal import echo
-    from imagematrix.registry import RegistryDigests
+    from imagematrix.registry import BaseDigests, Client
     from imagematrix.resolver import Uv
     from imagematrix.shell import Shell
 
@@ -22,7 +22,7 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
         rows = request.possible_rows(project, request.selection(only, group))
         shell, where = Shell(), request.site_of(project)
         done = "" if bases else run.run(project, rows, resolver=Uv(shell, where), upgrade=upgrade, say=echo)
-        digests.run(project, rows, registry=lambda: RegistryDigests(shell, where), upgrade=upgrade, say=echo)
+        digests.run(project, rows, registry=BaseDigests(Client(where, tries=1), where), upgrade=upgrade, say=echo)
 
         def packages(digests: Mapping[str, str]) -> Apt:
             script = project.repository.common.sources().bootstrap

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from imagematrix.errors import NoEngineError
 from imagematrix.execution import parallel
 from imagematrix.model import Row
 from imagematrix.planning import lock
@@ -28,22 +27,18 @@ def run(
     project: Project,
     rows: Sequence[Row],
     *,
-    registry: Callable[[], DigestSource],
+    registry: DigestSource,
     upgrade: bool,
     say: Callable[[str], None],
 ) -> None:
     """Lock the bases of the selected rows that have no digest yet, with `upgrade` all of them.
 
     A base whose registry does not answer, or does not have it, keeps its digest, and that is reported without an error.
-    The digest of a base that no row uses is removed. A registry is made when it is needed.
+    The digest of a base that no row uses is removed.
     """
     known = project.lock.bases
     wanted = [image for image in _images(rows) if upgrade or image not in known]
-    answers: Mapping[str, BaseDigest] = {}
-    try:
-        answers = _ask(wanted, registry(), project.matrix.platform) if wanted else {}
-    except NoEngineError as error:
-        say(f"base digests are unchanged: {error}")
+    answers = _ask(wanted, registry, project.matrix.platform)
     for line in _remarks(answers, known):
         say(line)
     found = {image: answer.digest for image, answer in answers.items() if answer.digest}
