@@ -94,6 +94,10 @@ class DeniedError(RegistryError):
     """A registry wants another login, or none will do."""
 
 
+class DoubtError(RegistryError):
+    """What a registry has under a name is not what belongs there."""
+
+
 class MissingError(RegistryError):
     """A registry has no such image."""
 

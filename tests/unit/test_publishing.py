@@ -12,13 +12,14 @@ import pytest
 from tests.fakes import row
 from tests.registry_server import RegistryServer, digest_of, serving
 
-from imagematrix.commands.push.publisher import Publisher
 from imagematrix.errors import RegistryError, SilentRegistryError
 from imagematrix.model import Key, Row, Site
 from imagematrix.planning import publication
 from imagematrix.planning.publication import Publication, PublishOutcome
 from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client, Manifest
+from imagematrix.registry.publisher import Publisher
+from imagematrix.registry.publishing import beside
 from imagematrix.registry.vouching import Voucher
 
 KEY = Key("a" * 64)
@@ -269,6 +270,21 @@ def test_an_image_that_only_the_registry_has(world: World) -> None:
     assert world.tags(world.two).keys() == {TAG, "2.4", "2.4-latest"}
     assert world.engine.pushed == [f"{world.row.repositories[1]}:{TAG}"]
     assert world.engine.names == {}
+
+
+def test_an_unforeseen_failure(world: World) -> None:
+    """It is the failure of that image's tags: a run waits for every image that it offered."""
+    stop = threading.Event()
+    with beside(world.publisher(), jobs=1, stop=stop) as publishing:
+        publishing.offer_row(world.row, KEY, "an id that nothing has")
+        publishing.offer_row(world.row, KEY, world.engine.id)
+        failed, good = publishing.rest()
+
+    assert isinstance(failed, Publication)
+    assert isinstance(good, Publication)
+    assert outcomes(failed) == ["2.4 failed", "2.4-latest failed"] * 2
+    assert "StopIteration" in failed.tags[0].why
+    assert good.good
 
 
 def test_an_image_that_is_nowhere(world: World) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import projects
@@ -15,7 +16,8 @@ from imagematrix.errors import NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import FlakeKind, Key, Pushed, PushStatus, Site
 from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client
-from imagematrix.registry.pushing import Pushing
+from imagematrix.registry.publisher import Publisher
+from imagematrix.registry.publishing import Publishing
 from imagematrix.registry.store import Store
 from imagematrix.registry.vouching import Voucher
 
@@ -52,6 +54,15 @@ class FakeEngine:
     def untag(self, name: str) -> None:
         self.names.discard(name)
 
+    def pull(self, name: str) -> None:
+        raise AssertionError(f"{name} is pulled")
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        raise AssertionError(f"the configuration of {name} is read")
+
+    def created(self, name: str) -> str:
+        raise AssertionError(f"the date of {name} is read")
+
     def push(self, name: str, *, stopped: Callable[[], bool]) -> str:
         repository, _, key = name.rpartition(":")
         if self.endless:
@@ -68,35 +79,44 @@ def voucher(repository: str, *bonds: Bond) -> Voucher:
     return Voucher(repository=repository, bonds=Bonds(bonds), client=Client(Site(), tries=1))
 
 
-def pushing(
+def publisher(
     server: RegistryServer,
     engine: FakeEngine,
-    *wanted: str,
+    *,
     stop: threading.Event | None = None,
-    retries: int = 2,
     bonds: Sequence[Bond] = (),
     judge: Voucher | None = None,
-) -> Pushing:
-    return Pushing(
-        [Key(key) for key in wanted],
-        voucher=judge or voucher(f"{server.address}/nodes", *bonds),
+) -> Publisher:
+    return Publisher(
         engine=engine,
         client=Client(Site(), tries=1),
-        jobs=2,
-        retries=retries,
+        voucher=judge or voucher(f"{server.address}/nodes", *bonds),
+        doubts={},
+        unverified=lambda _row, _image: "",
         stop=stop or threading.Event(),
         sleep=lambda _: None,
     )
 
 
-def ended(pushes: Pushing, *keys: str) -> dict[str, Pushed]:
+def pushing(
+    server: RegistryServer,
+    engine: FakeEngine,
+    *wanted: str,
+    stop: threading.Event | None = None,
+    bonds: Sequence[Bond] = (),
+    judge: Voucher | None = None,
+) -> Publishing:
+    stop = stop or threading.Event()
+    keys = [Key(key) for key in wanted]
+    return Publishing(publisher(server, engine, stop=stop, bonds=bonds, judge=judge), 2, keys, stop)
+
+
+def ended(pushes: Publishing, *keys: str) -> dict[str, Pushed]:
     """Offer nodes, wait for the end; return what became of them."""
     for key in keys:
-        pushes.offer(Key(key), image_id(key))
-    while not pushes.is_over():
-        pushes.news()
-    pushes.close()
-    return {pushed.key: pushed for pushed in pushes.outcomes()}
+        pushes.offer_node(Key(key), image_id(key))
+    assert all(isinstance(each, Pushed) for each in pushes.rest())
+    return {pushed.key: pushed for pushed in pushes.nodes()}
 
 
 def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
@@ -184,7 +204,7 @@ def test_an_interrupt(server: RegistryServer) -> None:
     stop, engine = threading.Event(), FakeEngine(server, endless=True)
     pushes = pushing(server, engine, "a", "b", "c", stop=stop)
     for key in "abc":
-        pushes.offer(Key(key), image_id(key))
+        pushes.offer_node(Key(key), image_id(key))
     assert engine.reached.wait(60)
     stop.set()
     assert {pushed.status for pushed in ended(pushes).values()} == {PushStatus.INTERRUPTED}
@@ -229,15 +249,11 @@ def test_a_registry_that_recovers_is_asked_patiently_again(server: RegistryServe
     """While it is silent each push is tried once; after one that arrived, a failure that may pass is tried again."""
     silence = SilentRegistryError("no answer")
     engine = FakeEngine(server, fails={"a": [silence] * 3, "b": [silence], "d": [silence]})
-    pushes = pushing(server, engine, *"abcd")
+    one = publisher(server, engine)
 
-    for key in "abcd":
-        pushes.offer(Key(key), image_id(key))
-        while not pushes.is_over():
-            pushes.news()
-    pushes.close()
+    found = [one.push(Key(key), image_id(key)) for key in "abcd"]
 
-    outcomes = {pushed.key: (pushed.status, pushed.attempts) for pushed in pushes.outcomes()}
+    outcomes = {pushed.key: (pushed.status, pushed.attempts) for pushed in found}
     assert outcomes == {
         "a": (PushStatus.FAILED, 3),
         "b": (PushStatus.FAILED, 1),

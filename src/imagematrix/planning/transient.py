@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from imagematrix.errors import DeniedError, SilentRegistryError, UserError
+from imagematrix.errors import DeniedError, DoubtError, SilentRegistryError, UserError
 from imagematrix.model import Flake, FlakeKind
 from imagematrix.planning.failure.remedies import DISK_FULL
 from imagematrix.text.names import host
@@ -114,7 +114,7 @@ def of_registry(error: UserError, repository: str) -> Flake | None:
     if isinstance(error, SilentRegistryError):
         kind = FlakeKind.LIMIT if error.retry_after else FlakeKind.NETWORK
         return Flake(kind=kind, source=host(repository), retry_after=error.retry_after)
-    if isinstance(error, DeniedError):
+    if isinstance(error, DeniedError | DoubtError):
         return None
     found = flake(1, str(error))
     return replace(found, source=found.source or host(repository)) if found else None

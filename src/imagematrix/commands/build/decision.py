@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.commands.push import run as publishing
-from imagematrix.commands.push.publisher import Unverified
 from imagematrix.engine import Engine
 from imagematrix.model import EngineImage, Key, Plan, Row
 from imagematrix.planning.plan import to_push
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project
+from imagematrix.registry.publisher import Unverified
 from imagematrix.registry.store import Store
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0

@@ -1,13 +1,13 @@
 """Keeps each node the moment it is built."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from imagematrix.commands.build.decision import BuildDecision
-from imagematrix.commands.push.publisher import Publishing
 from imagematrix.model import Key, Outcome, Pushed, Retry, Status, Step, Verdict
 from imagematrix.planning.plan import Record
+from imagematrix.planning.publication import Publication
 from imagematrix.planning.trust import Bond
-from imagematrix.registry.pushing import Pushing
+from imagematrix.registry.publishing import Ended, Publishing
 from imagematrix.report import Progress
 from imagematrix.state import State
 
@@ -23,7 +23,6 @@ class BuildRecorder:
         listener: Progress,
         state: State,
         decided: BuildDecision,
-        pushing: Pushing | None,
         publishing: Publishing,
         *,
         repository: str,
@@ -32,9 +31,9 @@ class BuildRecorder:
         self._repository = repository
         self._state = state
         self._steps = {step.node.key: step for step in decided.plan.steps}
-        self._pushing = pushing
         self._publishing = publishing
         self._to_publish = decided.to_publish
+        self._published: list[Publication] = []
         for step in decided.plan.steps:
             if step.verdict is not Verdict.BUILD:
                 key = step.node.key
@@ -57,35 +56,30 @@ class BuildRecorder:
             )
         self._next.finished(step, outcome)
         if outcome.status is Status.BUILT:
-            self.push({node.key: outcome.image})
+            self._publishing.offer_node(node.key, outcome.image)
             self._publish(node.key, outcome.image)
-        self._tell()
+        self._tell(self._publishing.news())
 
     def push(self, images: Mapping[Key, str]) -> None:
         """Push nodes that the engine has, key -> id, of those that are to be pushed."""
-        if self._pushing:
-            for key, image in images.items():
-                self._pushing.offer(key, image)
+        for key, image in images.items():
+            self._publishing.offer_node(key, image)
 
     def _publish(self, key: Key, image: str) -> None:
         if key in self._to_publish:
-            self._publishing.offer(self._to_publish[key], key, image)
+            self._publishing.offer_row(self._to_publish[key], key, image)
 
-    def pushed(self) -> tuple[Pushed, ...]:
-        """Wait for the pushes that are not over; return what became of all."""
-        if self._pushing is None:
-            return ()
-        try:
-            while not self._pushing.is_over():
-                self._tell()
-        finally:
-            self._pushing.close()
-        self._tell()
-        return self._pushing.outcomes()
+    def published(self) -> tuple[tuple[Pushed, ...], tuple[Publication, ...]]:
+        """Wait for what is still being published; return what became of all nodes, and of all images of rows."""
+        self._tell(self._publishing.rest())
+        return self._publishing.nodes(), tuple(self._published)
 
-    def _tell(self) -> None:
+    def _tell(self, news: Iterable[Ended]) -> None:
         self._next.tick()
-        for pushed in self._pushing.news() if self._pushing else ():
-            if pushed.digest:
-                self._state.bind(Bond(key=pushed.key, digest=pushed.digest, place=self._repository))
-            self._next.pushed(self._steps[pushed.key], pushed)
+        for ended in news:
+            if isinstance(ended, Publication):
+                self._published.append(ended)
+                continue
+            if ended.digest:
+                self._state.bind(Bond(key=ended.key, digest=ended.digest, place=self._repository))
+            self._next.pushed(self._steps[ended.key], ended)

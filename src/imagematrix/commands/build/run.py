@@ -11,19 +11,19 @@ from imagematrix import git, report, signing, site
 from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
 from imagematrix.commands.build.images import name_leaves, pin
 from imagematrix.commands.build.recorder import BuildRecorder
-from imagematrix.commands.push.publisher import Publisher, beside
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, builder, disk
 from imagematrix.errors import NoEngineError
 from imagematrix.execution import schedule
-from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Site, Status, Step, Verdict
+from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Step, Verdict
 from imagematrix.planning import estimates, jobs, lock
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.jobs import JobFactory
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.registry import Client
-from imagematrix.registry.pushing import Pushing
+from imagematrix.registry.publisher import Publisher
+from imagematrix.registry.publishing import beside
 from imagematrix.registry.store import Store
 from imagematrix.report import Document, Origins, Progress
 from imagematrix.shell import Shell, stoppable
@@ -124,6 +124,15 @@ def _act(
     where = site.discover(project.matrix.site, root=project.repository.root)
     history, sizes = project.state.history(), project.node_sizes(plan)
     seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
+    publisher = Publisher(
+        engine=engine,
+        client=Client(where, tries=1),  # what is published is tried again as a whole
+        voucher=replace(store.voucher, signer=signer) if store else None,
+        doubts={},  # what was doubted has been rebuilt
+        unverified=decided.unverified,
+        retries=options.retries,
+        stop=stop,
+    )
     there = {key: image.bytes for key, image in decided.images.items()}
     needs = estimates.added_bytes(plan.steps, history=history, sizes=sizes, images=there)
     with (
@@ -136,20 +145,9 @@ def _act(
             said=progress.output,
             waiting=progress.waiting,
         ) as executor,
-        beside(_publisher(decided, engine, where, store, stop), jobs=options.push_jobs, stop=stop) as out,
+        beside(publisher, jobs=options.push_jobs, stop=stop, nodes=decided.pushes) as publishing,
     ):
-        pushing = None
-        if store and decided.pushes:
-            pushing = Pushing(
-                decided.pushes,
-                voucher=replace(store.voucher, signer=signer),
-                engine=engine,
-                client=Client(where, tries=1),  # pushes are tried again as a whole
-                jobs=options.push_jobs,
-                retries=options.retries,
-                stop=stop,
-            )
-        listener = BuildRecorder(progress, project.state, decided, pushing, out, repository=repository)
+        listener = BuildRecorder(progress, project.state, decided, publishing, repository=repository)
         images = {key: image.id for key, image in decided.images.items()}
         listener.push(images)
         outcomes = schedule.run(
@@ -166,7 +164,8 @@ def _act(
             stop=stop,
             tick=progress.tick,
         )
-        return _Done(outcomes=outcomes, pushes=listener.pushed(), published=tuple(out.rest()))
+        pushes, published = listener.published()
+        return _Done(outcomes=outcomes, pushes=pushes, published=published)
 
 
 def _jobs(project: Project, decided: BuildDecision, options: BuildOptions, shell: Shell) -> JobFactory:
@@ -186,19 +185,6 @@ def _signer(project: Project, store: Store) -> Signer | None:
     """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
     declared, verifier = project.matrix.signing, store.voucher.verifier
     return signing.signer(declared, project.repository.root, Shell(), verifier) if declared and verifier else None
-
-
-def _publisher(
-    decided: BuildDecision, engine: Engine, where: Site, store: Store | None, stop: threading.Event
-) -> Publisher:
-    return Publisher(
-        engine=engine,
-        client=Client(where, tries=1),
-        voucher=store.voucher if store else None,
-        doubts={},  # what was doubted has been rebuilt
-        unverified=decided.unverified,
-        stop=stop,
-    )
 
 
 def _guard(

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from imagematrix.commands import request
-from imagematrix.commands.push.publisher import Publisher, PublishingEngine, Unverified, beside
 from imagematrix.errors import FlagError
 from imagematrix.model import EngineImage, Row
 from imagematrix.planning import publication
@@ -16,6 +15,8 @@ from imagematrix.planning.publication import Publication
 from imagematrix.planning.trust import doubts, nodes
 from imagematrix.project import Project
 from imagematrix.registry import Client
+from imagematrix.registry.publisher import Publisher, PublishingEngine, Unverified
+from imagematrix.registry.publishing import beside
 from imagematrix.shell import stoppable
 from imagematrix.verify.judge import Judge
 
@@ -78,10 +79,11 @@ def run(
         with beside(publisher, jobs=jobs, stop=stop) as publishing:
             for name, tip in dag.final_nodes.items():
                 if dag.rows[name].repositories:
-                    publishing.offer(dag.rows[name], tip, present[tip].id if tip in present else "")
+                    publishing.offer_row(dag.rows[name], tip, present[tip].id if tip in present else "")
             for image in publishing.rest():
-                images.append(image)
-                listen(image)
+                if isinstance(image, Publication):
+                    images.append(image)
+                    listen(image)
     return PublishResult(
         started=started,
         seconds=time.monotonic() - clock,

@@ -1,74 +1,46 @@
-"""Publishes the images of rows: a tag that stays, then those that move."""
+"""Publishes images: nodes to the node cache, and rows' images under a tag that stays and those that move."""
 
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any, Final, Protocol, TypeVar
 
-from imagematrix.errors import MissingError, NoEngineError, RegistryError, SilentRegistryError
-from imagematrix.execution import parallel
+from imagematrix.errors import DoubtError, MissingError, NoEngineError, RegistryError, SilentRegistryError, UserError
 from imagematrix.execution.backoff import Backoff, Passing
-from imagematrix.execution.parallel import Future, ThreadPoolExecutor
-from imagematrix.model import KEY_LABEL, Key, Retry, Row
+from imagematrix.model import KEY_LABEL, Key, Pushed, PushStatus, Retry, Row
 from imagematrix.planning import publication, transient
 from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
-from imagematrix.registry import Client, Manifest, host
-from imagematrix.registry.pushing import PushingEngine, push_as
+from imagematrix.registry.answers import Manifest
+from imagematrix.registry.client import Client
+from imagematrix.registry.store import node_name
 from imagematrix.registry.vouching import Voucher
+from imagematrix.text.names import host
 
-TRIES: Final = 3
-LONGEST_WAIT: Final = 60.0
-"""The longest wait, in seconds, that a registry can ask for."""
-PAUSE_SECONDS: Final = 60.0
-"""For how long a silent registry is not asked again."""
-_POLL_SECONDS: Final = 0.5
+RETRIES: Final = 2
+LONGEST_WAIT: Final = 120.0
+"""How long, in seconds, a registry is left alone at most before the next try."""
 _T = TypeVar("_T")
 
 
-class PublishingEngine(PushingEngine, Protocol):
-    """An engine that has images. They are named by their ids."""
+class PublishingEngine(Protocol):
+    """An engine that has images. They are named by their ids, and pushed by names of their own."""
+
+    def tag(self, source: str, name: str) -> None: ...
+
+    def untag(self, name: str) -> None: ...
+
+    def push(self, name: str, *, stopped: Callable[[], bool]) -> str: ...
+
+    def pull(self, name: str) -> None: ...
 
     def config(self, name: str) -> Mapping[str, Any]: ...
 
     def created(self, name: str) -> str: ...
 
-    def pull(self, name: str) -> None: ...
-
 
 Unverified = Callable[[Row, Collection[str]], str]
 """Says of a row's image, by the digests it may be known by, why it is not verified; nothing: all its checks passed."""
-
-
-class Publishing:
-    """Publishes images while others are still being made, some at once; see `beside`."""
-
-    def __init__(self, publisher: "Publisher", pool: ThreadPoolExecutor, stop: threading.Event) -> None:
-        self._publisher = publisher
-        self._pool = pool
-        self._stop = stop
-        self._waiting: list[Future[Publication]] = []
-
-    def offer(self, row: Row, key: Key, image: str) -> None:
-        """Publish a row's image: the one with this id on the engine; of none, the one in the node cache."""
-        self._waiting.append(self._pool.submit(self._publisher.publish, row, key, image))
-
-    def rest(self) -> Iterator[Publication]:
-        """Yield what became of each image, as it becomes known; what is not begun when it is stopped is left out."""
-        while self._waiting and not self._stop.is_set():
-            finished, self._waiting = parallel.ended(self._waiting, seconds=_POLL_SECONDS)
-            yield from (future.result() for future in finished)
-
-
-@contextmanager
-def beside(publisher: "Publisher", *, jobs: int, stop: threading.Event) -> Iterator[Publishing]:
-    """Give what publishes `jobs` images at once; what waits at the end, or when it is stopped, is not begun."""
-    with parallel.pool(jobs, name="publish") as pool:
-        try:
-            yield Publishing(publisher, pool, stop)
-        finally:
-            publisher.cancel()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +59,10 @@ class _Image:
 
 
 class Publisher:
-    """Publishes images, from any thread. Errors of registries and the engine are not raised but kept for each tag."""
+    """Publishes images, from any thread. Errors of registries and the engine are not raised but part of the outcome.
+
+    What fails in passing is tried again; while a registry does not answer, everything there is tried once.
+    """
 
     def __init__(
         self,
@@ -97,7 +72,8 @@ class Publisher:
         voucher: Voucher | None,
         doubts: Mapping[Key, str],
         unverified: Unverified,
-        stop: threading.Event,
+        stop: Event,
+        retries: int = RETRIES,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._engine = engine
@@ -106,22 +82,56 @@ class Publisher:
         self._doubts = doubts
         self._unverified = unverified
         self._stop = stop
-        self._sleep = sleep
-        self._silent: dict[str, tuple[float, str]] = {}
-        """Registry -> when it was found silent, and what was said."""
+        self._retries = retries
+        self._sleep = sleep or stop.wait
+        self._silent: set[str] = set()
+        """Registries that did not answer, however often they were asked, and have not answered since."""
+
+    def push(self, key: Key, image: str) -> Pushed:
+        """Push a node, which the engine has as the image with this id, to the node cache, unless it is there."""
+        assert self._voucher  # noqa: S101  (nodes are pushed where there is a node cache)
+        begun, retries, digest, why = time.monotonic(), list[Retry](), "", ""
+        try:
+            digest = self._ask(self._voucher.repository, self._node, key, image, self._voucher, tell=retries.append)
+        except Exception as error:  # noqa: BLE001  (a failure is that of this push, and never lost)
+            why = _said(error)
+        if why and self._stop.is_set():
+            return self.interrupted(key)
+        return Pushed(
+            key=key,
+            name=node_name(self._voucher.repository, key),
+            status=PushStatus.FAILED if why else PushStatus.PUSHED,
+            seconds=time.monotonic() - begun,
+            attempts=len(retries) + 1,
+            retries=tuple(retries),
+            digest=digest,
+            why=why,
+        )
+
+    def interrupted(self, key: Key) -> Pushed:
+        """Return what is known of a node whose push was interrupted, or never began."""
+        name = node_name(self._voucher.repository if self._voucher else "", key)
+        return Pushed(key=key, name=name, status=PushStatus.INTERRUPTED, why="interrupted")
 
     def publish(self, row: Row, key: Key, image_id: str) -> Publication:
         """Publish a row's image under all of its tags, as far as they may stand for it.
 
         It is the one with this id on the engine; where there is none, the one in the node cache.
         """
+        try:
+            return self._publish(row, key, image_id)
+        except Exception as error:  # noqa: BLE001  (a failure is that of this image, and never lost)
+            return Publication(row=row, tags=tuple(_failed(target, error) for target in publication.moving(row)))
+
+    def cancel(self) -> None:
+        """Wait for no registry any more."""
+        self._client.cancel()
+
+    def _publish(self, row: Row, key: Key, image_id: str) -> Publication:
         targets = publication.moving(row)
         if not image_id and key in self._doubts:
             return Publication(row=row, tags=publication.doubted(targets, self._doubts[key]))
-        try:
-            image = self._image(key, image_id) if image_id else self._kept(key)
-        except (RegistryError, NoEngineError) as error:
-            return Publication(row=row, tags=tuple(_failed(target, error) for target in targets))
+        image = self._image(key, image_id) if image_id else self._kept(key)
         if image is None:
             return Publication(row=row, tags=(), built=False)
         if image.doubt:
@@ -137,10 +147,6 @@ class Publisher:
             for target in targets
         )
         return Publication(row=row, tags=(*pushed, *moved))
-
-    def cancel(self) -> None:
-        """Wait for no registry any more."""
-        self._client.cancel()
 
     def _image(self, key: Key, image_id: str) -> _Image:
         """Return the image that the engine has of a node."""
@@ -183,16 +189,33 @@ class Publisher:
         *words: object,
         tell: Callable[[Retry], None] = lambda _retry: None,
     ) -> _T:
-        """Do something with a registry, again if it fails in passing, but not while it is known to be silent."""
-        silent, why = self._silent.get(host(repository), (0.0, ""))
-        if why and time.monotonic() - silent < PAUSE_SECONDS:
-            raise SilentRegistryError(why)
+        """Do something with a registry, again if it fails in passing."""
+        tries = 1 if host(repository) in self._silent else self._retries + 1
+        trying = Backoff(tries=tries, longest=LONGEST_WAIT, stop=self._stop, sleep=self._sleep)
         try:
-            return self._backoff().call(lambda: ask(*words), lambda error: _passing(error, repository), tell)
+            done = trying.call(lambda: ask(*words), lambda error: _passing(error, repository), tell)
         except RegistryError as error:
             if _passing(error, repository):
-                self._silent[host(repository)] = time.monotonic(), str(error)
+                self._silent.add(host(repository))
             raise
+        self._silent.discard(host(repository))
+        return done
+
+    def _node(self, key: Key, image: str, voucher: Voucher) -> str:
+        """Push a node once, unless it exists there; return its digest there. Raises RegistryError and NoEngineError."""
+        target = Target(repository=voucher.repository, tag=key)
+        held = self._client.digest(target.repository, key)
+        doubt = voucher.doubt(key, held) if held else ""
+        if held and not doubt:  # another machine was faster, or the last try was
+            return held
+        if doubt and not voucher.signer:
+            raise DoubtError(f"{doubt}. Remove it from the registry, and push again")
+        self._push_as(image, target)
+        arrived = publication.arrived(target, self._holds(target), (image,))
+        if not arrived.good:
+            raise DoubtError(arrived.why)
+        voucher.sign(key, arrived.digest)
+        return arrived.digest
 
     def _immutable(self, target: Target, image: _Image) -> Published:
         decided = publication.decide_immutable(target, self._holds(target), image.ids)
@@ -241,14 +264,22 @@ class Publisher:
         if image.remote and self._takes_over(image.remote, target):
             return
         if image.remote is None:
-            push_as(self._engine, image.ids[0], target.name, stop=self._stop)
+            self._push_as(image.ids[0], target)
             return
         source = f"{image.remote.repository}@{image.remote.digest}"
         self._engine.pull(source)
         try:
-            push_as(self._engine, source, target.name, stop=self._stop)
+            self._push_as(source, target)
         finally:
             self._engine.untag(source)
+
+    def _push_as(self, image: str, target: Target) -> None:
+        """Push an image, by id or name, under a name in a registry, which the engine does not keep."""
+        self._engine.tag(image, target.name)
+        try:
+            self._engine.push(target.name, stopped=self._stop.is_set)
+        finally:
+            self._engine.untag(target.name)
 
     def _takes_over(self, manifest: Manifest, target: Target) -> bool:
         """Whether a registry takes an image over from another of its repositories: not every one does."""
@@ -262,12 +293,14 @@ class Publisher:
             return False
         return True
 
-    def _backoff(self) -> Backoff:
-        return Backoff(tries=TRIES, longest=LONGEST_WAIT, stop=self._stop, sleep=self._sleep)
-
 
 def _failed(target: Target, error: Exception) -> Published:
-    return Published(target=target, outcome=PublishOutcome.FAILED, why=str(error))
+    return Published(target=target, outcome=PublishOutcome.FAILED, why=_said(error))
+
+
+def _said(error: Exception) -> str:
+    """Return the words of an error that is for users, and the kind of any other."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _passing(error: Exception, repository: str) -> Passing | None:
