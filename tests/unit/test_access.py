@@ -147,5 +147,5 @@ def test_bases_that_cannot_be_looked_up(tmp_path: Path, monkeypatch: pytest.Monk
     silent = bases.digest("localhost:9/base:1", "linux/amd64")
 
     assert [found.is_silent for found in (missing, busy, silent)] == [False, True, True]
-    assert "latest" in missing.why
+    assert missing.why == "not found"
     assert silent.why == "Connection refused"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from imagematrix.errors import RegistryError, SilentRegistryError
+from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.planning.site_files import mirrored
 from imagematrix.registry.client import Client
@@ -33,6 +33,8 @@ class BaseDigests:
             found = self._client.manifest(repository, tag)
         except SilentRegistryError as error:
             return BaseDigest(why=str(error).rpartition(": ")[2], is_silent=True)
+        except MissingError:
+            return BaseDigest(why="not found")
         except RegistryError as error:
             return BaseDigest(why=str(error))
         if found.platforms and platform not in found.platforms:
