@@ -14,9 +14,14 @@ PLAN: Final = plan_of(dict.fromkeys("abc"))
 A: Final = PLAN.steps[0]
 
 
-def guard(*, free: int, reclaimable: int = 0) -> Guard:
+def guard(*, free: int, reclaimable: int = 0, most: int = 0) -> Guard:
     needs = {Key("a"): 2 * GB, Key("b"): 5 * GB, Key("c"): 7 * GB}
-    return Guard(needs=needs, free=lambda: free, reclaimable=lambda: reclaimable, pause=lambda _: None)
+    return Guard(
+        needs=needs,
+        free=lambda: free,
+        reclaimable=lambda nights: most if nights == 0 else reclaimable,
+        pause=lambda _: None,
+    )
 
 
 def refusal(free: int, running: Collection[str] = ()) -> str:
@@ -36,12 +41,14 @@ def test_a_refusal_says_what_is_missing_and_what_frees_it() -> None:
     said = "disk guard: 1.0 GB free, 2.5 GB needed; `invoke gc` "
     assert guard(free=GB, reclaimable=40 * GB).refusal(A, []) == f"{said}could free 40 GB"
     assert guard(free=GB).refusal(A, []) == f"{said}finds nothing to free"
+    keeping = guard(free=GB, reclaimable=GB, most=40 * GB).refusal(A, [])
+    assert keeping == f"{said}could free 1.0 GB, `invoke gc --keep 0` 40 GB"
 
 
 def test_an_engine_that_is_gone_is_not_this_ones_news() -> None:
     """The disk is too full all the same."""
 
-    def gone() -> int:
+    def gone(_: int | None) -> int:
         raise NoEngineError("the engine stopped answering")
 
     refused = Guard(needs={Key("a"): GB}, free=lambda: 0, reclaimable=gone, pause=lambda _: None).refusal(A, [])
@@ -54,7 +61,7 @@ def test_what_a_failed_build_took_comes_back_after_a_moment() -> None:
     def refusal_of_a_disk(*free: int, running: Collection[Key] = ()) -> str:
         answers = iter(free)
         needs = {Key("a"): 2 * GB, Key("b"): 0}
-        disk = Guard(needs=needs, free=lambda: next(answers), reclaimable=lambda: 0, pause=lambda _: None)
+        disk = Guard(needs=needs, free=lambda: next(answers), reclaimable=lambda _: 0, pause=lambda _: None)
         return disk.refusal(A, running)
 
     assert refusal_of_a_disk(0, 0, 3 * GB) == ""

@@ -1,7 +1,7 @@
 """What a clean-up would remove, and what it leaves alone."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -40,7 +40,13 @@ def run(started: str, *keys: str) -> str:
 
 def record(description: str, *, shared: bool = False, in_use: bool = False, last_used: float = 1.0) -> CacheRecord:
     return CacheRecord(
-        id=description, description=description, bytes=10, shared=shared, in_use=in_use, last_used=last_used
+        id=description,
+        description=description,
+        bytes=10,
+        shared=shared,
+        in_use=in_use,
+        created=0.0,
+        last_used=last_used,
     )
 
 
@@ -164,13 +170,36 @@ RUN --mount=type=cache,id=imagematrix-uv,target=/root/.cache/uv \\
 def test_build_cache_is_known_by_the_step_that_made_it(description: str) -> None:
     def found(**facts: object) -> CleanupPlan:
         made = record(description, **facts)  # type: ignore[arg-type]
-        return garbage.cache([made], texts=[STAGE], before=2.0, nights=7, installed=0)
+        return garbage.cache([made], texts=[], missing=[STAGE], before=2.0, nights=7, installed=0)
 
     assert removed(found()) == [description]
     assert found().garbage[0].reason == "no build has used it for 7 days"
     assert garbage.total(found().garbage) == 10
     assert garbage.total(found(shared=True).garbage) == 0
     assert found(in_use=True) == found(last_used=2.0) == CleanupPlan()
+
+
+def test_build_cache_that_no_image_shares_goes_at_once() -> None:
+    """Not what a failed build resumes from, what is in use, small results, nor downloads; the youngest goes first."""
+    copy = "[app 1/2] COPY --link app/version.txt /app.txt"
+    mount = 'cached mount /root/.cache/uv from exec /bin/sh -c uv with id "/imagematrix-uv"'
+    big = replace(record(copy, last_used=9.0), bytes=1_000_000)
+    found = [
+        replace(big, id="below", created=1.0),
+        replace(big, id="above", created=2.0),
+        replace(big, id="shared", shared=True),
+        replace(big, id="in use", in_use=True),
+        replace(big, id="small", bytes=999_999),
+        replace(big, id="small above", bytes=10, created=3.0, parents=("above",)),
+        replace(big, id="smaller above", bytes=10, created=4.0, parents=("small above", "small")),
+        replace(big, id="downloads", description=mount),
+    ]
+
+    def gone(*, texts: Sequence[str], missing: Sequence[str]) -> list[str]:
+        return removed(garbage.cache(found, texts=texts, missing=missing, before=2.0, nights=7, installed=0))
+
+    assert gone(texts=[STAGE], missing=[]) == ["smaller above", "small above", "above", "below"]
+    assert gone(texts=[STAGE], missing=[STAGE]) == gone(texts=[], missing=[STAGE]) == gone(texts=[], missing=[]) == []
 
 
 def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> None:
@@ -182,7 +211,7 @@ def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> Non
 
     def found(description: str, gigabytes: int, **facts: bool) -> list[str]:
         made = replace(record(description, **facts), bytes=gigabytes * 10**9)
-        return removed(garbage.cache([made], texts=[STAGE], before=0.5, nights=7, installed=10**10))
+        return removed(garbage.cache([made], texts=[], missing=[STAGE], before=0.5, nights=7, installed=10**10))
 
     assert found(mount, 26) == [mount]
     assert found(mount, 24) == found(step, 26) == found(mount, 26, in_use=True) == []
@@ -201,7 +230,10 @@ def test_old_downloads_go_when_they_are_far_more_than_the_locks_install() -> Non
     ],
 )
 def test_build_cache_that_may_be_anybodys_stays(description: str) -> None:
-    assert garbage.cache([record(description)], texts=[STAGE], before=2.0, nights=7, installed=0) == CleanupPlan()
+    found = replace(record(description), bytes=10**9)
+    for texts, missing in (([STAGE], []), ([], [STAGE])):
+        made = garbage.cache([found], texts=texts, missing=missing, before=2.0, nights=7, installed=10**10)
+        assert made == CleanupPlan()
 
 
 def test_containers_of_checks_go_when_no_check_can_need_them() -> None:

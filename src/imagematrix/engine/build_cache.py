@@ -1,5 +1,6 @@
 """What BuildKit keeps, and what all of it takes on the disk."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,7 +10,9 @@ from imagematrix.engine.client import EngineClient
 from imagematrix.engine.containers import moment
 from imagematrix.model import CacheRecord
 
-_PRUNED_AT_ONCE: Final = 500
+_PRUNED_AT_ONCE: Final = 100
+_PRUNE_SECONDS: Final = 60.0
+"""After so long no further records are removed. The next clean-up continues."""
 _SLOW_SECONDS: Final = 300
 """A busy engine with 300 images and 10,000 records took more than 30 s for its disk usage (measured on 2 cores)."""
 
@@ -27,14 +30,22 @@ class EngineCache(EngineClient):
                 bytes=one["Size"],
                 shared=one["Shared"],
                 in_use=one["InUse"],
+                parents=tuple(one.get("Parents") or ()),
+                created=moment(one["CreatedAt"]),
                 last_used=moment(one.get("LastUsedAt") or one["CreatedAt"]),
             )
             for one in found
         )
 
     def prune_cache(self, ids: Sequence[str]) -> None:
-        """Remove these records of BuildKit's cache; BuildKit keeps a record that others depend on."""
+        """Remove these records of BuildKit's cache in this order, as many as a minute allows.
+
+        BuildKit keeps a record that others depend on.
+        """
+        deadline = time.monotonic() + _PRUNE_SECONDS
         for at in range(0, len(ids), _PRUNED_AT_ONCE):
+            if time.monotonic() > deadline:
+                return
             # The filter is a regular expression (moby, builder-next: `id~=`), and takes one value.
             chosen: Any = {"id": f"^({'|'.join(ids[at : at + _PRUNED_AT_ONCE])})$"}
             with answering(), self._client_timeout():

@@ -23,8 +23,8 @@ class Guard:
     """How many bytes builds are thought to take."""
     free: Callable[[], int]
     """Bytes that the engine's disk has."""
-    reclaimable: Callable[[], int]
-    """Bytes that cleaning up would free; called only if the disk is too full."""
+    reclaimable: Callable[[int | None], int]
+    """Bytes that `gc` frees if it keeps so many nights (None: its default); called only if the disk is too full."""
     pause: Callable[[float], object]
     """Waits so many seconds; returns whether to stop waiting."""
 
@@ -45,7 +45,8 @@ class Guard:
 
     def _remedy(self) -> str:
         try:
-            freed = self.reclaimable()
+            freed, most = self.reclaimable(None), self.reclaimable(0)
         except NoEngineError:  # the user of the engine will report it
             return ""
-        return f"; `invoke gc` could free {size(freed)}" if freed else "; `invoke gc` finds nothing to free"
+        remedy = f"`invoke gc` could free {size(freed)}" if freed else "`invoke gc` finds nothing to free"
+        return f"; {remedy}, `invoke gc --keep 0` {size(most)}" if most > freed else f"; {remedy}"

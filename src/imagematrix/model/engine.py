@@ -44,8 +44,11 @@ class CacheRecord:
     shared: bool
     """An image has the same bytes: removing it frees nothing."""
     in_use: bool
+    created: float
+    """Seconds since 1970, as all moments here. A piece is younger than those that it depends on."""
     last_used: float
-    """Seconds since 1970, as all moments here."""
+    parents: tuple[str, ...] = ()
+    """The ids of those that it depends on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

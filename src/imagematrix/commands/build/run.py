@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from imagematrix import git, report, signing, site
 from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
@@ -195,10 +196,12 @@ def _guard(
     if not folder:
         return schedule.anything
 
-    def reclaimable() -> int:
+    @cache  # each refusal asks, and the answer takes seconds on a busy engine
+    def reclaimable(nights: int | None) -> int:
         from imagematrix.commands.gc import run as gc  # rarely needed, and slow to import
 
-        return gc.run(project, gc.GcOptions(dry=True), engine=engine, waiting=lambda: None).freed
+        options = gc.GcOptions(dry=True) if nights is None else gc.GcOptions(dry=True, nights=nights)
+        return gc.run(project, options, engine=engine, waiting=lambda: None).freed
 
     def free() -> int:
         return shutil.disk_usage(folder).free

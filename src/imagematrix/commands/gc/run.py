@@ -65,12 +65,18 @@ def run(
 
         stored = _stored(store) if store else {}
         found = garbage.joined(
-            _look(project, options, engine, needs, dag, history, mine),
+            _look(project, engine, needs, history, mine),
             garbage.tags(stored, name=lambda key: node_name(project.matrix.nodes, key), needs=needs, mine=mine),
         )
         if options.dry:
+            found = garbage.joined(found, _cache(project, options, engine, dag, history))
             return CleanupResult(found=found, freed=garbage.total(found.garbage), dry=True)
-        freed = _remove(project.state, engine, found.garbage)
+        before = engine.disk_bytes()
+        _remove(project.state, engine, found.garbage)
+        # After the images: what only the build cache holds by then is found, also what a killed run left.
+        cache = _cache(project, options, engine, dag, history)
+        engine.prune_cache([ref for thing in cache.garbage for ref in thing.refs])
+        found, freed = garbage.joined(found, cache), max(0, before - engine.disk_bytes())
         if store:
             for thing in found.of(GarbageKind.TAG):
                 _delete(store, *thing.refs[1:])
@@ -108,15 +114,9 @@ def _delete(store: Store, digest: str, *signed: str) -> None:
 
 
 def _look(
-    project: Project,
-    options: GcOptions,
-    engine: Engine,
-    needs: Needs,
-    dag: Dag,
-    history: Sequence[Record],
-    mine: Callable[[Key], bool],
+    project: Project, engine: Engine, needs: Needs, history: Sequence[Record], mine: Callable[[Key], bool]
 ) -> CleanupPlan:
-    """Find what is removed from this machine."""
+    """Find what is removed from this machine, but for build cache."""
     now = time.time()
     left = garbage.containers(
         engine.check_containers(LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
@@ -129,14 +129,21 @@ def _look(
         users=engine.users(but=gone),
         layers=engine.layers,
     )
-    cache = garbage.cache(
+    return garbage.joined(left, idle, garbage.logs(project.state.logs(), needs.keys))
+
+
+def _cache(project: Project, options: GcOptions, engine: Engine, dag: Dag, history: Iterable[Record]) -> CleanupPlan:
+    """Find which build cache is removed."""
+    held = named(engine.images())
+    return garbage.cache(
         engine.build_cache(),
-        texts={node.stage.text for node in dag.nodes.values()} | {record.inputs.get("text", "") for record in history},
-        before=now - max(options.nights, 1) * _DAY_SECONDS,
+        texts={record.inputs.get("text", "") for record in history}
+        | {node.stage.text for key, node in dag.nodes.items() if key in held},
+        missing={node.stage.text for key, node in dag.nodes.items() if key not in held},
+        before=time.time() - max(options.nights, 1) * _DAY_SECONDS,
         nights=options.nights,
         installed=_installed(project, dag),
     )
-    return garbage.joined(left, idle, cache, garbage.logs(project.state.logs(), needs.keys))
 
 
 def _installed(project: Project, dag: Dag) -> int:
@@ -157,17 +164,13 @@ def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Eng
     ]
 
 
-def _remove(state: State, engine: Engine, things: Sequence[Thing]) -> int:
-    """Remove what is of this machine; return how many bytes there are less on the engine's disk."""
+def _remove(state: State, engine: Engine, things: Sequence[Thing]) -> None:
+    """Remove containers, images and logs."""
     refs: Mapping[GarbageKind, list[str]] = {kind: [] for kind in GarbageKind}
     for thing in things:
         refs[thing.kind] += thing.refs
-    before = engine.disk_bytes()
     for id_ in refs[GarbageKind.CONTAINER]:
         engine.remove_container(id_)
-    # Before the images: a run that is killed in between leaves images, which the next one finds.
-    engine.prune_cache(refs[GarbageKind.CACHE])
     for name in refs[GarbageKind.IMAGE]:
         engine.untag(name)
     state.remove_logs(refs[GarbageKind.LOG])
-    return max(0, before - engine.disk_bytes())
