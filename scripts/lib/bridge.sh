@@ -23,7 +23,8 @@ overlap() {
 free_gateway() {
     local candidate taken clash
     taken=$(ip -4 route show table all | awk '{ print ($1 ~ /^[0-9]/ ? $1 : $2) }' | grep '^[0-9]' || true)
-    for candidate in 172.29.80.1/24 10.213.80.1/24 192.168.213.1/24 172.19.80.1/24 10.77.80.1/24; do
+    for candidate in 172.29.80.1/24 10.213.80.1/24 192.168.213.1/24 172.19.80.1/24 10.77.80.1/24 \
+        172.29.81.1/24 10.213.81.1/24 192.168.214.1/24 172.19.81.1/24 10.77.81.1/24; do
         clash=
         for net in $taken; do
             case $net in */*) ;; *) net=$net/32 ;; esac

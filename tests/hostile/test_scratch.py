@@ -78,7 +78,7 @@ def test_a_proxys_password_is_in_no_command_line(tmp_path: Path) -> None:
     assert isinstance(job.work, DockerfileBuild)
     site = Site(proxies={"https_proxy": "http://robot:s3cret@proxy.example.com:3128"})
 
-    argv = buildx.argv(job, job.work, program="buildx", site=site, secrets={}, metadata="")
+    argv = buildx.argv(job, job.work, program="buildx", site=site, secrets={}, compression="", metadata="")
 
     assert "https_proxy" in argv
     assert not any("s3cret" in word for word in argv)

@@ -28,6 +28,7 @@ OF_THE_REPOSITORY = {
     "quickstart",
     "report",
     "sessions",
+    "stores",
     "users",
     "verify",
 }

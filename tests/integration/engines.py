@@ -16,14 +16,19 @@ ENGINE = REPOSITORY / "scripts/engine"
 
 
 @contextmanager
-def own_engine(*, megabytes: int = 0) -> Iterator[Mapping[str, str]]:
+def own_engine(*, megabytes: int = 0, store: str = "") -> Iterator[Mapping[str, str]]:
     """Start an engine; give the environment that leads clients and scripts/engine to it.
 
-    With `megabytes`, what it holds lies on a file system of that size.
+    With `megabytes`, what it holds lies on a file system of that size. `store` is where it keeps images: `classic` or
+    `containerd`, by default what scripts/engine takes.
     """
     # Sockets' paths are short.
     folder = Path(tempfile.mkdtemp(prefix="imx-", dir="/var/tmp"))
-    where = {"IMAGEMATRIX_ENGINE_DIR": str(folder), "DOCKER_HOST": f"unix://{folder}/docker.sock"}
+    where = {
+        "IMAGEMATRIX_ENGINE_DIR": str(folder),
+        "IMAGEMATRIX_ENGINE_STORE": store,
+        "DOCKER_HOST": f"unix://{folder}/docker.sock",
+    }
     environment = {**os.environ, **where}
     try:
         _prepare(folder)

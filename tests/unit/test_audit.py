@@ -1,13 +1,15 @@
 """What a platform's review finds in an image: made tars in, offences out."""
 
+import gzip
 import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import zstandard
 from tests import projects
 
 from imagematrix import audit
@@ -288,6 +290,18 @@ def test_the_estimate_of_what_a_registry_has_is_near() -> None:
     [layer] = filesystem.read(iter(saved(tar({"opt/data": noise}))), loaded(ART))
     assert layer.bytes == 8_000_000
     assert layer.packed == pytest.approx(4_500_000, rel=0.05)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_layers_that_the_engine_keeps_compressed(compress: Callable[[bytes], bytes]) -> None:
+    """As containerd's store does: their files are read, and their size is exact."""
+    layers = [tar({"opt/data": "x" * 9_000_000, "usr/bin/tool": ("", 0o4755)}), tar({"opt/more": "y"})]
+    packed = [compress(layer) for layer in layers]
+    plain, small = (filesystem.read(iter(saved(*found)), loaded(ART)) for found in (layers, packed))
+
+    assert [layer.bytes for layer in small] == [layer.bytes for layer in plain]
+    assert [layer.packed for layer in small] == [len(blob) for blob in packed]
+    assert [layer.kept for layer in small] == [layer.kept for layer in plain]
 
 
 NO_COMPILERS = '''"""It has no compiler."""

@@ -116,6 +116,7 @@ def world(tmp_path: Path) -> World:
         buildx="buildx",
         docker="docker",
         secrets={},
+        compression="",
         folder=tmp_path,
         logs=opened.state.log,
         said=lambda _key, _line: None,

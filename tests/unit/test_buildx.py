@@ -49,6 +49,7 @@ def argv(
     *,
     site: Site | None = None,
     secrets: Mapping[str, str] | None = None,
+    compression: str = "",
     **changed: Any,
 ) -> list[str]:
     job = made.job(**changed)
@@ -59,6 +60,7 @@ def argv(
         program="/bin/buildx",
         site=site or Site(),
         secrets=secrets or {},
+        compression=compression,
         metadata="/private/made.json",
     )
     return list(words)
@@ -117,6 +119,18 @@ def test_a_stage_in_the_middle(tmp_path: Path) -> None:
     row = nodes(tmp_path, PYTORCH)
     context = ("--build-context", f"python=docker-image://imagematrix/node:{row['python'].node.key}")
     assert argv(row["torch"]) == command(row["torch"], *context, *NO_BASE, *labelled(row["torch"]))
+
+
+@pytest.mark.parametrize(
+    ("compression", "options"),
+    [("gzip", "compression=gzip,compression-level=1"), ("zstd", "compression=zstd,oci-mediatypes=true")],
+)
+def test_an_engine_that_keeps_compressed_layers(compression: str, options: str, tmp_path: Path) -> None:
+    """The build compresses them; the engine decides otherwise."""
+    made = nodes(tmp_path, PYTORCH)["torch"]
+    more = [word for word in argv(made, compression=compression) if word not in argv(made)]
+
+    assert more == ["--output", f"type=image,name=imagematrix/node:{made.node.key},{options}"]
 
 
 def test_everything_that_a_site_adds(tmp_path: Path) -> None:

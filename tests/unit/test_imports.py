@@ -83,6 +83,7 @@ HOMES: Final[Mapping[str, str]] = {
     "tomllib": "text.toml_text",
     "urllib3": "engine web",  # what requests does not turn into its own
     "uv": "resolver",
+    "zstandard": "verify",
 }
 """Library -> the modules that may import it; of the standard library those that have one home."""
 

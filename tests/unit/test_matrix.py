@@ -255,6 +255,13 @@ class TestRows:
         else:
             assert parse(text).nodes == nodes
 
+    def test_how_layers_are_compressed(self) -> None:
+        assert parse(GOOD).compression == "gzip"
+        assert parse(changed(("schema = 1\n", 'schema = 1\ncompression = "zstd"\n'))).compression == "zstd"
+        with pytest.raises(InputError, match="expected gzip or zstd") as refused:
+            parse(changed(("schema = 1\n", 'schema = 1\ncompression = "xz"\n')))
+        assert str(refused.value).startswith("matrix.toml:2: error: compression: ")
+
     @pytest.mark.parametrize(
         ("keys", "problem"),
         [

@@ -46,6 +46,8 @@ class Builder:
     """What this machine brings to every job: mirrors, proxies, wheels."""
     secrets: Mapping[str, str]
     """Id -> path of the file that holds it."""
+    compression: str
+    """How builds compress filesystem layers; empty: the engine does so at each push."""
     buildx: str
     docker: str
     folder: Path
@@ -139,7 +141,15 @@ class Builder:
     def _solve(self, job: BuildJob, work: DockerfileBuild, log: BuildLog) -> tuple[int, str]:
         metadata = self.folder / f"{job.key}.json"
         metadata.unlink(missing_ok=True)  # of the last try
-        argv = buildx.argv(job, work, program=self.buildx, site=self.site, secrets=self.secrets, metadata=str(metadata))
+        argv = buildx.argv(
+            job,
+            work,
+            program=self.buildx,
+            site=self.site,
+            secrets=self.secrets,
+            compression=self.compression,
+            metadata=str(metadata),
+        )
         environment = {**buildx.ENVIRONMENT, **self.site.proxies, **self.engine.environment}
         context = functools.partial(buildx.write_context, work)
         code = self._run(job, argv, environment, log.feed, log, stdin=context)
@@ -207,13 +217,15 @@ def ready(
     engine: Engine,
     shell: Shell,
     where: Site,
+    compression: str,
     logs: Callable[[str], AbstractContextManager[LogFile]],
     said: Callable[[Key, str], None],
     waiting: Told,
 ) -> Iterator[Builder]:
     """Give a builder whose secrets lie in a private directory that is gone afterwards.
 
-    `where` is the site of this machine. Raises NoEngineError when buildx is missing or too old.
+    `where` is the site of this machine; `compression` is gzip or zstd. Raises NoEngineError when buildx is
+    missing or too old.
     """
     program = buildx_command(engine)
     buildx_version(shell, program)
@@ -223,6 +235,7 @@ def ready(
             shell=shell,
             site=where,
             secrets=secrets(where, folder),
+            compression=compression if engine.facts().has_blobs else "",
             buildx=program,
             docker=docker_command(engine),
             folder=folder,

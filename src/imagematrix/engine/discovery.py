@@ -30,6 +30,8 @@ class EngineFacts:
     """It is the one that scripts/engine started."""
     data: str
     """The directory on its machine that it keeps images in."""
+    has_blobs: bool
+    """It keeps images in containerd's store: compressed, as registries have them."""
 
 
 class Engine(EngineImages, EngineContainers, EngineCache):
@@ -43,6 +45,7 @@ class Engine(EngineImages, EngineContainers, EngineCache):
             version=str(said["ServerVersion"]),
             is_private=bool(self.environment),
             data=str(said["DockerRootDir"]),
+            has_blobs=any("containerd" in value for _, value in said["DriverStatus"] or ()),
         )
 
     def has_gpus(self) -> bool:

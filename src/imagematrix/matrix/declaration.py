@@ -19,7 +19,8 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 SCHEMA: Final = 1
 
 KEYS: Final = (
-    *("schema", "registry", "nodes", "signing", "platform", "site", "sites", "bases", "platforms", "families", "facts"),
+    *("schema", "registry", "nodes", "compression", "signing", "platform", "site", "sites"),
+    *("bases", "platforms", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
 SITE_KEYS: Final = (
@@ -33,6 +34,7 @@ PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KE
 PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 SUITE: Final = re.compile(r"[a-z]+")
 NETWORKS: Final = ("", "host", "none")
+COMPRESSIONS: Final = ("gzip", "zstd")
 _ANY_MOMENT: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 """Ages are counted from it where only their spelling is judged."""
 _PLAIN_URL: Final = re.compile(r"http://(?:[^/@]*@)?(?P<host>(?P<name>\[[^/\]]*\]|[^:/]+)(?::[0-9]+)?)")
@@ -49,6 +51,7 @@ class Declaration:
 
     registries: tuple[str, ...]
     nodes: str
+    compression: str
     signing: Signing | None
     platform: str
     site: Site
@@ -99,6 +102,7 @@ def read(
     return Declaration(
         registries=_registries(document),
         nodes=_nodes(document),
+        compression=_compression(document),
         signing=_signing(document),
         platform=_docker_platform(document),
         site=site,
@@ -153,6 +157,15 @@ def _nodes(document: Table) -> str:
     elif repository and (refused := providers.refusal(repository)):
         document.wrong("nodes", *refused)
     return repository
+
+
+def _compression(document: Table) -> str:
+    compression = document.text("compression", COMPRESSIONS[0])
+    if compression not in COMPRESSIONS:
+        document.wrong(
+            "compression", f"{compression!r} is not a valid compression", f"expected {' or '.join(COMPRESSIONS)}"
+        )
+    return compression
 
 
 def _signing(document: Table) -> Signing | None:

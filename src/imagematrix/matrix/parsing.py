@@ -48,6 +48,7 @@ def parse(
         rules=known,
         registries=declared.registries,
         nodes=declared.nodes,
+        compression=declared.compression,
         signing=declared.signing,
         platform=declared.platform,
         site=declared.site,

@@ -31,6 +31,10 @@ def document() -> Schema:
         "schema": {"description": "The version of this grammar.", "enum": [declaration.SCHEMA]},
         "registry": _registry(),
         "nodes": _text("The repository where nodes are kept for all machines, by their keys: host[:port]/path."),
+        "compression": {
+            "description": "How filesystem layers are compressed. zstd needs Docker 23 or containerd 1.5 to pull.",
+            "enum": list(declaration.COMPRESSIONS),
+        },
         "signing": {
             "description": "How nodes are signed: only nodes signed with one of the public keys are pulled.",
             **_table(

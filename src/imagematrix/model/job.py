@@ -78,7 +78,7 @@ class BuildJob:
     names: tuple[str, ...]
     """Further names that the executor gives the image."""
     push_to: str
-    """The repository to push the node to; empty: none. `registry.pushing` pushes what this machine's engine built. An
-    executor on other machines pushes before the attempt ends, because nothing else can reach its images."""
+    """The repository to push the node to; empty: none. `registry.publishing` pushes what this machine's engine built.
+    An executor on other machines pushes before the attempt ends, because nothing else can reach its images."""
     seconds: float
     """The time limit of an attempt."""

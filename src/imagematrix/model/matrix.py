@@ -190,6 +190,8 @@ class Matrix:
     """The rules that platforms may apply to images."""
     nodes: str = ""
     """The repository where nodes are kept, each under its key; empty: engines alone have them."""
+    compression: str = "gzip"
+    """How filesystem layers are compressed for registries: gzip, or zstd."""
     signing: Signing | None = None
     """None: nodes are not signed."""
     registries: tuple[str, ...] = ()

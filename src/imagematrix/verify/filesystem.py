@@ -11,6 +11,9 @@ from imagematrix.audit import Entry, FilesystemLayer, Kind, Rule
 from imagematrix.engine import Engine
 from imagematrix.planning.checks import CheckOutcome, CheckResult
 
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+"""What compressed content begins with (RFC 1952, RFC 8878)."""
 _BLOCK: Final = 1 << 16
 """Bytes that are read at once. At each member tarfile copies what it has not used of a block."""
 
@@ -80,13 +83,13 @@ def read(chunks: Iterator[bytes], rules: Mapping[str, Rule]) -> list[FilesystemL
         if blob.begins(b"{", b"["):
             documents[member.name] = json.loads(blob.read(member.size))
         elif member.name.startswith("blobs/") or member.name.endswith("/layer.tar"):
-            layer = audit.read(_entries(blob), keep)
+            layer = audit.read(_entries(blob.unpacked()), keep)
             layer.packed = blob.packed()
             layers[member.name] = layer
     return [layers[name] for name in documents["manifest.json"][0]["Layers"]]
 
 
-def _entries(blob: "_Blob") -> Iterator[Entry]:
+def _entries(blob: "_Readable") -> Iterator[Entry]:
     for member, stream in _members(blob, every=True):
         yield Entry(
             path=_relative(member.name),
@@ -154,7 +157,7 @@ class _Blob:
         self._stream = stream
         self._size = size
         self._head = stream.read(_BLOCK)
-        self._is_packed = self._head[:2] == b"\x1f\x8b"
+        self._is_packed = self.begins(_GZIP, _ZSTD)
         self._packer = zlib.compressobj(6)
         self._every = next((every for most, every in _SAMPLES if size <= most), _SAMPLE_OF_LARGE)
         self._blocks = self._sampled = self._made = 0
@@ -170,6 +173,14 @@ class _Blob:
             self._sample(rest)
             block += rest
         return block
+
+    def unpacked(self) -> _Readable:
+        """Return what reads the content of the blob; gzip is left to tarfile."""
+        if not self.begins(_ZSTD):
+            return self
+        from zstandard import ZstdDecompressor  # only images that are made so need it
+
+        return ZstdDecompressor().stream_reader(cast("IO[bytes]", self), read_across_frames=True)
 
     def packed(self) -> int:
         """Return the size of the blob as a registry has it: exact where the engine keeps it so, else an estimate."""

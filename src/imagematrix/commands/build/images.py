@@ -26,7 +26,8 @@ def name_leaves(
             present = nodes(engine.images(), bonds)
         final_nodes = {*plan.final_nodes.values()}.difference(present)
         remote = {key: digest for key, digest in decided.in_registry.items() if key in final_nodes}
-        found = _remote(plan, store.manifests(remote)) if store and remote else {}
+        manifests = store.manifests(remote) if store and remote else {}
+        found = _remote(plan, manifests, has_blobs=bool(manifests) and engine.facts().has_blobs)
         sizes = {key: image.bytes for key, image in present.items()}
         return {**found, **_named(engine, plan, present)}, sizes, None
     except NoEngineError as error:
@@ -46,12 +47,15 @@ def pin(project: Project, decided: BuildDecision) -> Bonds:
     return bonds
 
 
-def _remote(plan: Plan, manifests: Mapping[Key, Manifest]) -> Mapping[str, ImageFact]:
-    """Return the registry's facts about leaves that this run did not need."""
+def _remote(plan: Plan, manifests: Mapping[Key, Manifest], *, has_blobs: bool) -> Mapping[str, ImageFact]:
+    """Return the registry's facts about leaves that this run did not need.
+
+    Their digests are those by which the engine would know them: `has_blobs` says how it keeps images.
+    """
+    found = {name: manifests[tip] for name, tip in plan.final_nodes.items() if tip in manifests}
     return {
-        name: ImageFact(image=plan.rows[name].image, digest=manifests[tip].config, bytes=manifests[tip].bytes)
-        for name, tip in plan.final_nodes.items()
-        if tip in manifests
+        name: ImageFact(image=plan.rows[name].image, digest=one.digest if has_blobs else one.config, bytes=one.bytes)
+        for name, one in found.items()
     }
 
 

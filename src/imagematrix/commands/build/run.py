@@ -142,6 +142,7 @@ def _act(
             engine=engine,
             shell=shell,
             where=where,
+            compression=project.matrix.compression,
             logs=project.state.log,
             said=progress.output,
             waiting=progress.waiting,
