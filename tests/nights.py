@@ -162,10 +162,11 @@ def with_published(text: str, *, refused: frozenset[str] = frozenset()) -> str:
             own = ("", "refused") if leaf["name"] in refused else (digest, "moved")
             leaf["published"] = [
                 _published(f"{repository}:{leaf['tag']}-20261101-0123456789ab", digest, "pushed"),
-                _published(f"{repository}:{leaf['tag']}", *own),
+                _published(f"{repository}:{leaf['tag']}", *own, update_bytes=0 if own[1] == "refused" else 400_000_000),
             ]
     return json.dumps(document)
 
 
-def _published(name: str, digest: str, outcome: str) -> dict[str, str]:
-    return {"name": name, "digest": digest, "outcome": outcome, "why": "another Python" if outcome == "refused" else ""}
+def _published(name: str, digest: str, outcome: str, *, update_bytes: int = 0) -> dict[str, object]:
+    why = "another Python" if outcome == "refused" else ""
+    return {"name": name, "digest": digest, "outcome": outcome, "update_bytes": update_bytes, "why": why}

@@ -38,11 +38,11 @@ class RegistryServer:
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """(method, path, Authorization) of all requests."""
 
-    def put(self, repository: str, tag: str, **config: Any) -> str:
+    def put(self, repository: str, tag: str, *, layer: str = "", **config: Any) -> str:
         """Put an image of one layer in; return its digest."""
         blobs = self.blobs.setdefault(repository, {})
         parts = []
-        for content in (json.dumps(config).encode(), f"layer {tag}".encode()):
+        for content in (json.dumps(config).encode(), (layer or f"layer {tag}").encode()):
             blobs[digest_of(content)] = content
             parts.append({"digest": digest_of(content), "size": len(content)})
         manifest = json.dumps({"mediaType": MANIFEST_TYPE, "config": parts[0], "layers": parts[1:]}).encode()

@@ -53,6 +53,9 @@ def test_what_changed_last_is_what_moved_when_the_digest_did() -> None:
     assert len(others) == len(GRID.final_nodes) - 1
     assert first.since == past[2].started
     assert [(change.what, change.old, change.new) for change in first.changes] == [("numpy", "1.26.0", "1.26.1")]
+    assert first.update_bytes == 400_000_000
+    alone, *_ = catalogue.make(rows(), past[:1], CHECKED)
+    assert alone.update_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -83,4 +86,5 @@ def test_the_page_is_one_file_with_all_that_can_be_copied() -> None:
     assert all(entry.pull in text and entry.run in text for entry in entries)
     assert "driver 525.60.13 or newer" in text
     assert "requests 2.32.0" in text
+    assert "400 MB to pull" in text
     assert 'id="plotly"' not in text

@@ -23,7 +23,7 @@ NEW = Publication(
     row=row("torch:2.4", "a.io/x"),
     tags=(
         tag("2.4-20261122-abc", PublishOutcome.PUSHED),
-        tag("2.4", PublishOutcome.MOVED),
+        replace(tag("2.4", PublishOutcome.MOVED), update_bytes=1_200_000_000),
         tag("2.4-latest", PublishOutcome.KEPT),
     ),
 )
@@ -43,7 +43,7 @@ def test_the_summary() -> None:
     """What is new; why the rest is not, alike reasons together; what to do."""
     assert console.text([NEW, WAITING, FAILED, MISSING], ["plain:1"], seconds=2.0) == (
         "a.io/x/torch:2.4-20261122-abc   pushed   sha256:1\n"
-        "a.io/x/torch:2.4                moved    sha256:1\n"
+        "a.io/x/torch:2.4                moved    sha256:1   1.2 GB to pull\n"
         "\n"
         "waiting: 2 tags: not all checks of its layers and its platform have passed\n"
         "  a.io/x/torch:2.5, a.io/x/torch:2.5-latest\n"
@@ -64,9 +64,16 @@ def test_the_summary() -> None:
 
 
 def test_nothing_to_do() -> None:
-    """One line."""
-    kept = Publication(row=NEW.row, tags=(tag("2.4", PublishOutcome.KEPT),))
-    assert console.text([kept], [], seconds=2.0) == "1 image is published: nothing to do\n"
+    """Since when images are as they are, and one line."""
+    kept = Publication(row=NEW.row, tags=(tag("2.4", PublishOutcome.KEPT),), since="2026-11-22")
+    older = replace(kept, since="2026-11-20")
+    assert console.text([kept, older, kept], [], seconds=2.0) == (
+        "1 image unchanged since 2026-11-20\n"
+        "2 images unchanged since 2026-11-22\n"
+        "3 images are published: nothing to do\n"
+    )
+    written = document.write(document.with_names(document.begun(STARTED, 2), [kept]))
+    assert [leaf["unchanged_since"] for leaf in json.loads(written)["leaves"]] == ["2026-11-22"]
 
 
 def test_report_json() -> None:
@@ -81,6 +88,7 @@ def test_report_json() -> None:
         "name": "a.io/x/torch:2.4",
         "outcome": "moved",
         "digest": "sha256:1",
+        "update_bytes": 1_200_000_000,
         "why": "",
         "retries": [],
     }

@@ -46,6 +46,8 @@ class FakeEngine:
     fails: dict[str, list[str]] = field(default_factory=dict)
     """Registry -> what its next pushes fail with."""
     pushed: list[str] = field(default_factory=list)
+    layer: str = ""
+    """The content of the one layer that pushed images have; empty: each has its own."""
     swap: dict[str, Any] = field(default_factory=dict)
     """The image that someone puts under each name in the moment before it is pushed."""
 
@@ -80,7 +82,7 @@ class FakeEngine:
         if self.swap:
             self.names[name] = self.swap
         repository, _, tag = path.rpartition(":")
-        return self._server(address).put(repository, tag, **self.names[name])
+        return self._server(address).put(repository, tag, layer=self.layer, **self.names[name])
 
     def pull(self, name: str) -> None:
         address, _, path = name.partition("/")
@@ -166,6 +168,38 @@ def test_all_is_published_once(world: World) -> None:
     assert {tag.outcome for tag in world.publish().tags} == {PublishOutcome.KEPT}
     assert len(world.engine.pushed) == sent
     assert {method for method, _, _ in world.one.asked} <= {"GET", "HEAD"}
+
+
+def test_an_image_that_a_new_build_kept(world: World) -> None:
+    """It has another key, and the same content: no tag is new, none moves, nothing is sent, and its day is known."""
+    assert world.publish().since == ""
+    before, sent = world.tags(world.one), len(world.engine.pushed)
+    world.one.asked.clear()
+    found = world.publisher().publish(world.row, Key("b" * 64), world.engine.id)
+
+    assert outcomes(found) == ["2.4 kept", "2.4-latest kept"] * 2
+    assert (found.good, found.since) == (True, "2026-11-22")
+    assert (world.tags(world.one), len(world.engine.pushed)) == (before, sent)
+    assert {method for method, _, _ in world.one.asked} == {"GET"}
+
+    world.two.manifests.clear()
+    again = world.publisher().publish(world.row, Key("b" * 64), world.engine.id)
+    assert (again.good, again.since) == (True, "")
+    assert world.tags(world.two).keys() == {TAG.replace("a" * 12, "b" * 12), "2.4", "2.4-latest"}
+
+
+def test_what_a_user_of_the_image_before_downloads(world: World) -> None:
+    """The filesystem layers that are new, and the configuration; without an image before, all of it."""
+    first = world.publish()
+    whole = world.client.manifest(world.row.repositories[0], "2.4").blobs
+    assert [tag.update_bytes for tag in first.tags[:4]] == [0, 0, sum(whole.values()), sum(whole.values())]
+
+    layer = next(content for content in world.one.blobs["x/torch"].values() if content.startswith(b"layer"))
+    world.engine.names[f"imagematrix/node:{KEY}"] = made(VERSIONS, content="newer")
+    world.engine.layer = layer.decode()
+    found = world.publisher().publish(world.row, Key("b" * 64), world.engine.id)
+    config = len(json.dumps(world.engine.names[f"imagematrix/node:{KEY}"]))
+    assert [tag.update_bytes for tag in found.tags[:4]] == [0, 0, config, config]
 
 
 def test_what_is_not_verified(world: World) -> None:

@@ -62,6 +62,8 @@ class Published:
     outcome: PublishOutcome
     digest: str = ""
     """What it stands for now, where that is known."""
+    update_bytes: int = 0
+    """What a machine with the tag's previous image downloads, compressed: filesystem layers that are new."""
     why: str = ""
     retries: tuple[Retry, ...] = ()
 
@@ -90,6 +92,8 @@ class Publication:
     tags: tuple[Published, ...]
     built: bool = True
     """There is an image, on the engine or in the node cache."""
+    since: str = ""
+    """The day, in UTC, on which the image was made, if every moving tag stood for it already; empty: if not."""
 
     @property
     def good(self) -> bool:
@@ -152,6 +156,24 @@ def decide_moving(  # three of them by name
     if not verified:
         return Published(target=target, outcome=PublishOutcome.WAITING, digest=now, why=why)
     return Published(target=target, outcome=PublishOutcome.MOVED, digest=new.digest)
+
+
+def standing(moving: Collection[tuple[Target, Held | None]], image: Collection[str]) -> tuple[Published, ...]:
+    """Return the moving tags of a row, each with what it stands for, if all stand for this image; else nothing.
+
+    Then the image was published before, under the key of that day: there is nothing to push, and no tag moves.
+    """
+    found = tuple(
+        Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
+        for target, held in moving
+        if held and {held.digest, held.config}.intersection(image)
+    )
+    return found if len(found) == len(moving) else ()
+
+
+def new_bytes(old: Mapping[str, int], new: Mapping[str, int]) -> int:
+    """Return how much of an image a machine that has another one downloads; both are digest -> bytes."""
+    return sum(size for digest, size in new.items() if digest not in old)
 
 
 def doubted(targets: Iterable[Target], why: str) -> tuple[Published, ...]:

@@ -137,6 +137,8 @@ class Publisher:
         if image.doubt:
             return Publication(row=row, tags=publication.doubted(targets, image.doubt))
         fixed = publication.immutable(row, key, created=image.created)
+        if same := self._unchanged(targets, fixed, image):
+            return Publication(row=row, tags=same, since=image.created[:10])
         pushed = tuple(self._tried(self._immutable, target, image) for target in fixed)
         if not all(tag.good for tag in pushed):
             return Publication(row=row, tags=(*pushed, *publication.held_back(targets, pushed)))
@@ -157,6 +159,19 @@ class Publisher:
     def _kept(self, key: Key) -> _Image | None:
         """Return the image that the node cache has of one."""
         return self._ask(self._voucher.repository, self._remote, key, self._voucher) if self._voucher else None
+
+    def _unchanged(self, moving: Collection[Target], fixed: Collection[Target], image: _Image) -> tuple[Published, ...]:
+        """Return the row's tags if the moving ones stand for its image, with immutable ones as far as they exist.
+
+        An image that was kept because a new build has the same content has none for its new key, and needs none.
+        """
+        try:
+            held = [(target, self._ask(target.repository, self._holds, target)) for target in (*moving, *fixed)]
+        except (RegistryError, NoEngineError):
+            return ()  # what is pushed then fails for the same reason, which is reported
+        standing = publication.standing(held[: len(moving)], image.ids)
+        known = (publication.decide_immutable(target, now, image.ids) for target, now in held[len(moving) :] if now)
+        return (*known, *standing) if standing else ()
 
     def _remote(self, key: Key, voucher: Voucher) -> _Image | None:
         manifest = self._manifest(Target(repository=voucher.repository, tag=key))
@@ -242,9 +257,11 @@ class Publisher:
             why=unverified,
             promises=promises,
         )
-        if decided.outcome is PublishOutcome.MOVED:
-            self._client.tag(self._client.manifest(target.repository, source.digest), target.tag)
-        return decided
+        if decided.outcome is not PublishOutcome.MOVED:
+            return decided
+        manifest = self._client.manifest(target.repository, source.digest)
+        self._client.tag(manifest, target.tag)
+        return replace(decided, update_bytes=publication.new_bytes(found.blobs if found else {}, manifest.blobs))
 
     def _manifest(self, target: Target) -> Manifest | None:
         try:

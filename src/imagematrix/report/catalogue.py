@@ -32,6 +32,8 @@ class CatalogueEntry:
     """When the run began that published what it is now."""
     changes: tuple[VersionChange, ...]
     """What moved then."""
+    update_bytes: int
+    """What a machine with the image before that downloads, compressed; 0: not known, or there was none."""
     unchecked: bool
     """None of its layers has a check."""
     services: tuple[Service, ...]
@@ -92,6 +94,7 @@ def _entry(
         driver=use.driver if use else "",
         since=told[same][0].started,
         changes=tuple(changes),
+        update_bytes=_update(told[same][1], row) if same else 0,
         unchecked=not is_checked(row, checked),
         services=services(row),
     )
@@ -102,6 +105,11 @@ def _digest(leaf: PastLeaf, row: Row) -> str:
     digests = leaf.names
     own = [digest for name, digest in digests.items() if name.endswith(f":{row.tag}")]
     return (own or list(digests.values()))[0]
+
+
+def _update(leaf: PastLeaf, row: Row) -> int:
+    """Return what users of the row's own tag download."""
+    return max((each.update_bytes for each in leaf.published if each.name.endswith(f":{row.tag}")), default=0)
 
 
 def _last(values: Iterable[int | None]) -> int | None:

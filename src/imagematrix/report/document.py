@@ -21,7 +21,7 @@ SCHEMA: Final = 1
 INTERRUPTED: Final = "interrupted"
 """Why an interrupted node failed: the documented outcomes are four, so it counts as failed."""
 
-_PARTS: Final = ("is_built", "verification", "cut_off", "checks", "published")
+_PARTS: Final = ("is_built", "verification", "cut_off", "checks", "published", "unchanged_since")
 """What `verify` and `push` add to a leaf; without them it is absent."""
 
 
@@ -92,6 +92,8 @@ class NameEntry:
     name: str
     outcome: str
     digest: str
+    update_bytes: Bytes = 0
+    """What a machine with the name's previous image downloads, compressed."""
     why: str = ""
     retries: tuple[RetryEntry, ...] = ()
 
@@ -125,6 +127,8 @@ class LeafEntry:
     """Why its checks did not finish."""
     checks: tuple[CheckResult, ...] | None = None
     published: tuple[NameEntry, ...] | None = None
+    unchanged_since: str | None = None
+    """The day, in UTC, on which the image was made that its moving tags stood for already; empty: they did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,12 +203,13 @@ def _named(leaf: LeafEntry, image: Publication) -> LeafEntry:
             name=tag.target.name,
             outcome=tag.outcome.value,
             digest=tag.digest,
+            update_bytes=tag.update_bytes,
             why=tag.why,
             retries=retries(tag.retries),
         )
         for tag in image.tags
     )
-    return replace(leaf, published=tuple(entries))
+    return replace(leaf, published=tuple(entries), unchanged_since=image.since)
 
 
 def retries(tries: Iterable[Retry]) -> tuple[RetryEntry, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from imagematrix.planning.publication import UNCHECKED, UNVERIFIED, Publication, Published, PublishOutcome
-from imagematrix.text.formatting import abbreviate, count, duration
+from imagematrix.text.formatting import abbreviate, count, duration, size
 
 _NAMES_SHOWN: Final = 12
 
@@ -19,9 +19,10 @@ def text(images: Sequence[Publication], without_registry: Sequence[str], *, seco
     """Write each tag that is new or moved, what stands in the way of the others, and what to do about it."""
     if images and all(image.good for image in images) and not _changed(images):
         told = f"{count(len(images), 'image')} {'is' if len(images) == 1 else 'are'} published: nothing to do"
-        return "\n".join([*_without_registry(without_registry), told]) + "\n"
+        return "\n".join([*_unchanged(images), *_without_registry(without_registry), told]) + "\n"
     lines = [
         *_lines(images),
+        *_unchanged(images),
         *_obstacles(images),
         *_missing(images),
         *_without_registry(without_registry),
@@ -43,9 +44,16 @@ def _tally(image: Publication) -> str:
 def _lines(images: Sequence[Publication]) -> Iterator[str]:
     changed = _changed(images)
     width = max((len(tag.target.name) for tag in changed), default=0)
-    yield from (f"{tag.target.name:<{width}}   {tag.outcome:<6}   {tag.digest}" for tag in changed)
+    for tag in changed:
+        update = f"   {size(tag.update_bytes)} to pull" if tag.update_bytes else ""
+        yield f"{tag.target.name:<{width}}   {tag.outcome:<6}   {tag.digest}{update}"
     if changed:
         yield ""
+
+
+def _unchanged(images: Sequence[Publication]) -> Iterator[str]:
+    days = Counter(image.since for image in images if image.since)
+    yield from (f"{count(days[day], 'image')} unchanged since {day}" for day in sorted(days))
 
 
 def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
