@@ -12,6 +12,7 @@ from imagematrix import git, report, signing, site
 from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
 from imagematrix.commands.build.images import name_leaves, pin
 from imagematrix.commands.build.recorder import BuildRecorder
+from imagematrix.commands.build.takeover import TakingOver
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, builder, disk
 from imagematrix.errors import NoEngineError
@@ -125,9 +126,10 @@ def _act(
     where = site.discover(project.matrix.site, root=project.repository.root)
     history, sizes = project.state.history(), project.node_sizes(plan)
     seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
+    client = Client(where, tries=1)  # what is published is tried again as a whole
     publisher = Publisher(
         engine=engine,
-        client=Client(where, tries=1),  # what is published is tried again as a whole
+        client=client,
         voucher=replace(store.voucher, signer=signer) if store else None,
         doubts={},  # what was doubted has been rebuilt
         unverified=decided.unverified,
@@ -154,7 +156,9 @@ def _act(
         listener.push(images)
         outcomes = schedule.run(
             plan,
-            executor,
+            TakingOver(executor=executor, client=client, voucher=store.voucher, remove=engine.untag)
+            if store
+            else executor,
             listener,
             job=_jobs(project, decided, options, shell).job,
             images=images,
