@@ -156,6 +156,17 @@ def test_a_package_that_moves_rebuilds_what_has_it(root: Path) -> None:
     assert any("trixie" in line and "cannot read" in line for line in said)
 
 
+def test_an_upgrade_of_some_rows_moves_what_they_share_with_others(root: Path) -> None:
+    """The lock of `system` is that of all rows on a base, whatever else they install."""
+    torch = root / LAYER.format("torch")
+    torch.write_text(IMPORT + 'RUN {{ site.apt_install("torch", os, "libgomp1") }}\n')
+    lock(root, FakeApt())
+    lock(root, FakeApt({"openssl": "3.0.16"}), PLAIN, upgrade=True)
+
+    assert apt_locks.installed(written(root)["bookworm/system"]) == "openssl=3.0.16\nssh=1-1\n"
+    assert apt_locks.installed(written(root)["trixie/system"]) == "openssl=3.0.15\nssh=1-1\n"
+
+
 def test_rows_may_be_locked_in_any_order(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """One after the other, or all at once: the same locks, with the same names."""
     other = tmp_path_factory.mktemp("other")

@@ -192,15 +192,10 @@ def locks(
 
     What apt did not answer stays as it is committed. What no stack has is left out.
     """
-    found: dict[str, str] = {}
-    for stack in stacks:
-        new = dict(_answered(stack, answers.get(stack.base, {}))) if stack in asked else {}
-        for path in stack.paths.values():
-            old = committed.get(path)
-            text = new.get(path, old) if upgrade or old is None else old
-            if text is not None:
-                found[path] = text
-    return found
+    new = {path: text for stack in asked for path, text in _answered(stack, answers.get(stack.base, {}))}
+    standing = {path for stack in stacks for path in stack.paths.values()}
+    known = {**new, **committed} if not upgrade else {**committed, **new}
+    return {path: text for path, text in known.items() if path in standing}
 
 
 def refusals(answers: Mapping[AptBase, Answers]) -> tuple[str, ...]:
