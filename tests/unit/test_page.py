@@ -45,6 +45,14 @@ def test_the_page_holds_what_a_morning_needs(page: str) -> None:
     assert all(name in text for name in GRID.final_nodes)
 
 
+def test_the_page_says_what_the_night_costs_who_pulls(made: overview.Overview) -> None:
+    """Of images that were published in the run."""
+    published = [runs.read(nights.with_published(text)) for text in nights.nights(GRID, 2)]
+
+    assert html.page(overview.make(published[-1], published[:-1]), {}).count(">400 MB</td>") == len(GRID.final_nodes)
+    assert ">400 MB</td>" not in html.page(made, {})
+
+
 def test_the_page_fetches_nothing_and_takes_logs_for_text(page: str) -> None:
     """Its policy forbids requests; what a log says is never markup."""
     assert "default-src 'none'" in page

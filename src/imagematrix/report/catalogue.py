@@ -94,7 +94,7 @@ def _entry(
         driver=use.driver if use else "",
         since=told[same][0].started,
         changes=tuple(changes),
-        update_bytes=_update(told[same][1], row) if same else 0,
+        update_bytes=(told[same][1].update_bytes or 0) if same else 0,
         unchecked=not is_checked(row, checked),
         services=services(row),
     )
@@ -105,11 +105,6 @@ def _digest(leaf: PastLeaf, row: Row) -> str:
     digests = leaf.names
     own = [digest for name, digest in digests.items() if name.endswith(f":{row.tag}")]
     return (own or list(digests.values()))[0]
-
-
-def _update(leaf: PastLeaf, row: Row) -> int:
-    """Return what users of the row's own tag download."""
-    return max((each.update_bytes for each in leaf.published if each.name.endswith(f":{row.tag}")), default=0)
 
 
 def _last(values: Iterable[int | None]) -> int | None:

@@ -51,6 +51,11 @@ class PastLeaf:
         return {each.name: each.digest for each in self.published if each.outcome in PULLABLE}
 
     @property
+    def update_bytes(self) -> int | None:
+        """What a machine with its previous published image downloads, compressed; None: it is not published."""
+        return max((each.update_bytes for each in self.published if each.outcome in PULLABLE), default=None)
+
+    @property
     def failed_checks(self) -> tuple[CheckResult, ...]:
         """What was found wrong with it."""
         return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
