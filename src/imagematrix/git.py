@@ -69,5 +69,14 @@ def revision(shell: Shell, root: Path) -> str:
     return "" if code else text.strip()
 
 
+def remotes(root: Path) -> tuple[str, ...]:
+    """Return the addresses that a repository is fetched from and pushed to; none without git."""
+    try:
+        code, text = Shell().capture(["git", "-C", str(root), "remote", "--verbose"])
+    except FileNotFoundError:
+        return ()
+    return () if code else tuple(line.split()[1] for line in text.splitlines() if len(line.split()) > 1)
+
+
 def _names(listing: bytes) -> list[str]:
     return [name.decode(errors="surrogateescape") for name in listing.split(b"\0") if name]

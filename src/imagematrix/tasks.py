@@ -14,8 +14,11 @@ from imagematrix.commands.add import add
 from imagematrix.commands.build import build
 from imagematrix.commands.check import check
 from imagematrix.commands.doctor import doctor
+from imagematrix.commands.engine import engine
 from imagematrix.commands.gc import gc
 from imagematrix.commands.graph import graph
+from imagematrix.commands.init import init
+from imagematrix.commands.layers import layers
 from imagematrix.commands.list import list_
 from imagematrix.commands.lock import lock
 from imagematrix.commands.nightly import nightly
@@ -27,7 +30,10 @@ from imagematrix.commands.schema import schema
 from imagematrix.commands.verify import verify
 from imagematrix.model import MATRIX
 
-_COMMANDS = (add, build, check, doctor, gc, graph, list_, lock, nightly, plan, push, render, report, schema, verify)
+_COMMANDS = (
+    *(add, build, check, doctor, engine, gc, graph, init, layers, list_, lock, nightly, plan, push, render, report),
+    *(schema, verify),
+)
 
 
 def collection(root: str = "", *, matrix: str = MATRIX) -> Collection:

@@ -33,7 +33,7 @@ def test_what_is_missing_is_told_and_what_is_there_too(tmp_path: Path) -> None:
     assert found["leaves"].state is PrerequisiteState.WEAK
     assert "invoke render" in found["leaves"].remedy
     assert found["engine"].state is found["disk"].state is PrerequisiteState.BAD
-    assert "scripts/engine start" in found["engine"].said
+    assert "engine start" in found["engine"].said
     assert not health.good(found.values())
     # Nothing of these rows is in a registry.
     assert not any(what.startswith("registry") for what in found)

@@ -116,7 +116,7 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
 
     def reworded(text: str) -> str:
         typed = spelling.prefix(sys.argv, os.environ, name)
-        return spelling.respelled(text, typed) if _FILE in options else text  # of a project; not a schema
+        return text if name == "schema" else spelling.respelled(text, typed)  # a file that is the same everywhere
 
     @functools.wraps(body)
     def run(_: Context, **values: Any) -> None:  # noqa: ANN401 - of any flag

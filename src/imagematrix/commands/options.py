@@ -147,4 +147,13 @@ Everyones = Annotated[
     bool, _switch("Also remove nodes that other checkouts and projects of imagematrix built on this engine.")
 ]
 GcDryRun = Annotated[bool, _switch("List what would be removed, with size and reason; remove nothing.")]
+InitFolder = Annotated[str, _text("The folder to begin in (default: the current one).", default=".")]
+InitDryRun = Annotated[bool, _switch("Print the files in full; write nothing.")]
+Yes = Annotated[bool, _switch("Do not ask before files are written among others.")]
+EngineWords = Annotated[
+    Sequence[str],
+    Option(help="start, stop, status or env, as scripts/engine has it.", kind=list, default=(), varargs=True),
+]
+Purge = Annotated[bool, _switch("With stop: remove the engine, with its images.")]
+LayerName = Annotated[str, _text("Copy this layer of the package to common/layers/NAME, to change it.")]
 AddDryRun = Annotated[bool, _switch("Print the result; write nothing.")]

@@ -81,7 +81,7 @@ def connect() -> Engine:
             tried.append(str(error))
     raise NoEngineError(
         "no Docker Engine answers. Start docker, or point DOCKER_HOST at a running engine; on a Debian or Ubuntu "
-        "machine as root, `scripts/engine start` sets up a private one.\n    " + "\n    ".join(tried)
+        "machine as root, `invoke engine start` sets up a private one.\n    " + "\n    ".join(tried)
     )
 
 

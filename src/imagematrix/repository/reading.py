@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from imagematrix.errors import Collector, InputError
+from imagematrix import __version__
+from imagematrix.disk import telling
+from imagematrix.errors import Collector, FlagError, InputError, did_you_mean
 from imagematrix.model import File, Service, Sources
-from imagematrix.repository.shelf import LAYERS, Shelf
+from imagematrix.repository.shelf import LAYERS, Shelf, is_dropping
 from imagematrix.tree import Tree
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -59,6 +61,22 @@ class Common:
     def copied_from(self, layer: str) -> str:
         """Return the version of the package that an own layer was copied from; empty: it was not."""
         return self._own.text(f"{LAYERS}/{layer}/{COPIED}").strip()
+
+    def copy(self, layer: str) -> tuple[str, ...]:
+        """Copy a layer of the package into the monorepo; return the paths written, relative to the root.
+
+        Raises FlagError where there is no such layer, or the monorepo has a folder of that name.
+        """
+        folder, stock = f"{LAYERS}/{layer}", self._stock.layers()
+        if layer not in stock:
+            raise FlagError(f"--copy {layer}: the package has no such layer\n    {did_you_mean(layer, stock)}")
+        if self._own.tree.files(folder, skip=is_dropping):
+            raise FlagError(f"--copy {layer}: {folder} exists: move it away first")
+        files = [*self._stock.files(folder), File(path=COPIED, content=f"{__version__}\n".encode())]
+        with telling():
+            for file in files:
+                self._own.tree.replace(f"{folder}/{file.path}", file)
+        return tuple(f"{folder}/{file.path}" for file in files)
 
     def rules(self) -> Mapping[str, str]:
         """Return the rules for platforms that the monorepo brings: file -> text."""

@@ -1,0 +1,129 @@
+"""Begins a monorepo: looks at a folder and the repository around it, writes its first files, locks and renders them."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagematrix.commands import request
+from imagematrix.commands.lock.everything import lock_rows
+from imagematrix.disk import telling
+from imagematrix.errors import FlagError
+from imagematrix.git import remotes
+from imagematrix.model import MATRIX, File
+from imagematrix.planning.beginning import Beginning, Surroundings, begin, looked_at
+from imagematrix.project import Selection
+from imagematrix.repository import IMAGES
+from imagematrix.tree import Tree
+
+_TEMPLATES: Final = Path(__file__).parents[2] / "templates/init"
+_MACHINES: Final = {"aarch64": "linux/arm64", "arm64": "linux/arm64"}
+_SERVERS: Final = ("github", "gitlab")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitPlace:
+    """Where a monorepo is to begin."""
+
+    folder: Path
+    repository: Path
+    """The root of the git repository around it; without one, the folder."""
+    surroundings: Surroundings
+
+
+def look(folder: Path) -> InitPlace:
+    """Look at a folder. Raises FlagError where a monorepo cannot begin."""
+    _refuse(folder)
+    repository = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    within, tree = folder.relative_to(repository).as_posix(), Tree(repository)
+    surroundings = Surroundings(
+        name=folder.name,
+        within=within,
+        platform=_MACHINES.get(platform.machine(), "linux/amd64"),
+        ci=_server(repository),
+        texts={path: tree.text(path) for path in looked_at(within) if tree.is_file(path)},
+    )
+    return InitPlace(folder=folder, repository=repository, surroundings=surroundings)
+
+
+def _refuse(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FlagError(f"{folder} is not a folder: make it first")
+    if (folder / MATRIX).exists():
+        raise FlagError(f"{folder / MATRIX} exists: `invoke check` checks it, `invoke add` adds a row")
+    images = folder / IMAGES
+    if images.exists() and (not images.is_dir() or any(images.iterdir())):
+        raise FlagError(
+            f"{images} exists, and generated files would be written there: move it away, or begin in another folder,\n"
+            "    for example `mkdir containers; cd containers`, then `invoke init`"
+        )
+    if not os.access(folder, os.W_OK):
+        raise FlagError(f"{folder} cannot be written to")
+
+
+def _server(repository: Path) -> str:
+    """Return whose repository it is, by its files, else by where it is pushed to; empty: neither tells."""
+    if (repository / ".github").is_dir():
+        return "github"
+    if (repository / ".gitlab-ci.yml").is_file():
+        return "gitlab"
+    pushed = " ".join(remotes(repository)) if (repository / ".git").exists() else ""
+    return next((name for name in _SERVERS if name in pushed), "")
+
+
+def decide(place: InitPlace) -> Beginning:
+    """Return what is to be written."""
+    return begin(place.surroundings, {path.name: path.read_text(encoding="utf-8") for path in _TEMPLATES.iterdir()})
+
+
+def preview(place: InitPlace, made: Beginning) -> str:
+    """Return what would be written, in full."""
+    texts = (f"--- {path}{_addition(place, path)}\n{text}" for path, text in made.files.items())
+    return "\n".join([*texts, *made.remarks, "nothing was written (--dry-run)"])
+
+
+def _addition(place: InitPlace, path: str) -> str:
+    return " (exists; lines are added)" if path in place.surroundings.texts else ""
+
+
+def agreed(place: InitPlace, made: Beginning) -> bool:
+    """Ask on a terminal before files are written among others; an empty folder, or a program, needs no answer."""
+    is_empty = not any(path.name != ".git" for path in place.folder.iterdir())
+    if is_empty or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    print("\n".join(f"{path}{_addition(place, path)}" for path in made.files))
+    return input("Write these files? [Y/n] ").strip().lower() in ("", "y", "yes")
+
+
+def write(place: InitPlace, made: Beginning, *, say: Say) -> None:
+    """Write the files, the matrix last: until it is there, the command can simply be repeated."""
+    tree, matrix = Tree(place.repository), str((place.folder / MATRIX).relative_to(place.repository))
+    tree.check(made.files)
+    with telling():
+        for path in sorted(made.files, key=lambda path: path == matrix):
+            tree.replace(path, File(path=path, content=made.files[path].encode()))
+            say(f"{path}: {'lines added' if path in place.surroundings.texts else 'written'}")
+    for remark in made.remarks:
+        say(remark)
+
+
+def complete(place: InitPlace, *, say: Say) -> None:
+    """Lock the first rows and render them. Raises NoIndexError where the package index does not answer."""
+    file = str(place.folder / MATRIX)
+    with request.opened_to_write(file) as project:
+        rows = request.possible_rows(project, Selection())
+        say(lock_rows(project, rows, request.site_of(project), say=say))
+    with request.opened_to_write(file) as project:
+        files = project.files(project.leaves(request.possible_rows(project, Selection())))
+        say(f"{len(project.repository.leaves.write(files, keep=project.directories()))} leaves written")
+
+
+def next_steps(place: InitPlace) -> str:
+    """Return what to do next."""
+    cd = "" if place.folder == Path.cwd() else f"cd {os.path.relpath(place.folder)} && "
+    return f"next: {cd}invoke build --matrix verify --matrix"
