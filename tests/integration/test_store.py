@@ -80,18 +80,29 @@ def test_another_machine(monorepo: Monorepo, registry: str) -> None:
     assert (done.code, pushes(report)) == (0, ["pushed"] * 2)
 
 
+ONCE_IT_IS_THERE = """\
+RUN bash -c 'until {{ exec 3<>/dev/tcp/127.0.0.1/{port} && printf "HEAD /v2/{path}/manifests/go HTTP/1.0\\r\\nAccept: \\
+application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json\\r\\n\\r\\n" >&3 && \\
+head -n 1 <&3 | grep " 200 "; }}; do sleep 0.5; done'
+RUN"""
+"""A step that ends when a tag is in the registry."""
+
+
 def test_two_machines_that_build_one_key(monorepo: Monorepo, registry: str) -> None:
     """What another one pushed meanwhile is used for all that is built on it, and this machine's image is gone."""
     repository = keep_in(monorepo, registry)
     monorepo.edit("matrix.toml", '["1.1", "1.2", "1.3"]', '["1.1"]')
-    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", "RUN sleep 20\nRUN")
+    monorepo.edit("matrix.toml", "schema = 1\n", 'schema = 1\nsite = { network = "host" }\n')
+    port, path = registry.partition(":")[2], repository.partition("/")[2]
+    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN", ONCE_IT_IS_THERE.format(port=port, path=path))
     keys = {node["layer"]: node["key"] for node in monorepo.run("plan", "--json").json()["nodes"]}
     process = monorepo.start("build", "--matrix", "--push", "--report", "report")
     until(lambda: keys["tools"] in built(monorepo))
-    recipe = f"FROM {node_ref(keys['tools'])}\nLABEL imagematrix.key={keys['app']}\nRUN echo other > /both.txt\n"
-    monorepo.client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=f"{repository}:{keys['app']}", rm=True)
-    monorepo.engine.push(f"{repository}:{keys['app']}")
-    monorepo.engine.untag(f"{repository}:{keys['app']}")
+    recipe = f"FROM {node_ref(keys['tools'])}\nRUN echo other > /both.txt\nLABEL imagematrix.key={keys['app']}\n"
+    for tag in (keys["app"], "go"):
+        monorepo.client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=f"{repository}:{tag}", rm=True)
+        monorepo.engine.push(f"{repository}:{tag}")
+        monorepo.engine.untag(f"{repository}:{tag}")
     out, _ = process.communicate(timeout=300)
 
     assert process.returncode == 0, out
