@@ -25,6 +25,8 @@ ALL: Final = """\
 schema = 1
 registry = "r.example.com/{python}"
 nodes = "r.example.com/nodes"
+compression = "zstd"
+requires = ">=0.1"
 platform = "linux/arm64"
 
 [signing]

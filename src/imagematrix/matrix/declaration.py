@@ -19,7 +19,7 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 SCHEMA: Final = 1
 
 KEYS: Final = (
-    *("schema", "registry", "nodes", "compression", "signing", "platform", "site", "sites"),
+    *("schema", "requires", "registry", "nodes", "compression", "signing", "platform", "site", "sites"),
     *("bases", "platforms", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
@@ -73,6 +73,21 @@ def has_schema(document: Table, *, schema: int = SCHEMA) -> bool:
     if type(found) is int and found == schema:
         return True
     document.wrong("schema", f"{found!r} is not supported", f"this version reads schema = {schema}")
+    return False
+
+
+def is_for(document: Table, version: str) -> bool:
+    """Whether this version of imagematrix may read the document; if not, that is noted and the rest says nothing."""
+    required = document.text("requires")
+    if not required:
+        return True
+    if versions.comparison(required) is None:
+        document.wrong("requires", f"{required!r} is not a valid range of versions", 'expected, say, ">=1.0,<2"')
+        return True
+    if versions.meets(version, required):
+        return True
+    hint = f"pip install 'imagematrix{required}'"
+    document.wrong("requires", f"this matrix requires imagematrix {required}, and this is {version}", hint)
     return False
 
 

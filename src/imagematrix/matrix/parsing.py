@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Final
 
-from imagematrix import audit
+from imagematrix import __version__, audit
 from imagematrix.matrix import declaration, tagging
 from imagematrix.matrix.facts import Consequences, Facts
 from imagematrix.matrix.grid import Declared, Grid
@@ -35,7 +35,7 @@ def parse(
     refuse_control_characters(values, (), mistakes)
     mistakes.raise_any(text, file=file)
     document = Table(values, (), mistakes)
-    if not declaration.has_schema(document):
+    if not (declaration.has_schema(document) and declaration.is_for(document, __version__)):
         mistakes.raise_any(text, file=file)
     declared = declaration.read(document, layers=layers, rules=known, mistakes=mistakes)
     rows = [] if _are_too_many(declared.families, mistakes) else _rows(declared, mistakes)

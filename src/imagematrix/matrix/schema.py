@@ -29,6 +29,7 @@ def document() -> Schema:
     """Return the schema of a whole document."""
     described = {
         "schema": {"description": "The version of this grammar.", "enum": [declaration.SCHEMA]},
+        "requires": _text('The versions of imagematrix that may read this file: ">=1.0,<2".'),
         "registry": _registry(),
         "nodes": _text("The repository where nodes are kept for all machines, by their keys: host[:port]/path."),
         "compression": {

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from imagematrix import __version__
 from imagematrix.model import (
     APT_LOCK,
     BASE_LAYER,
@@ -25,6 +26,8 @@ from imagematrix.model import (
 from imagematrix.planning import publication
 from imagematrix.planning.publication import VERSIONS_LABEL
 
+_VERSION_LABEL = "imagematrix.version"
+"""The version that built an image; it is in no key."""
 _REVISION_LABEL = "org.opencontainers.image.revision"
 _BASE_LABEL = "org.opencontainers.image.base.digest"
 """https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md"""
@@ -96,7 +99,11 @@ class JobFactory:
         )
 
     def _labels(self, node: Node, images: Mapping[Key, str]) -> Mapping[str, str]:
-        labels = {_REVISION_LABEL: self.revision, _BASE_LABEL: self._base_digest(node, images)}
+        labels = {
+            _VERSION_LABEL: __version__,
+            _REVISION_LABEL: self.revision,
+            _BASE_LABEL: self._base_digest(node, images),
+        }
         known = {name: value for name, value in labels.items() if value}
         # Of an image of rows, not of a node below: it says what their tags promise, which may be nothing.
         return {**known, VERSIONS_LABEL: publication.label(node.leaf.row)} if node.key in self.names else known
