@@ -7,6 +7,7 @@ ns = collection()
 
 import inspect
 from pathlib import Path
+from typing import Final
 
 from invoke import Collection
 
@@ -30,10 +31,16 @@ from imagematrix.commands.schema import schema
 from imagematrix.commands.verify import verify
 from imagematrix.model import MATRIX
 
-_COMMANDS = (
-    *(add, build, check, doctor, engine, gc, graph, init, layers, list_, lock, nightly, plan, push, render, report),
-    *(schema, verify),
-)
+GROUPS: Final = {
+    "Begin": (init, doctor, engine),
+    "Change the matrix": (add, check, layers, schema),
+    "See what is and what would be": (list_, plan, graph),
+    "Lock and render": (lock, render),
+    "Build and publish": (build, verify, push),
+    "Keep running": (nightly, report, gc),
+}
+"""All commands, by what they are for."""
+_COMMANDS: Final = tuple(command for group in GROUPS.values() for command in group)
 
 
 def collection(root: str = "", *, matrix: str = MATRIX) -> Collection:

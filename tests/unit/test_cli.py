@@ -1,6 +1,7 @@
 """The command line as a user meets it: what is printed, the exit code, and what is left on the disk."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from tests import projects
 from tests.projects import FILES, MATRIX, PYTORCH
 
 from imagematrix.cli import program
+from imagematrix.tasks import collection
 
 
 class Said(NamedTuple):
@@ -163,6 +165,15 @@ def test_a_layer_that_cannot_be_refreshed_is_exit_code_2(
 def test_flags_that_are_right_come_as_far_as_the_engine(capsys: pytest.CaptureFixture[str], flag: str) -> None:
     """Which is not there."""
     assert run(capsys, "build", "--matrix", flag).code == 3
+
+
+@pytest.mark.parametrize("words", [(), ("--help",)])
+def test_the_commands_by_what_they_are_for(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    """Each of them once."""
+    said = run(capsys, *words)
+    assert said.code == 0
+    listed = [line.split()[0] for line in said.out.splitlines() if re.match(r"  [a-z]", line)]
+    assert sorted(listed) == sorted(collection().task_names)
 
 
 def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
