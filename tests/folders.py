@@ -29,7 +29,8 @@ from imagematrix.model import (
 class FolderExecutor:
     """Makes an image as a folder: the parent's files, the job's, and `TARGET.json` with what a builder gets.
 
-    Jobs reach a machine as bytes. Whichever is idle takes the next one; a parent that it lacks comes from the registry.
+    A package layer's files are those of its job alone. Jobs reach a machine as bytes. Whichever is idle takes the next
+    one; an image that it lacks comes from the registry.
     """
 
     root: Path
@@ -84,14 +85,23 @@ class FolderExecutor:
             case BaseBootstrap() as base:
                 _write(here / job.key, {"bootstrap.sh": base.script}, "base", {"suite": base.suite, **base.labels})
             case DockerfileBuild() as build:
-                if why := self._stand_on(here, job.key, build.source):
+                if why := self._made(here, job.key, build):
                     return Attempt(ok=False, why=why)
-                told = {**build.arguments, **build.labels}
-                _write(here / job.key, {file.path: file.content for file in build.files}, build.target, told)
         if job.push_to:
             shutil.copytree(here / job.key, self.root / job.push_to / job.key, dirs_exist_ok=True)
         self.done.append((machine, job.key))
         return Attempt(ok=True, image=digest(here / job.key))
+
+    def _made(self, here: Path, key: Key, build: DockerfileBuild) -> str:
+        """Make an image; return why that is not possible."""
+        for source in (build.source, *([build.packages] if build.packages else ())):
+            if why := self._stand_on(here, key, source):
+                return why
+        if build.is_files:
+            shutil.rmtree(here / key)
+        told = {**build.arguments, **build.labels}
+        _write(here / key, {file.path: file.content for file in build.files}, build.target, told)
+        return ""
 
     def _stand_on(self, here: Path, key: Key, source: ParentImage | BaseImage) -> str:
         """Begin an image with the files of its parent; return why it cannot."""

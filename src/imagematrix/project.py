@@ -176,7 +176,7 @@ class Project:
     def node_sizes(self, made: Plan) -> Mapping[Key, Size]:
         """Predict how big the Python packages of nodes are, of those whose layer has a lock."""
         found = ((step.node, self.sizes(step.node.leaf.row)) for step in made.steps)
-        return {node.key: of_layers[node.layer] for node, of_layers in found if node.layer in of_layers}
+        return {node.key: of_layers[name] for node, of_layers in found if (name := node.stage.installs) in of_layers}
 
     def seconds(self, made: Plan, sizes: Mapping[Key, Size]) -> Mapping[Key, float]:
         """Estimate how long the nodes of a plan take that must be built or pulled, some of a size that is known."""

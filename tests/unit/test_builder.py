@@ -13,7 +13,7 @@ from tests.projects import PYTORCH
 
 from imagematrix.engine.builder import Builder
 from imagematrix.engine.locks import Locks
-from imagematrix.model import Attempt, BuildJob, Key, NodePull, Site, Step, node_ref
+from imagematrix.model import Attempt, BuildJob, DockerfileBuild, Key, NodePull, ParentImage, Site, Step, node_ref
 
 if TYPE_CHECKING:
     from imagematrix.engine import Engine
@@ -60,19 +60,23 @@ class FakeEngine:
 
 @dataclass
 class FakeBuildx:
-    """Puts one layer upon the image that the parent's name stands for, as buildx does."""
+    """Puts one layer upon the image that the parent's name stands for, or links files, as buildx does."""
 
     engine: FakeEngine
     before: Callable[[], None] = lambda: None
     """What someone does in the moment before."""
+    is_files: bool = False
 
     def run(self, argv: Sequence[str], *, stdin: bytes, **_: Any) -> int:
         assert stdin
         self.before()
         words = list(argv)
         key = Key(words[words.index("--tag") + 1].rpartition(":")[2])
-        parent = next(word.rpartition("docker-image://")[2] for word in words if "docker-image://" in word)
-        self.engine.layers[id_of(key)] = (*self.engine.diff_ids(parent), f"layer {key}")
+        contexts = dict(word.split("=docker-image://") for word in words if "docker-image://" in word)
+        linked = contexts.pop("torch-files", "")
+        (parent,) = contexts.values()
+        own = self.engine.diff_ids(linked) if linked else (f"layer {key}",)
+        self.engine.layers[id_of(key)] = own if self.is_files else (*self.engine.diff_ids(parent), *own)
         made = {"containerimage.digest": id_of(key), "containerimage.config.digest": OTHER}
         Path(words[words.index("--metadata-file") + 1]).write_text(json.dumps(made))
         return 0
@@ -158,6 +162,43 @@ def test_a_parent_that_is_gone(world: World) -> None:
 
     assert not attempt.ok
     assert node_ref(world.parent) in attempt.why
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_package_layer_is_linked_by_the_id_of_its_files(world: World, moved: bool) -> None:
+    """Its name is put back before the build; what links other files than these is not the node."""
+    files = ParentImage(key=Key("e" * 64), image=id_of(Key("e" * 64)), stage="torch-files", repository="")
+    assert isinstance(world.job.work, DockerfileBuild)
+    world.job = replace(world.job, work=replace(world.job.work, packages=files))
+    world.engine.layers[files.image] = ("files",)
+    world.engine.names[node_ref(files.key)] = OTHER
+    if moved:
+        world.buildx.before = lambda: world.engine.tag(OTHER, node_ref(files.key))
+    attempt = world.build()
+
+    assert attempt.ok is not moved
+    assert (node_ref(files.key) in attempt.why) is moved
+
+
+def test_files_that_are_gone_are_not_linked(world: World) -> None:
+    files = ParentImage(key=Key("e" * 64), image="sha256:gone", stage="torch-files", repository="")
+    assert isinstance(world.job.work, DockerfileBuild)
+    world.job = replace(world.job, work=replace(world.job.work, packages=files))
+    attempt = world.build()
+
+    assert not attempt.ok
+    assert node_ref(files.key) in attempt.why
+
+
+def test_files_hold_nothing_of_what_installs_them(world: World) -> None:
+    """So they need not be built on its image."""
+    assert isinstance(world.job.work, DockerfileBuild)
+    world.job = replace(world.job, work=replace(world.job.work, is_files=True))
+    world.buildx.is_files = True
+    attempt = world.build()
+
+    assert attempt.ok
+    assert world.engine.layers[attempt.image] == (f"layer {world.job.key}",)
 
 
 @pytest.mark.parametrize("is_right", [True, False])

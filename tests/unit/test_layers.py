@@ -70,7 +70,7 @@ def test_a_python_is_checked_alike_wherever_it_comes_from() -> None:
 
 @pytest.mark.parametrize(
     ("python", "command"),
-    [("3.7", " pip install --no-compile"), ("3.8", " uv pip install --require-hashes")],
+    [("3.7", " pip install --no-compile"), ("3.8", " uv pip install --prefix /out/opt/python")],
 )
 def test_what_installs_a_lock(tmp_path: Path, python: str, command: str) -> None:
     """Pip where uv does not support the Python, uv elsewhere."""
@@ -116,7 +116,7 @@ def test_torch_of_another_index(tmp_path: Path) -> None:
     assert files["torch/requirements.txt"] == (
         f"--extra-index-url {index}\ntorch==2.3.0+cu118\ntorchvision==0.18.0+cu118\ntorchaudio==2.3.0+cu118\n"
     )
-    assert f"uv pip install --extra-index-url {index} --require-hashes" in files["Dockerfile"]
+    assert f"--no-deps --extra-index-url {index} --require-hashes" in files["Dockerfile"]
 
 
 def test_torch_of_the_default_index(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests import projects
 from tests.folders import FolderExecutor, digest, passing
+from tests.unit.test_packages import locked
 
 from imagematrix.execution import schedule
 from imagematrix.model import Attempt, BuildJob, FlakeKind, Key, Lock, Outcome, Plan, Retry, Status, Step
@@ -96,6 +97,20 @@ def test_a_whole_plan_on_machines_that_share_a_registry_alone(opened: Project, t
         assert '"EPOCH": "2026-11-29T00:00:00Z"' in (image / "system.json").read_text()
 
 
+def test_package_layers_on_machines_that_share_a_registry_alone(tmp_path: Path) -> None:
+    """A machine takes the tool, and the files that it links, from the registry; files hold nothing of their tool."""
+    plan = projects.plan(locked(tmp_path / "project"))
+    executor = FolderExecutor(tmp_path, machines=("a", "b", "c"))
+
+    outcomes = ran(plan, executor, Night())
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    found = {step.node.layer: layers(tmp_path / REGISTRY / step.node.key) for step in plan.steps}
+    assert found["torch-files"] == {"torch-files"}
+    assert found["boot"] == {"python", "torch-files", "torch", "notebook-files", "notebook", "boot"}
+    assert sorted(layer for _, key in executor.done for layer in [_layer(plan, key)]).count("torch-files") == 1
+
+
 def test_jobs_hold_neither_paths_nor_secrets_of_this_machine(tmp_path: Path, opened: Project) -> None:
     matrix = projects.MATRIX + '[site]\nindex_url = "https://robot:s3cret@index.example.com/simple"\n'
     opened = projects.project(tmp_path / "project", matrix=matrix)
@@ -165,6 +180,10 @@ def test_without_a_registry_a_job_says_so(opened: Project, tmp_path: Path) -> No
 
     two = ran(plan, FolderExecutor(tmp_path / "2", machines=("a", "b")), Night(), pushed=False)
     assert Status.FAILED in {outcome.status for outcome in two.values()}
+
+
+def _layer(plan: Plan, key: Key) -> str:
+    return next(step.node.layer for step in plan.steps if step.node.key == key)
 
 
 def _job(plan: Plan, key: Key, images: Mapping[Key, str] | None = None) -> BuildJob:

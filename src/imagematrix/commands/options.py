@@ -112,6 +112,9 @@ Summary = Annotated[
 ]
 Upgrade = Annotated[bool, _switch("Resolve again what is already locked; the diff shows what changed.")]
 Bases = Annotated[bool, _switch("Lock only bases and what apt installs, not Python requirements.")]
+Reproducible = Annotated[
+    str, _text("Install this package layer twice and compare the files: the beginning of the key of its files.")
+]
 FailFast = Annotated[bool, _switch("Start nothing new after the first failure.")]
 Fresh = Annotated[
     str | bool,

@@ -57,6 +57,8 @@ class Builder:
     said: Callable[[Key, str], None]
     """Takes each line that a build prints, from the thread that builds."""
     locks: Locks
+    export: Path | None = None
+    """Where to write what is built as a tar, anew and without BuildKit's cache, instead of keeping an image."""
 
     def build(self, job: BuildJob) -> Attempt:
         """Try once to do a job. Raises nothing that a build can cause."""
@@ -78,7 +80,7 @@ class Builder:
 
     def _attempt(self, job: BuildJob, log: BuildLog) -> Attempt:
         try:
-            if why := self._point_to_parent(job):
+            if why := self._point_to_sources(job):
                 return Attempt(ok=False, why=why)
             code, image = self._make(job, log)
             if code == 0:
@@ -99,31 +101,30 @@ class Builder:
             flake = Flake(kind=FlakeKind.ENGINE)
         return Attempt(ok=False, flake=flake, why=log.why(cause, code) + failure.remedy(said))
 
-    def _point_to_parent(self, job: BuildJob) -> str:
-        """See that the parent's name stands for the parent's image; return why it cannot.
+    def _point_to_sources(self, job: BuildJob) -> str:
+        """See that the names of the nodes that a build reads stand for their images; return why they cannot.
 
-        Builds name their parent, because no builder takes the id of a local image; a name may be moved by anyone.
+        Builds name them, because no builder takes the id of a local image; a name may be moved by anyone.
         """
-        parent = _parent(job)
-        if not parent:
-            return ""
-        if not parent.image or not self.engine.image_id(parent.image):
-            return f"the image of its parent is gone from the engine ({node_ref(parent.key)}): run the build again"
-        self.engine.tag(parent.image, node_ref(parent.key))
+        for role, image in _sources(job):
+            if not image.image or not self.engine.image_id(image.image):
+                return f"the image of its {role} is gone from the engine ({node_ref(image.key)}): run the build again"
+            self.engine.tag(image.image, node_ref(image.key))
         return ""
 
     def _kept(self, job: BuildJob, image: str) -> Attempt:
         """Tag the built image; an image that is not built on its parent is not the node."""
+        if self.export:
+            return Attempt(ok=True)
         if not image:
             return Attempt(ok=False, why="buildx does not say which image it made")
         if parent := _parent(job):
             below = self.engine.diff_ids(parent.image)
             if self.engine.diff_ids(image)[: len(below)] != below:
-                return Attempt(
-                    ok=False,
-                    why=f"it was built on an image that is not its parent: someone moved {node_ref(parent.key)} "
-                    "to another image during the build. Check who can use this engine, and run the build again",
-                )
+                return Attempt(ok=False, why=_moved("built on an image that is not its parent", parent))
+        # Not by diff ids: Docker's overlay2 writes the same files in one of two orders.
+        if (linked := _linked(job)) and self.engine.image_id(node_ref(linked.key)) != linked.image:
+            return Attempt(ok=False, why=_moved("linked to an image that is not its package layer", linked))
         for name in (node_ref(job.key), *job.names):
             self.engine.tag(image, name)
         return Attempt(ok=True, image=image)
@@ -147,9 +148,11 @@ class Builder:
             program=self.buildx,
             site=self.site,
             secrets=self.secrets,
-            compression=self.compression,
+            compression="" if self.export else self.compression,
             metadata=str(metadata),
         )
+        if self.export:
+            argv = buildx.exporting(argv, str(self.export))
         environment = {**buildx.ENVIRONMENT, **self.site.proxies, **self.engine.environment}
         context = functools.partial(buildx.write_context, work)
         code = self._run(job, argv, environment, log.feed, log, stdin=context)
@@ -247,8 +250,30 @@ def ready(
 
 def _parent(job: BuildJob) -> ParentImage | None:
     """Return what a job's image is built upon, where that is a node."""
-    source = job.work.source if isinstance(job.work, DockerfileBuild) else None
+    source = job.work.source if isinstance(job.work, DockerfileBuild) and not job.work.is_files else None
     return source if isinstance(source, ParentImage) else None
+
+
+def _sources(job: BuildJob) -> Iterator[tuple[str, ParentImage]]:
+    """Yield the nodes that a job reads, each with what it is to the job's."""
+    if not isinstance(job.work, DockerfileBuild):
+        return
+    if isinstance(job.work.source, ParentImage):
+        yield "tool" if job.work.is_files else "parent", job.work.source
+    if linked := _linked(job):
+        yield "package layer", linked
+
+
+def _linked(job: BuildJob) -> ParentImage | None:
+    """Return the files of the package layer that a job's image links."""
+    return job.work.packages if isinstance(job.work, DockerfileBuild) else None
+
+
+def _moved(what: str, image: ParentImage) -> str:
+    return (
+        f"it was {what}: someone moved {node_ref(image.key)} to another image during the build. "
+        "Check who can use this engine, and run the build again"
+    )
 
 
 def buildx_version(shell: Shell, program: str) -> str:

@@ -57,6 +57,7 @@ def argv(
         ("--metadata-file", metadata),
         *_compressed(compression, node_ref(job.key)),
         *_source(work.source, site),
+        *(_context(work.packages) if work.packages else ()),
         *(("--label", f"{name}={value}") for name, value in work.labels.items()),
         *(("--build-arg", f"{name}={value}") for name, value in work.arguments.items()),
         *_site(site, secrets),
@@ -82,6 +83,12 @@ def output_argv(
         *_site(site, secrets),
     ]
     return (program, "build", *(word for option in options for word in option), "-")
+
+
+def exporting(argv: tuple[str, ...], path: str) -> tuple[str, ...]:
+    """Return the command that builds the same without BuildKit's cache, and writes it to a tar."""
+    *command, context = argv
+    return (*command, "--no-cache", "--output", f"type=tar,dest={path}", context)
 
 
 def write_context(work: DockerfileBuild, stream: IO[bytes]) -> None:
@@ -132,7 +139,7 @@ def _source(source: ParentImage | BaseImage, site: Site) -> Iterable[tuple[str, 
         elif pulled != source.name:
             yield ("--build-arg", f"BASE_IMAGE={pulled}")
     elif source.stage:
-        yield ("--build-context", f"{source.stage}=docker-image://{node_ref(source.key)}")
+        yield from _context(source)
         # BuildKit asks the base's registry for it though the stages on it are replaced.
         yield ("--build-arg", "BASE_IMAGE=scratch")
     else:
@@ -148,6 +155,11 @@ def _compressed(compression: str, name: str) -> Iterable[tuple[str, str]]:
     if compression:
         options = {"gzip": "compression-level=1", "zstd": "oci-mediatypes=true"}[compression]
         yield ("--output", f"type=image,name={name},compression={compression},{options}")
+
+
+def _context(image: ParentImage) -> Iterable[tuple[str, str]]:
+    """Put the image of a node in the place of its stage."""
+    yield ("--build-context", f"{image.stage}=docker-image://{node_ref(image.key)}")
 
 
 def _site(site: Site, secrets: Mapping[str, str]) -> Iterable[tuple[str, str]]:

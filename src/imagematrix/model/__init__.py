@@ -11,7 +11,7 @@ from imagematrix.model.engine import (
     node_ref,
 )
 from imagematrix.model.job import BaseBootstrap, BaseImage, BuildJob, DockerfileBuild, NodePull, ParentImage
-from imagematrix.model.leaf import APT_LOCK, BASE_LAYER, EPOCH, GENERATED, WHEELHOUSE, Leaf, Stage
+from imagematrix.model.leaf import APT_LOCK, BASE_LAYER, EPOCH, FILES, GENERATED, WHEELHOUSE, Leaf, Stage, Tool
 from imagematrix.model.matrix import (
     LATEST,
     Base,
@@ -45,6 +45,7 @@ __all__ = [
     "APT_LOCK",
     "BASE_LAYER",
     "EPOCH",
+    "FILES",
     "GENERATED",
     "KEY_LABEL",
     "LATEST",
@@ -96,6 +97,7 @@ __all__ = [
     "Status",
     "Step",
     "Stored",
+    "Tool",
     "Verdict",
     "node_ref",
 ]

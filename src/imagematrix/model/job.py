@@ -9,7 +9,7 @@ from imagematrix.model.sources import File
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParentImage:
-    """The image of the node that a build starts from."""
+    """The image of a node that a build reads: what it starts from, or the files that it links."""
 
     key: Key
     image: str
@@ -39,6 +39,10 @@ class DockerfileBuild:
     files: tuple[File, ...]
     """All files that the build can read, besides the Dockerfile."""
     source: ParentImage | BaseImage
+    packages: ParentImage | None = None
+    """The files of the package layer that the stage links."""
+    is_files: bool = False
+    """It makes the files of a package layer: the source only runs the installation, and the image holds none of it."""
     arguments: Mapping[str, str]
     """Build arguments."""
     labels: Mapping[str, str]

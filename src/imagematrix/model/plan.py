@@ -14,11 +14,13 @@ Key = NewType("Key", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
-    """A vertex of the DAG: a stage on its parents. Rows that render the same bytes share it."""
+    """A vertex of the DAG: a stage on its parent, or the files of a package layer. Rows of the same bytes share it."""
 
     key: Key
     layer: str
     parent: Key | None
+    packages: Key | None = None
+    """The files of the package layer that it links."""
     stage: Stage
     leaf: Leaf
     """One of the leaves that contain it: where its Dockerfile and its name come from."""
@@ -46,6 +48,13 @@ class Step:
     """`family:tag` of the rows that are built on this node, sorted."""
     digest: str = ""
     """Of a node that is pulled: the digest that it has in the registry."""
+    tool: Key | None = None
+    """Of files of a package layer that are built: the node that installs them."""
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        """The nodes that must exist before this one is built."""
+        return tuple(filter(None, (self.node.parent, self.node.packages, self.tool)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """The cost of one more row: which nodes it shares with which rows, which must be built, how much that downloads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imagematrix.model import Key, Node, Plan, Size, Verdict
+from imagematrix.model import Plan, Size, Verdict
 from imagematrix.planning import sizes
 from imagematrix.planning.addition import Addition
 from imagematrix.planning.graph import Dag
@@ -63,16 +63,8 @@ def nodes(row: str, *, everything: Dag, plan: Plan, predicted: Mapping[str, Size
             layer=node.layer,
             shared=tuple(name for name in rows_by_node[node.key] if name != row),
             build=node.key in to_build,
-            size=predicted.get(node.layer, Size()),
+            size=predicted.get(node.stage.installs, Size()),
         )
-        for node in _down(row, everything)
+        for node in everything.of_row(everything.final_nodes[row])
     ]
     return tuple(reversed(found))
-
-
-def _down(row: str, dag: Dag) -> Iterator[Node]:
-    key: Key | None = dag.final_nodes[row]
-    while key is not None:
-        node = dag.nodes[key]
-        yield node
-        key = node.parent

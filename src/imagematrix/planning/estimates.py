@@ -26,6 +26,9 @@ _INSTALLED_BYTES_A_SECOND: Final = 130e6
 """With these tensorflow-cpu 2.20 takes 21 s, paddle 3.3 17 s, torch 2.13 for the CPU 16 s; measured on 2026-11-22 (two
 cores, a mirror near by) were 20, 20 and 15 s."""
 
+_LINKED_BYTES_A_SECOND: Final = 400e6
+"""Linking paddle 3.3 (861 MB) took 2 s on the quiet machine, 10 s beside other builds; measured on 2026-11-30."""
+
 _TYPICAL_BYTES: Final = 150_000_000
 """What a layer without a lock adds, where none of it was built before: as much as `base` or `system`."""
 
@@ -45,6 +48,8 @@ def seconds(
 
     def unknown(step: Step) -> float:
         size = found.get(step.node.key)
+        if linked := _linked(step, found):
+            return _COPYING_SECONDS + linked.installed / _LINKED_BYTES_A_SECOND
         return _seconds_of(size) if size else _typical_seconds(step.node)
 
     return {
@@ -68,10 +73,17 @@ def added_bytes(
 
     def unknown(step: Step) -> float:
         size = sizes.get(step.node.key)
+        if linked := _linked(step, sizes):
+            return linked.installed
         # What is downloaded stays in a cache of the engine's until it is needed elsewhere.
         return size.download + size.installed if size else _TYPICAL_BYTES
 
     return {step.node.key: round(past.median(step, unknown)) for step in steps}
+
+
+def _linked(step: Step, sizes: Mapping[Key, Size]) -> Size | None:
+    """Return the size of the files that a node links."""
+    return sizes.get(step.node.packages) if step.node.packages else None
 
 
 def _typical_seconds(node: Node) -> float:
@@ -85,19 +97,23 @@ def _seconds_of(size: Size) -> float:
 
 
 class _Past:
-    """Finds what a node took before: one of the same rows, else any of its layer."""
+    """Finds what a node took before: one of the same rows, else any of its layer.
+
+    Linking packages is not installing them: where a layer does the one now, the other does not count.
+    """
 
     def __init__(self, measured: Iterable[tuple[Record, float]]) -> None:
-        self._of_layer: dict[str, list[float]] = {}
-        self._of_row: dict[tuple[str, str], list[float]] = {}
+        self._of_layer: dict[tuple[str, bool], list[float]] = {}
+        self._of_row: dict[tuple[str, bool, str], list[float]] = {}
         for record, value in measured:
-            self._of_layer.setdefault(record.layer, []).append(value)
+            layer, links = record.layer, "packages" in record.inputs
+            self._of_layer.setdefault((layer, links), []).append(value)
             for row in record.rows:
-                self._of_row.setdefault((record.layer, row), []).append(value)
+                self._of_row.setdefault((layer, links, row), []).append(value)
 
     def median(self, step: Step, unknown: Callable[[Step], float]) -> float:
         """Return the median of the latest, else what is thought of the unknown."""
-        layer = step.node.layer
-        own = (self._of_row[layer, row] for row in step.leaves if (layer, row) in self._of_row)
-        values = next(own, self._of_layer.get(layer))
+        layer, links = step.node.layer, step.node.packages is not None
+        own = (self._of_row[layer, links, row] for row in step.leaves if (layer, links, row) in self._of_row)
+        values = next(own, self._of_layer.get((layer, links)))
         return statistics.median(values[-_COUNTED:]) if values else unknown(step)

@@ -3,7 +3,7 @@
 Imported where a DAG is made or walked: the import takes longer than a command without one.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeededNodes:
+    """What must be built of a DAG."""
+
+    keys: Collection[Key]
+    tools: Mapping[Key, Key]
+    """Files of a package layer that must be built -> the node that installs them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dag:
     """The layer DAG of a set of rows."""
 
@@ -23,6 +32,8 @@ class Dag:
     final_nodes: Mapping[str, Key]
     """Row name -> its last node."""
     rows: Mapping[str, Row]
+    tools: Mapping[Key, tuple[Key, ...]]
+    """Files of a package layer -> the nodes that can install them: those of its rows."""
     shape: "Digraph" = field(repr=False)
 
     def order(self) -> Iterator[Node]:
@@ -31,39 +42,86 @@ class Dag:
 
         return (self.nodes[key] for key in nx.topological_sort(self.shape))
 
-    def needed(self, present: Collection[Key]) -> set[Key]:
+    def needed(self, present: Collection[Key], kept: Collection[Key] = ()) -> NeededNodes:
         """Return what must be built: missing nodes on which something missing and wanted is built.
 
-        A reused leaf needs none of its ancestors.
+        A reused leaf needs none of its ancestors. `present` are the nodes that the engine has, `kept` those in the
+        registry. Files of a package layer are installed by a node that is there, else by one that is built anyway.
         """
         missing: set[Key] = set()
-        for tip in self.final_nodes.values():
-            key: Key | None = tip
-            while key is not None and key not in present and key not in missing:
-                missing.add(key)
-                key = self.nodes[key].parent
-        return missing
+        files: list[Key] = []
+        self._add_missing(self.final_nodes.values(), present, kept, missing, files)
+        tools: dict[Key, Key] = {}
+        for key in files:  # grows where a tool links a package layer itself
+            tools[key] = self._tool(key, present, kept, missing)
+            self._add_missing([tools[key]], present, kept, missing, files)
+        return NeededNodes(keys=missing, tools=tools)
 
     def rows_by_node(self) -> Mapping[Key, tuple[str, ...]]:
         """Return for each node the names of the rows that need it, sorted."""
         rows: dict[Key, list[str]] = {key: [] for key in self.nodes}
         for name, tip in self.final_nodes.items():
-            key: Key | None = tip
-            while key is not None:
-                rows[key].append(name)
-                key = self.nodes[key].parent
+            for node in self.of_row(tip):
+                rows[node.key].append(name)
         return {key: tuple(names) for key, names in rows.items()}
+
+    def of_row(self, final: Key) -> Iterator[Node]:
+        """Yield the nodes that a row consists of, last to first: package layers after the node that links them."""
+        key: Key | None = final
+        while key is not None:
+            node = self.nodes[key]
+            yield node
+            if node.packages:
+                yield self.nodes[node.packages]
+            key = node.parent
+
+    def _add_missing(
+        self,
+        final: Iterable[Key],
+        present: Collection[Key],
+        kept: Collection[Key],
+        missing: set[Key],
+        files: list[Key],
+    ) -> None:
+        for tip in final:
+            key: Key | None = tip
+            while key is not None and key not in present and key not in kept and key not in missing:
+                missing.add(key)
+                linked = self.nodes[key].packages
+                if linked and linked not in present and linked not in kept and linked not in missing:
+                    missing.add(linked)
+                    files.append(linked)
+                key = self.nodes[key].parent
+
+    def _tool(self, files: Key, present: Collection[Key], kept: Collection[Key], missing: Collection[Key]) -> Key:
+        able = self.tools[files]
+        return next((key for where in (present, kept, missing) for key in able if key in where), able[0])
 
 
 def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
-    """Join the chains of rows (row name -> its nodes, first to last) where they share nodes."""
+    """Join the nodes of rows (row name -> its nodes, first to last) where they share them."""
     import networkx as nx
 
     ordered = {name: chains[name] for name in sorted(chains)}
     nodes = {node.key: node for chain in ordered.values() for node in chain}
+    tools = _tools(ordered.values())
     shape: Digraph = nx.DiGraph()
     shape.add_nodes_from(nodes)
     shape.add_edges_from((node.parent, node.key) for node in nodes.values() if node.parent)
+    shape.add_edges_from((node.packages, node.key) for node in nodes.values() if node.packages)
+    shape.add_edges_from((tool, files) for files, able in tools.items() for tool in able)
     final_nodes = {name: chain[-1].key for name, chain in ordered.items()}
     rows = {name: chain[-1].leaf.row for name, chain in ordered.items()}
-    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, shape=nx.freeze(shape))
+    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, tools=tools, shape=nx.freeze(shape))
+
+
+def _tools(chains: Iterable[tuple[Node, ...]]) -> Mapping[Key, tuple[Key, ...]]:
+    """Return which nodes can install the files of package layers; those of the first row come first."""
+    able: dict[Key, dict[Key, None]] = {}
+    for chain in chains:
+        for node in chain:
+            linked = node.stage.packages
+            if node.packages and linked and linked.tool:
+                tool = next(below.key for below in chain if below.layer == linked.tool.stage)
+                able.setdefault(node.packages, {})[tool] = None
+    return {files: tuple(tools) for files, tools in able.items()}

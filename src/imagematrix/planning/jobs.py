@@ -1,7 +1,8 @@
 """Steps of a plan in, jobs for an executor out."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from imagematrix import __version__
 from imagematrix.model import (
@@ -31,6 +32,9 @@ _VERSION_LABEL = "imagematrix.version"
 _REVISION_LABEL = "org.opencontainers.image.revision"
 _BASE_LABEL = "org.opencontainers.image.base.digest"
 """https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md"""
+_CONSTANT_TIME: Final = "315532800"
+"""1980-01-01, as `site.packages` sets it in the files; BuildKit takes it for that of the image
+(https://reproducible-builds.org/docs/source-date-epoch/)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +80,17 @@ class JobFactory:
             files = {file.path: file.content for file in node.stage.inputs}
             packages, script = files.pop(f"{BASE_LAYER}/{APT_LOCK}", b""), next(iter(files.values()))
             return BaseBootstrap(script=script, suite=node.stage.text, packages=packages, labels=own)
+        if step.tool and node.stage.tool:
+            # The tool may be of another row: what counts is the stage that the Dockerfile of this one names.
+            tool = replace(self._image(step.tool, images), stage=node.stage.tool.stage)
+            return _package_files(node, tool, own)
         epoch = self.lock.epoch_of(node.layer, node.stage.downloads)
         return DockerfileBuild(
             dockerfile=node.leaf.dockerfile,
             target=node.layer,
             files=node.stage.inputs,
             source=self._source(node, images),
+            packages=self._image(node.packages, images) if node.packages else None,
             arguments={EPOCH: epoch} if epoch else {},
             labels={**own, **self._labels(node, images)},
         )
@@ -90,12 +99,15 @@ class JobFactory:
         if node.parent is None:
             base = node.inputs.get("base", "")  # what the key was made from: a tag may point elsewhere by now
             return BaseImage(name=node.leaf.base_image, digest=base if base.startswith("sha256:") else "")
-        layer = self.nodes[node.parent].layer
+        return self._image(node.parent, images)
+
+    def _image(self, key: Key, images: Mapping[Key, str]) -> ParentImage:
+        layer = self.nodes[key].layer
         return ParentImage(
-            key=node.parent,
-            image=images.get(node.parent, ""),
+            key=key,
+            image=images.get(key, ""),
             stage="" if layer == BASE_LAYER else layer,
-            repository=self.repository if node.parent in self.pushed or node.parent in self.kept else "",
+            repository=self.repository if key in self.pushed or key in self.kept else "",
         )
 
     def _labels(self, node: Node, images: Mapping[Key, str]) -> Mapping[str, str]:
@@ -142,6 +154,19 @@ def factory(
         kept=kept,
         revision=revision,
         seconds=seconds,
+    )
+
+
+def _package_files(node: Node, tool: ParentImage, labels: Mapping[str, str]) -> DockerfileBuild:
+    """Install a package layer. The same files make the same image: it has neither a date nor a commit."""
+    return DockerfileBuild(
+        dockerfile=node.leaf.dockerfile,
+        target=node.layer,
+        files=node.stage.inputs,
+        source=tool,
+        is_files=True,
+        arguments={"SOURCE_DATE_EPOCH": _CONSTANT_TIME},
+        labels=labels,
     )
 
 

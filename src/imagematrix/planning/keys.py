@@ -24,6 +24,7 @@ _PACKAGES_LIMIT: Final = 65536
 _CHANGES_SHOWN: Final = 3
 
 PARENT_CHANGED: Final = "its parent changed"
+PACKAGES_CHANGED: Final = "its package layer changed"
 
 
 class Assigner:
@@ -33,34 +34,50 @@ class Assigner:
         self._lock = lock
         self._platform = platform
         self._nodes: dict[tuple[Stage, str], Node] = {}
+        self._by_key: dict[Key, Node] = {}
         self._file_inputs: dict[Stage, Mapping[str, str]] = {}
         self._hashed: dict[File, str] = {}
 
     def chain(self, leaf: Leaf) -> tuple[Node, ...]:
-        """Return the nodes of a leaf, first to last; each is the parent of the next."""
+        """Return the nodes of a leaf, first to last.
+
+        Each is the parent of the next, but for the files of package layers: they are before the node that links them.
+        """
         parent: Node | None = None
         chain: list[Node] = []
         for stage in (leaf.bootstrap, *leaf.stages):
             if stage is not None:
-                parent = self._node(stage, leaf, parent)
-                chain.append(parent)
+                linked = self._node(stage.packages, leaf) if stage.packages else None
+                parent = self._node(stage, leaf, parent, linked)
+                chain += (linked, parent) if linked else (parent,)
         return tuple(chain)
 
-    def _node(self, stage: Stage, leaf: Leaf, parent: Node | None) -> Node:
-        below = parent.key if parent else self._base(leaf)
+    def _node(self, stage: Stage, leaf: Leaf, parent: Node | None = None, linked: Node | None = None) -> Node:
+        below = parent.key if parent else "" if stage.tool else self._base(leaf)
         node = self._nodes.get((stage, below))
         if node is None:
-            inputs = self._inputs(stage, leaf, parent)
-            key = key_of(inputs)
-            parent_key = parent.key if parent else None
-            node = Node(key=key, layer=stage.layer, parent=parent_key, stage=stage, leaf=leaf, inputs=inputs)
-            self._nodes[stage, below] = node
+            inputs = self._inputs(stage, leaf, parent, linked)
+            made = Node(
+                key=key_of(inputs),
+                layer=stage.layer,
+                parent=parent.key if parent else None,
+                packages=linked.key if linked else None,
+                stage=stage,
+                leaf=leaf,
+                inputs=inputs,
+            )
+            # Stages of files that differ in their tool alone are one node.
+            node = self._nodes[stage, below] = self._by_key.setdefault(made.key, made)
         return node
 
-    def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None) -> Mapping[str, str]:
-        inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.text, **self._files(stage)}
+    def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None, linked: Node | None) -> Mapping[str, str]:
+        inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.recipe, **self._files(stage)}
+        if stage.tool:
+            return {**inputs, "python": stage.tool.python}
         if epoch := self._lock.epoch_of(stage.layer, stage.downloads):
             inputs["epoch"] = epoch
+        if linked:
+            inputs["packages"] = linked.key
         if parent:
             inputs["parent"] = parent.key
         elif stage.layer != BASE_LAYER:
@@ -127,7 +144,7 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ..
 
 
 def _rank(name: str) -> tuple[int, str]:
-    order = ("text", "file", "base", "epoch", "platform", "schema", "parent")
+    order = ("text", "file", "base", "epoch", "python", "platform", "schema", "packages", "parent")
     kind = name.partition(" ")[0]
     # A record may be of another version, with inputs that this one does not know.
     return (order.index(kind) if kind in order else len(order), name)
@@ -148,6 +165,8 @@ def _difference(name: str, old: str | None, new: str | None) -> str:
             return f"its Dockerfile stage changed{_lines(old or '', new or '')}"
         case "parent":
             return PARENT_CHANGED
+        case "packages":
+            return PACKAGES_CHANGED if old and new else f"it {'links' if new else 'no longer links'} a package layer"
         case "base":
             return f"the base changed: {_short(old)} -> {_short(new)}"
         case "epoch":

@@ -41,9 +41,10 @@ def make(
     These three are only asked for reasons, never for verdicts.
     """
     kept, doubts = kept or {}, doubts or {}
-    needed = dag.needed({*present, *kept})
-    parents = {parent for key in needed if (parent := dag.nodes[key].parent) and parent not in needed}
-    pulled = parents.difference(present)
+    needs = dag.needed(present, kept)
+    needed = needs.keys
+    read = {*needs.tools.values()}.union(*((dag.nodes[key].parent, dag.nodes[key].packages) for key in needed))
+    pulled = {key for key in read if key and key not in needed and key not in present}
     past = _Past(dag, history() if needed else (), all_rows or dag.final_nodes)
     rows_by_node = dag.rows_by_node()
     steps = tuple(
@@ -55,6 +56,7 @@ def make(
             else _found(node, present, kept),
             leaves=rows_by_node[node.key],
             digest=kept[node.key] if node.key in pulled else "",
+            tool=needs.tools.get(node.key),
         )
         for node in dag.order()
     )
@@ -103,10 +105,7 @@ class _Past:
         origin = self._origin(node, rows)
         if origin is None:
             return f"no {node.layer} was built before"
-        changes = [
-            change if change != keys.PARENT_CHANGED else self._parent(node, needed)
-            for change in keys.differences(origin.inputs, node.inputs)
-        ]
+        changes = [self._below(change, node, needed) for change in keys.differences(origin.inputs, node.inputs)]
         replaced = set(rows) & set(origin.rows) or self._superseded(origin)
         return ("" if replaced else "new: unlike the nearest node, ") + "; ".join(changes)
 
@@ -129,11 +128,13 @@ class _Past:
     def _superseded(self, record: Record) -> bool:
         return not self._all_rows & set(record.rows)
 
-    def _parent(self, node: Node, needed: Collection[Key]) -> str:
-        parent = self._nodes[node.parent] if node.parent else None
-        if parent is None:
-            return keys.PARENT_CHANGED
-        return f"its parent {parent.layer} {'is rebuilt' if parent.key in needed else 'differs'}"
+    def _below(self, change: str, node: Node, needed: Collection[Key]) -> str:
+        """Name the node that a change is about, if it is about one."""
+        changed = {keys.PARENT_CHANGED: node.parent, keys.PACKAGES_CHANGED: node.packages}.get(change)
+        if changed is None:
+            return change
+        what = "parent " if changed == node.parent else ""
+        return f"its {what}{self._nodes[changed].layer} {'is rebuilt' if changed in needed else 'differs'}"
 
 
 def _distance(record: Record, node: Node) -> int:

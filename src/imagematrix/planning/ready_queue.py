@@ -9,8 +9,8 @@ from imagematrix.model import Key, Step, Verdict
 class ReadyQueue:
     """The steps of a plan that must be built and have not begun; `begun` are those that have.
 
-    `take` gives, of those whose parent is done, the one with the longest remaining path: its own seconds and those of
-    the longest chain built on it. Ties go to the one first in the plan, so the same plan and the same events give the
+    `take` gives, of those whose needs are done, the one with the longest remaining path: its own seconds and those of
+    the longest chain that needs it. Ties go to the one first in the plan, so the same plan and the same events give the
     same order. Each step is given out once, by `take`, `failed` or `drain`.
     """
 
@@ -21,12 +21,14 @@ class ReadyQueue:
         self._index = {step.node.key: index for index, step in enumerate(wanted)}
         self._waiting = {step.node.key: step for step in wanted if step.node.key not in begun}
         self._children: dict[Key, list[Key]] = {key: [] for key in self._index}
+        self._missing = {step.node.key: sum(key in self._index for key in step.needs) for step in wanted}
         for step in wanted:
-            if step.node.parent in self._children:
-                self._children[step.node.parent].append(step.node.key)
+            for key in step.needs:
+                if key in self._children:
+                    self._children[key].append(step.node.key)
         self._path = self._remaining_paths(wanted, seconds)
         self._ready: list[tuple[float, int, Key]] = []
-        self._push(key for key, step in self._waiting.items() if step.node.parent not in self._children)
+        self._push(key for key in self._waiting if not self._missing[key])
 
     def take(self) -> Step | None:
         """Give the next step to build; None when nothing is ready."""
@@ -42,15 +44,20 @@ class ReadyQueue:
         self._push([step.node.key])
 
     def done(self, key: Key) -> None:
-        """Note that a node was built: what is built on it is ready."""
-        self._push(self._children[key])
+        """Note that a node was built: what needs nothing else is ready."""
+        for child in self._children[key]:
+            self._missing[child] -= 1
+        self._push(child for child in self._children[key] if not self._missing[child])
 
     def failed(self, key: Key) -> tuple[Step, ...]:
         """Note that a node failed; return everything that is built on it, in plan order."""
-        lost = list(self._children[key])
-        for child in lost:  # grows while it is walked
-            lost.extend(self._children[child])
-        return self._give_out(child for child in lost if child in self._waiting)
+        lost = dict.fromkeys(self._children[key])
+        walked = list(lost)
+        for child in walked:  # grows while it is walked
+            more = [each for each in self._children[child] if each not in lost]
+            lost |= dict.fromkeys(more)
+            walked += more
+        return self._give_out(child for child in walked if child in self._waiting)
 
     def drain(self) -> tuple[Step, ...]:
         """Give out everything that was not given out yet, in plan order: nothing more will start."""

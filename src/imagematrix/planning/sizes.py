@@ -124,6 +124,11 @@ def _line(size: int | None) -> str:
     return f"{_TOLD}{'an unknown number of' if size is None else size} bytes\n"
 
 
+def entries(text: str) -> Iterable[tuple[str, str]]:
+    """Yield each package of a lock with its lines: name, version and hashes, without comments."""
+    yield from ((found[1], found[0].partition(f"\n{_TOLD}")[0]) for found in _ENTRY.finditer(text))
+
+
 @lru_cache(maxsize=4096)
 def _packages(text: str) -> tuple[_Package, ...]:
     return tuple(

@@ -44,7 +44,7 @@ class Store:
             return self._ask(dag.nodes.keys())
         asked = {*dag.final_nodes.values()}.difference(present)
         kept = self._ask(asked)
-        return {**kept, **self._ask(dag.needed({*present, *kept}) - asked)}
+        return {**kept, **self._ask({*dag.needed(present, kept).keys} - asked)}
 
     def manifests(self, kept: Mapping[Key, str]) -> Mapping[Key, Manifest]:
         """Return what is known of nodes that are kept, by their digests."""

@@ -45,6 +45,8 @@ class NodeEntry:
     key: Key
     layer: str
     parent: Key | None
+    packages: Key | None = None
+    """The files of the package layer that it links."""
     label: str
     outcome: Status
     seconds: Seconds
@@ -61,7 +63,7 @@ class NodeEntry:
     why: str
     tail: tuple[str, ...] = ()
     bytes: Bytes | None = None
-    """What it adds to its parent, a first one to nothing; None: no engine could tell."""
+    """What it adds to its parent and the files that it links, a first one to nothing; None: no engine could tell."""
     drifted: tuple[str, ...] = ()
     """Packages that apt installed in another version than the apt lock names."""
     leaves: tuple[str, ...]

@@ -1,7 +1,7 @@
 """A plan in, a picture of its DAG out: SVG, HTML or DOT text.
 
 Each node has one parent, so the DAG of a grid is a forest: layers stand in columns, each leaf has a line of its own,
-and a node is in the middle of the nodes built on it.
+and a node is in the middle of the nodes built on it. Files of package layers have lines below them.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ def svg(plan: Plan) -> str:
     """Return the DAG as a stand-alone SVG picture; sizes are in pixels."""
     places = _places(plan)
     width = _MARGIN * 2 + _COLUMN * max((place.column for place in places.values()), default=0) + _BOX_WIDTH
-    height = _MARGIN * 2 + _LEGEND + _LINE * max(len(plan.final_nodes), 1)
+    height = _MARGIN * 2 + _LEGEND + _LINE * (max((place.line for place in places.values()), default=0) + 1)
     root = ET.Element(
         "svg",
         {
@@ -59,7 +59,8 @@ def svg(plan: Plan) -> str:
     ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
     _legend(root)
     for step in plan.steps:
-        _edge(root, step, places)
+        for below in filter(None, (step.node.parent, step.node.packages)):
+            _edge(root, places[below], places[step.node.key])
     for step in plan.steps:
         _box(root, step, places[step.node.key])
     ET.indent(root)
@@ -79,7 +80,9 @@ def dot(plan: Plan) -> str:
         fill, edge = _COLOURS[step.verdict]
         text = label(step).replace('"', r"\"")
         lines.append(f'  "{step.node.key[:12]}" [label="{text}", fillcolor="{fill}", color="{edge}"];')
-    lines += [f'  "{step.node.parent[:12]}" -> "{step.node.key[:12]}";' for step in plan.steps if step.node.parent]
+    for step in plan.steps:
+        below = filter(None, (step.node.parent, step.node.packages))
+        lines += [f'  "{key[:12]}" -> "{step.node.key[:12]}";' for key in below]
     return "\n".join([*lines, "}", ""])
 
 
@@ -88,7 +91,10 @@ FORMS: Final[Mapping[str, Callable[[Plan], str]]] = {".svg": svg, ".html": html,
 
 
 def _places(plan: Plan) -> Mapping[Key, _Place]:
-    """Give each node its column (how many nodes are below it) and its line (the middle of those built on it)."""
+    """Give each node its column (how many nodes are below it) and its line (the middle of those built on it).
+
+    Files of a package layer are in the column before the first that links them.
+    """
     columns: dict[Key, int] = {}
     children: dict[Key, list[Key]] = {}
     for step in plan.steps:  # parents first
@@ -99,11 +105,22 @@ def _places(plan: Plan) -> Mapping[Key, _Place]:
             children[parent].append(step.node.key)
     lines: dict[Key, float] = {}
     free = iter(range(len(plan.steps)))
-    roots = [step.node.key for step in plan.steps if not step.node.parent]
-    for key in _children_first(roots, children):
+    files = [step.node.key for step in plan.steps if step.node.stage.tool]
+    roots = [step.node.key for step in plan.steps if not step.node.parent and not step.node.stage.tool]
+    for key in (*_children_first(roots, children), *files):
         above = [lines[child] for child in children[key]]
         lines[key] = (min(above) + max(above)) / 2 if above else float(next(free))
+    columns |= _columns_of_files(plan, columns)
     return {key: _Place(column=columns[key], line=lines[key]) for key in columns}
+
+
+def _columns_of_files(plan: Plan, columns: Mapping[Key, int]) -> Mapping[Key, int]:
+    found: dict[Key, int] = {}
+    for step in plan.steps:
+        if files := step.node.packages:
+            before = max(columns[step.node.key] - 1, 0)
+            found[files] = min(found.get(files, before), before)
+    return found
 
 
 def _children_first(roots: list[Key], children: Mapping[Key, list[Key]]) -> list[Key]:
@@ -133,10 +150,7 @@ def _legend(root: ET.Element) -> None:
         _text(root, text, x=x + 24, y=_MARGIN + 5, size=13)
 
 
-def _edge(root: ET.Element, step: Step, places: Mapping[Key, _Place]) -> None:
-    if step.node.parent is None:
-        return
-    start, end = places[step.node.parent], places[step.node.key]
+def _edge(root: ET.Element, start: _Place, end: _Place) -> None:
     x1, y1, x2, y2 = start.x + _BOX_WIDTH, start.y + _BOX_HEIGHT / 2, end.x, end.y + _BOX_HEIGHT / 2
     middle = (x1 + x2) / 2
     path = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"

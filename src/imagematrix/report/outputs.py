@@ -49,6 +49,10 @@ class PlannedNode:
     key: Key
     layer: str
     parent: Key | None
+    packages: Key | None
+    """The files of the package layer that it links."""
+    chained: str
+    """Why it is not a package layer, but installs its packages on the layers below; empty: nothing to explain."""
     verdict: Verdict
     reason: str
     leaves: tuple[str, ...]
@@ -70,6 +74,8 @@ class PlanSummary:
     download: int
     """Bytes, as far as they are known, of the nodes to build."""
     installed: int
+    stored: int
+    """Bytes of the Python packages of all nodes, compressed, as far as they are known: each package layer once."""
     seconds: int
     """Of the whole, estimated."""
 

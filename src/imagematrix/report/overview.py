@@ -359,12 +359,13 @@ def _critical(run: PastRun) -> frozenset[Key]:
     """Return the longest chain of nodes that took time."""
     until: dict[Key, float] = {}
     for node in run.nodes:  # parents first
-        below = until.get(node.parent, 0.0) if node.parent else 0.0
+        below = max((until.get(key, 0.0) for key in (node.parent, node.packages) if key), default=0.0)
         until[node.key] = below + (node.seconds if node.ran else 0.0)
     key = max((node.key for node in run.nodes if node.ran), key=lambda each: until[each], default=None)
     chain = set()
     while key is not None and key in run.by_key:
         if run.by_key[key].ran:
             chain.add(key)
-        key = run.by_key[key].parent
+        node = run.by_key[key]
+        key = max((each for each in (node.parent, node.packages) if each), key=until.__getitem__, default=None)
     return frozenset(chain)

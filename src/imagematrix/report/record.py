@@ -65,13 +65,14 @@ def make(
 
 
 def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntry:
-    parent = step.node.parent
-    whole, below = bytes_of.get(step.node.key), bytes_of.get(parent) if parent else 0
+    below = [bytes_of.get(key) for key in (step.node.parent, step.node.packages) if key]
+    whole, known = bytes_of.get(step.node.key), [size for size in below if size is not None]
     interrupted = outcome.status is Status.INTERRUPTED
     return NodeEntry(
         key=outcome.key,
         layer=step.node.layer,
-        parent=parent,
+        parent=step.node.parent,
+        packages=step.node.packages,
         label=label(step),
         outcome=Status.FAILED if interrupted else outcome.status,
         seconds=outcome.seconds,
@@ -83,7 +84,8 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
         lane=outcome.slot,
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
-        bytes=None if whole is None or below is None else whole - below,
+        # The engine counts linked files a little differently from those alone.
+        bytes=None if whole is None or len(known) < len(below) else max(whole - sum(known), 0),
         drifted=outcome.drifted,
         leaves=step.leaves,
     )
@@ -114,11 +116,14 @@ def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeEntry], fact: ImageFact
 
 
 def _chain(tip: Key, nodes: Mapping[Key, NodeEntry]) -> Iterable[NodeEntry]:
-    """Yield the nodes of a row, last to first."""
+    """Yield the nodes of a row, last to first; files of a package layer after the node that links them."""
     key: Key | None = tip
     while key is not None and key in nodes:
-        yield nodes[key]
-        key = nodes[key].parent
+        node = nodes[key]
+        yield node
+        if node.packages and node.packages in nodes:
+            yield nodes[node.packages]
+        key = node.parent
 
 
 def _push(pushed: Pushed) -> PushEntry:

@@ -111,7 +111,7 @@ def _refuse_strangers(document: Document) -> None:
     """Raise DamagedError where a report names nodes that it does not have: a parent comes before its children."""
     seen: set[Key] = set()
     for node in document.nodes:
-        if node.key in seen or (node.parent and node.parent not in seen):
+        if node.key in seen or not {*filter(None, (node.parent, node.packages))} <= seen:
             raise DamagedError(f"node {node.key!r:.80} has no parent before it, or is there twice")
         seen.add(node.key)
     named = [push.node for push in document.pushes]

@@ -186,9 +186,9 @@ def _locked(leaf: Leaf) -> Mapping[str, str]:
     """Return the packages that a leaf's locks name; a layer's lock outdoes those below it."""
     texts = [
         file.content.decode()
-        for stage in leaf.stages
+        for stage in leaf.dockerfile_stages
         for file in stage.inputs
-        if file.path == f"{stage.layer}/requirements.lock"
+        if file.path == f"{stage.installs}/requirements.lock"
     ]
     return {name: version for text in texts for name, version in _LOCKED.findall(text)}
 

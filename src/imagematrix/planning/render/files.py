@@ -8,7 +8,7 @@ from imagematrix.errors import InputError
 from imagematrix.model import File, LayerSource, Row, Sources
 from imagematrix.planning import requirements
 from imagematrix.planning.render.apt import RowAptLocks
-from imagematrix.planning.render.locks import RowLocks
+from imagematrix.planning.render.packages import Installations
 from imagematrix.planning.render.sources import TEMPLATE_SUFFIX, folder_of, is_section, is_template
 from imagematrix.planning.render.templates import Templates
 
@@ -16,31 +16,31 @@ from imagematrix.planning.render.templates import Templates
 class LayerFiles:
     """The files of each layer of a row; rows that render the same share them."""
 
-    def __init__(self, sources: Sources, templates: Templates, locks: RowLocks, apt: RowAptLocks) -> None:
+    def __init__(self, sources: Sources, templates: Templates, installations: Installations, apt: RowAptLocks) -> None:
         self._sources = sources
         self._placed = {
             name: [file for file in source.files if not is_section(file)] for name, source in sources.layers.items()
         }
         self._rendered = {name: [*filter(is_template, files)] for name, files in self._placed.items()}
         self._templates = templates
-        self._locks = locks
+        self._installations = installations
         self._apt = apt
-        self._known: dict[tuple[str, tuple[str, ...], tuple[str, ...], File | None], tuple[File, ...]] = {}
+        self._known: dict[tuple[str, tuple[str, ...], str | None, File | None], tuple[File, ...]] = {}
 
     def of(self, layer: str, row: Row) -> tuple[File, ...]:
         """Return the files of a layer. Raises InputError where one cannot be rendered, or two have one place."""
         source = self._sources.layers[layer]
         rendered = tuple(self._templates.text(source, file, row) for file in self._rendered[layer])
-        locks = tuple(locked.installed for locked in self._locks.locked(row) if locked.layer == layer)
-        apt_lock = self._apt.file(row, layer)
-        known = self._known.get((layer, rendered, locks, apt_lock))
+        lock, apt_lock = self._installations.of(layer, row).lock, self._apt.file(row, layer)
+        known = self._known.get((layer, rendered, lock, apt_lock))
         if known is None:
             texts = iter(rendered)
             known = tuple(_placed(layer, file, texts.__next__) for file in self._placed[layer])
             _refuse_twins(source, known)
-            known += tuple(File(path=f"{layer}/{requirements.LOCK}", content=text.encode()) for text in locks)
+            if lock is not None:
+                known += (File(path=f"{layer}/{requirements.LOCK}", content=lock.encode()),)
             known += (apt_lock,) if apt_lock else ()
-            self._known[layer, rendered, locks, apt_lock] = known
+            self._known[layer, rendered, lock, apt_lock] = known
         return known
 
 

@@ -43,7 +43,7 @@ class RowLocks:
         file = layers[0].file
         return RequirementStack(
             python=_locked_for("python", row, file=file),
-            platform=self._uv_platform(row, file=file),
+            platform=self.uv_platform(row, file=file),
             layers=layers,
             bounds=_bounds(row, layers),
         )
@@ -83,7 +83,8 @@ class RowLocks:
         text = self._templates.text(source, file, row)
         return Requirements(layer=layer, text=text, file=name_of(source, file), compiled=_compiled(source.template))
 
-    def _uv_platform(self, row: Row, *, file: str) -> str:
+    def uv_platform(self, row: Row, *, file: str = "") -> str:
+        """Return uv's name of what a row is locked for. Raises InputError where it has none, for the file."""
         system = _locked_for("os", row, file=file)
         found = requirements.platform(self._platform, system)
         if not found:

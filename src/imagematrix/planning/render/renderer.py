@@ -14,6 +14,7 @@ from imagematrix.planning.render.companions import Companions
 from imagematrix.planning.render.demands import Demands
 from imagematrix.planning.render.files import LayerFiles
 from imagematrix.planning.render.locks import RowLocks
+from imagematrix.planning.render.packages import Installations
 from imagematrix.planning.render.sources import template_names, with_parents
 from imagematrix.planning.render.stages import Stages, base_image
 from imagematrix.planning.render.templates import Templates
@@ -31,8 +32,9 @@ class Renderer:
         self._locks = RowLocks(sources, self._templates, locks, platform=platform)
         self.apt_locks: Mapping[str, str] = apt_locks or {}
         self._apt = RowAptLocks(sources, self._templates, self.apt_locks, platform=platform)
-        self._files = LayerFiles(sources, self._templates, self._locks, self._apt)
-        self._stages = Stages(sources, self._templates, self._files, self._locks, self._apt)
+        self._installations = Installations(sources, self._locks)
+        self._files = LayerFiles(sources, self._templates, self._installations, self._apt)
+        self._stages = Stages(sources, self._templates, self._files, self._installations, self._apt)
         self._companions = Companions(sources, self._templates)
         self._demands = Demands(sources, self._templates)
         self._faults: dict[Hashable, tuple[Diagnostic, ...]] = {}
@@ -53,7 +55,7 @@ class Renderer:
     def files(self, leaf: Leaf) -> tuple[File, ...]:
         """Return every file of a leaf's directory, sorted by path."""
         files = [File(path="Dockerfile", content=leaf.dockerfile.encode())]
-        read = {file for stage in leaf.stages for file in stage.inputs}
+        read = {file for stage in leaf.dockerfile_stages for file in stage.inputs}
         for together in (self._sources.init, *(service.files for service in self._sources.services)):
             if not read.isdisjoint(together):
                 files += together
@@ -66,7 +68,7 @@ class Renderer:
 
     def services(self, row: Row) -> tuple[Service, ...]:
         """Return the services that a row's containers start: those whose files its stages copy. Raises InputError."""
-        read = {file for stage in self.leaf(row).stages for file in stage.inputs}
+        read = {file for stage in self.leaf(row).dockerfile_stages for file in stage.inputs}
         return tuple(service for service in self._sources.services if not read.isdisjoint(service.files))
 
     def faults(self, row: Row) -> tuple[Diagnostic, ...]:
@@ -77,7 +79,7 @@ class Renderer:
         values = self._templates.values(row)
         found, locks = [*_raised(lambda: self._locks.refuse_unlocked(row))], self._lock_paths(row)
         for layer, parent in with_parents(row):
-            part = (layer, parent, locks.get(layer), *self._templates.seen((layer,), values))
+            part = (layer, parent, row.family.layers, *locks.values(), *self._templates.seen((layer,), values))
             found += self._tried(part, partial(self._stages.stage, row, layer=layer, parent=parent))
         found += _raised(lambda: self._stages.bootstrap(row))
         if not found:

@@ -1,16 +1,17 @@
 """Stages: a layer's template rendered and checked, with the files that it reads."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import Final
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError, did_you_mean
-from imagematrix.model import BASE_LAYER, EPOCH, WHEELHOUSE, Downloads, File, Row, Sources, Stage
+from imagematrix.model import BASE_LAYER, EPOCH, FILES, WHEELHOUSE, Downloads, File, Row, Sources, Stage, Tool
 from imagematrix.planning import apt_locks, dockerfile, downloads, requirements
+from imagematrix.planning.render import packages
 from imagematrix.planning.render.apt import RowAptLocks
 from imagematrix.planning.render.files import LayerFiles
-from imagematrix.planning.render.locks import RowLocks
+from imagematrix.planning.render.packages import Installation, Installations
 from imagematrix.planning.render.templates import Templates
 
 _LANGUAGE: Final = "LC_ALL=C.UTF-8 LANGUAGE=C"
@@ -22,16 +23,21 @@ class Stages:
     """The stages of rows; equal ones are one object."""
 
     def __init__(
-        self, sources: Sources, templates: Templates, files: LayerFiles, locks: RowLocks, apt: RowAptLocks
+        self,
+        sources: Sources,
+        templates: Templates,
+        files: LayerFiles,
+        installations: Installations,
+        apt: RowAptLocks,
     ) -> None:
         self._sources = sources
         self._shared = sources.shared
         self._templates = templates
         self._files = files
-        self._locks = locks
+        self._installations = installations
         self._apt = apt
         self._stages: dict[tuple[object, ...], Stage] = {}
-        self._memo: dict[tuple[object, ...], Stage] = {}
+        self._memo: dict[Hashable, Stage] = {}
         self._arguments_of: dict[str, tuple[Downloads, str]] = {}
         self._sound: set[tuple[str, str, str, tuple[File, ...]]] = set()
         """Layers whose instructions are good: name, parent, rendering, files."""
@@ -39,18 +45,47 @@ class Stages:
     def stage(self, row: Row, *, layer: str, parent: str) -> Stage:
         """Render a layer on its parent. Raises InputError with each fault of its instructions."""
         name = self._sources.layers[layer].template_path
-        body = self._templates.render(name, row, layer=layer, parent=parent)
-        fetched, arguments = self._arguments(body)
-        labels = _labels(row) if layer == row.family.layers[-1] else ""
-        text = f"FROM {parent} AS {layer}\n{arguments}{body.strip()}\n{labels}"
+        chosen = self._installations.of(layer, row)
+        body = self._templates.render(name, row, layer=layer, parent=parent, tool=chosen.tool)
         files = self._files.of(layer, row)
-        known = self._memo.get((layer, text, files))
-        if known:
-            return known
-        if (layer, parent, body, files) not in self._sound:
-            self._refuse_faults(name, body, row, layer=layer, parent=parent)
-            self._sound.add((layer, parent, body, files))
-        return self._intern(layer=layer, text=text, files=files, fetched=fetched)
+        labels = _labels(row) if layer == row.family.layers[-1] else ""
+        asked = (layer, parent, body, labels, files, chosen)
+        known = self._memo.get(asked)
+        if known is None:
+            if (layer, parent, body, files) not in self._sound:
+                self._refuse_faults(name, body, row, layer=layer, parent=parent, chosen=chosen)
+                self._sound.add((layer, parent, body, files))
+            known = self._memo[asked] = self._stage(layer, parent, body, labels, files, chosen)
+        return known
+
+    def _stage(
+        self, layer: str, parent: str, body: str, labels: str, files: tuple[File, ...], chosen: Installation
+    ) -> Stage:
+        parts = packages.split(body)
+        linked = (
+            self._package_files(layer, parts.install, files, chosen.tool) if chosen.tool and parts.install else None
+        )
+        fetched, arguments = self._arguments(parts.own)
+        check = packages.check_text(layer, parent, f"ARG {_LANGUAGE}\n{parts.check}") if linked else ""
+        text = f"{check}FROM {parent} AS {layer}\n{arguments}{parts.own.strip()}\n{labels}"
+        inputs = self._inputs(text, files)
+        return self._intern(
+            Stage(
+                layer=layer,
+                text=text,
+                inputs=inputs,
+                downloads=_settled(fetched, inputs),
+                packages=linked,
+                chained=chosen.why,
+            )
+        )
+
+    def _package_files(self, layer: str, install: str, files: tuple[File, ...], tool: Tool) -> Stage:
+        """Return the stage of a package layer's files: all that it downloads is named by the lock."""
+        text = packages.files_text(layer, tool, f"ARG {_LANGUAGE}\n{install}")
+        inputs = self._inputs(text, files)
+        made = Stage(layer=f"{layer}{FILES}", text=text, inputs=inputs, downloads=Downloads.PINNED, tool=tool)
+        return self._intern(made)
 
     def bootstrap(self, row: Row) -> Stage | None:
         """Return the stage that makes a row's base, if it is made here."""
@@ -72,11 +107,12 @@ class Stages:
             known = self._arguments_of[body] = (fetched, language + epoch)
         return known
 
-    def _refuse_faults(self, name: str, body: str, row: Row, *, layer: str, parent: str) -> None:
+    def _refuse_faults(self, name: str, body: str, row: Row, *, layer: str, parent: str, chosen: Installation) -> None:
         """Raise InputError for instructions that a layer must not have, or that copy missing files."""
-        faults = [*dockerfile.faults(body, stages=(parent, WHEELHOUSE)), *self._unfound(body, layer, row)]
+        stages = (parent, WHEELHOUSE, *((f"{layer}{FILES}", f"{layer}{packages.CHECK}") if chosen.tool else ()))
+        faults = [*dockerfile.faults(body, stages=stages), *self._unfound(body, layer, row)]
         if faults:
-            values = self._templates.values(row, layer=layer, parent=parent)
+            values = self._templates.values(row, layer=layer, parent=parent, tool=chosen.tool)
             places = self._templates.trace(name, body, values)
             raise InputError(
                 replace(each, file=file, line=line, rows=(row.name,))
@@ -87,20 +123,16 @@ class Stages:
     def _unfound(self, body: str, layer: str, row: Row) -> Iterable[Diagnostic]:
         """Yield the sources that are not in the leaf; a missing lock is reported by `RowLocks`."""
         tree = (*self._files.of(layer, row), *self._shared)
-        expected = f"{layer}/{requirements.LOCK}" if self._locks.is_locked(layer) else ""
+        expected = f"{layer}/{requirements.LOCK}" if self._installations.is_locked(layer) else ""
         for line, path in dockerfile.sources(body):
             if path != expected and not any(dockerfile.is_within(file.path, path) for file in tree):
                 what = f"stage copies {path!r}, which is not in the leaf"
                 hint = did_you_mean(path, [file.path for file in tree])
                 yield Diagnostic(line=line, code="missing_source", message=what, hint=hint)
 
-    def _intern(self, *, layer: str, text: str, files: tuple[File, ...], fetched: Downloads) -> Stage:
-        inputs = self._inputs(text, files)
-        made = Stage(layer=layer, text=text, inputs=inputs, downloads=_settled(fetched, inputs))
-        # Files that the stage does not read must not keep two equal stages apart.
-        stage = self._stages.setdefault((layer, text, inputs), made)
-        self._memo[layer, text, files] = stage
-        return stage
+    def _intern(self, made: Stage) -> Stage:
+        """Return the one stage with this content: files that it does not read must not keep two of them apart."""
+        return self._stages.setdefault((made.layer, made.text, made.inputs, made.packages), made)
 
     def _inputs(self, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
         paths, tree = dockerfile.context_paths(text), (*files, *self._shared)

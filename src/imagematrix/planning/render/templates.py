@@ -127,6 +127,7 @@ class Templates:
             "driver_requirement": compat.driver_requirement(row.values),
             "torch_local": compat.local_version(row.values),
             "services": self._services_of(row.family.layers, as_root="run_as" not in row.values),
+            "tool": None,
             **extra,
         }
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterator
 
+from imagematrix.planning.reproducible import Comparison
 from imagematrix.report.outputs import DoctorDocument, Prerequisite, PrerequisiteState
 from imagematrix.text import documents
+from imagematrix.text.formatting import count
 
 
 def good(prerequisites: Collection[Prerequisite]) -> bool:
@@ -20,6 +22,17 @@ def health_text(prerequisites: Collection[Prerequisite]) -> str:
 def health_json(prerequisites: Collection[Prerequisite]) -> str:
     """Write the same for programs."""
     return documents.write(DoctorDocument(good=good(prerequisites), prerequisites=tuple(prerequisites))).rstrip()
+
+
+def comparison_text(compared: Comparison) -> str:
+    """Write whether two installations are the same, else what they differ in first."""
+    found = compared.difference
+    if not found:
+        return f"{compared.node}: both installations are the same ({count(compared.paths, 'path')})"
+    return (
+        f"{compared.node}: two installations differ\n"
+        f"    first difference: {found.path}: {found.what} {found.first or 'none'} and {found.second or 'none'}"
+    )
 
 
 def _lines(prerequisite: Prerequisite, width: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What `plan` prints: what would be built, for a reader and for a machine; or one node explained."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from imagematrix.errors import FlagError, did_you_mean
@@ -7,7 +8,7 @@ from imagematrix.model import Key, Plan, Size, Step, Verdict
 from imagematrix.planning import sizes
 from imagematrix.report.outputs import PlanDocument, PlannedNode, PlanSummary
 from imagematrix.text import documents
-from imagematrix.text.formatting import abbreviate, approx_duration, count, label, quantity
+from imagematrix.text.formatting import abbreviate, approx_duration, count, label, quantity, size
 
 _NODES_SHOWN = 12
 _LEAVES_SHOWN = 3
@@ -32,9 +33,10 @@ def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
     pulled = [label(step) for step in plan.steps if step.verdict is Verdict.PULL]
     if pulled:
         lines += [f"pull from the registry: {abbreviate(pulled, _NODES_SHOWN)}", ""]
+    lines += _chained(plan)
     waiting = _waiting(plan)
     if waiting:
-        lines += [f"waiting: {abbreviate(waiting, _WAITING_SHOWN)}", ""]
+        lines += [f"waiting: {abbreviate(waiting, _WAITING_SHOWN)}", "", *_stored(plan, predicted)]
     length = f"; takes {approx_duration(seconds)}" if waiting else ""
     return "\n".join([*lines, _counts_line(plan) + _total(plan, predicted) + length]) + "\n"
 
@@ -52,6 +54,25 @@ def _group_lines(layer: str, reason: str, steps: Sequence[Step], predicted: Size
         *([f"    and {len(steps) - _NODES_SHOWN} more"] if len(steps) > _NODES_SHOWN else []),
         "",
     ]
+
+
+def _chained(plan: Plan) -> list[str]:
+    """Say which layers are not package layers, but installed on those below them, and why."""
+    counts = Counter((step.node.layer, step.node.stage.chained) for step in _to_build(plan) if step.node.stage.chained)
+    lines = [f"not a package layer: {layer}, {count(number, 'node')}: {why}" for (layer, why), number in counts.items()]
+    return [*lines, ""] if lines else []
+
+
+def _stored(plan: Plan, predicted: Sizes) -> list[str]:
+    """Say how much of Python packages there is to store in the end: each package layer once, compressed."""
+    files = [step.node.key for step in plan.steps if step.node.stage.tool]
+    if not files:
+        return []
+    links = sum(step.node.packages is not None for step in plan.steps)
+    whole, own = sizes.total(predicted.values()), sum(key not in files for key in predicted)
+    layers = f"{count(len(files), 'package layer')}, linked by {count(links, 'node')}"
+    others = f"{count(own, 'node')} with packages of their own"
+    return [f"to store: {size(whole.download)} of Python packages: {layers}, and {others}", ""]
 
 
 def _for(step: Step) -> str:
@@ -92,6 +113,7 @@ def _summary(plan: Plan, predicted: Sizes, seconds: float) -> PlanSummary:
         waiting=len(_waiting(plan)),
         download=whole.download,
         installed=whole.installed,
+        stored=sizes.total(predicted.values()).download,
         seconds=round(seconds),
     )
 
@@ -112,6 +134,8 @@ def _entry(step: Step, found: Size | None) -> PlannedNode:
         key=step.node.key,
         layer=step.node.layer,
         parent=step.node.parent,
+        packages=step.node.packages,
+        chained=step.node.stage.chained,
         verdict=step.verdict,
         reason=step.reason,
         leaves=step.leaves,
@@ -134,6 +158,10 @@ def _explained(step: Step) -> Iterator[str]:
     yield f"    key      {step.node.key}"
     yield f"    verdict  {step.verdict}: {step.reason}"
     yield f"    leaves   {', '.join(step.leaves)}"
+    if step.node.stage.chained:
+        yield f"    not a package layer: {step.node.stage.chained}"
+    if step.tool:
+        yield f"    installed by {step.tool}"
     yield "    made from"
     for name, value in sorted(step.node.inputs.items()):
         first, *more = value.splitlines() or [""]
