@@ -375,9 +375,10 @@ simulate() {
     merged=
     [ "$SUITE" != bookworm ] || merged=usr-is-merged # of two packages apt would take the other one
     # shellcheck disable=SC2086 # names, one a word
-    if APT_CONFIG=$apt/apt.conf apt-get -q --simulate install --no-install-recommends \
+    if APT_CONFIG=$apt/apt.conf apt-get -q --print-uris install --no-install-recommends \
         '?or(?essential,?priority(required))' apt $merged $1 >"$WORK/output" 2>&1; then
-        awk '$1 == "Inst" { version = $3 ~ /^\[/ ? $4 : $3; print $2 "=" substr(version, 2) }' "$WORK/output"
+        # 'ADDRESS' NAME_VERSION_ARCHITECTURE.deb SIZE HASH: a simulation says the same, in three times the time.
+        awk "/^'/"' { split($2, part, "_"); gsub("%3a", ":", part[2]); print part[1] "=" part[2] }' "$WORK/output"
     else
         awk '/^E: / { why = substr($0, 4); exit } END { print "! " (why ? why : "apt-get failed") }' "$WORK/output"
     fi

@@ -54,7 +54,7 @@ def run(
     locks = apt_locks.locks(stacks, committed, answers, asked=asked, upgrade=upgrade)
     touched = project.repository.write_apt_locks(locks)
     for path in touched:
-        say(path)
+        say(project.repository.from_here(path))
     if touched:
         say(f"{count(len(touched), 'apt lock')} changed: run `invoke render` and commit both")
 
