@@ -162,6 +162,8 @@ RUN --mount=type=cache,id=imagematrix-uv,target=/root/.cache/uv \\
     "description",
     [
         "[app 1/2] COPY --link app/version.txt /app.txt",
+        "[app 1/2] LINK COPY --link app/version.txt /app.txt",
+        "[app  1/12] COPY --link app/version.txt /app.txt",
         "mount / from exec /bin/sh -c uv pip install       -r /tmp/requirements.lock && true",
         'cached mount /root/.cache/uv from exec /bin/sh -c somebody with id "/imagematrix-uv"',
         "local source for wheelhouse",
@@ -189,9 +191,9 @@ def test_build_cache_that_no_image_shares_goes_at_once() -> None:
         replace(big, id="above", created=2.0),
         replace(big, id="shared", shared=True),
         replace(big, id="in use", in_use=True),
-        replace(big, id="small", bytes=999_999),
-        replace(big, id="small above", bytes=10, created=3.0, parents=("above",)),
-        replace(big, id="smaller above", bytes=10, created=4.0, parents=("small above", "small")),
+        replace(big, id="small", bytes=999_999, created=0.5),
+        replace(big, id="small above", bytes=10, created=3.0),
+        replace(big, id="smaller above", bytes=10, created=4.0),
         replace(big, id="downloads", description=mount),
     ]
 

@@ -30,7 +30,6 @@ class EngineCache(EngineClient):
                 bytes=one["Size"],
                 shared=one["Shared"],
                 in_use=one["InUse"],
-                parents=tuple(one.get("Parents") or ()),
                 created=moment(one["CreatedAt"]),
                 last_used=moment(one.get("LastUsedAt") or one["CreatedAt"]),
             )

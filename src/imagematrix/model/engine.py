@@ -47,8 +47,6 @@ class CacheRecord:
     created: float
     """Seconds since 1970, as all moments here. A piece is younger than those that it depends on."""
     last_used: float
-    parents: tuple[str, ...] = ()
-    """The ids of those that it depends on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

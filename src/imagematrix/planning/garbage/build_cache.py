@@ -1,5 +1,6 @@
 """Which pieces of BuildKit's cache nothing needs."""
 
+import math
 import re
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -8,11 +9,13 @@ from imagematrix.model import WHEELHOUSE, CacheRecord
 from imagematrix.planning import dockerfile
 from imagematrix.planning.garbage.cleanup import CleanupPlan, GarbageKind, Thing
 
-_STEP: Final = re.compile(r"\[\S+ \d+/\d+\] (.*)", re.DOTALL)
+_STEP: Final = re.compile(r"\[\S+ +\d+/\d+\] (?:LINK )?(.*)", re.DOTALL)
+"""What made a record. Numbers are padded where there are ten steps; LINK puts what a linked copy made upon the rest."""
 _COMMAND: Final = re.compile(r"(?:mount|cached mount) \S+ from exec .*? -c (.*?)(?: with id \"([^\"]*)\")?", re.DOTALL)
 _OUR_MOUNT: Final = "/imagematrix-"
 _SMALL_BYTES: Final = 1_000_000
-"""Smaller results stay until they are old, if they depend on no bigger one: to remove 13,000 takes minutes."""
+"""Results that are smaller stay until they are old, but for those that are younger than a bigger one that goes:
+they may depend on it, and engines do not say so. To remove all of 13,000 takes minutes."""
 _DOWNLOADS_SHARE: Final = 2
 _DOWNLOADS_SLACK: Final = 5_000_000_000
 """Bytes. What locks of the last weeks installed, and packages of the distribution, whose sizes no lock tells."""
@@ -39,7 +42,14 @@ def cache(
     resumed = {step for text in missing for step in dockerfile.steps(text)}
     steps = resumed.union(*map(dockerfile.steps, texts))
     most = _DOWNLOADS_SLACK + _DOWNLOADS_SHARE * installed
-    reasons: dict[str, str] = {}
+    youngest_first = sorted(records, key=lambda record: -record.created)
+    repeated = [
+        record
+        for record in youngest_first
+        if _is_unshared_result(record) and _is_of(record.description, steps) and not _is_of(record.description, resumed)
+    ]
+    oldest = min((record.created for record in repeated if record.bytes >= _SMALL_BYTES), default=math.inf)
+    repeats = {record.id for record in repeated if record.created >= oldest}
 
     def why(record: CacheRecord) -> str:
         """Say why a piece goes; empty: it stays."""
@@ -47,15 +57,11 @@ def cache(
             return ""
         if record.last_used < before:
             return f"no build has used it for {'a day' if nights <= 1 else f'{nights} days'}"
-        if _repeats(record, reasons.keys()) and not _is_of(record.description, resumed):
+        if record.id in repeats:
             return "it repeats what an image holds, or held"
         grown = record.bytes > most and record.description.startswith("cached mount ")
         return "it has accumulated old downloads: the next builds fetch what they need" if grown else ""
 
-    oldest_first = sorted(records, key=lambda record: record.created)
-    for record in oldest_first:
-        if reason := why(record):
-            reasons[record.id] = reason
     return CleanupPlan(
         garbage=tuple(
             Thing(
@@ -63,21 +69,17 @@ def cache(
                 name=" ".join(record.description.split()),
                 refs=(record.id,),
                 bytes=0 if record.shared else record.bytes,
-                reason=reasons[record.id],
+                reason=reason,
             )
-            for record in reversed(oldest_first)
-            if record.id in reasons
+            for record in youngest_first
+            if (reason := why(record))
         )
     )
 
 
-def _repeats(record: CacheRecord, going: Collection[str]) -> bool:
-    """Whether the result of a step, and not what it reads or downloads, takes bytes that no image has.
-
-    A small one counts if it depends on one that goes, which BuildKit would keep for it.
-    """
-    made = record.description.startswith(("[", "mount / from "))
-    return made and not record.shared and (record.bytes >= _SMALL_BYTES or not {*record.parents}.isdisjoint(going))
+def _is_unshared_result(record: CacheRecord) -> bool:
+    """Whether it is the result of a step, and not what the step reads or downloads, and no image has its bytes."""
+    return record.description.startswith(("[", "mount / from ")) and not (record.shared or record.in_use)
 
 
 def _is_of(description: str, steps: Collection[str]) -> bool:
