@@ -72,6 +72,12 @@ class LostEngineError(NoEngineError):
     """The engine went away while it was asked."""
 
 
+class NoClusterError(UserError):
+    """No cluster takes the builds: it does not answer, refuses, or has no machine for them."""
+
+    code = ExitCode.NO_ENGINE
+
+
 class NoIndexError(UserError):
     """The package index does not answer."""
 

@@ -31,6 +31,7 @@ LEVELS: Final = (
     "engine ledger signing",
     "repository state",
     "apt git resolver registry",
+    "cluster",
     "project",
     "row_state",
     "report verify",
@@ -43,6 +44,7 @@ LEVELS: Final = (
 """A module or package may import those of the lines above it and, in a package, its own modules."""
 
 STRANGERS: Final[Mapping[str, str]] = {
+    "cluster": "ledger repository state",
     "engine": "execution ledger planning.garbage planning.publication repository signing site state",
     "execution": "planning.garbage planning.publication planning.render secrecy",
     "project": "engine execution registry",
@@ -60,7 +62,9 @@ LONGEST_MODULE: Final = 400
 
 HOMES: Final[Mapping[str, str]] = {
     "concurrent": "execution.parallel",
-    "cryptography": "signing",
+    "cryptography": "cluster.certificates signing",
+    "dask": "cluster.library",
+    "distributed": "cluster",
     "docker": "engine",
     "filelock": "scratch state",
     "hashlib": "planning.keys",
@@ -220,7 +224,19 @@ def test_what_decides_does_not_act() -> None:
 @pytest.mark.parametrize("module", ["imagematrix.tasks", "imagematrix.cli"])
 def test_the_command_line_starts_light(module: str) -> None:
     """`invoke --list` takes no longer than invoke itself: libraries come with the task that needs them."""
-    heavy = {"docker", "filelock", "jinja2", "networkx", "packaging", "requests", "rich", "tenacity", "toml"}
+    heavy = {
+        "dask",
+        "distributed",
+        "docker",
+        "filelock",
+        "jinja2",
+        "networkx",
+        "packaging",
+        "requests",
+        "rich",
+        "tenacity",
+        "toml",
+    }
     program = f"import sys, {module}; print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     python = [sys.executable, "-c", program]

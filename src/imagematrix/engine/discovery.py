@@ -32,6 +32,8 @@ class EngineFacts:
     """The directory on its machine that it keeps images in."""
     has_blobs: bool
     """It keeps images in containerd's store: compressed, as registries have them."""
+    platform: str
+    """The Docker platform that it builds for, `linux/amd64`."""
 
 
 class Engine(EngineImages, EngineContainers, EngineCache):
@@ -41,11 +43,13 @@ class Engine(EngineImages, EngineContainers, EngineCache):
         """Return what it says of itself."""
         with answering():
             said: Any = self._client.info()
+            version: Any = self._client.version()
         return EngineFacts(
             version=str(said["ServerVersion"]),
             is_private=bool(self.environment),
             data=str(said["DockerRootDir"]),
             has_blobs=any("containerd" in value for _, value in said["DriverStatus"] or ()),
+            platform=f"{version['Os']}/{version['Arch']}",
         )
 
     def has_gpus(self) -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -49,4 +49,14 @@ def ended(waiting: list[Future[_T]], *, seconds: float) -> tuple[list[Future[_T]
     return [call for call in waiting if call in done], [call for call in waiting if call not in done]
 
 
-__all__ = ["Future", "ThreadPoolExecutor", "after", "as_completed", "ended", "pool", "start", "thread"]
+__all__ = [
+    "CancelledError",
+    "Future",
+    "ThreadPoolExecutor",
+    "after",
+    "as_completed",
+    "ended",
+    "pool",
+    "start",
+    "thread",
+]

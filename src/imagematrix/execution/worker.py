@@ -63,7 +63,8 @@ class Worker:
 
     def work(self, begun: Begun, put: Callable[[News], None]) -> None:
         """Build a step, with retries, and put its outcome: always exactly one."""
-        step, spent, waited, retries = begun.step, list[float](), list[float](), list[Retry]()
+        step, retries = begun.step, list[Retry]()
+        spent, waited, queued = list[float](), list[float](), list[float]()
 
         def attempt() -> Attempt:
             if self.stop.is_set():
@@ -72,8 +73,10 @@ class Worker:
                 self._await_engine()
             before = self.clock()
             made = _guarded(self.executor, begun.job)
-            spent.append(self.clock() - before - made.waited)
+            busy = self.clock() - before - made.waited if made.seconds is None else made.seconds
+            spent.append(busy)
             waited.append(made.waited)
+            queued.append(made.queued)
             return made
 
         def tell(retry: Retry) -> None:
@@ -90,8 +93,9 @@ class Worker:
             waited=sum(waited),
             attempts=len(spent),
             retries=tuple(retries),
-            started=begun.started,
-            slot=begun.slot,
+            started=begun.started + sum(queued[:1]),
+            slot=begun.slot if last.slot is None else last.slot,
+            machine=last.machine,
             why=why,
             tail=last.tail,
             log=last.log,

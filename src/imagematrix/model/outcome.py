@@ -65,6 +65,14 @@ class Attempt:
     """The id of the image that it made."""
     drifted: tuple[str, ...] = ()
     """Packages that apt installed in another version than the apt lock names."""
+    machine: str = ""
+    """Where it ran, if not on this machine."""
+    slot: int | None = None
+    """Which worker slot of all machines it had there, from 0."""
+    queued: float = 0.0
+    """Seconds in which it waited for a machine, before it began."""
+    seconds: float | None = None
+    """What it took on its machine, without `waited`; None: as long as the executor was busy with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +121,8 @@ class Outcome:
     """Seconds since the run began; None: it was not begun."""
     slot: int | None = None
     """Which of the run's `jobs` it took the place of, from 0; None: it was not begun."""
+    machine: str = ""
+    """Where its last try ran, if not on this machine."""
     why: str = ""
     tail: tuple[str, ...] = ()
     log: str = ""

@@ -1,7 +1,7 @@
 """Which node of a plan starts next: a state machine without threads or time."""
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from imagematrix.model import Key, Step, Verdict
 
@@ -26,7 +26,7 @@ class ReadyQueue:
             for key in step.needs:
                 if key in self._children:
                     self._children[key].append(step.node.key)
-        self._path = self._remaining_paths(wanted, seconds)
+        self._path = remaining_paths(wanted, seconds)
         self._ready: list[tuple[float, int, Key]] = []
         self._push(key for key in self._waiting if not self._missing[key])
 
@@ -70,9 +70,13 @@ class ReadyQueue:
     def _give_out(self, lost: Iterable[Key]) -> tuple[Step, ...]:
         return tuple(self._waiting.pop(key) for key in sorted(lost, key=self._index.__getitem__))
 
-    def _remaining_paths(self, wanted: list[Step], seconds: Mapping[Key, float]) -> Mapping[Key, float]:
-        paths: dict[Key, float] = {}
-        for step in reversed(wanted):  # children before parents
-            longest = max((paths[child] for child in self._children[step.node.key]), default=0.0)
-            paths[step.node.key] = seconds[step.node.key] + longest
-        return paths
+
+def remaining_paths(steps: Sequence[Step], seconds: Mapping[Key, float]) -> Mapping[Key, float]:
+    """Return for each step, parents first, how many seconds it takes with the longest chain that is built on it."""
+    paths: dict[Key, float] = {}
+    below: dict[Key, float] = {}
+    for step in reversed(steps):  # children before parents
+        key = step.node.key
+        paths[key] = seconds[key] + below.get(key, 0.0)
+        below.update({need: max(below.get(need, 0.0), paths[key]) for need in step.needs})
+    return paths

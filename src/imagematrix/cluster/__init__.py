@@ -1,0 +1,10 @@
+"""Builds on many machines: Dask `distributed` carries jobs to machines, each with an engine of its own.
+
+`Cluster` is an executor like any other. `machine` does a job on one of the machines, with a `Host` that knows the
+engine and the registry. `messages` are what travels between them. The only home of dask.
+"""
+
+from imagematrix.cluster.executor import Cluster, ClusterPlan, ClusterPushes
+from imagematrix.cluster.link import Link
+
+__all__ = ["Cluster", "ClusterPlan", "ClusterPushes", "Link"]

@@ -1,0 +1,93 @@
+"""What a machine does a run's jobs with: its engine, its site, its logins."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from imagematrix.cluster.machine import HeldNode, Voice
+from imagematrix.engine import Engine, builder, connect
+from imagematrix.engine.builder import Builder
+from imagematrix.model import Attempt, BuildJob, Key, Pushed, Site
+from imagematrix.planning.trust import Bonds
+from imagematrix.registry import Client
+from imagematrix.registry.publisher import Publisher
+from imagematrix.registry.vouching import Voucher
+from imagematrix.shell import Shell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHost:
+    """The host of one run."""
+
+    engine: Engine
+    builder: Builder
+    client: Client
+    stopped: threading.Event
+
+    def image(self, ids: tuple[str, ...]) -> str:
+        """Return the id under which the engine has an image; empty: it has none of these."""
+        return next((found for name in ids if (found := self.engine.image_id(name))), "")
+
+    def held(self, repository: str, key: Key) -> HeldNode | None:
+        """Return a node as the registry has it. Raises RegistryError."""
+        if not self.client.digest(repository, key):
+            return None
+        manifest = self.client.manifest(repository, key)
+        return HeldNode(ids=(manifest.config, manifest.digest), digest=manifest.digest)
+
+    def do(self, job: BuildJob) -> Attempt:
+        """Build or pull."""
+        return self.builder.build(job)
+
+    def push(self, repository: str, key: Key, image: str) -> Pushed:
+        """Push an image as a node, with retries."""
+        publisher = Publisher(
+            engine=self.engine,
+            client=self.client,
+            voucher=Voucher(repository=repository, bonds=Bonds(), client=self.client),
+            doubts={},
+            unverified=lambda _row, _ids: "",  # machines publish no rows
+            stop=self.stopped,
+        )
+        return publisher.push(key, image)
+
+    def bytes(self, image: str) -> int:
+        """Return the size of an image."""
+        return next((each.bytes for each in self.engine.images() if each.id == image), 0)
+
+    def cancel(self) -> None:
+        """Make everything that runs return soon."""
+        self.stopped.set()
+        self.client.cancel()
+        self.builder.cancel()
+
+
+@contextmanager
+def opened(voice: Voice, where: Site, *, compression: str) -> Iterator[EngineHost]:
+    """Give the host of one run at this machine's site, whose images are compressed so. Raises NoEngineError."""
+    engine, shell = connect(), Shell()
+
+    @contextmanager
+    def log(_name: str) -> Iterator[NoLog]:
+        yield NoLog()
+
+    with builder.ready(
+        engine=engine,
+        shell=shell,
+        where=where,
+        compression=compression,
+        logs=log,
+        said=voice.say,
+        waiting=voice.waits,
+    ) as made:
+        yield EngineHost(engine=engine, builder=made, client=Client(where), stopped=threading.Event())
+
+
+class NoLog:
+    """The log of a build here: the coordinator writes it."""
+
+    path = ""
+
+    def write(self, text: str, /) -> None:
+        """Drop it: it is sent line by line."""

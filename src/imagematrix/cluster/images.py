@@ -1,0 +1,117 @@
+"""Where the images of a run are: which machine made them, whether they are pushed, and what becomes of their pushes."""
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from imagematrix.cluster.messages import RemoteParent, RemoteResult
+from imagematrix.model import BuildJob, Key, Pushed, PushStatus
+from imagematrix.planning.placement import Whereabouts
+
+_POLL_SECONDS: Final = 1.0
+"""How soon a waiting thread sees that the connection broke."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeImage:
+    """An image that a machine made in this run."""
+
+    job: BuildJob
+    """How to make it again."""
+    machine: str
+    image: str
+
+
+class ClusterImages:
+    """What is known of the images of a run. Its methods may be called from any thread."""
+
+    def __init__(self, kept: Mapping[Key, RemoteParent], shared: Collection[Key]) -> None:
+        """Take what the registry had before the run, and the nodes that several are built on."""
+        self._kept = kept
+        self._shared = shared
+        self._unheard: set[Key] = set()
+        """Images whose pushes may have ended unheard."""
+        self._made: dict[Key, MadeImage] = {}
+        self._pushes: dict[Key, Pushed] = {}
+        """Those that have ended."""
+        self._news: list[Pushed] = []
+        self._changed = threading.Condition()
+
+    def add(self, job: BuildJob, result: RemoteResult) -> None:
+        """Note an image that a machine made, or found in the registry."""
+        with self._changed:
+            self._made[job.key] = MadeImage(job=job, machine=result.machine, image=result.attempt.image)
+            self._unheard.discard(job.key)
+        if result.pushed:
+            self.pushed(result.pushed)
+
+    def pushed(self, push: Pushed) -> None:
+        """Note how a push ended. What the registry has once stays there."""
+        with self._changed:
+            before = self._pushes.get(push.key)
+            if before is None or before.status is not PushStatus.PUSHED:
+                self._pushes[push.key] = push
+                self._news.append(push)
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let those who wait for a push look again whether it can still come."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def missed_news(self) -> None:
+        """Take it that pushes may have ended unheard: nobody waits for them any more."""
+        with self._changed:
+            self._unheard.update(self._made.keys() - self._pushes.keys())
+            self._changed.notify_all()
+
+    def await_push(self, key: Key, *, lasts: Callable[[], bool]) -> Pushed | None:
+        """Wait for the end of a push; None: it is not heard of any more, for instance because `lasts` became false."""
+        with self._changed:
+            while key not in self._pushes and key not in self._unheard and lasts():
+                self._changed.wait(_POLL_SECONDS)
+            return self._pushes.get(key)
+
+    def whereabouts(self, key: Key) -> Whereabouts:
+        """Return where a parent's image is."""
+        with self._changed:
+            made = self._made.get(key)
+            is_pushed = key in self._kept or self._is_pushed(key)
+        machine = made.machine if made else ""
+        return Whereabouts(key=key, machine=machine, is_pushed=is_pushed, is_shared=key in self._shared)
+
+    def parent(self, key: Key) -> RemoteParent:
+        """Return how any machine finds a parent's image."""
+        with self._changed:
+            if key in self._kept:
+                return self._kept[key]
+            digest = self._pushes[key].digest if self._is_pushed(key) else ""
+            ids = (self._made[key].image, digest) if digest else (self._made[key].image,)
+        return RemoteParent(key=key, ids=ids, digest=digest)
+
+    def job(self, key: Key) -> BuildJob:
+        """Return the job that makes an image again."""
+        with self._changed:
+            return self._made[key].job
+
+    def news(self) -> tuple[Pushed, ...]:
+        """Return the pushes that ended since this was last asked."""
+        with self._changed:
+            news, self._news = tuple(self._news), []
+        return news
+
+    def unpushed(self) -> Mapping[Key, str]:
+        """Return the images whose pushes have not ended, with their machines."""
+        with self._changed:
+            waited = self._made.keys() - self._pushes.keys() - self._unheard
+            return {key: self._made[key].machine for key in waited}
+
+    def pushes(self) -> tuple[Pushed, ...]:
+        """Return how the pushes of this run ended; what the registry had already was not pushed."""
+        with self._changed:
+            return tuple(push for push in self._pushes.values() if push.attempts)
+
+    def _is_pushed(self, key: Key) -> bool:
+        push = self._pushes.get(key)
+        return push is not None and push.status is PushStatus.PUSHED

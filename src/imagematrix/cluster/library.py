@@ -1,0 +1,49 @@
+"""Dask, configured for builds before it is imported: it reads some of its settings only then."""
+
+import logging
+from types import ModuleType
+from typing import Final
+
+from imagematrix.cluster.messages import SCALE
+
+_BYTES_A_SECOND: Final = 100_000_000
+"""How fast a machine is thought to pull an image: a network of 1 Gbit/s."""
+BANDWIDTH: Final = _BYTES_A_SECOND // SCALE
+"""The same, in the unit of weights."""
+
+SETTINGS: Final = {
+    # A try that was running on a machine that died fails; `execution.worker` decides about the next one.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.bandwidth": BANDWIDTH,
+    # It would remove weights from machines that have the image.
+    "distributed.scheduler.active-memory-manager.start": False,
+    # Tasks without parents are placed like all others.
+    "distributed.scheduler.rootish-taskgroup": 0,
+    "distributed.scheduler.rootish-taskgroup-dependencies": 0,
+    "distributed.scheduler.worker-saturation": "inf",
+    "distributed.scheduler.unknown-task-duration": "20s",
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.daemon": False,
+    "distributed.comm.timeouts.connect": "10s",
+    "distributed.comm.retry.count": 0,
+    "distributed.diagnostics.nvml": False,
+    "distributed.version": 2,
+}
+
+
+def dask() -> ModuleType:
+    """Return `distributed`, imported with our settings: 2 s, so only commands that need it call this."""
+    import dask as settings
+
+    settings.config.set(SETTINGS)
+    import distributed
+
+    for name in ("distributed", "tornado.application"):  # what matters of it is an error of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return distributed

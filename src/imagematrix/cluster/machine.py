@@ -1,0 +1,287 @@
+"""One machine of a cluster: does jobs with its own engine, its own site and its own logins."""
+
+import heapq
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from imagematrix.cluster import packing
+from imagematrix.cluster.messages import (
+    JobBegan,
+    JobNews,
+    JobPrinted,
+    JobPushed,
+    JobWaits,
+    MachineFacts,
+    RemoteJob,
+    RemoteParent,
+    RemoteResult,
+)
+from imagematrix.errors import InputError, NoEngineError, RegistryError
+from imagematrix.execution import parallel
+from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, NodePull, Pushed, PushStatus
+from imagematrix.secrecy import hidden
+
+if TYPE_CHECKING:
+    from imagematrix.execution.parallel import ThreadPoolExecutor
+
+_PUSHES: Final = 2
+"""How many images a machine pushes at once beside its builds."""
+_TRACE_LINES: Final = 15
+_FLUSH_SECONDS: Final = 0.2
+_MOST_LINES: Final = 50
+"""Lines travel in bundles: one by one, 1,100 of them were a burden to the scheduler."""
+
+Tell = Callable[[str, JobNews], None]
+"""Sends news of a run's jobs to the coordinator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldNode:
+    """A node as the registry has it."""
+
+    ids: tuple[str, ...]
+    """What engines may call it."""
+    digest: str
+
+
+class Host(Protocol):
+    """What a machine can do, for one run."""
+
+    def image(self, ids: tuple[str, ...]) -> str:
+        """Return the id under which the engine has an image; empty: it has none of these."""
+
+    def held(self, repository: str, key: Key) -> HeldNode | None:
+        """Return a node as the registry has it. Raises RegistryError."""
+
+    def do(self, job: BuildJob) -> Attempt:
+        """Build or pull."""
+
+    def push(self, repository: str, key: Key, image: str) -> Pushed:
+        """Push an image as a node."""
+
+    def bytes(self, image: str) -> int:
+        """Return the size of an image."""
+
+    def cancel(self) -> None:
+        """Make everything that runs return soon."""
+
+
+OpenHost = Callable[["Voice", str], AbstractContextManager[Host]]
+"""Opens the host of one run, which compresses images so."""
+
+
+class BuildMachine:
+    """Does the jobs that reach this machine. Several threads call `work` at once."""
+
+    def __init__(self, facts: MachineFacts, open_host: OpenHost) -> None:
+        self.facts = facts
+        self._open = open_host
+        self._tell: Tell = lambda _run, _news: None
+        self._lock = threading.Lock()
+        self._slots = list(range(facts.slots))
+        self._bench: _Bench | None = None
+        self._stopped = ""
+        """The run that was stopped last: its late jobs do nothing."""
+
+    def listen(self, tell: Tell) -> None:
+        """Send news to `tell` from now on."""
+        self._tell = tell
+
+    def work(self, version: str, data: bytes) -> RemoteResult:
+        """Do a job, packed by a coordinator of some version."""
+        with self._lock:
+            slot = heapq.heappop(self._slots)
+        try:
+            return self._work(version, data, slot)
+        except Exception as error:  # noqa: BLE001  (what is raised here would look like a fault of Dask's)
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            attempt = Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
+            return RemoteResult(attempt=attempt, machine=self.facts.name, slot=slot)
+        finally:
+            with self._lock:
+                heapq.heappush(self._slots, slot)
+
+    def stop(self, run: str) -> None:
+        """Stop everything of a run."""
+        with self._lock:
+            self._stopped = run
+            bench = self._bench
+        if bench and bench.run == run:
+            bench.cancel()
+
+    def close(self) -> None:
+        """Stop everything."""
+        with self._lock:
+            bench, self._bench = self._bench, None
+        if bench:
+            bench.close()
+
+    def _work(self, version: str, data: bytes, slot: int) -> RemoteResult:
+        if version != self.facts.version:  # what was packed there may not even be readable here
+            return self._refusal(slot, f"has imagematrix {self.facts.version}, this run is of {version}")
+        remote = packing.unpack(data)
+        try:
+            bench = self._bench_of(remote)
+        except NoEngineError as error:
+            return self._refusal(slot, f"has no usable engine: {error}")
+        if bench is None:
+            return self._refusal(slot, "was stopped")
+        self._tell(remote.run, JobBegan(key=remote.job.key, machine=self.facts.name, slot=slot))
+        return bench.work(remote, slot)
+
+    def _refusal(self, slot: int, why: str) -> RemoteResult:
+        attempt = Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=f"{self.facts.name} {why}", seconds=0.0)
+        return RemoteResult(attempt=attempt, machine=self.facts.name, slot=slot)
+
+    def _bench_of(self, remote: RemoteJob) -> "_Bench | None":
+        """Return what does the jobs of a run; a new run closes that of the one before. None: it was stopped."""
+        with self._lock:
+            if remote.run == self._stopped:
+                return None
+            if self._bench is None or self._bench.run != remote.run:
+                if self._bench:
+                    self._bench.close()
+                self._bench = None
+                self._bench = _Bench(remote, self.facts.name, self._open, self._tell)
+            return self._bench
+
+
+class Voice:
+    """Sends what builds print to the coordinator, in bundles."""
+
+    def __init__(self, run: str, tell: Tell) -> None:
+        self._run = run
+        self._tell = tell
+        self._lines: dict[Key, list[str]] = {}
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def say(self, key: Key, line: str) -> None:
+        """Take a line that a build printed."""
+        with self._lock:
+            lines = self._lines.setdefault(key, [])
+            lines.append(hidden(line))
+            if len(lines) >= _MOST_LINES:
+                self._send(key)
+            elif self._timer is None:
+                self._timer = parallel.after(_FLUSH_SECONDS, self.flush)
+
+    def waits(self, key: Key, cache: str) -> None:
+        """Take it that a build waits for a cache, or no longer does."""
+        self._tell(self._run, JobWaits(key=key, cache=cache))
+
+    def flush(self) -> None:
+        """Send all lines."""
+        with self._lock:
+            self._timer = None
+            for key in tuple(self._lines):
+                self._send(key)
+
+    def _send(self, key: Key) -> None:
+        self._tell(self._run, JobPrinted(key=key, lines=tuple(self._lines.pop(key))))
+
+
+class _Bench:
+    """Does the jobs of one run."""
+
+    def __init__(self, remote: RemoteJob, machine: str, open_host: OpenHost, tell: Tell) -> None:
+        self.run = remote.run
+        self._machine = machine
+        self._tell = tell
+        self._voice = Voice(self.run, tell)
+        self._resources = ExitStack()
+        self._host = self._resources.enter_context(open_host(self._voice, remote.compression))
+        self._pushing: ThreadPoolExecutor = self._resources.enter_context(
+            parallel.pool(_PUSHES, name="push", waits=False)
+        )
+        self._guard = threading.Lock()
+        self._pulls: dict[Key, threading.Lock] = {}
+        """One pull of a node at a time: two of them would take away each other's names."""
+
+    def work(self, remote: RemoteJob, slot: int) -> RemoteResult:
+        """Do a job: look whether it is done already, get its parents, build, push."""
+        begun = time.monotonic()
+        try:
+            attempt, pushed = self._do(remote)
+        except (RegistryError, NoEngineError) as error:
+            kind = FlakeKind.NETWORK if isinstance(error, RegistryError) else FlakeKind.ENGINE
+            attempt, pushed = Attempt(ok=False, flake=Flake(kind=kind), why=f"{self._machine}: {error}"), None
+        except InputError as error:
+            attempt, pushed = Attempt(ok=False, why=str(error)), None
+        finally:
+            self._voice.flush()
+        size = 0
+        if attempt.ok and not (pushed and not pushed.attempts):
+            with suppress(NoEngineError):
+                size = self._host.bytes(attempt.image)
+        return RemoteResult(
+            attempt=_without_secrets(replace(attempt, seconds=time.monotonic() - begun - attempt.waited)),
+            machine=self._machine,
+            slot=slot,
+            pushed=pushed,
+            bytes=size,
+        )
+
+    def cancel(self) -> None:
+        """Make everything that runs return soon."""
+        self._host.cancel()
+
+    def close(self) -> None:
+        """Cancel what runs, and remove what belongs to this run alone."""
+        self._host.cancel()
+        self._resources.close()
+
+    def _do(self, remote: RemoteJob) -> tuple[Attempt, Pushed | None]:
+        job = remote.job
+        if held := self._host.held(remote.repository, job.key):  # another machine was faster, or a lost result
+            name = f"{remote.repository}:{job.key}"
+            there = Pushed(key=job.key, name=name, status=PushStatus.PUSHED, digest=held.digest)
+            return Attempt(ok=True, image=held.ids[0]), there
+        images = {parent.key: self._parent(remote, parent) for parent in remote.parents}
+        attempt = self._host.do(packing.with_images(job, images))
+        if not attempt.ok:
+            return attempt, None
+        if not remote.is_pushed_at_once:
+            self._pushing.submit(self._push_beside, remote, attempt.image)
+            return attempt, None
+        pushed = self._host.push(remote.repository, job.key, attempt.image)
+        if pushed.status is not PushStatus.PUSHED:
+            flake = Flake(kind=FlakeKind.NETWORK)
+            return replace(attempt, ok=False, flake=flake, why=f"{self._machine}: {pushed.why}"), pushed
+        return attempt, pushed
+
+    def _push_beside(self, remote: RemoteJob, image: str) -> None:
+        try:
+            pushed = self._host.push(remote.repository, remote.job.key, image)
+        except Exception as error:  # noqa: BLE001  (a thread of a pool: who waits for this push must hear of it)
+            name = f"{remote.repository}:{remote.job.key}"
+            pushed = Pushed(key=remote.job.key, name=name, status=PushStatus.FAILED, attempts=1, why=str(error))
+        self._tell(self.run, JobPushed(machine=self._machine, pushed=pushed))
+
+    def _parent(self, remote: RemoteJob, parent: RemoteParent) -> str:
+        """Return the id of a parent's image on this engine, pulled if need be. Raises RegistryError, NoEngineError."""
+        with self._guard:
+            lock = self._pulls.setdefault(parent.key, threading.Lock())
+        with lock:
+            if image := self._host.image(parent.ids):
+                return image
+            if not parent.digest:
+                raise NoEngineError(
+                    f"the image of the parent is gone from the engine, and was not pushed: {parent.key}"
+                )
+            pull = NodePull(repository=remote.repository, digest=parent.digest)
+            job = replace(remote.job, key=parent.key, work=pull, names=(), push_to="")
+            pulled = self._host.do(job)
+            if not pulled.ok:
+                raise RegistryError(pulled.why)
+            return pulled.image
+
+
+def _without_secrets(attempt: Attempt) -> Attempt:
+    """Return an attempt without the values that only this machine knows as secrets."""
+    return replace(attempt, why=hidden(attempt.why), tail=tuple(map(hidden, attempt.tail)))

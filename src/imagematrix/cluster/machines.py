@@ -1,0 +1,120 @@
+"""Which machines of a cluster take jobs, and which are avoided."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from imagematrix.cluster.link import ListedMachine
+from imagematrix.cluster.messages import MachineFacts
+from imagematrix.model import FlakeKind, Key
+from imagematrix.planning import placement
+
+
+def none_usable(cluster: str, found: Sequence[ListedMachine], *, version: str, platform: str) -> str:
+    """Say why a cluster has no machine for a run, and what to do."""
+    if not found:
+        return (
+            f"no machine has joined the cluster at {cluster}\n"
+            f"    run `imagematrix worker {cluster}` on each machine that has an engine"
+        )
+    why = [f"{each.facts.name}: {_unusable(each, version, platform)}" for each in found]
+    return "\n    ".join([f"no machine of the cluster at {cluster} can build for {platform}", *sorted(why)])
+
+
+def _unusable(machine: ListedMachine, version: str, platform: str) -> str:
+    if machine.facts.version != version:
+        return f"it has imagematrix {machine.facts.version}, and this is {version}: install the same version on both"
+    if machine.facts.platform != platform:
+        return f"its engine builds for {machine.facts.platform}: add a machine of {platform}"
+    return machine.away
+
+
+class Machines:
+    """The machines of a run. Its methods may be called from any thread."""
+
+    def __init__(self, *, version: str, platform: str, changed: Callable[[], None]) -> None:
+        """Take what a machine must be of; `changed` is called when one comes or goes."""
+        self._version = version
+        self._platform = platform
+        self._changed = changed
+        self._there: dict[str, MachineFacts] = {}
+        self._first_slots: dict[str, int] = {}
+        self._slots_given = 0
+        self._shunned: dict[Key, set[str]] = {}
+        self._faults: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def reset(self, found: Iterable[MachineFacts]) -> None:
+        """Take it that exactly these are there."""
+        with self._lock:
+            self._there.clear()
+            for facts in found:
+                self._add(facts)
+        self._changed()
+
+    def joined(self, facts: MachineFacts) -> None:
+        """Note a machine that takes jobs; one of another version or platform would refuse them."""
+        with self._lock:
+            self._add(facts)
+        self._changed()
+
+    def left(self, name: str) -> None:
+        """Note a machine that takes no more jobs."""
+        with self._lock:
+            self._there.pop(name, None)
+        self._changed()
+
+    def usable(self) -> frozenset[str]:
+        """Return those that take jobs; those that were set aside only if there is no other."""
+        with self._lock:
+            there = frozenset(self._there)
+            return there - self._set_aside() or there
+
+    def has(self, name: str) -> bool:
+        """Whether a machine takes jobs, or was only set aside."""
+        with self._lock:
+            return name in self._there
+
+    def slots(self) -> int:
+        """Return how many nodes all of them build at once."""
+        with self._lock:
+            return sum(facts.slots for facts in self._there.values())
+
+    def slot(self, machine: str, number: int) -> int:
+        """Return the number of a worker slot among those of all machines."""
+        with self._lock:
+            return self._first_slots.get(machine, 0) + number
+
+    def shunned(self, key: Key) -> Collection[str]:
+        """Return the machines where a node failed for their own reasons."""
+        with self._lock:
+            return frozenset(self._shunned.get(key, ()))
+
+    def shun(self, key: Key, machines: Iterable[str]) -> None:
+        """Let the next try at a node avoid machines."""
+        with self._lock:
+            self._shunned.setdefault(key, set()).update(machines)
+
+    def failed(self, key: Key, machine: str, kind: FlakeKind) -> None:
+        """Note a failure on a machine: the next try avoids it if it may be the machine's own."""
+        if not machine or not placement.is_own_fault(kind):
+            return
+        self.shun(key, [machine])
+        if kind is FlakeKind.ENGINE:
+            with self._lock:
+                self._faults[machine] += 1
+
+    def set_aside(self) -> tuple[str, ...]:
+        """Return the machines that failed too often for their own reasons."""
+        with self._lock:
+            return tuple(sorted(self._set_aside()))
+
+    def _add(self, facts: MachineFacts) -> None:
+        if (facts.version, facts.platform) == (self._version, self._platform):
+            self._there[facts.name] = facts
+            self._first_slots.setdefault(facts.name, self._slots_given)
+            if self._first_slots[facts.name] == self._slots_given:
+                self._slots_given += facts.slots
+
+    def _set_aside(self) -> frozenset[str]:
+        return frozenset(name for name, faults in self._faults.items() if faults >= placement.MOST_FAULTS)

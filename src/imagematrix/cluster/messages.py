@@ -1,0 +1,132 @@
+"""What travels between the coordinator and the machines: small, frozen, without secrets."""
+
+from dataclasses import dataclass
+
+from imagematrix.model import Attempt, BuildJob, Key, Pushed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """A machine as it introduces itself."""
+
+    name: str
+    version: str
+    """Of imagematrix there."""
+    platform: str
+    """The Docker platform of its engine."""
+    slots: int
+    """How many nodes it builds at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteParent:
+    """An image that a job is built on, as any machine can find it."""
+
+    key: Key
+    ids: tuple[str, ...]
+    """The ids that engines may know it by: which one depends on the engine's image store."""
+    digest: str
+    """In the registry; empty: only the machine that made it has it."""
+    bytes: int = 0
+    """As the registry counts it, compressed; 0: not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteJob:
+    """A try at a node, for whichever machine gets it."""
+
+    run: str
+    """The id of the run: what a machine keeps open for one run is closed when the next one begins."""
+    job: BuildJob
+    repository: str
+    """The node cache."""
+    compression: str
+    """How filesystem layers are compressed there: gzip, or zstd."""
+    parents: tuple[RemoteParent, ...]
+    is_pushed_at_once: bool
+    """The job ends when its image is in the registry; otherwise the push goes on beside the next jobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteResult:
+    """How a try ended on a machine."""
+
+    attempt: Attempt
+    machine: str
+    slot: int
+    """Which of its own worker slots it had, from 0."""
+    pushed: Pushed | None = None
+    """Its push, if that has ended too; a node that the registry already had counts as pushed."""
+    bytes: int = 0
+    """The size of the image on the engine, with everything below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Stands for an image in Dask's eyes: a task is placed where the weights are that it depends on.
+
+    It claims a hundred-thousandth of the image's size. With its real size, Dask would measure absurd bandwidths from
+    it, because it travels within a millisecond; Dask learns nothing from what is below 1 MB.
+    """
+
+    image_bytes: int
+
+    def __sizeof__(self) -> int:
+        """Return what Dask takes for its size, in bytes."""
+        return max(1, self.image_bytes // SCALE)
+
+
+SCALE = 100_000
+"""How many bytes of an image stand behind one byte of a weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobBegan:
+    """A machine begins a job."""
+
+    key: Key
+    machine: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPrinted:
+    """Lines that a job printed."""
+
+    key: Key
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobWaits:
+    """A job waits for a cache that another one uses; with an empty name it no longer does."""
+
+    key: Key
+    cache: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPushed:
+    """A push beside the builds has ended."""
+
+    machine: str
+    pushed: Pushed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineJoined:
+    """A machine takes jobs, from now on or again."""
+
+    facts: MachineFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLeft:
+    """A machine takes no more jobs."""
+
+    name: str
+    why: str
+
+
+JobNews = JobBegan | JobPrinted | JobWaits | JobPushed
+MachineNews = MachineJoined | MachineLeft

@@ -1,0 +1,68 @@
+"""A job as bytes, and back: what is sent to machines, with the content of its big files."""
+
+import pickle
+import zlib
+from dataclasses import replace
+from typing import Final, cast
+
+from imagematrix import tree
+from imagematrix.cluster.messages import RemoteJob
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import InputError
+from imagematrix.model import BuildJob, DockerfileBuild, File, Key, ParentImage
+from imagematrix.text.formatting import size
+
+MOST_BYTES: Final = 64_000_000
+"""Of the big files of one job: the scheduler holds a job in its memory until it ends."""
+
+
+def pack(remote: RemoteJob) -> bytes:
+    """Return a job as bytes. Raises InputError if its big files are too big to travel, or have changed since."""
+    return zlib.compress(pickle.dumps(replace(remote, job=_self_contained(remote.job))), level=1)
+
+
+def unpack(data: bytes) -> RemoteJob:
+    """Return the job of such bytes; they come from a coordinator of the same version, which is trusted."""
+    return cast("RemoteJob", pickle.loads(zlib.decompress(data)))  # noqa: S301  (mutual TLS: only who may build sends)
+
+
+def parents(job: BuildJob) -> tuple[ParentImage, ...]:
+    """Return the nodes' images that a job is built on."""
+    source = job.work.source if isinstance(job.work, DockerfileBuild) else None
+    return (source,) if isinstance(source, ParentImage) else ()
+
+
+def with_images(job: BuildJob, images: dict[Key, str]) -> BuildJob:
+    """Return a job whose parents' images have the ids that this machine's engine knows them by."""
+    work = job.work
+    if not isinstance(work, DockerfileBuild) or not isinstance(work.source, ParentImage):
+        return job
+    return replace(job, work=replace(work, source=replace(work.source, image=images[work.source.key])))
+
+
+def _self_contained(job: BuildJob) -> BuildJob:
+    if not isinstance(job.work, DockerfileBuild):
+        return job
+    big = [file for file in job.work.files if file.stored]
+    if sum(file.stored.bytes for file in big if file.stored) > MOST_BYTES:
+        raise InputError(map(_too_big, big))
+    return replace(job, work=replace(job.work, files=tuple(map(_read, job.work.files))))
+
+
+def _read(file: File) -> File:
+    if not file.stored:
+        return file
+    with tree.reading(file) as (content, _):
+        return File(path=file.path, content=content.read(), executable=file.executable)
+
+
+def _too_big(file: File) -> Diagnostic:
+    found = file.stored.bytes if file.stored else 0
+    return Diagnostic(
+        file=file.path,
+        line=0,
+        message=f"this file of {size(found)} is too big to be sent to machines: "
+        f"the big files of a layer may have {size(MOST_BYTES)} together",
+        hint="download it in the layer's Dockerfile, or build this row without --workers",
+        code="too_big_for_machines",
+    )

@@ -1,0 +1,128 @@
+"""What runs inside Dask's scheduler and workers: news of machines, one coordinator at a time, and how jobs reach us."""
+
+import pickle
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from distributed import SchedulerPlugin, WorkerPlugin, get_worker
+
+from imagematrix.cluster.library import BANDWIDTH
+from imagematrix.cluster.messages import JobNews, MachineFacts, MachineJoined, MachineLeft, MachineNews, RemoteResult
+
+if TYPE_CHECKING:
+    from distributed import Scheduler, Worker
+
+    from imagematrix.cluster.machine import BuildMachine
+
+MACHINES: Final = "imagematrix-machines"
+"""The topic of news of machines."""
+NAME: Final = "imagematrix"
+
+
+def topic(run: str) -> str:
+    """Return the topic of the news of a run's jobs."""
+    return f"imagematrix-run-{run}"
+
+
+class ClusterPlugin(SchedulerPlugin):
+    """Lets one coordinator build at a time, and stops its builds when it goes away."""
+
+    name = NAME
+    idempotent = True
+
+    async def start(self, scheduler: "Scheduler") -> None:
+        """Set what a scheduler that others started has otherwise, and take the questions of coordinators."""
+        self._scheduler = scheduler
+        self._machines: dict[str, MachineFacts] = {}
+        self._away: dict[str, str] = {}
+        """Machines that take no jobs now, and why."""
+        self._holder: tuple[str, str, str] | None = None
+        """The client that builds, its run, and what it calls itself."""
+        scheduler.allowed_failures = 0
+        scheduler.bandwidth = BANDWIDTH
+        scheduler.rootish_tg_dependencies_threshold = 0
+        scheduler.extensions["amm"].stop()
+        scheduler.handlers.update(
+            imagematrix_take=self._take, imagematrix_stop=self._stop_run, imagematrix_machines=self._list
+        )
+        scheduler.stream_handlers["imagematrix-away"] = self._note_away
+        for address in scheduler.workers:
+            self.add_worker(scheduler, address)
+
+    def add_worker(self, scheduler: "Scheduler", worker: str) -> None:
+        """Report a machine that joined; workers of others are not ours to use."""
+        facts = scheduler.workers[worker].extra.get(NAME)
+        if facts:
+            self._machines[worker] = MachineFacts(**facts)
+            self._tell(MachineJoined(facts=self._machines[worker]))
+
+    def remove_worker(self, scheduler: "Scheduler", worker: str, **_: object) -> None:  # noqa: ARG002
+        """Report a machine that left."""
+        facts = self._machines.pop(worker, None)
+        self._away.pop(worker, None)
+        if facts:
+            self._tell(MachineLeft(name=facts.name, why="it left the cluster, or its connection broke"))
+
+    def remove_client(self, scheduler: "Scheduler", client: str) -> None:
+        """Stop the builds of a coordinator that went away. Dask never awaits an asynchronous method here."""
+        if self._holder and self._holder[0] == client:
+            run, self._holder = self._holder[1], None
+            scheduler.loop.add_callback(self._stop_run, run)
+
+    def _take(self, client: str, run: str, who: str) -> str:
+        """Let a client build, unless another one does; return who that is."""
+        if self._holder and self._holder[0] != client and self._holder[0] in self._scheduler.clients:
+            return self._holder[2]
+        self._holder = (client, run, who)
+        return ""
+
+    async def _stop_run(self, run: str) -> None:
+        await self._scheduler.broadcast(msg={"op": "imagematrix_stop", "run": run}, on_error="ignore")
+
+    def _list(self) -> list[tuple[str, dict[str, Any], str]]:
+        """Return all machines: address, facts, and why they take no jobs now, if they do not."""
+        return [
+            (address, {name: getattr(facts, name) for name in facts.__slots__}, self._away.get(address, ""))
+            for address, facts in self._machines.items()
+        ]
+
+    def _note_away(self, worker: str, why: str) -> None:
+        facts = self._machines.get(worker)
+        if facts and why:
+            self._away[worker] = why
+            self._tell(MachineLeft(name=facts.name, why=why))
+        elif facts and self._away.pop(worker, None):
+            self._tell(MachineJoined(facts=facts))
+
+    def _tell(self, news: MachineNews) -> None:
+        self._scheduler.log_event(MACHINES, pickle.dumps(news))
+
+
+class MachinePlugin(WorkerPlugin):
+    """Puts a machine into a Dask worker."""
+
+    name = NAME
+
+    def __init__(self, machine: "BuildMachine") -> None:
+        self.machine = machine
+
+    def setup(self, worker: "Worker") -> None:
+        """Take the requests to stop, and send news of jobs."""
+        worker.handlers["imagematrix_stop"] = self._stop
+
+        def tell(run: str, news: JobNews) -> None:
+            worker.log_event(topic(run), pickle.dumps(news))
+
+        self.machine.listen(tell)
+
+    def teardown(self, worker: "Worker") -> None:  # noqa: ARG002
+        """Stop what still runs."""
+        self.machine.close()
+
+    def _stop(self, run: str) -> None:
+        self.machine.stop(run)
+
+
+def work(version: str, data: bytes, *_weights: object) -> RemoteResult:
+    """Do a job on the machine that this runs on: the only function that is ever sent to a cluster."""
+    plugin = cast("MachinePlugin", get_worker().plugins[NAME])
+    return plugin.machine.work(version, data)

@@ -1,0 +1,334 @@
+"""Many machines: the real scheduler, executor and Dask, with machines that are folders."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests import projects
+from tests.clusters import REGISTRY, FolderMachine, LocalCluster, coordinator, until
+from tests.folders import passing
+
+from imagematrix.cluster import Cluster
+from imagematrix.errors import NoClusterError
+from imagematrix.execution import schedule
+from imagematrix.model import Attempt, BuildJob, FlakeKind, Key, Lock, Outcome, Plan, PushStatus, Retry, Status, Step
+from imagematrix.planning import jobs, placement
+from imagematrix.planning.jobs import JobFactory
+
+
+class MemoryLog:
+    """A log in memory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.text = ""
+
+    def write(self, text: str, /) -> None:
+        self.text += text
+
+
+@dataclass
+class Night:
+    """A run's listener, logs and stop."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    retries: list[Retry] = field(default_factory=list)
+    logs: dict[str, MemoryLog] = field(default_factory=dict)
+
+    def started(self, step: Step) -> None:
+        """Hear nothing."""
+
+    def retried(self, _step: Step, retry: Retry) -> None:
+        self.retries.append(retry)
+
+    def finished(self, _step: Step, outcome: Outcome) -> None:
+        """Hear nothing."""
+
+    @contextmanager
+    def log(self, name: str) -> Iterator[MemoryLog]:
+        self.logs[name] = MemoryLog(name)
+        yield self.logs[name]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return projects.plan(projects.project(tmp_path / "project"))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    made = LocalCluster(tmp_path / "dask")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def machines(cluster: LocalCluster, tmp_path: Path) -> Mapping[str, FolderMachine]:
+    """Two machines that share a registry alone."""
+    return {name: cluster.add(FolderMachine(tmp_path / "machines", name)) for name in ("a", "b")}
+
+
+def ran(plan: Plan, executor: Cluster, night: Night, *, jobs: int = 8) -> Mapping[Key, Outcome]:
+    outcomes = schedule.run(
+        plan,
+        executor,
+        night,
+        job=factory(plan).job,
+        jobs=jobs,
+        stop=night.stop,
+        sleep=lambda _seconds: None,
+    )
+    return {outcome.key: outcome for outcome in outcomes}
+
+
+def factory(plan: Plan) -> JobFactory:
+    return jobs.factory(
+        plan,
+        lock=Lock(epoch="2026-11-29T00:00:00Z"),
+        platform="linux/amd64",
+        repository=REGISTRY,
+        pushed=(),
+        kept=(),
+        revision="abc",
+        seconds=60.0,
+    )
+
+
+def test_a_whole_plan(plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path) -> None:
+    """Each node is built once and pushed once, whatever machine did it; the outcome says which."""
+    night = Night()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+        pushes = executor.pushes()
+        assert {push.status for push in pushes.rest()} == {PushStatus.PUSHED}
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    done = [key for machine in machines.values() for key in machine.done]
+    assert sorted(done) == sorted(outcomes)
+    assert sorted(push.key for push in pushes.nodes()) == sorted(outcomes)
+    assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in outcomes)
+    for key, outcome in outcomes.items():
+        assert key in machines[outcome.machine].done
+        assert night.logs[outcome.log].text.endswith(f" on {outcome.machine}\n")
+    assert {outcome.slot for outcome in outcomes.values()} <= {0, 1, 2, 3}
+
+
+def test_a_child_is_built_where_its_parent_is(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """What only one node is built on is never pulled."""
+    night = Night()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    shared = placement.pushed_at_once(plan)
+    assert shared
+    alone = [step.node for step in plan.steps if step.node.parent and step.node.parent not in shared]
+    assert alone
+    assert all(outcomes[node.key].machine == outcomes[node.parent].machine for node in alone if node.parent)
+    assert {key for machine in machines.values() for key in machine.pulled} <= shared
+
+
+def test_what_several_nodes_are_built_on_is_pushed_before_they_begin(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    night, shared = Night(), placement.pushed_at_once(plan)
+    too_early = []
+
+    def watch(job: BuildJob) -> float:
+        parent = getattr(getattr(job.work, "source", None), "key", None)
+        pushed = [key for machine in machines.values() for key in machine.pushed]
+        if parent in shared and parent not in pushed:
+            too_early.append(job.layer)
+        return 0.0
+
+    for machine in machines.values():
+        machine.seconds = watch
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    assert too_early == []
+
+
+def test_a_machine_dies_with_an_unpushed_parent(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """What was pushed stays; the parent that only that machine had is made again on the other one."""
+    night, victim = Night(), machines["a"]
+
+    def dies(job: BuildJob) -> float:
+        parent = getattr(getattr(job.work, "source", None), "key", None)
+        if parent in victim.done and parent not in placement.pushed_at_once(plan):
+            dying.set()
+            return 30.0
+        return 0.0
+
+    dying = threading.Event()
+    victim.seconds = dies
+
+    def kill() -> None:
+        assert dying.wait(30)
+        cluster.kill("a")
+
+    victim.pushes = placement.pushed_at_once(plan)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+        assert [*executor.pushes().rest()]
+    killer.join()
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    again = {*victim.done} & {*machines["b"].done}
+    assert again
+    assert again.isdisjoint(placement.pushed_at_once(plan))
+    assert {retry.flake.kind for retry in night.retries} == {FlakeKind.ENGINE}
+
+
+def test_a_machine_that_fails_for_its_own_reasons_is_avoided(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """The next try is made elsewhere."""
+    night = Night()
+    machines["a"].attempt = lambda _job: passing(FlakeKind.ENGINE)
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {(outcome.status, outcome.machine, outcome.why) for outcome in outcomes.values()} == {
+        (Status.BUILT, "b", "")
+    }
+    assert max(outcome.attempts for outcome in outcomes.values()) == 2
+
+
+def test_a_machine_that_does_not_reach_the_registry_is_no_black_hole(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    night = Night()
+    machines["a"].is_registry_away = True
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {(outcome.status, outcome.machine, outcome.why) for outcome in outcomes.values()} == {
+        (Status.BUILT, "b", "")
+    }
+
+
+def test_a_machine_of_another_version_refuses(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
+) -> None:
+    """It gets no jobs; where it is the only one, the message says what to install."""
+    old = cluster.add(FolderMachine(tmp_path / "machines", "old"), version="0.0.1")
+    night = Night()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        ran(plan, executor, night, jobs=at_once)
+    assert old.done == []
+
+    for name in machines:
+        cluster.kill(name)
+    with pytest.raises(NoClusterError, match=r"old: it has imagematrix 0\.0\.1"), coordinator(cluster, plan, night.log):
+        pass
+
+
+def test_a_stop_ends_all_builds_within_a_second(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    night = Night()
+    for machine in machines.values():
+        machine.seconds = lambda _job: 60.0
+    stopped = []
+
+    def stop() -> None:
+        until(lambda: any(machine.begun.is_set() for machine in machines.values()))
+        stopped.append(time.monotonic())
+        night.stop.set()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+        ended = time.monotonic()
+    stopper.join()
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.INTERRUPTED, Status.SKIPPED}
+    assert ended - stopped[0] < 1.5
+    assert any(machine.stopped.is_set() for machine in machines.values())
+
+
+def test_builds_of_a_coordinator_that_went_away_are_stopped(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    night = Night()
+    for machine in machines.values():
+        machine.seconds = lambda _job: 60.0
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        threading.Thread(target=lambda: ran(plan, executor, night, jobs=at_once), daemon=True).start()
+        until(lambda: any(machine.begun.is_set() for machine in machines.values()))
+        executor._link._client.close(timeout=1)  # type: ignore[union-attr]
+        begun = time.monotonic()
+        until(lambda: any(machine.stopped.is_set() for machine in machines.values()))
+        night.stop.set()
+    assert time.monotonic() - begun < 2
+
+
+def test_a_cluster_has_one_coordinator(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    assert machines
+    night = Night()
+    with (
+        coordinator(cluster, plan, night.log),
+        pytest.raises(NoClusterError, match="already builds for a test"),
+        coordinator(cluster, plan, night.log),
+    ):
+        pass
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        assert {outcome.status for outcome in ran(plan, executor, night, jobs=at_once).values()} == {Status.BUILT}
+
+
+def test_a_scheduler_is_restarted(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
+) -> None:
+    """The coordinator connects again, and goes on with the machines that join again."""
+    night = Night()
+    built = threading.Event()
+
+    def slow(_job: BuildJob) -> float:
+        if sum(len(machine.done) for machine in machines.values()) >= 3:
+            built.set()
+        return 0.05
+
+    for machine in machines.values():
+        machine.seconds = slow
+
+    def restart() -> None:
+        assert built.wait(30)
+        cluster.restart_scheduler()
+        for name in machines:
+            cluster.add(FolderMachine(tmp_path / "machines", f"{name}2"))
+
+    restarter = threading.Thread(target=restart)
+    restarter.start()
+    with coordinator(cluster, plan, night.log) as (executor, _):
+        outcomes = schedule.run(plan, executor, night, job=factory(plan).job, jobs=4, stop=night.stop, retries=4)
+    restarter.join()
+    assert {(outcome.status, outcome.why) for outcome in outcomes} == {(Status.BUILT, "")}
+    assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in plan.final_nodes.values())
+
+
+def test_a_failure_of_a_build_is_no_fault_of_its_machine(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    night = Night()
+    for machine in machines.values():
+        machine.attempt = lambda job: Attempt(ok=False, why="no such package") if job.layer == "torch" else None
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+        assert executor.set_aside() == ()
+    failed = [outcome for outcome in outcomes.values() if outcome.status is Status.FAILED]
+    assert failed
+    assert {(outcome.attempts, outcome.why) for outcome in failed} == {(1, "no such package")}
