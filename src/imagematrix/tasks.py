@@ -14,6 +14,7 @@ from invoke import Collection
 from imagematrix.commands.add import add
 from imagematrix.commands.build import build
 from imagematrix.commands.check import check
+from imagematrix.commands.cluster import cluster
 from imagematrix.commands.doctor import doctor
 from imagematrix.commands.engine import engine
 from imagematrix.commands.gc import gc
@@ -29,6 +30,7 @@ from imagematrix.commands.render import render
 from imagematrix.commands.report import report
 from imagematrix.commands.schema import schema
 from imagematrix.commands.verify import verify
+from imagematrix.commands.worker import worker
 from imagematrix.model import MATRIX
 
 GROUPS: Final = {
@@ -38,6 +40,7 @@ GROUPS: Final = {
     "Lock and render": (lock, render),
     "Build and publish": (build, verify, push),
     "Keep running": (nightly, report, gc),
+    "Build on many machines": (cluster, worker),
 }
 """All commands, by what they are for."""
 _COMMANDS: Final = tuple(command for group in GROUPS.values() for command in group)

@@ -43,6 +43,7 @@ exclude_newer = "7 days"
 exclude_newer_package = {torch = "1 day", numpy = false}
 mirrors = {"docker.io" = "mirror.example.com/hub"}
 network = "host"
+workers = "tls://coordinator.example.com:8786"
 
 [sites.lab]
 network = "none"

@@ -7,6 +7,7 @@ from typing import Final
 from imagematrix.errors import FlagError
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "cluster": ("distributed",),
     "report": ("itables", "plotly"),
     "verify": ("pytest", "pytest_timeout", "testinfra"),
 }

@@ -75,6 +75,42 @@ NightlyReport = Annotated[
 ]
 Catalogue = Annotated[bool, _switch("Write catalogue.html instead, for the users of the published images.")]
 
+# Many machines.
+Workers = Annotated[
+    str,
+    _text(
+        "Build on the machines of the cluster whose scheduler has this address "
+        "(default: $IMAGEMATRIX_WORKERS, else `workers` of the site; empty: on this machine).",
+        environment="IMAGEMATRIX_WORKERS",
+    ),
+]
+Certificates = Annotated[
+    str,
+    _text(
+        "The directory that `imagematrix cluster certificates` made (default: $IMAGEMATRIX_CERTIFICATES).",
+        environment="IMAGEMATRIX_CERTIFICATES",
+    ),
+]
+Scheduler = Annotated[
+    Sequence[str],
+    Option(help="The address of the scheduler: tls://HOST:PORT.", kind=list, default=(), varargs=True),
+]
+ClusterWords = Annotated[
+    Sequence[str],
+    Option(
+        help="`start [ADDRESS]` runs a scheduler, `status ADDRESS` lists the machines of one, `certificates DIR` makes "
+        "the certificates of a new cluster.",
+        kind=list,
+        default=(),
+        varargs=True,
+    ),
+]
+ClusterName = Annotated[str, _text("The name of this machine in the cluster (default: its host name).")]
+WorkerJobs = Annotated[
+    int,
+    _number("Number of nodes to build in parallel (default: number of processors + 1).", default=BUILD_JOBS),
+]
+
 # How many at once, how often, how long.
 BuildJobs = Annotated[
     int,

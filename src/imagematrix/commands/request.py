@@ -90,6 +90,11 @@ def voucher(project: Project, client: Client) -> Voucher:
     )
 
 
+def here() -> Path:
+    """Return the current directory."""
+    return Path.cwd()
+
+
 def engine() -> Engine:
     """Return the engine. Raises NoEngineError."""
     return connect()

@@ -25,7 +25,7 @@ KEYS: Final = (
 SIGNING_KEYS: Final = ("public", "key", "command")
 SITE_KEYS: Final = (
     *("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse"),
-    *("exclude_newer", "exclude_newer_package", "mirrors", "network"),
+    *("exclude_newer", "exclude_newer_package", "mirrors", "network", "workers"),
 )
 BASE_KEYS: Final = ("image", "bootstrap")
 PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
@@ -237,6 +237,7 @@ def _site(site: Table, name: str) -> Site:
         exclude_newer_package=_exceptions(site),
         mirrors=_mirrors(site.table("mirrors")),
         network=network,
+        workers=site.text("workers"),
     )
 
 

@@ -154,6 +154,7 @@ def _site(description: str) -> Schema:
             "description": "The network of build steps. Default: the engine's own.",
             "enum": list(declaration.NETWORKS),
         },
+        "workers": _text("The scheduler of the cluster that builds: tls://HOST:PORT. Default: this machine builds."),
     }
     return {"description": description, **_table(declaration.SITE_KEYS, described)}
 

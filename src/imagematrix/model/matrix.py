@@ -161,6 +161,8 @@ class Site:
     """Registry -> where its images are pulled from instead, `host[:port]/path`."""
     network: str = ""
     """Network mode of build steps: `host`, `none` or empty."""
+    workers: str = ""
+    """The address of the scheduler whose machines build; empty: this machine does."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """Docker's predefined proxy build arguments, by name."""
 

@@ -26,7 +26,8 @@ class Store:
         self.client = client
         self.voucher = voucher
         self._say = say
-        self._is_silent = False
+        self.is_silent = False
+        """Whether it did not answer, or refused."""
         self._doubts: dict[Key, str] = {}
 
     @property
@@ -49,14 +50,14 @@ class Store:
     def manifests(self, kept: Mapping[Key, str]) -> Mapping[Key, Manifest]:
         """Return what is known of nodes that are kept, by their digests."""
         try:
-            found = {} if self._is_silent else self.client.manifests(self.repository, {*kept.values()})
+            found = {} if self.is_silent else self.client.manifests(self.repository, {*kept.values()})
         except RegistryError as error:
             self._give_up(error)
             return {}
         return {key: found[digest] for key, digest in kept.items() if digest in found}
 
     def _ask(self, keys: Collection[Key]) -> Mapping[Key, str]:
-        if self._is_silent:
+        if self.is_silent:
             return _NONE
         try:
             found = {Key(key): digest for key, digest in self.client.digests(self.repository, keys).items()}
@@ -68,5 +69,5 @@ class Store:
         return {key: digest for key, digest in found.items() if key not in doubts}
 
     def _give_up(self, error: RegistryError) -> None:
-        self._is_silent = True
+        self.is_silent = True
         self._say(f"{error}\n    Continuing with what the engine has.")

@@ -60,6 +60,8 @@ class NodeEntry:
     """Seconds since the run began; None: it was not begun."""
     lane: Count | None = None
     """Which of the builds that run at once it was, from 0; None: it was not begun."""
+    machine: str = ""
+    """Where it was built, if the run had machines."""
     why: str
     tail: tuple[str, ...] = ()
     bytes: Bytes | None = None

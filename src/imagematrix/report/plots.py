@@ -48,9 +48,10 @@ def timeline(overview: Overview) -> Figure:
     ]
     slots = 1 + max((node.lane or 0 for node in nodes), default=0)
     axis = {"title": {"text": f"{unit} since the run began"}, "rangemode": "tozero"}
+    machines = {node.lane: node.machine for node in nodes}
     builders = {
         "tickvals": list(range(slots)),
-        "ticktext": [f"builder {slot + 1}" for slot in range(slots)],
+        "ticktext": [machines.get(slot) or f"builder {slot + 1}" for slot in range(slots)],
         "autorange": "reversed",
         "fixedrange": True,
     }
@@ -181,7 +182,15 @@ def _words(node: NodeEntry) -> str:
     """Describe a node in plotly's own few tags."""
     took = f"{node.outcome}, {duration(node.seconds)}" if node.ran else node.outcome.value
     waited = f"waited {duration(node.waited)} for a cache" if node.waited >= 1 else ""
-    lines = [node.label, took, waited, node.why.removeprefix("skipped: "), *_tries(node), _shared(node)]
+    lines = [
+        node.label,
+        took,
+        f"on {node.machine}" if node.machine else "",
+        waited,
+        node.why.removeprefix("skipped: "),
+        *_tries(node),
+        _shared(node),
+    ]
     return "<br>".join(_plain(line) for line in lines if line)
 
 

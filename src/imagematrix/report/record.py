@@ -82,6 +82,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
         retries=document.retries(outcome.retries),
         started=outcome.started,
         lane=outcome.slot,
+        machine=outcome.machine,
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
         # The engine counts linked files a little differently from those alone.

@@ -1,5 +1,6 @@
 """The build command: what is missing, built in parallel."""
 
+import functools
 import sys
 
 from invoke import Exit
@@ -9,6 +10,7 @@ from imagematrix.commands.options import (
     AllRows,
     BuildJobs,
     BuildReport,
+    Certificates,
     FailFast,
     File,
     Fresh,
@@ -19,6 +21,7 @@ from imagematrix.commands.options import (
     Retries,
     Site,
     TimeLimit,
+    Workers,
 )
 from imagematrix.errors import ExitCode, FlagError, InterruptedRunError
 
@@ -37,12 +40,14 @@ def build(
     push: Push,
     push_jobs: PushJobs,
     report: BuildReport,
+    workers: Workers,
+    certificates: Certificates,
     site: Site,
     file: File,
 ) -> None:
     """Build missing images in parallel; what exists is reused, and a failure blocks only what is built on it."""
     from imagematrix import report as reports
-    from imagematrix.commands import reporting, request
+    from imagematrix.commands import extras, reporting, request
     from imagematrix.commands.build import run
     from imagematrix.commands.build.decision import BuildOptions
     from imagematrix.commands.terminal import echo, on_wait
@@ -59,24 +64,27 @@ def build(
         )
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     refuse_unrefreshable(layers, project.leaves(rows))
-    result = run.run(
-        project,
-        rows,
-        BuildOptions(
-            jobs=jobs,
-            retries=retries,
-            time_limit=time_limit * 60.0,
-            fail_fast=fail_fast,
-            fresh=bool(fresh),
-            fresh_layers=layers,
-            push=push,
-            push_jobs=push_jobs,
-        ),
-        engine=request.engine(),
-        store=request.node_store(project),
-        listen=lambda made, forecast: reports.listener(sys.stdout, made, forecast),
-        waiting=on_wait,
+    options = BuildOptions(
+        jobs=jobs,
+        retries=retries,
+        time_limit=time_limit * 60.0,
+        fail_fast=fail_fast,
+        fresh=bool(fresh),
+        fresh_layers=layers,
+        push=push,
+        push_jobs=push_jobs,
     )
+    listen = functools.partial(reports.listener, sys.stdout)
+    if address := workers or project.matrix.site.workers:
+        extras.require("cluster")
+        from imagematrix.commands.build import spread
+
+        nodes = spread.node_cache(project, push=push)
+        link = spread.link(project, address, certificates)
+        result = spread.run(project, rows, options, link=link, store=nodes, listen=listen, waiting=on_wait)
+    else:
+        engine, store = request.engine(), request.node_store(project)
+        result = run.run(project, rows, options, engine=engine, store=store, listen=listen, waiting=on_wait)
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.published:
         print(console.text(result.published, (), seconds=result.report.seconds), end="")

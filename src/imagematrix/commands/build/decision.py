@@ -51,11 +51,12 @@ class BuildDecision:
 
 
 def decide(
-    project: Project, rows: Sequence[Row], options: BuildOptions, *, engine: Engine, store: Store | None
+    project: Project, rows: Sequence[Row], options: BuildOptions, *, engine: Engine | None, store: Store | None
 ) -> BuildDecision:
+    """Decide what a run does. Without an engine everything that exists is in the registry."""
     leaves = project.leaves(rows)
     project.repository.leaves.write(project.files(leaves), keep=project.directories())
-    listed, dag = engine.images(), project.dag(leaves)
+    listed, dag = engine.images() if engine else (), project.dag(leaves)
     present = nodes(listed, project.state.bonds())
     kept = store.keys(dag, present, whole=options.push) if store else {}
     plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})

@@ -1,15 +1,38 @@
 """Keeps each node the moment it is built."""
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from imagematrix.commands.build.decision import BuildDecision
-from imagematrix.model import Key, Outcome, Pushed, Retry, Status, Step, Verdict
+from imagematrix.execution.protocol import Listener
+from imagematrix.model import Key, Outcome, Pushed, Retry, Row, Status, Step, Verdict
 from imagematrix.planning.plan import Record
 from imagematrix.planning.publication import Publication
 from imagematrix.planning.trust import Bond
-from imagematrix.registry.publishing import Ended, Publishing
-from imagematrix.report import Progress
+from imagematrix.registry.publishing import Ended
 from imagematrix.state import State
+
+
+class BesideBuilds(Protocol):
+    """What is published beside the builds: `registry.publishing` does it here, `cluster` on many machines."""
+
+    def offer_node(self, key: Key, image: str) -> None: ...
+
+    def offer_row(self, row: Row, key: Key, image: str) -> None: ...
+
+    def news(self) -> Iterable[Ended]: ...
+
+    def rest(self) -> Iterable[Ended]: ...
+
+    def nodes(self) -> tuple[Pushed, ...]: ...
+
+
+class BuildListener(Listener, Protocol):
+    """What hears of a run after its recorder."""
+
+    def pushed(self, step: Step, pushed: Pushed) -> None: ...
+
+    def tick(self) -> None: ...
 
 
 class BuildRecorder:
@@ -20,10 +43,10 @@ class BuildRecorder:
 
     def __init__(
         self,
-        listener: Progress,
+        listener: BuildListener,
         state: State,
         decided: BuildDecision,
-        publishing: Publishing,
+        publishing: BesideBuilds,
         *,
         repository: str,
     ) -> None:

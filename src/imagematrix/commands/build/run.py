@@ -15,7 +15,7 @@ from imagematrix.commands.build.recorder import BuildRecorder
 from imagematrix.commands.build.takeover import TakingOver
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, builder, disk
-from imagematrix.errors import NoEngineError
+from imagematrix.errors import NoClusterError, NoEngineError
 from imagematrix.execution import schedule
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Step, Verdict
 from imagematrix.planning import estimates, jobs, lock
@@ -40,8 +40,9 @@ class BuildResult:
     published: tuple[Publication, ...]
     """What became of the tags of rows."""
     interrupted: bool
-    lost: NoEngineError | None = None
-    """Set when the engine stopped answering before the leaves could be named: the report then knows no images."""
+    lost: NoEngineError | NoClusterError | None = None
+    """Set when the engine stopped answering before the leaves could be named: the report then knows no images. On many
+    machines: when the registry lacks images that it had."""
 
     @property
     def good(self) -> bool:
@@ -68,7 +69,7 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     with project.state.sole_builder(waiting=waiting), stoppable() as stop:
         if options.fresh:
-            project = _refresh(project, started, options.fresh_layers)
+            project = refresh(project, started, options.fresh_layers)
         signer = _signer(project, store) if options.push and store else None
         decided = decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
@@ -86,16 +87,21 @@ def run(
         started=started,
         seconds=time.monotonic() - clock,
         bytes_of=sizes,
-        origins=Origins(
-            bases=project.lock.bases,
-            locks={row.name: project.locked(row) for row in rows},
-            facts=catalogue.days(),
-        ),
+        origins=origins(project, rows),
     )
     return BuildResult(report=made, published=done.published, interrupted=stop.is_set(), lost=lost)
 
 
-def _refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
+def origins(project: Project, rows: Sequence[Row]) -> Origins:
+    """Return where the versions in the images of rows come from."""
+    return Origins(
+        bases=project.lock.bases,
+        locks={row.name: project.locked(row) for row in rows},
+        facts=catalogue.days(),
+    )
+
+
+def refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
     """Move the epoch: stages that install from the network are rebuilt, here and in every checkout with this lock."""
     project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"), layers)
     project.repository.write_lock(lock.dump(project.lock))
@@ -160,7 +166,7 @@ def _act(
             if store
             else executor,
             listener,
-            job=_jobs(project, decided, options, shell).job,
+            job=job_factory(project, decided, options, shell).job,
             images=images,
             jobs=options.jobs,
             retries=options.retries,
@@ -174,7 +180,7 @@ def _act(
         return _Done(outcomes=outcomes, pushes=pushes, published=published)
 
 
-def _jobs(project: Project, decided: BuildDecision, options: BuildOptions, shell: Shell) -> JobFactory:
+def job_factory(project: Project, decided: BuildDecision, options: BuildOptions, shell: Shell) -> JobFactory:
     return jobs.factory(
         decided.plan,
         lock=project.lock,

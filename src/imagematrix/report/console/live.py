@@ -37,8 +37,8 @@ _STYLES: Mapping[Status, str] = {
 class Progress(AbstractContextManager["Progress"], Protocol):
     """A listener of `schedule.run` to be used in a `with`; it also takes output lines."""
 
-    def started(self, step: Step) -> None:
-        """Hear that a build begins."""
+    def started(self, step: Step, machine: str = "") -> None:
+        """Hear that a build begins: on a machine of a cluster, if it is named."""
 
     def retried(self, step: Step, retry: Retry) -> None:
         """Hear that a build is tried again after a wait."""
@@ -89,11 +89,11 @@ class PlainLog:
     def __exit__(self, *_error: object) -> None:
         pass
 
-    def started(self, step: Step) -> None:
+    def started(self, step: Step, machine: str = "") -> None:
         """Print that a build begins."""
         self._end.started(step.node.key)
         self._running[step.node.key] = (step, self._clock())
-        self._print(self._lines.event("start", step))
+        self._print(self._lines.event("start", step, f"  on {machine}" if machine else ""))
         self._foretell()
 
     def retried(self, step: Step, retry: Retry) -> None:
@@ -174,10 +174,10 @@ class Board:
     def __exit__(self, *_error: object) -> None:
         self._board.__exit__(*_error)
 
-    def started(self, step: Step) -> None:
+    def started(self, step: Step, machine: str = "") -> None:
         """Give a build its line."""
         self._end.started(step.node.key)
-        self._board.start(step.node.key, label(step))
+        self._board.start(step.node.key, f"{machine}: {label(step)}" if machine else label(step))
 
     def retried(self, step: Step, retry: Retry) -> None:
         """Say above the board why a build is tried again; on it, that it waits."""
@@ -310,8 +310,9 @@ def _details(outcome: Outcome) -> Iterator[str]:
         yield f"  ({outcome.why.removeprefix('skipped: ')})"
         return
     tries = f", {outcome.attempts} attempts" if outcome.attempts > 1 else ""
+    where = f", on {outcome.machine}" if outcome.machine else ""
     waited = f", waited {duration(outcome.waited)}" if outcome.waited >= _WAITS_SECONDS else ""
-    yield f"  ({duration(outcome.seconds)}{tries}{waited})"
+    yield f"  ({duration(outcome.seconds)}{where}{tries}{waited})"
     if outcome.status is Status.FAILED:
         yield f": {outcome.why}"
         yield f"; log: {outcome.log}" if outcome.log else ""

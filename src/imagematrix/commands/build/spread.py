@@ -1,0 +1,201 @@
+"""The build command on many machines: the plan is made here, the machines of a cluster do its jobs."""
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from imagematrix import __version__, report
+from imagematrix.cluster import Cluster, ClusterPlan, Link, security
+from imagematrix.cluster.messages import RemoteParent
+from imagematrix.commands import request
+from imagematrix.commands.build import run as local
+from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
+from imagematrix.commands.build.images import pin
+from imagematrix.commands.build.machine_progress import MachineProgress
+from imagematrix.commands.build.recorder import BuildRecorder
+from imagematrix.commands.build.run import BuildResult
+from imagematrix.errors import FlagError, NoClusterError
+from imagematrix.execution import schedule
+from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Verdict
+from imagematrix.planning import estimates, placement
+from imagematrix.planning.forecast import Forecast
+from imagematrix.planning.ready_queue import remaining_paths
+from imagematrix.project import Project
+from imagematrix.registry import Manifest
+from imagematrix.registry.store import Store
+from imagematrix.report import ImageFact, Progress
+from imagematrix.shell import Shell, stoppable
+
+_READY: Final = (Status.BUILT, Status.REUSED)
+
+
+def link(project: Project, address: str, certificates: str) -> Link:
+    """Return a connection that is not open yet. Raises FlagError for an address that is not valid."""
+    who = f"{project.repository.root} on {platform.node()}"
+    return Link(security.address(address), certificates, who=who)
+
+
+def node_cache(project: Project, *, push: bool) -> Store:
+    """Return the registry that machines exchange images through.
+
+    Raises NoClusterError and FlagError for what machines cannot do: before anything is asked or written.
+    """
+    if project.matrix.signing:
+        raise NoClusterError(
+            "nodes of this matrix are signed, and machines of a cluster do not sign them yet: build without --workers"
+        )
+    if push:
+        raise FlagError(
+            "--push: machines push every node that they build; run `invoke push` afterwards to publish the images"
+        )
+    store = request.node_store(project)
+    if store is None:
+        raise NoClusterError(
+            "machines exchange images through a registry, and the matrix names none\n"
+            '    set nodes = "host/path" in matrix.toml, and log in to that registry on each machine'
+        )
+    return store
+
+
+def run(
+    project: Project,
+    rows: Sequence[Row],
+    options: BuildOptions,
+    *,
+    link: Link,
+    store: Store,
+    listen: Callable[[Plan, Forecast], Progress],
+    waiting: Callable[[], None],
+) -> BuildResult:
+    """Build the selected rows on the machines of a cluster; each node that they build is pushed to the node cache.
+
+    `listen` makes the listener of the progress; `waiting` is called when another build holds the project. Raises
+    NoClusterError if the cluster cannot take the builds.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    with project.state.sole_builder(waiting=waiting), stoppable() as stop, closing(link):
+        if options.fresh:
+            project = local.refresh(project, started, options.fresh_layers)
+        decided = _without_pulls(decide(project, rows, options, engine=None, store=store))
+        if store.is_silent:
+            raise NoClusterError(f"{store.repository} does not answer (above), and machines exchange images through it")
+        outcomes, pushes = _act(project, decided, options, link=link, store=store, listen=listen, stop=stop)
+        pin(project, decided)
+        facts, missing = _facts(decided, outcomes, pushes, store)
+    made = report.make(
+        decided.plan,
+        outcomes,
+        facts,
+        pushes=pushes,
+        started=started,
+        seconds=time.monotonic() - clock,
+        origins=local.origins(project, rows),
+    )
+    lost = NoClusterError(_missing(store.repository, missing)) if missing and not stop.is_set() else None
+    return BuildResult(report=made, published=(), interrupted=stop.is_set(), lost=lost)
+
+
+def _without_pulls(decided: BuildDecision) -> BuildDecision:
+    """Let machines pull what they need: what the registry has is there for all of them."""
+    steps = tuple(
+        replace(step, verdict=Verdict.REUSE) if step.verdict is Verdict.PULL else step for step in decided.plan.steps
+    )
+    return replace(decided, plan=replace(decided.plan, steps=steps))
+
+
+def _act(
+    project: Project,
+    decided: BuildDecision,
+    options: BuildOptions,
+    *,
+    link: Link,
+    store: Store,
+    listen: Callable[[Plan, Forecast], Progress],
+    stop: threading.Event,
+) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...]]:
+    plan = decided.plan
+    if all(step.verdict is Verdict.REUSE for step in plan.steps):
+        return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps), ()
+    seconds = estimates.seconds(plan.steps, history=project.state.history(), sizes=project.node_sizes(plan))
+    kept = _kept_parents(decided, store)
+    shown = MachineProgress(plan)
+    cluster = Cluster(
+        link,
+        ClusterPlan(
+            version=__version__,
+            repository=store.repository,
+            compression=project.matrix.compression,
+            platform=project.matrix.platform,
+            paths=remaining_paths(plan.steps, seconds),
+            at_once=placement.pushed_at_once(plan),
+            final=frozenset(plan.final_nodes.values()),
+            kept=kept,
+            doubt=store.voucher.doubt,
+        ),
+        logs=project.state.log,
+        said=shown.output,
+        waiting=shown.waiting,
+    )
+    jobs = cluster.open()
+    with listen(plan, Forecast(plan.steps, seconds, jobs=cluster.slots())) as progress:
+        shown.show(progress, cluster.begun)
+        recorder = BuildRecorder(shown, project.state, decided, cluster.pushes(), repository=store.repository)
+        outcomes = schedule.run(
+            plan,
+            cluster,
+            recorder,
+            job=local.job_factory(project, decided, options, Shell()).job,
+            images={key: parent.ids[0] for key, parent in kept.items()},
+            jobs=jobs,
+            retries=options.retries,
+            fail_fast=options.fail_fast,
+            seconds=seconds,
+            stop=stop,
+            tick=shown.tick,
+        )
+        return outcomes, recorder.published()[0]
+
+
+def _kept_parents(decided: BuildDecision, store: Store) -> Mapping[Key, RemoteParent]:
+    """Return what the registry has of that something is built on, as machines find it."""
+    built = {step.node.key for step in decided.plan.steps if step.verdict is Verdict.BUILD}
+    parents = {step.node.parent for step in decided.plan.steps if step.node.key in built} - built
+    kept = {key: digest for key, digest in decided.in_registry.items() if key in parents}
+    manifests = store.manifests(kept) if kept else {}
+    return {
+        key: RemoteParent(key=key, ids=(manifests[key].config, digest), digest=digest, bytes=manifests[key].bytes)
+        for key, digest in kept.items()
+        if key in manifests
+    }
+
+
+def _facts(
+    decided: BuildDecision, outcomes: Sequence[Outcome], pushes: Sequence[Pushed], store: Store
+) -> tuple[Mapping[str, ImageFact], Sequence[str]]:
+    """Return what the registry has of the rows' images, by row name, and the rows whose images it should have."""
+    plan = decided.plan
+    ready = {outcome.key for outcome in outcomes if outcome.status in _READY}
+    pushed = {push.key: push.digest for push in pushes if push.status is PushStatus.PUSHED}
+    digests = {**decided.in_registry, **pushed}
+    finals = {key: digests[key] for key in ready & {*plan.final_nodes.values()} if key in digests}
+    manifests = store.manifests(finals) if finals else {}
+    rows = {name: manifests[key] for name, key in plan.final_nodes.items() if key in manifests}
+    missing = [name for name, key in plan.final_nodes.items() if key in ready and key not in manifests]
+    return {name: _fact(plan.rows[name], manifest) for name, manifest in rows.items()}, missing
+
+
+def _fact(row: Row, manifest: Manifest) -> ImageFact:
+    return ImageFact(image=row.image, digest=manifest.config, bytes=manifest.bytes)
+
+
+def _missing(repository: str, rows: Sequence[str]) -> str:
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return (
+        f"{repository} lacks the image of {rows[0]}{more}, which a machine has built and pushed\n"
+        "    someone removed it, or the registry lost it: run the same command again"
+    )

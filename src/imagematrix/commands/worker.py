@@ -1,0 +1,41 @@
+"""The worker command: this machine builds for a cluster."""
+
+from imagematrix.commands.command import command
+from imagematrix.commands.options import Certificates, ClusterName, File, Scheduler, Site, WorkerJobs
+
+
+@command
+def worker(
+    *, address: Scheduler, jobs: WorkerJobs, name: ClusterName, certificates: Certificates, site: Site, file: File
+) -> None:
+    """Build for a cluster on this machine, until it is stopped: its engine does what `build --workers` sends."""
+    import platform
+
+    from imagematrix import __version__, scratch
+    from imagematrix import site as sites
+    from imagematrix.commands import extras, request
+    from imagematrix.commands.terminal import echo
+    from imagematrix.engine import connect
+    from imagematrix.errors import FlagError
+    from imagematrix.model import Site as SiteNoun
+
+    extras.require("cluster")
+    from imagematrix.cluster import host, security, service
+    from imagematrix.cluster.machine import BuildMachine
+    from imagematrix.cluster.messages import MachineFacts
+
+    if len(address) != 1:
+        raise FlagError("name the scheduler: imagematrix worker tls://HOST:PORT")
+    to = security.address(address[0])
+    security.security(to, certificates)  # what is wrong with it is reported before anything starts
+    if file or site:
+        where = request.site_of(request.opened(file, site=site))
+    else:
+        where = sites.discover(SiteNoun(), root=request.here())
+    engine = connect()
+    facts = MachineFacts(
+        name=name or platform.node(), version=__version__, platform=engine.facts().platform, slots=jobs
+    )
+    with scratch.folder("worker") as folder:
+        machine = BuildMachine(facts, lambda voice, compression: host.opened(voice, where, compression=compression))
+        service.join(to, certificates, machine, folder=folder, engine_answers=engine.answers, say=echo)
