@@ -31,7 +31,7 @@ def own_engine(*, megabytes: int = 0, store: str = "") -> Iterator[Mapping[str, 
     }
     environment = {**os.environ, **where}
     try:
-        _prepare(folder)
+        prepare(folder)
         if megabytes:
             _mount(folder, megabytes)
         subprocess.run([ENGINE, "start"], env=environment, check=True, capture_output=True)
@@ -56,7 +56,7 @@ def start(where: Mapping[str, str]) -> None:
     subprocess.run([ENGINE, "start"], env={**os.environ, **where}, check=True, capture_output=True)
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
     """Make the folder an engine's, with the programs of the private one that is there: they are 120 MB to download."""
     (folder / ".imagematrix-engine").write_text(f"imx{folder.name[-8:]}\n")
     there = Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine")) / "root"

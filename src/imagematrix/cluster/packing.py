@@ -27,17 +27,23 @@ def unpack(data: bytes) -> RemoteJob:
 
 
 def parents(job: BuildJob) -> tuple[ParentImage, ...]:
-    """Return the nodes' images that a job is built on."""
-    source = job.work.source if isinstance(job.work, DockerfileBuild) else None
-    return (source,) if isinstance(source, ParentImage) else ()
+    """Return the images of nodes that a job reads: what it is built on, and the files that it links."""
+    if not isinstance(job.work, DockerfileBuild):
+        return ()
+    return tuple(each for each in (job.work.source, job.work.packages) if isinstance(each, ParentImage))
 
 
 def with_images(job: BuildJob, images: dict[Key, str]) -> BuildJob:
     """Return a job whose parents' images have the ids that this machine's engine knows them by."""
     work = job.work
-    if not isinstance(work, DockerfileBuild) or not isinstance(work.source, ParentImage):
+    if not isinstance(work, DockerfileBuild):
         return job
-    return replace(job, work=replace(work, source=replace(work.source, image=images[work.source.key])))
+    source, packages = work.source, work.packages
+    if isinstance(source, ParentImage):
+        source = replace(source, image=images[source.key])
+    if packages:
+        packages = replace(packages, image=images[packages.key])
+    return replace(job, work=replace(work, source=source, packages=packages))
 
 
 def _self_contained(job: BuildJob) -> BuildJob:

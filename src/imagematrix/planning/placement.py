@@ -1,5 +1,6 @@
 """Where a try at a node may run, when many machines build: by where its parents' images are, and by who failed."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -58,13 +59,12 @@ def is_own_fault(kind: FlakeKind | None) -> bool:
 
 
 def pushed_at_once(plan: Plan) -> frozenset[Key]:
-    """Return the nodes that are pushed before their job ends: two or more nodes are built on them.
+    """Return the nodes that are pushed before their job ends: those that two or more nodes need, or one with others.
 
     What only one node is built on is pushed beside the next build, which needs no pull because it runs on the same
     machine. (Pushing every node within its job took 1.8 times as long as needed, in a simulation of 684 builds.)
     """
-    children: dict[Key, int] = {}
-    for step in plan.steps:
-        if step.node.parent is not None and step.verdict is not Verdict.REUSE:
-            children[step.node.parent] = children.get(step.node.parent, 0) + 1
-    return frozenset(key for key, number in children.items() if number > 1)
+    wanted = [step for step in plan.steps if step.verdict is not Verdict.REUSE]
+    needs = Counter(need for step in wanted for need in step.needs)
+    beside_others = {need for step in wanted if len(step.needs) > 1 for need in step.needs}
+    return frozenset(need for need, number in needs.items() if number > 1 or need in beside_others)

@@ -163,8 +163,7 @@ def _act(
 
 def _kept_parents(decided: BuildDecision, store: Store) -> Mapping[Key, RemoteParent]:
     """Return what the registry has of that something is built on, as machines find it."""
-    built = {step.node.key for step in decided.plan.steps if step.verdict is Verdict.BUILD}
-    parents = {step.node.parent for step in decided.plan.steps if step.node.key in built} - built
+    parents = {need for step in decided.plan.steps if step.verdict is Verdict.BUILD for need in step.needs}
     kept = {key: digest for key, digest in decided.in_registry.items() if key in parents}
     manifests = store.manifests(kept) if kept else {}
     return {
