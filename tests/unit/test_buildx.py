@@ -11,6 +11,7 @@ import pytest
 from tests import projects
 from tests.projects import FILES, PLAIN, PYTORCH
 
+from imagematrix import __version__
 from imagematrix.engine import buildx
 from imagematrix.model import BaseBootstrap, BuildJob, DockerfileBuild, Lock, Node, Site, Step, Verdict
 from imagematrix.planning import jobs
@@ -81,6 +82,7 @@ def labelled(made: Made, *, base: str = "") -> tuple[str, ...]:
     node = made.node
     return (
         *("--label", f"imagematrix.key={node.key}", "--label", f"imagematrix.layer={node.layer}"),
+        *("--label", f"imagematrix.version={__version__}"),
         *(("--label", f"org.opencontainers.image.base.digest={base}") if base else ()),
     )
 
