@@ -17,6 +17,7 @@ from imagematrix.commands.check import check
 from imagematrix.commands.cluster import cluster
 from imagematrix.commands.doctor import doctor
 from imagematrix.commands.engine import engine
+from imagematrix.commands.export import export
 from imagematrix.commands.gc import gc
 from imagematrix.commands.graph import graph
 from imagematrix.commands.init import init
@@ -40,7 +41,7 @@ GROUPS: Final = {
     "Lock and render": (lock, render),
     "Build and publish": (build, verify, push),
     "Keep running": (nightly, report, gc),
-    "Build on many machines": (cluster, worker),
+    "Build on many machines": (cluster, worker, export),
 }
 """All commands, by what they are for."""
 _COMMANDS: Final = tuple(command for group in GROUPS.values() for command in group)

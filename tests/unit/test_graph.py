@@ -6,23 +6,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import projects
+from tests.chains import chain
 
-from imagematrix.model import Base, Downloads, Family, Key, Leaf, Node, Row, Stage
+from imagematrix.model import Key
 from imagematrix.planning import graph
-
-
-def chain(row: str, *keys: str) -> tuple[Node, ...]:
-    """Make the nodes of a row, first to last; a node's key is its layer."""
-    family, tag = row.split(":")
-    base = Base(name="base", image="base")
-    named = Row(family=Family(name=family, layers=keys, tag=""), base=base, tag=tag, axes={}, values={}, image=row)
-    leaf = Leaf(row=named, base_image="base", bootstrap=None, stages=())
-    stages = [Stage(layer=key, text=key, inputs=(), downloads=Downloads.NOTHING) for key in keys]
-    return tuple(
-        Node(key=Key(key), layer=key, parent=Key(below) if below else None, stage=stage, leaf=leaf, inputs={})
-        for key, below, stage in zip(keys, ("", *keys), stages, strict=False)
-    )
-
 
 ROWS = {
     "a:1": chain("a:1", "base", "python", "torch1"),
@@ -74,3 +61,14 @@ def test_no_rows(tmp_path: Path) -> None:
     dag = projects.project(tmp_path).dag({})
 
     assert (list(dag.order()), dag.needed(set()).keys, dag.final_nodes) == ([], set(), {})
+
+
+def test_a_part_of_the_dag_knows_all_rows() -> None:
+    """What some nodes need, and which rows need that; only rows that end in one of them are built."""
+    part = graph.build(ROWS).restricted({Key("python"), Key("notebook")})
+
+    assert {node.key for node in part.order()} == {"base", "python", "notebook"}
+    assert part.final_nodes == {"b:1": "notebook"}
+    assert part.rows_by_node()[Key("python")] == ("a:1", "a:2")
+    assert part.needed({Key("base")}).keys == {"python", "notebook"}
+    assert part.needed({Key("python"), Key("notebook")}).keys == set()

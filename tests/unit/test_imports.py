@@ -85,6 +85,7 @@ HOMES: Final[Mapping[str, str]] = {
     "toml": "planning.lock",
     "tomlkit": "planning.editing",
     "tomllib": "text.toml_text",
+    "yaml": "planning.pipeline",
     "urllib3": "engine web",  # what requests does not turn into its own
     "uv": "resolver",
     "zstandard": "verify",

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_type_hints
 import pytest
 
 from imagematrix.planning.checks import CheckResult
+from imagematrix.planning.pipeline import PipelineJob
 from imagematrix.report import document, outputs
 from imagematrix.text import documents
 
@@ -21,6 +22,7 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "`summary` counts:": outputs.PlanSummary,
     "`{schema, file, rows, impossible, good, diagnostics}`": outputs.DiagnosticEntry,
     "`{schema, good, prerequisites}`": outputs.Prerequisite,
+    "`{schema, jobs}`": PipelineJob,
     "## The webhook's message": outputs.MessageDocument,
     "## report.json": document.Document,
     "`nodes`, parents first:": document.NodeEntry,
@@ -31,7 +33,13 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "`retries` of a node": document.RetryEntry,
 }
 """What stands above a table, and what it describes."""
-WHOLE: Final = (outputs.RowsDocument, outputs.PlanDocument, outputs.CheckDocument, outputs.DoctorDocument)
+WHOLE: Final = (
+    outputs.RowsDocument,
+    outputs.PlanDocument,
+    outputs.CheckDocument,
+    outputs.DoctorDocument,
+    outputs.JobsDocument,
+)
 """Documents whose fields are named in a sentence."""
 
 

@@ -17,7 +17,7 @@ from imagematrix.commands.lock import run as locking
 from imagematrix.engine import exported
 from imagematrix.errors import FlagError
 from imagematrix.model import DockerfileBuild, EngineImage, Key, Node, ParentImage, Plan, Size, Step, Verdict
-from imagematrix.planning import cost, estimates, reproducible, requirements
+from imagematrix.planning import cost, estimates, pipeline, reproducible, requirements
 from imagematrix.planning.keys import sha256_of
 from imagematrix.planning.plan import Record
 from imagematrix.planning.ready_queue import ReadyQueue
@@ -400,3 +400,24 @@ class NoImages:
 
     def images(self) -> tuple[EngineImage, ...]:
         return ()
+
+
+def test_one_job_of_a_pipeline_installs_the_files(tmp_path: Path) -> None:
+    """It waits for one of the tools; the rows on both bases wait for it."""
+    dag = projects.dag(locked(tmp_path))
+    made = pipeline.make(dag, limit=250).jobs
+
+    (installs,) = (job for job in made if any(node.endswith("/torch-files") for node in job.nodes))
+    assert len(installs.needs) <= 1
+    assert sorted(job.rows for job in made if installs.id in job.needs) == [(CUDA,), (PLAIN,)]
+
+
+def test_the_files_alone_need_their_tool(tmp_path: Path) -> None:
+    """What such a job builds on a machine that has nothing."""
+    dag = projects.dag(locked(tmp_path))
+    files = next(key for key, node in dag.nodes.items() if node.layer == "torch-files")
+
+    needed = dag.restricted([files]).needed(())
+
+    assert {dag.nodes[key].layer for key in needed.keys} == {"torch-files", "python"}
+    assert dag.nodes[needed.tools[files]].layer == "python"

@@ -9,7 +9,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 GLOSSARY: Final = ROOT / "docs/glossary.md"
-JSON_KEYS: Final[Mapping[str, str]] = {"report/document.py": "blame lane", "report/record.py": "blame lane"}
+JSON_KEYS: Final[Mapping[str, str]] = {
+    "report/document.py": "blame lane",
+    "report/merging.py": "blame lane",
+    "report/record.py": "blame lane",
+}
 """Module -> words that stay there, because they are keys of report.json."""
 DOCUMENTS: Final = frozenset({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")}) - {GLOSSARY}
 HEAD_OF_LOCKS: Final = "# Resolved anew with all that it stands on, whose locks left no solution.\n"

@@ -54,6 +54,15 @@ Words = Annotated[
 ]
 Settings = Annotated[Sequence[str], _many("AXIS=VALUE as a flag instead of a word; may be repeated.")]
 
+ExportKind = Annotated[
+    Sequence[str],
+    Option(help="The format: github, gitlab, make, bake or jobs.", kind=list, default=(), varargs=True),
+]
+OnlyNodes = Annotated[
+    Sequence[str],
+    _many("Build only this node and what it needs: family:tag/layer; may be repeated. Pipelines of `export` use it."),
+]
+
 # What is printed, and what is written where.
 Json = Annotated[bool, _switch("Print JSON for programs instead of text for people.")]
 CheckJson = Annotated[bool, _switch("The same as --format json.")]
@@ -72,6 +81,10 @@ PageFolder = Annotated[
 ]
 NightlyReport = Annotated[
     str, _text("Write the report of all stages into this directory (default: report, in the project's root).")
+]
+ExportFile = Annotated[str, _text("The file to write (default: where the CI system looks for it); - prints it.")]
+Merge = Annotated[
+    str, _text("Join the reports in the subdirectories of this directory into one: those of the jobs of a pipeline.")
 ]
 Catalogue = Annotated[bool, _switch("Write catalogue.html instead, for the users of the published images.")]
 
@@ -146,6 +159,9 @@ Summary = Annotated[
         value_optional=True,
     ),
 ]
+ExportCheck = Annotated[bool, _switch("Write nothing; fail if the file is stale.")]
+Missing = Annotated[bool, _switch("Leave out jobs with nothing to build.")]
+Runner = Annotated[str, _text("How jobs run imagematrix (default: imagematrix).", default="imagematrix")]
 Upgrade = Annotated[bool, _switch("Resolve again what is already locked; the diff shows what changed.")]
 Bases = Annotated[bool, _switch("Lock only bases and what apt installs, not Python requirements.")]
 Reproducible = Annotated[

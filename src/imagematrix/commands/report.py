@@ -3,15 +3,19 @@
 from pathlib import Path
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import Catalogue, File, PageFolder
+from imagematrix.commands.options import Catalogue, File, Merge, PageFolder
 
 
 @command
-def report(*, report: PageFolder, catalogue: Catalogue, file: File) -> None:
+def report(*, report: PageFolder, catalogue: Catalogue, merge: Merge, file: File) -> None:
     """Write the page of the last run again, or the page for users of the images."""
     from imagematrix.commands import extras, reporting, request
     from imagematrix.commands.terminal import echo
 
     extras.require("report")
+    project, folder = request.opened(file), Path(report).absolute()
+    if merge:
+        print(reporting.merged(project, Path(merge), folder, say=echo))
+        return
     write = reporting.catalogue if catalogue else reporting.again
-    print(write(request.opened(file), Path(report).absolute(), say=echo))
+    print(write(project, folder, say=echo))

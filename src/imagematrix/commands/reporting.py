@@ -15,7 +15,7 @@ from imagematrix.errors import DiskError, FlagError
 from imagematrix.planning import nightly
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
-from imagematrix.report import document, runs
+from imagematrix.report import document, merging, runs
 from imagematrix.report.document import Document
 from imagematrix.report.runs import PastRun
 
@@ -73,6 +73,20 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
     if nights and nights.is_overdue:
         say(f"warning: nightly runs are overdue: {health_text(nights)}")
     if not _hand_out(project, folder, text, overview.make(past[-1], past, nights=nights), say=say):
+        raise DiskError(f"the report in {folder} is not complete")
+    return folder / _PAGE
+
+
+def merged(project: Project, parts: Path, folder: Path, *, say: Say) -> Path:
+    """Join the reports in the subdirectories of `parts`, write them into a folder; return the path of the page.
+
+    Raises FlagError when there is none, or one that imagematrix did not write; DiskError as `again` does.
+    """
+    texts = [_report_in(part) for part in sorted(parts.glob("*/")) if part.absolute() != folder]
+    found = [document.read(text) for text in texts if text]
+    if not found:
+        raise FlagError(f"--merge {parts}: no directory in it has a report.json")
+    if not _leave(project, merging.merge(found), folder, say=say):
         raise DiskError(f"the report in {folder} is not complete")
     return folder / _PAGE
 
@@ -176,7 +190,7 @@ def _report_in(folder: Path) -> str:
         runs.read(text)
     except ValueError as error:
         raise FlagError(
-            f"--report {folder}: its report.json was not written by imagematrix ({error}): choose another directory"
+            f"{folder}: its report.json was not written by imagematrix ({error}): choose another directory"
         ) from None
     return text
 

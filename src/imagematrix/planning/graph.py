@@ -4,7 +4,7 @@ Imported where a DAG is made or walked: the import takes longer than a command w
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imagematrix.model import Key, Node, Row
@@ -35,6 +35,32 @@ class Dag:
     tools: Mapping[Key, tuple[Key, ...]]
     """Files of a package layer -> the nodes that can install them: those of its rows."""
     shape: "Digraph" = field(repr=False)
+    wanted: Collection[Key] = ()
+    """Nodes that are built even if no row ends in them."""
+    needed_by: Mapping[Key, tuple[str, ...]] | None = field(repr=False, default=None)
+    """What `rows_by_node` returns, where other rows than these count too."""
+
+    @property
+    def ends(self) -> tuple[Key, ...]:
+        """The nodes for which everything else is built."""
+        return tuple(dict.fromkeys((*self.final_nodes.values(), *self.wanted)))
+
+    def restricted(self, wanted: Collection[Key]) -> "Dag":
+        """Return the DAG of some nodes and all that they need. Only rows that end in one of them are built."""
+        import networkx as nx
+
+        keys = {*wanted}.union(*(nx.ancestors(self.shape, key) for key in wanted))
+        final_nodes = {name: key for name, key in self.final_nodes.items() if key in wanted}
+        return replace(
+            self,
+            nodes={key: node for key, node in self.nodes.items() if key in keys},
+            final_nodes=final_nodes,
+            rows={name: self.rows[name] for name in final_nodes},
+            tools={key: able for key, able in self.tools.items() if key in keys},
+            shape=self.shape.subgraph(keys),
+            wanted=wanted,
+            needed_by={key: rows for key, rows in self.rows_by_node().items() if key in keys},
+        )
 
     def order(self) -> Iterator[Node]:
         """Yield every node, parents first; the same for the same rows, whatever their order in the file."""
@@ -50,7 +76,7 @@ class Dag:
         """
         missing: set[Key] = set()
         files: list[Key] = []
-        self._add_missing(self.final_nodes.values(), present, kept, missing, files)
+        self._add_missing(self.ends, present, kept, missing, files)
         tools: dict[Key, Key] = {}
         for key in files:  # grows where a tool links a package layer itself
             tools[key] = self._tool(key, present, kept, missing)
@@ -59,11 +85,18 @@ class Dag:
 
     def rows_by_node(self) -> Mapping[Key, tuple[str, ...]]:
         """Return for each node the names of the rows that need it, sorted."""
+        if self.needed_by is not None:
+            return self.needed_by
         rows: dict[Key, list[str]] = {key: [] for key in self.nodes}
         for name, tip in self.final_nodes.items():
             for node in self.of_row(tip):
                 rows[node.key].append(name)
         return {key: tuple(names) for key, names in rows.items()}
+
+    def parents(self, key: Key) -> tuple[Key, ...]:
+        """Return the nodes that a build of this one from nothing reads; of those that can install files, the first."""
+        node = self.nodes[key]
+        return tuple(filter(None, (node.parent, node.packages, *self.tools.get(key, ())[:1])))
 
     def of_row(self, final: Key) -> Iterator[Node]:
         """Yield the nodes that a row consists of, last to first: package layers after the node that links them."""
@@ -87,10 +120,11 @@ class Dag:
             key: Key | None = tip
             while key is not None and key not in present and key not in kept and key not in missing:
                 missing.add(key)
+                if key in self.tools:
+                    files.append(key)
                 linked = self.nodes[key].packages
-                if linked and linked not in present and linked not in kept and linked not in missing:
-                    missing.add(linked)
-                    files.append(linked)
+                if linked:
+                    self._add_missing([linked], present, kept, missing, files)
                 key = self.nodes[key].parent
 
     def _tool(self, files: Key, present: Collection[Key], kept: Collection[Key], missing: Collection[Key]) -> Key:

@@ -43,7 +43,7 @@ class Store:
         """
         if whole:
             return self._ask(dag.nodes.keys())
-        asked = {*dag.final_nodes.values()}.difference(present)
+        asked = {*dag.ends}.difference(present)
         kept = self._ask(asked)
         return {**kept, **self._ask({*dag.needed(present, kept).keys} - asked)}
 

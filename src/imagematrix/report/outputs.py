@@ -11,6 +11,7 @@ from typing import Final
 
 from imagematrix.diagnostics import Level, Severity
 from imagematrix.model import Key, Verdict
+from imagematrix.planning.pipeline.jobs import PipelineJob
 
 SCHEMA: Final = 1
 
@@ -145,6 +146,14 @@ class DoctorDocument:
     schema: int = SCHEMA
     good: bool
     prerequisites: tuple[Prerequisite, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsDocument:
+    """What `export jobs` prints: the jobs of a pipeline, those that others wait for first."""
+
+    schema: int = SCHEMA
+    jobs: tuple[PipelineJob, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,10 +73,15 @@ class Repository:
 
     def in_repository(self, path: str) -> str:
         """Return a path of the project as CI names it: relative to the root of the git repository around it."""
-        root = self.root.resolve()
-        repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+        root, outer = self.root.resolve(), self.git_root
         found = (STOCK.resolve() if is_of_package(root, path) else root) / path
-        return found.relative_to(repository).as_posix() if found.is_relative_to(repository) else path
+        return found.relative_to(outer).as_posix() if found.is_relative_to(outer) else path
+
+    @property
+    def git_root(self) -> Path:
+        """The root of the git repository around the project; without one, the project's own."""
+        root = self.root.resolve()
+        return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
 
     def matrix_source(self) -> str:
         """Return the text of the matrix file exactly as on the disk, with line ends and byte order mark."""

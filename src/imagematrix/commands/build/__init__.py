@@ -16,6 +16,7 @@ from imagematrix.commands.options import (
     Fresh,
     Group,
     Only,
+    OnlyNodes,
     Push,
     PushJobs,
     Retries,
@@ -32,6 +33,7 @@ def build(
     matrix: AllRows,
     only: Only,
     group: Group,
+    only_nodes: OnlyNodes,
     jobs: BuildJobs,
     retries: Retries,
     time_limit: TimeLimit,
@@ -54,7 +56,8 @@ def build(
     from imagematrix.project import refuse_unrefreshable
     from imagematrix.report.console import push as console
 
-    selection, folder = request.explicit_selection("build", matrix, only, group), request.folder(report)
+    selection = request.explicit_selection("build", matrix or bool(only_nodes), only, group)
+    folder = request.folder(report)
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
     project = request.opened(file, site=site)
     if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
@@ -73,6 +76,7 @@ def build(
         fresh_layers=layers,
         push=push,
         push_jobs=push_jobs,
+        only_nodes=tuple(only_nodes),
     )
     listen = functools.partial(reports.listener, sys.stdout)
     if address := workers or project.matrix.site.workers:

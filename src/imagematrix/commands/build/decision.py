@@ -6,7 +6,9 @@ from typing import Final
 
 from imagematrix.commands.push import run as publishing
 from imagematrix.engine import Engine
+from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import EngineImage, Key, Plan, Row
+from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import to_push
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project
@@ -32,6 +34,8 @@ class BuildOptions:
     push: bool = False
     """Push what the node cache lacks, and publish the rows that have registries."""
     push_jobs: int = 2
+    only_nodes: tuple[str, ...] = ()
+    """Nodes as a pipeline names them; empty: all of the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,8 @@ def decide(
     """Decide what a run does. Without an engine everything that exists is in the registry."""
     leaves = project.leaves(rows)
     project.repository.leaves.write(project.files(leaves), keep=project.directories())
-    listed, dag = engine.images() if engine else (), project.dag(leaves)
+    listed = engine.images() if engine else ()
+    dag = restricted(project.dag(leaves), options.only_nodes)
     present = nodes(listed, project.state.bonds())
     kept = store.keys(dag, present, whole=options.push) if store else {}
     plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})
@@ -71,3 +76,21 @@ def decide(
         to_publish=to_publish,
         unverified=publishing.unverified(project, dag),
     )
+
+
+def restricted(dag: Dag, names: Sequence[str]) -> Dag:
+    """Return the DAG of the named nodes, `family:tag/layer`, and of all that they need; of no name, the whole DAG.
+
+    Raises FlagError with every name that stands for no node.
+    """
+    if not names:
+        return dag
+    known = {f"{row}/{dag.nodes[key].layer}": key for key, rows in dag.rows_by_node().items() for row in rows}
+    wrong = [
+        f"--only-nodes {name}: there is no such node\n    {did_you_mean(name, known)}"
+        for name in names
+        if name not in known
+    ]
+    if wrong:
+        raise FlagError("\n".join(wrong))
+    return dag.restricted([known[name] for name in names])
