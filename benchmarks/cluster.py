@@ -4,8 +4,8 @@ Real scheduler, executor and Dask; machines that sleep instead of building, all 
 
 Part 1: 684 builds on 4 machines with 4 worker slots each. A machine pulls at 100 MB/s and pushes at 50 MB/s. Time runs
 `SPEED` times as fast as it would. `ratio` is makespan / max(critical path, work / worker slots, time of all pushes /
-machines), where work counts builds alone: pulls and waits are what a cluster costs. In the second run one machine is four times as slow; its
-bound counts it as a quarter of a machine.
+machines), where work counts builds alone: pulls and waits are what a cluster costs. In the second run one machine is
+four times as slow; its bound counts it as a quarter of a machine.
 
 Part 2: 4,788 nodes that take no time.
 """
