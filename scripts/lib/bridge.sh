@@ -46,9 +46,15 @@ uplink_mtu() {
     awk '{ print ($1 > 1500 ? 1500 : $1) }' "/sys/class/net/${device:-lo}/mtu"
 }
 
-# Makes sure bridge $1 exists and is up; prints its gateway. $2 is where the choice is kept.
+# Prints the file that exists while we have turned forwarding on in this network namespace: for all
+# our bridges, because engines may stop in any order. A reboot forgets both.
+forwarding_mark() {
+    echo "/run/imagematrix-forwarding-$(readlink /proc/self/ns/net | tr -cd 0-9)"
+}
+
+# Makes sure bridge $1 exists and is up; prints its gateway.
 bridge_up() {
-    local name=$1 record=$2 gateway
+    local name=$1 gateway
     gateway=$(ip -4 -o address show dev "$name" 2>/dev/null | awk '{ print $4; exit }')
     if [ -z "$gateway" ]; then
         gateway=$(free_gateway) || return 1
@@ -59,16 +65,16 @@ bridge_up() {
     # If the daemon has to turn forwarding on itself, it also makes DROP the policy for the
     # whole host's forwarded traffic.
     if [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 0 ]; then
-        echo "forward=0" >"$record"
+        : >"$(forwarding_mark)" || return 1
         echo 1 >/proc/sys/net/ipv4/ip_forward || return 1
     fi
     echo "$gateway"
 }
 
-# Takes the bridge away with the packet filter rules that name it or its network, and turns
-# forwarding off again if it was off before.
+# Takes bridge $1 away with the packet filter rules that name it or its network. After the last of
+# the bridges whose names begin with $2, turns forwarding off again if it was off before.
 bridge_down() {
-    local name=$1 record=$2 table rule network
+    local name=$1 ours=$2 table rule network
     [ -e "/sys/class/net/$name" ] || return 0
     network=$(ip -4 route show dev "$name" | awk '{ print $1; exit }')
     for table in nat filter; do
@@ -80,8 +86,8 @@ bridge_down() {
             done || [ "${PIPESTATUS[1]}" = 1 ] || return 1
     done
     ip link delete "$name" || return 1
-    if grep -qs '^forward=0$' "$record"; then
+    if [ -e "$(forwarding_mark)" ] && ! ip -o link show type bridge | grep -q ": $ours"; then
         echo 0 >/proc/sys/net/ipv4/ip_forward || return 1
-        rm -f "$record"
+        rm -f "$(forwarding_mark)"
     fi
 }

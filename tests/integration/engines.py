@@ -59,9 +59,13 @@ def start(where: Mapping[str, str]) -> None:
 def prepare(folder: Path) -> None:
     """Make the folder an engine's, with the programs of the private one that is there: they are 120 MB to download."""
     (folder / ".imagematrix-engine").write_text(f"imx{folder.name[-8:]}\n")
-    there = Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine")) / "root"
-    if there.is_dir():
-        subprocess.run(["cp", "-a", there, folder / "root"], check=True)
+    if programs().is_dir():
+        subprocess.run(["cp", "-a", programs(), folder / "root"], check=True)
+
+
+def programs() -> Path:
+    """Return where the private engine's programs are unpacked."""
+    return Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine")) / "root"
 
 
 def _mount(folder: Path, megabytes: int) -> None:

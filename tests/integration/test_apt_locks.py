@@ -5,7 +5,9 @@ from typing import Any
 
 from tests.integration.monorepo import Monorepo
 
-INSTALL = '{% import "site.j2" as site %}\nRUN {{ site.apt_install("tools", os, "less") }}\n'
+IMPORT = '{% import "site.j2" as site %}\n'
+INSTALL = 'RUN {{ site.apt_install("tools", os, "less") }}\n'
+"""It comes after the salt: BuildKit would know the step from an earlier run, and print nothing."""
 
 
 def last_report(monorepo: Monorepo) -> Any:
@@ -19,7 +21,7 @@ def images(report: Any) -> dict[str, str]:
 def test_what_moved_is_rebuilt_and_nothing_else(monorepo: Monorepo) -> None:
     """The simulation names what is installed, another version is reported, and a night builds what moved."""
     template = monorepo.root / "common/layers/tools/Dockerfile.j2"
-    template.write_text(INSTALL + template.read_text())
+    template.write_text(IMPORT + template.read_text() + INSTALL)
     locked = monorepo.run("lock", "--bases")
     assert locked.code == 0, locked.out + locked.err
     (lock,) = (monorepo.root / "locks/apt/bookworm").glob("tools-*.txt")
@@ -52,7 +54,7 @@ def test_what_moved_is_rebuilt_and_nothing_else(monorepo: Monorepo) -> None:
 def test_an_image_is_asked_on_the_engine(monorepo: Monorepo) -> None:
     """Once something was built on it: the image's own apt simulates, and the build installs just that."""
     template = monorepo.root / "common/layers/tools/Dockerfile.j2"
-    template.write_text(INSTALL + template.read_text())
+    template.write_text(IMPORT + template.read_text() + INSTALL)
     monorepo.edit("matrix.toml", 'bootstrap = "bookworm"', 'image = "imagematrix/base:bookworm"')
     monorepo.edit("matrix.toml", 'app = ["1.1", "1.2", "1.3"]', 'app = ["1.1"]')
     assert monorepo.build()[0].code == 0

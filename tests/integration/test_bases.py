@@ -104,5 +104,5 @@ def test_registries_that_cannot_tell(monorepo: Monorepo, registry: str) -> None:
     assert done.code == 0, done.out + done.err
     lines = done.out.splitlines()
     assert lines[0] == f"base {nothing}: not found"
-    assert lines[1] == "registry localhost:9 does not answer (connection refused): 1 base in it is unchanged"
+    assert lines[1] == "registry localhost:9 does not answer (Connection refused): 1 base in it is unchanged"
     assert not (monorepo.root / "matrix.lock").exists()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.integration.engines import hand_over, kill, kill_and_restart, own_engine, start
-from tests.integration.monorepo import Monorepo, built, outcomes, until
+from tests.integration.engines import hand_over, kill, kill_and_restart, own_engine, programs, start
+from tests.integration.monorepo import REPOSITORY, Monorepo, built, outcomes, until
 
 from imagematrix.engine import docker_command
 
@@ -146,3 +146,27 @@ def test_a_full_disk_costs_what_did_not_fit(monorepo: Monorepo) -> None:
         assert outcomes(report)["app"] == ["skipped"] * 3
         said = r"skipped: 3 images: disk guard: \d+ MB free, \d+ MB needed; `invoke gc` "
         assert re.search(said, done.out), done.out
+
+
+def test_forwarding_stays_on_until_the_last_engine_stops() -> None:
+    """In a network namespace, where it is off at first. The engine that turned it on stops first."""
+    commands = """
+        mount -t sysfs sysfs /sys
+        . scripts/lib/bridge.sh
+        forwarding() { cat /proc/sys/net/ipv4/ip_forward; }
+        echo 0 >/proc/sys/net/ipv4/ip_forward; forwarding
+        bridge_up imxtest1 >/dev/null; bridge_up imxtest2 >/dev/null; forwarding
+        bridge_down imxtest1 imx; forwarding
+        bridge_down imxtest2 imx; forwarding
+    """
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin:{programs().parent / 'libexec'}"
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "bash", "-euc", commands],
+        cwd=REPOSITORY,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout.split(), done.stderr) == (["0", "1", "1", "0"], "")
