@@ -151,16 +151,18 @@ class Runner:
         }
 
     def _argv(self, subject: Subject, folder: Path) -> list[str]:
-        root = self._project.repository.root
-        files = [str(root / self._project.repository.common.check_file(suite.owner)) for suite in _layers(subject)]
+        root, common = self._project.repository.root, self._project.repository.common
+        files = [str(root / common.check_file(suite.owner)) for suite in _layers(subject)]
+        own = root / common.checks_folder
         return [
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
             *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
-            # The repository's own configuration of pytest is for its own tests.
-            *("-c", str(folder / "pytest.ini"), "--rootdir", str(root)),
-            f"--confcutdir={root / self._project.repository.common.checks_folder}",
-            *(word for name in self._project.repository.common.plugins() for word in ("-p", name)),
+            # The repository's own configuration of pytest is for its own tests. Checks of the package are outside the
+            # project, and pytest names only what is below its root by its path.
+            *("-c", str(folder / "pytest.ini"), "--rootdir", root.anchor),
+            f"--confcutdir={own if own.is_dir() else root}",  # without layers of its own, a monorepo has no such folder
             *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
+            *(word for name in common.plugins() for word in ("-p", name)),  # their fixtures replace those of the first
             *files,
         ]
 
