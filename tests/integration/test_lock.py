@@ -94,7 +94,7 @@ def test_a_row_that_cannot_be(root: Path) -> None:
     done = run(root, "lock")
     assert done.code == 2
     assert done.err.startswith(
-        f"{FILE}: small:one: requirements of layer tools have no solution for Python 3.11\n"
+        f"{FILE}: error: small:one: requirements of layer tools have no solution for Python 3.11 [unsolvable]\n"
         "    error: No solution found when resolving dependencies\n"
         "      cause: Because there is no version of six==0.0.1 and you require six==0.0.1,"
         " we can conclude that your requirements are unsatisfiable.\n"

@@ -47,7 +47,7 @@ def test_the_first_rows(tmp_path: Path, platform: str) -> None:
 
 
 def test_the_example_that_is_commented_out(tmp_path: Path) -> None:
-    lines = begun().files["matrix.toml"].split("# JupyterLab and TensorFlow")[1].splitlines()[1:]
+    lines = begun().files["matrix.toml"].split("# TensorFlow for CPUs")[1].splitlines()[1:]
     example = "\n".join(line.removeprefix("#").strip() for line in lines)
     project = opened(tmp_path, begun().files["matrix.toml"] + example)
     assert "my-shop-tensorflow:2.20.0-python3.11-debian12" in {row.name for row in project.obtainable}
