@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from imagematrix.model import EngineImage, Key, Plan, Step, node_ref
+from imagematrix.commands.build.recorder import record
+from imagematrix.model import EngineImage, Key, Plan, node_ref
 from imagematrix.planning.graph import Dag
-from imagematrix.planning.plan import Record
 from imagematrix.planning.trust import Bond
 from imagematrix.project import Project, Selection, open_project
 from imagematrix.repository import STOCK
@@ -125,7 +125,7 @@ def build(opened: Project, *only: str) -> tuple[EngineImage, ...]:
     steps = plan(opened, *only).steps
     with opened.state.sole_builder(waiting=lambda: None):
         for step in steps:
-            opened.state.remember(_record(step))
+            opened.state.remember(record(step, 1.0))
     return believe(opened, *(image(step.node.key) for step in steps))
 
 
@@ -138,8 +138,3 @@ def believe(opened: Project, *images: EngineImage) -> tuple[EngineImage, ...]:
 def image(key: Key) -> EngineImage:
     """Return a node's image as an engine lists it."""
     return EngineImage(id=f"sha256:{key}", key=key, bytes=1, names=(node_ref(key),))
-
-
-def _record(step: Step) -> Record:
-    node = step.node
-    return Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=1.0)

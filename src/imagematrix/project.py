@@ -220,6 +220,7 @@ class Project:
                 doubts={**(doubted or {}), **doubts(images, bonds)},
                 history=self.state.history,
                 all_rows={row.name for row in self.obtainable},
+                given=lambda node: self.renderer.given(node.leaf.row, node.stage),
             )
 
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":

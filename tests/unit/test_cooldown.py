@@ -33,7 +33,7 @@ class CoolResolver(FakeResolver):
     days = 0
 
     def resolve(self, question: ResolveRequest) -> ResolveResult:
-        text = super().resolve(question).text.partition("# Python ")[2].partition("\n")[2]
+        text = super().resolve(question).text.partition("# Made by imagematrix ")[2].partition("\n")[2]
         return ResolveResult(text=requirements.lock_text(question, text, anew=False, cooldown=cooldown(days=self.days)))
 
 

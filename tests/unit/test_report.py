@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from tests.fakes import FakeExecutor, job_of, plan_of
 
-from imagematrix import report
+from imagematrix import __version__, report
 from imagematrix.execution import schedule
 from imagematrix.model import Flake, FlakeKind, Key, Outcome, Plan, Pushed, PushStatus, Retry, Size, Status, Step
 from imagematrix.planning.forecast import Forecast
@@ -216,6 +216,7 @@ def test_json_is_the_contract() -> None:
 
     assert json.loads(write(made)) == {
         "schema": 1,
+        "imagematrix": __version__,
         "started": "2026-11-22T03:04:05Z",
         "seconds": 19.5,
         "nodes": [

@@ -7,11 +7,16 @@ from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json,
 @command
 def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, json: Json, file: File) -> None:
     """Show what a build would do: each node with its verdict, its reason and the leaves that need it."""
-    from imagematrix.commands import request
+    from imagematrix.commands import leaves, request
+    from imagematrix.commands.terminal import note
     from imagematrix.planning import forecast
     from imagematrix.report.console.plan import explanation, plan_json, plan_text
 
     project = request.opened(file)
+    if leaves.is_upgraded(project):
+        rows = project.possible(project.rows(request.selection(only, group)))
+        for line in leaves.upgrade(project, project.files(project.leaves(rows))):
+            note(line)
     made = request.plan(project, request.selection(only, group))
     if why:
         print(explanation(made, why))

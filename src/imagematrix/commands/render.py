@@ -10,7 +10,8 @@ from imagematrix.errors import StaleError
 @command
 def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
     """Write the leaves under images/, and remove generated leaves that no longer have a row."""
-    from imagematrix.commands import request
+    from imagematrix.commands import leaves, request
+    from imagematrix.commands.terminal import note
     from imagematrix.project import Selection
 
     if summary:
@@ -18,7 +19,7 @@ def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
         return
     with nullcontext(request.opened(file)) if check else request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))
-        touched = () if check else project.repository.leaves.write(files, keep=project.directories())
+        touched = () if check else leaves.write(project, files, say=note, record=True)
     here = project.repository.from_here
     if check:
         stale = list(project.repository.leaves.stale(files, keep=project.directories()))
@@ -28,7 +29,8 @@ def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
             )
         print(f"{len(files)} leaves are up to date")
         return
-    print("\n".join([*map(here, touched), f"{len(touched)} of {len(files)} leaves written"]))
+    written = sum(path != project.repository.lock_file for path in touched)
+    print("\n".join([*map(here, touched), f"{written} of {len(files)} leaves written"]))
 
 
 def _summary(file: str, revision: str) -> str:

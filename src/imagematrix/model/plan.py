@@ -50,6 +50,8 @@ class Step:
     """Of a node that is pulled: the digest that it has in the registry."""
     tool: Key | None = None
     """Of files of a package layer that are built: the node that installs them."""
+    given: str = ""
+    """Of a node that is built: the hash of what the monorepo itself gave to its stage."""
 
     @property
     def needs(self) -> tuple[Key, ...]:

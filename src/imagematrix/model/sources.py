@@ -55,6 +55,8 @@ class Lock:
     """Layer -> the epoch that counts for its stages instead: it was refreshed since, alone."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """Image reference -> digest (`sha256:…`)."""
+    imagematrix: str = ""
+    """The version that rendered all leaves last; empty: not known. It is in no key."""
 
     def epoch_of(self, layer: str, downloads: Downloads) -> str:
         """Return the epoch of a layer's stages, by what they download; empty if none counts for them."""
@@ -148,6 +150,8 @@ class Sources:
     """Templates of what stands beside every Dockerfile, relative to `common/leaf`; a layer's own go before them."""
     services: tuple[Service, ...] = ()
     """Sorted by port."""
+    own: frozenset[str] = frozenset()
+    """What of it the monorepo wrote: `layers/NAME`, `services/NAME`, `bootstrap.sh`, boot files as in the leaf."""
 
     @property
     def shared(self) -> tuple[File, ...]:

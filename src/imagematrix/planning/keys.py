@@ -109,6 +109,11 @@ def key_of(inputs: Mapping[str, str]) -> Key:
     return Key(hashlib.sha256(canonical.encode()).hexdigest())
 
 
+def hash_of(value: object) -> str:
+    """Return the hash of what canonical JSON can hold: for what is compared, and identifies no node."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def digest_of(content: bytes) -> str:
     """Return the digest by which registries and engines know content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -141,6 +146,12 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ..
     """Say in words which inputs two recipes differ in, in the order a person looks for them."""
     changed = [name for name in {**new, **old} if old.get(name) != new.get(name)]
     return tuple(_difference(name, old.get(name), new.get(name)) for name in sorted(changed, key=_rank))
+
+
+def is_rendered_otherwise(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    """Whether the text of a stage differs, a file that it reads, or the meaning of all inputs."""
+    changed = {name.partition(" ")[0] for name in {**new, **old} if old.get(name) != new.get(name)}
+    return not changed.isdisjoint(("file", "schema", "text"))
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -22,13 +22,14 @@ def parse(text: str, *, file: str = "matrix.lock") -> Lock:
     document = Table(toml_text.read(text, file=file), (), mistakes)
     if not has_schema(document):
         mistakes.raise_any(text, file=file)
-    document.allow("schema", "epoch", "night", "epochs", "bases")
+    document.allow("schema", "imagematrix", "epoch", "night", "epochs", "bases")
     epochs = document.table("epochs")
     lock = Lock(
         epoch=document.text("epoch"),
         night=document.text("night"),
         epochs={layer: epochs.text(layer) for layer in sorted(epochs)},
         bases=_bases(document.table("bases")),
+        imagematrix=document.text("imagematrix"),
     )
     mistakes.raise_any(text, file=file)
     return lock
@@ -50,7 +51,9 @@ def dump(lock: Lock) -> str:
 
     epochs = {"epochs": dict(sorted(lock.epochs.items()))} if lock.epochs else {}
     night = {"night": lock.night} if lock.night else {}
-    document = {"schema": SCHEMA, "epoch": lock.epoch, **night, **epochs, "bases": dict(sorted(lock.bases.items()))}
+    version = {"imagematrix": lock.imagematrix} if lock.imagematrix else {}
+    epoch = {"epoch": lock.epoch, **night, **epochs}
+    document = {"schema": SCHEMA, **version, **epoch, "bases": dict(sorted(lock.bases.items()))}
     try:
         text = _HEAD + toml.dumps(document)
         is_same = parse(text) == lock

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix import __version__
 from imagematrix.model import Key, Node, Plan, Step, Verdict
 from imagematrix.planning import keys
 from imagematrix.planning.graph import Dag
@@ -22,6 +23,10 @@ class Record:
     inputs: Mapping[str, str]
     rows: tuple[str, ...]
     seconds: Seconds
+    version: str = ""
+    """Of imagematrix, which built it."""
+    given: str = ""
+    """The hash of what the monorepo itself gave to its stage; empty: not known."""
 
 
 def make(
@@ -32,13 +37,15 @@ def make(
     doubts: Mapping[Key, str] | None = None,
     history: Callable[[], Sequence[Record]] = list,
     all_rows: Collection[str] = (),
+    given: Callable[[Node], str] = lambda _: "",
 ) -> Plan:
     """Decide for each node whether it is built, pulled or reused.
 
     `present` are the keys that exist on the engine, `kept` those in the registry, each with its digest there: both are
     proven. `doubts` says why images with the names of other nodes are not accepted. `history` gives what was built
-    before, oldest first, and is only called when something must be built; `all_rows` names every row of the matrix.
-    These three are only asked for reasons, never for verdicts.
+    before, oldest first, and is only called when something must be built; `all_rows` names every row of the matrix, and
+    `given` returns the hash of what the monorepo itself gave to a node's stage. These four are only asked for reasons,
+    never for verdicts.
     """
     kept, doubts = kept or {}, doubts or {}
     needs = dag.needed(present, kept)
@@ -47,16 +54,18 @@ def make(
     pulled = {key for key in read if key and key not in needed and key not in present}
     past = _Past(dag, history() if needed else (), all_rows or dag.final_nodes)
     rows_by_node = dag.rows_by_node()
+    gifts = {key: given(dag.nodes[key]) for key in needed}
     steps = tuple(
         Step(
             node=node,
             verdict=_verdict(node, needed, pulled),
-            reason=doubts.get(node.key) or past.reason(node, rows_by_node[node.key], needed)
+            reason=doubts.get(node.key) or past.reason(node, rows_by_node[node.key], needed, gifts[node.key])
             if node.key in needed
             else _found(node, present, kept),
             leaves=rows_by_node[node.key],
             digest=kept[node.key] if node.key in pulled else "",
             tool=needs.tools.get(node.key),
+            given=gifts.get(node.key, ""),
         )
         for node in dag.order()
     )
@@ -99,7 +108,7 @@ class _Past:
             self._by_layer.setdefault(record.layer, {})[record.key] = None
             self._by_row.update({(record.layer, row): record.key for row in record.rows})
 
-    def reason(self, node: Node, rows: tuple[str, ...], needed: Collection[Key]) -> str:
+    def reason(self, node: Node, rows: tuple[str, ...], needed: Collection[Key], given: str) -> str:
         if node.key in self._by_key:
             return "it was built before, but its image is gone from the engine"
         origin = self._origin(node, rows)
@@ -107,7 +116,8 @@ class _Past:
             return f"no {node.layer} was built before"
         changes = [self._below(change, node, needed) for change in keys.differences(origin.inputs, node.inputs)]
         replaced = set(rows) & set(origin.rows) or self._superseded(origin)
-        return ("" if replaced else "new: unlike the nearest node, ") + "; ".join(changes)
+        of_version = _of_version(origin, node, given)
+        return of_version + ("" if replaced else "new: unlike the nearest node, ") + "; ".join(changes)
 
     def _origin(self, node: Node, rows: tuple[str, ...]) -> Record | None:
         """Return the record a node most likely replaces.
@@ -135,6 +145,14 @@ class _Past:
             return change
         what = "parent " if changed == node.parent else ""
         return f"its {what}{self._nodes[changed].layer} {'is rebuilt' if changed in needed else 'differs'}"
+
+
+def _of_version(origin: Record, node: Node, given: str) -> str:
+    """Begin a reason that another version of imagematrix is to blame for: all that the monorepo gave is the same."""
+    is_another = origin.version not in ("", __version__)
+    if is_another and origin.given == given and keys.is_rendered_otherwise(origin.inputs, node.inputs):
+        return f"imagematrix {__version__} renders this stage differently: "
+    return ""
 
 
 def _distance(record: Record, node: Node) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Final, TypeVar
 
+from imagematrix import __version__
 from imagematrix.model import Key, Retry, Row, Status
 from imagematrix.planning.checks import CheckResult, ImageOutcome, Verified
 from imagematrix.planning.publication import Publication
@@ -153,6 +154,8 @@ class Document:
     """One run: when, how long, and how every node and every row ended, in plan order."""
 
     schema: Count = SCHEMA
+    imagematrix: str = ""
+    """The version that made it; empty: one that did not say."""
     started: Aware
     seconds: Seconds
     nodes: tuple[NodeEntry, ...] = ()
@@ -179,7 +182,8 @@ def read(text: str) -> Document:
 
 def begun(started: datetime, seconds: float) -> Document:
     """Return the document of a run that built nothing."""
-    return Document(started=started.astimezone(UTC).replace(microsecond=0), seconds=seconds)
+    moment = started.astimezone(UTC).replace(microsecond=0)
+    return Document(imagematrix=__version__, started=moment, seconds=seconds)
 
 
 def with_checks(document: Document, images: Iterable[Verified]) -> Document:

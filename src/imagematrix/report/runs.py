@@ -65,6 +65,8 @@ class PastLeaf:
 class PastRun:
     """One run; nodes have their parents before them."""
 
+    imagematrix: str
+    """The version that ran; empty: not known."""
     started: datetime
     seconds: float
     nodes: tuple[NodeEntry, ...]
@@ -96,6 +98,7 @@ def view(document: Document) -> PastRun:
     leaves = tuple(_leaf(leaf, document.locks) for leaf in document.leaves)
     _refuse_strangers(document)
     return PastRun(
+        imagematrix=document.imagematrix,
         started=document.started,
         seconds=document.seconds,
         nodes=document.nodes,

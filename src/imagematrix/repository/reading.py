@@ -4,7 +4,7 @@ A layer or service of the monorepo stands before the package's one of the same n
 starts (boot files, services) comes with it: a monorepo with a `boot` of its own, other than a copy, brings its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -127,7 +127,15 @@ class Common:
             leaf=leaf,
             services=tuple(sorted((each for each in services if each and each.layers), key=lambda each: each.port)),
             bootstrap=File(path="bootstrap.sh", content=self._bootstrap(), executable=True),
+            own=frozenset(self._written()),
         )
+
+    def _written(self) -> Iterator[str]:
+        """Yield what of the sources the monorepo wrote itself, as `Sources.own` names it."""
+        yield from (f"layers/{name}" for name in self._own_layers())
+        yield from (f"services/{name}" for name in self._own_services())
+        yield from (f"init/{path}" for path in self._own.tree.files(_BOOT_FILES, skip=is_dropping))
+        yield from ("bootstrap.sh",) if self._own.tree.is_file(_BOOTSTRAP) else ()
 
     def _services(self) -> list[str]:
         stock = self._stock.services() if self._has_stock_boot() else ()

@@ -23,7 +23,7 @@ def version(text: str) -> "Version | None":
     from packaging.version import InvalidVersion, Version
 
     try:
-        return Version(text.partition("+")[0])
+        return Version(public(text))
     except InvalidVersion:
         return None
 
@@ -113,6 +113,17 @@ def implies(one: str, other: str) -> bool:
 def normal(text: str) -> Hashable:
     """Return what all spellings of a version have in common: `2.3`, `2.3.0`, `2.3.0+cu121`; else the text."""
     return version(text) or text
+
+
+def public(text: str) -> str:
+    """Return a version without its local part: `1.2.4.dev5` of `1.2.4.dev5+g1a2b3c4`."""
+    return text.partition("+")[0]
+
+
+def release(text: str) -> str:
+    """Return the release that a version belongs to, `1.2.4` of `1.2.4.dev5+g1a2b3c4`; of no version, the text."""
+    found = version(text)
+    return found.base_version if found else text
 
 
 def minor(text: str) -> str:

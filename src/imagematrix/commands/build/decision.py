@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix.commands import leaves as leaf_files
 from imagematrix.commands.push import run as publishing
+from imagematrix.commands.terminal import note
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import EngineImage, Key, Plan, Row
@@ -59,7 +61,7 @@ def decide(
 ) -> BuildDecision:
     """Decide what a run does. Without an engine everything that exists is in the registry."""
     leaves = project.leaves(rows)
-    project.repository.leaves.write(project.files(leaves), keep=project.directories())
+    leaf_files.write(project, project.files(leaves), say=note)
     listed = engine.images() if engine else ()
     dag = restricted(project.dag(leaves), options.only_nodes)
     present = nodes(listed, project.state.bonds())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from imagematrix import __version__
 from imagematrix.commands.build.decision import BuildDecision
 from imagematrix.execution.protocol import Listener
 from imagematrix.model import Key, Outcome, Pushed, Retry, Row, Status, Step, Verdict
@@ -74,9 +75,7 @@ class BuildRecorder:
             pulled = [Bond(key=node.key, digest=step.digest, place=self._repository)] if step.digest else []
             self._state.bind(Bond(key=node.key, digest=outcome.image), *pulled)
         if outcome.status is Status.BUILT:
-            self._state.remember(
-                Record(key=node.key, layer=node.layer, inputs=node.inputs, rows=step.leaves, seconds=outcome.seconds)
-            )
+            self._state.remember(record(step, outcome.seconds))
         self._next.finished(step, outcome)
         if outcome.status is Status.BUILT:
             self._publishing.offer_node(node.key, outcome.image)
@@ -106,3 +105,17 @@ class BuildRecorder:
             if ended.digest:
                 self._state.bind(Bond(key=ended.key, digest=ended.digest, place=self._repository))
             self._next.pushed(self._steps[ended.key], ended)
+
+
+def record(step: Step, seconds: float) -> Record:
+    """Return what is remembered of a node that took some seconds to build."""
+    node = step.node
+    return Record(
+        key=node.key,
+        layer=node.layer,
+        inputs=node.inputs,
+        rows=step.leaves,
+        seconds=seconds,
+        version=__version__,
+        given=step.given,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from imagematrix.commands import request
+from imagematrix.commands import leaves, request
 from imagematrix.commands.lock.everything import lock_rows
 from imagematrix.disk import telling
 from imagematrix.errors import FlagError
@@ -17,6 +17,7 @@ from imagematrix.model import MATRIX, File
 from imagematrix.planning.beginning import Beginning, Surroundings, begin, looked_at
 from imagematrix.project import Selection
 from imagematrix.repository import IMAGES
+from imagematrix.text.formatting import count
 from imagematrix.tree import Tree
 
 _TEMPLATES: Final = Path(__file__).parents[2] / "templates/init"
@@ -120,7 +121,8 @@ def complete(place: InitPlace, *, say: Say) -> None:
         say(lock_rows(project, rows, request.site_of(project), say=say))
     with request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))
-        say(f"{len(project.repository.leaves.write(files, keep=project.directories()))} leaves written")
+        leaves.write(project, files, say=say, record=True)
+        say(f"{count(len(files), 'leaf', 'leaves')} written")
 
 
 def next_steps(place: InitPlace) -> str:

@@ -7,12 +7,13 @@ from functools import partial
 from imagematrix import compat
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import Collector, InputError
-from imagematrix.model import File, Leaf, Row, Service, Sources
+from imagematrix.model import File, Leaf, Row, Service, Sources, Stage
 from imagematrix.planning.apt_locks import AptStack
 from imagematrix.planning.render.apt import RowAptLocks
 from imagematrix.planning.render.companions import Companions
 from imagematrix.planning.render.demands import Demands
 from imagematrix.planning.render.files import LayerFiles
+from imagematrix.planning.render.given import Given
 from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.render.packages import Installations
 from imagematrix.planning.render.sources import template_names, with_parents
@@ -37,6 +38,7 @@ class Renderer:
         self._stages = Stages(sources, self._templates, self._files, self._installations, self._apt)
         self._companions = Companions(sources, self._templates)
         self._demands = Demands(sources, self._templates)
+        self._given = Given(sources, self._templates)
         self._faults: dict[Hashable, tuple[Diagnostic, ...]] = {}
 
     def leaf(self, row: Row) -> Leaf:
@@ -70,6 +72,10 @@ class Renderer:
         """Return the services that a row's containers start: those whose files its stages copy. Raises InputError."""
         read = {file for stage in self.leaf(row).dockerfile_stages for file in stage.inputs}
         return tuple(service for service in self._sources.services if not read.isdisjoint(service.files))
+
+    def given(self, row: Row, stage: Stage) -> str:
+        """Return the hash of what the monorepo itself gave to a stage of a row."""
+        return self._given.of(row, stage)
 
     def faults(self, row: Row) -> tuple[Diagnostic, ...]:
         """Return what keeps the files of a row from being rendered, as `leaf` and `files` raise it.
