@@ -21,7 +21,7 @@ settings.load_profile("untimed")
 @pytest.fixture
 def chat() -> Iterator[tuple[str, type[Chat]]]:
     """Listen on a port of this machine."""
-    handler = type("_Chat", (Chat,), {"refusals": [], "heard": []})
+    handler = type("_Chat", (Chat,), {"refusals": [], "heard": [], "asked": [], "answers": []})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", handler

@@ -69,6 +69,15 @@ def revision(shell: Shell, root: Path) -> str:
     return "" if code else text.strip()
 
 
+def branch(root: Path) -> str:
+    """Return the branch that a folder is at; empty outside a repository, at no branch, or without git."""
+    try:
+        code, text = Shell().capture(["git", "-C", str(root), "symbolic-ref", "--quiet", "--short", "HEAD"])
+    except FileNotFoundError:
+        return ""
+    return "" if code else text.strip()
+
+
 def remotes(root: Path) -> tuple[str, ...]:
     """Return the addresses that a repository is fetched from and pushed to; none without git."""
     try:

@@ -4,18 +4,19 @@ import gc
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
-from imagematrix import audit, compat, matrix
+from imagematrix import audit, compat, extensions, matrix
 from imagematrix.compat import catalogue, overlay
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.errors import Collector, FlagError, InputError, did_you_mean
 from imagematrix.model import (
     Downloads,
     EngineImage,
+    Extensions,
     File,
     Key,
     Leaf,
@@ -61,11 +62,20 @@ class Project:
     matrix: Matrix
     lock: Lock
     renderer: Renderer
+    extensions: Extensions = field(default_factory=Extensions)
+    """What installed wheels add."""
 
     @property
     def obtainable(self) -> tuple[Row, ...]:
         """The rows of the matrix without impossible ones."""
         return tuple(row for row in self.matrix.rows if not row.impossible)
+
+    def with_own_plugins(self) -> "Project":
+        """Return the same project with what its imagematrix_plugins.py adds, whose code runs. Raises InputError."""
+        text = self.repository.plugin_text()
+        if not text:
+            return self
+        return replace(self, extensions=extensions.merged(self.extensions, extensions.of_file(text)))
 
     def rows(self, selection: Selection) -> tuple[Row, ...]:
         """Return the rows selected. Raises FlagError for a pattern or group that matches nothing."""
@@ -312,14 +322,21 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     repository, found = Repository(Path(file).absolute()), Collector()
     state = State(repository.root, matrix=repository.matrix_file.name, warn=warn)
     corrections = found.attempt(lambda: overlay.parse(repository.corrections()))
-    catalogue.use(corrections or catalogue.Corrections())
+    plugins = found.attempt(extensions.installed) or Extensions()
+    own_rules = tuple(compat.of_plugin(name, rule) for name, rule in plugins.version_rules.items())
+    catalogue.use(replace(corrections or catalogue.Corrections(), version_rules=own_rules))
+    found.attempt(lambda: extensions.declared(repository.plugin_text()))
     text = found.attempt(repository.matrix_text)
     if text is None:
         return Opened(repository=repository, matrix=None, project=None, diagnostics=tuple(found.diagnostics))
     rules = found.attempt(lambda: {**audit.stock(), **_rules(repository.common.rules())})
     file = repository.matrix_file.name
     with _only_keepsakes():
-        parsed = found.attempt(lambda: matrix.parse(text, layers=repository.common.layers(), rules=rules, file=file))
+        parsed = found.attempt(
+            lambda: matrix.parse(
+                text, layers=repository.common.layers(), rules=rules, naming=plugins.naming_rules, file=file
+            )
+        )
     locked = found.attempt(lambda: lock.parse(repository.lock_text(), file=repository.lock_file)) or Lock()
     locks = found.attempt(repository.locks) or {}
     apt_locks = found.attempt(repository.apt_locks) or {}
@@ -329,7 +346,9 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     project = None
     if parsed and sources:
         renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=parsed.platform)
-        project = Project(repository=repository, state=state, matrix=parsed, lock=locked, renderer=renderer)
+        project = Project(
+            repository=repository, state=state, matrix=parsed, lock=locked, renderer=renderer, extensions=plugins
+        )
     return Opened(repository=repository, matrix=parsed, project=project, diagnostics=tuple(found.diagnostics))
 
 

@@ -12,6 +12,7 @@ from tests.folders import FolderExecutor, digest, passing
 from tests.unit.test_packages import locked
 
 from imagematrix.execution import schedule
+from imagematrix.execution.protocol import Executor
 from imagematrix.model import Attempt, BuildJob, FlakeKind, Key, Lock, Outcome, Plan, Retry, Status, Step
 from imagematrix.planning import jobs
 from imagematrix.planning.jobs import JobFactory
@@ -49,7 +50,7 @@ def opened(tmp_path: Path) -> Project:
 
 def ran(
     plan: Plan,
-    executor: FolderExecutor,
+    executor: Executor,
     night: Night,
     images: Mapping[Key, str] | None = None,
     *,

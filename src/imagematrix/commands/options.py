@@ -124,6 +124,14 @@ WorkerJobs = Annotated[
     _number("Number of nodes to build in parallel (default: number of processors + 1).", default=BUILD_JOBS),
 ]
 
+ExecutorName = Annotated[
+    str,
+    _text(
+        "Do the jobs with this executor of a plugin, which has the engine's at hand (default: $IMAGEMATRIX_EXECUTOR).",
+        environment="IMAGEMATRIX_EXECUTOR",
+    ),
+]
+
 # How many at once, how often, how long.
 BuildJobs = Annotated[
     int,

@@ -13,7 +13,7 @@ def report(*, report: PageFolder, catalogue: Catalogue, merge: Merge, file: File
     from imagematrix.commands.terminal import echo
 
     extras.require("report")
-    project, folder = request.opened(file), Path(report).absolute()
+    project, folder = request.opened_to_run(file), Path(report).absolute()
     if merge:
         print(reporting.merged(project, Path(merge), folder, say=echo))
         return

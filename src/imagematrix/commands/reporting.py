@@ -7,17 +7,21 @@ file that the disk refuses is reported; the other files and the webhook follow a
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from imagematrix.commands import checkout
 from imagematrix.errors import DiskError, FlagError
+from imagematrix.model import Extensions
 from imagematrix.planning import nightly
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.report import document, merging, runs
-from imagematrix.report.document import Document
+from imagematrix.report.document import Checkout, Document
 from imagematrix.report.runs import PastRun
+from imagematrix.text.formatting import abbreviate
 
 if TYPE_CHECKING:
     from imagematrix.commands.push.run import PublishResult
@@ -112,6 +116,8 @@ def _before(project: Project, folder: Path | None) -> Document | None:
 
 
 def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -> bool:
+    if made.checkout == Checkout():
+        made = replace(made, checkout=checkout.of(project.repository))
     text = document.write(made)
     project.state.keep_run(_name(made), text)
     if not folder:
@@ -132,16 +138,28 @@ def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, sa
         "summary.md": markdown.summary(made),
         _PAGE: html.page(made, _screenshots(folder)),
     }
-    written = [project.state.try_write(folder / name, form) for name, form in forms.items()]
-    _tell(made, say)
-    return all(written)
+    further = _further(project.extensions, document.read(text), say)
+    written = [project.state.try_write(folder / name, form) for name, form in {**forms, **further}.items()]
+    _tell(made, project.extensions, say)
+    return all(written) and len(further) == len(project.extensions.report_formats)
 
 
-def _tell(made: "Overview", say: Say) -> None:
+def _further(plugins: Extensions, run: Document, say: Say) -> Mapping[str, str]:
+    """Return the files that plugins add to a report; what one raises costs its file alone."""
+    found = {}
+    for name, write in plugins.report_formats.items():
+        try:
+            found[name] = str(write(run))
+        except Exception as error:  # noqa: BLE001  # foreign code may raise anything
+            say(f"warning: a plugin cannot write {name}: {type(error).__name__}: {error}")
+    return found
+
+
+def _tell(made: "Overview", plugins: Extensions, say: Say) -> None:
     from imagematrix.report import webhook
 
-    url = os.environ.get(webhook.VARIABLE, "")
-    if url and (went_wrong := webhook.post(url, _message(made))):
+    address = os.environ.get(webhook.VARIABLE, "")
+    if address and (went_wrong := webhook.tell(address, _message(made), plugins.notifiers)):
         say(went_wrong)
 
 
@@ -149,13 +167,24 @@ def _message(made: "Overview") -> "MessageDocument":
     from imagematrix.report import markdown
     from imagematrix.report.outputs import MessageDocument
 
+    where = made.run.checkout
     return MessageDocument(
         text=f"imagematrix: {markdown.headline(made)}",
         good=made.good,
         started=_name(made.run),
         images=made.outcomes,
         checks=made.check_outcomes,
-        broken=tuple(broken.node.label for broken in made.broken),
+        broken=(
+            *(broken.node.label for broken in made.broken),
+            *(
+                f"{broken.check.owner}: {broken.check.name} ({abbreviate(broken.leaves, 2)})"
+                for broken in made.broken_checks
+            ),
+        ),
+        project=where.project,
+        branch=where.branch,
+        commit=where.commit,
+        link=where.link,
     )
 
 

@@ -25,6 +25,11 @@ def opened(file: str, *, site: str = "") -> Project:
     return open_project(file or nearest_matrix(), warn=warn).at_site(site)
 
 
+def opened_to_run(file: str, *, site: str = "") -> Project:
+    """Open a project for a command that runs its code: the plugin in it too. Raises InputError and FlagError."""
+    return opened(file, site=site).with_own_plugins()
+
+
 @contextmanager
 def opened_to_write(file: str, *, site: str = "") -> Iterator[Project]:
     """Open a project while no other command writes to it, so that none overwrites what another one wrote."""

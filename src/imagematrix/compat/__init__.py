@@ -11,7 +11,7 @@ from imagematrix.compat.cuda import least_driver
 from imagematrix.compat.diagnosis import diagnose, idle
 from imagematrix.compat.gpu import BroughtBy, CudaUse, cuda_by_framework, cuda_of, driver_requirement
 from imagematrix.compat.others import oldest_patch
-from imagematrix.compat.rules import findings, read, reasons, subject
+from imagematrix.compat.rules import findings, of_plugin, read, reasons, subject
 from imagematrix.compat.torch import local_version
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "idle",
     "least_driver",
     "local_version",
+    "of_plugin",
     "oldest_patch",
     "read",
     "reasons",

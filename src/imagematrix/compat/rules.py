@@ -3,13 +3,13 @@
 A rule is a function. Its parameters name the values of a row it reads (`base_image` is what its base pulls, `bootstrap`
 the suite it is made from, `layers` those of its family, first to last, parted by spaces, `architecture` the processor);
 a rule is skipped if a value without a default is missing. To add a rule, write the function and name it here.
-Combinations that issues report are data, judged by one more function: `breakage`.
+Combinations that issues report are data, judged by one more function: `breakage`. Plugins add rules (`catalogue`).
 """
 
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, wraps
 from types import MappingProxyType
 from typing import Final
 
@@ -29,7 +29,7 @@ from imagematrix.compat import (
     torch,
 )
 from imagematrix.compat.catalogue import Allowance
-from imagematrix.compat.finding import note
+from imagematrix.compat.finding import note, unknown
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.model import Row
 from imagematrix.text.distributions import of_image, of_suite
@@ -201,9 +201,24 @@ def _found(values: Mapping[str, str], locked: Mapping[str, str]) -> tuple[Diagno
     return (*found, *bounds.contradictions(statements), *bounds.findings(values, statements))
 
 
+def of_plugin(name: str, rule: Rule) -> Rule:
+    """Return a plugin's rule under its name; what it raises becomes a warning, and the other rules still judge."""
+
+    @wraps(rule)
+    def judged(*arguments: str) -> tuple[Diagnostic, ...]:
+        try:
+            return tuple(replace(finding, code=name) for finding in rule(*arguments))
+        except Exception as error:  # noqa: BLE001  # foreign code may raise anything
+            what = f"the version rule {name} of a plugin failed: {type(error).__name__}: {error}"
+            return (unknown("", what, "correct it, or uninstall its wheel"),)
+
+    judged.__name__ = name
+    return judged
+
+
 def read() -> frozenset[str]:
     """Return the names of all values that any rule reads."""
-    of_rules = {name for rule in RULES for names in _reads(rule) for name in names}
+    of_rules = {name for rule in _rules() for names in _reads(rule) for name in names}
     return bounds.read() | of_rules | {*catalogue.breakage_names()}
 
 
@@ -218,11 +233,15 @@ def _allowed(finding: Diagnostic, reason: str) -> Diagnostic:
     return replace(finding, severity=Severity.NOTE, hint=f"allowed: {reason}")
 
 
-@cache  # the rows of a family have the same names
+@catalogue.cache  # the rows of a family have the same names
 def _applicable(names: tuple[str, ...], architecture: str) -> tuple[tuple[Rule, tuple[str, ...]], ...]:
     """Return the rules for a processor that have all the values they need, each with the values that it reads."""
-    reads = ((rule, *_reads(rule)) for rule in RULES if ONLY.get(rule, architecture) == architecture)
+    reads = ((rule, *_reads(rule)) for rule in _rules() if ONLY.get(rule, architecture) == architecture)
     return tuple((rule, (*needed, *optional)) for rule, needed, optional in reads if set(needed) <= set(names))
+
+
+def _rules() -> tuple[Rule, ...]:
+    return (*RULES, *catalogue.version_rules())
 
 
 @cache

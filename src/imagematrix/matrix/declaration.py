@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from imagematrix.matrix import family, gpus, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
-from imagematrix.model import Base, Platform, RuleDeclaration, Signing, Site
+from imagematrix.model import Base, NamingRule, Platform, RuleDeclaration, Signing, Site
 from imagematrix.text import moments, names, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
@@ -97,8 +97,9 @@ def read(
     layers: Mapping[str, bool],
     mistakes: Mistakes,
     rules: Mapping[str, RuleDeclaration],
+    naming: Mapping[str, NamingRule],
 ) -> Declaration:
-    """Read every section of matrix.toml; `rules` are those that platforms may name."""
+    """Read every section of matrix.toml; `rules` are those that platforms may name, `naming` those of plugins."""
     document.allow(*KEYS)
     bases = _named(document.table("bases"), "a base", _base)
     platforms = _named(document.table("platforms"), "a platform", partial(_platform, known=rules))
@@ -116,7 +117,7 @@ def read(
     mirrors = {mirror: registry for each in (site, *sites.values()) for registry, mirror in each.mirrors.items()}
     return Declaration(
         registries=_registries(document),
-        nodes=_nodes(document),
+        nodes=_nodes(document, naming),
         compression=_compression(document),
         signing=_signing(document),
         platform=_docker_platform(document),
@@ -163,13 +164,13 @@ def _check_form(table: Table, key: str | KeyPath, text: str) -> None:
         table.wrong(key, *wrong)
 
 
-def _nodes(document: Table) -> str:
+def _nodes(document: Table, naming: Mapping[str, NamingRule]) -> str:
     """Return the repository of nodes: one for all rows, so no pattern."""
     repository = document.text("nodes")
     if repository and not names.is_repository(repository):
         hint = "leave out the scheme: " if "://" in repository else ""
         document.wrong("nodes", f"no registry accepts the name {repository!r}", hint + names.REPOSITORY_RULE)
-    elif repository and (refused := providers.refusal(repository)):
+    elif repository and (refused := providers.refusal(repository, naming)):
         document.wrong("nodes", *refused)
     return repository
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from math import prod
+from types import MappingProxyType
 from typing import Final
 
 from imagematrix import __version__, audit
 from imagematrix.matrix import declaration, tagging
 from imagematrix.matrix.facts import Consequences, Facts
 from imagematrix.matrix.grid import Declared, Grid
-from imagematrix.model import Matrix, Row, RuleDeclaration
+from imagematrix.model import Matrix, NamingRule, Row, RuleDeclaration
 from imagematrix.text import toml_text
 from imagematrix.text.shape import Mistakes, Table, refuse_control_characters
 
@@ -21,12 +22,14 @@ def parse(
     *,
     layers: Mapping[str, bool],
     rules: Mapping[str, RuleDeclaration] | None = None,
+    naming: Mapping[str, NamingRule] = MappingProxyType({}),
     file: str = "matrix.toml",
 ) -> Matrix:
     """Return the matrix a text declares; raise InputError with all of its problems.
 
     `layers` names the folders of common/layers, each with whether it holds a Dockerfile.j2; `rules` are those that
-    platforms may name, None: those that come with imagematrix.
+    platforms may name, None: those that come with imagematrix. `naming` are those of plugins for
+    names of repositories: host -> rule.
     """
     known = audit.stock() if rules is None else rules
     text = text.removeprefix("\ufeff")
@@ -37,8 +40,8 @@ def parse(
     document = Table(values, (), mistakes)
     if not (declaration.has_schema(document) and declaration.is_for(document, __version__)):
         mistakes.raise_any(text, file=file)
-    declared = declaration.read(document, layers=layers, rules=known, mistakes=mistakes)
-    rows = [] if _are_too_many(declared.families, mistakes) else _rows(declared, mistakes)
+    declared = declaration.read(document, layers=layers, rules=known, naming=naming, mistakes=mistakes)
+    rows = [] if _are_too_many(declared.families, mistakes) else _rows(declared, naming, mistakes)
     mistakes.raise_any(text, file=file)
     return Matrix(
         rows=tuple(sorted(rows, key=lambda row: row.name)),
@@ -46,6 +49,7 @@ def parse(
         families={family.family.name: family.family for family in declared.families},
         platforms=declared.platforms,
         rules=known,
+        naming=naming,
         registries=declared.registries,
         nodes=declared.nodes,
         compression=declared.compression,
@@ -72,7 +76,7 @@ def _are_too_many(families: tuple[Declared, ...], mistakes: Mistakes) -> bool:
     return True
 
 
-def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:
+def _rows(declared: declaration.Declaration, naming: Mapping[str, NamingRule], mistakes: Mistakes) -> list[Row]:
     facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=mistakes)
     found: list[Row] = []
     used: set[Consequences] = set()
@@ -88,6 +92,7 @@ def _rows(declared: declaration.Declaration, mistakes: Mistakes) -> list[Row]:
             bases=declared.bases,
             registries=declared.registries,
             platform=declared.platform,
+            naming=naming,
             mistakes=mistakes,
         )
     if is_whole and declared.families:

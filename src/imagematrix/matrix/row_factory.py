@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from imagematrix import audit
 from imagematrix.matrix import declaration, tagging
 from imagematrix.matrix.facts import Facts
 from imagematrix.matrix.grid import Declared, Grid, HandRow
-from imagematrix.model import Row
+from imagematrix.model import NamingRule, Row
 from imagematrix.text import toml_text
 from imagematrix.text.shape import Mistakes, Table
 
@@ -15,12 +16,21 @@ from imagematrix.text.shape import Mistakes, Table
 class RowFactory:
     """Makes rows of one family of a matrix that has been parsed before."""
 
-    def __init__(self, text: str, family: str, *, layers: Mapping[str, bool], file: str = "matrix.toml") -> None:
+    def __init__(
+        self,
+        text: str,
+        family: str,
+        *,
+        layers: Mapping[str, bool],
+        naming: Mapping[str, NamingRule] = MappingProxyType({}),
+        file: str = "matrix.toml",
+    ) -> None:
+        self._naming = naming
         self._text = text.removeprefix("\ufeff")
         self._file = file
         ignored = Mistakes("matrix")
         document = Table(toml_text.read(self._text, file=file), (), ignored)
-        self._document = declaration.read(document, layers=layers, rules=audit.stock(), mistakes=ignored)
+        self._document = declaration.read(document, layers=layers, rules=audit.stock(), naming=naming, mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: adding such a row reports it.
         declared = self._document
         self._facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=ignored)
@@ -76,6 +86,7 @@ class RowFactory:
                 bases=self._document.bases,
                 registries=self._document.registries,
                 platform=self._document.platform,
+                naming=self._naming,
                 mistakes=mistakes,
             )
         )

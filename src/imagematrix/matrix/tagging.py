@@ -6,7 +6,7 @@ from typing import Final
 
 from imagematrix.matrix.grid import Cell, Grid
 from imagematrix.matrix.pattern import Pattern, Purpose, has_names, shown
-from imagematrix.model import LATEST, Base, Row
+from imagematrix.model import LATEST, Base, NamingRule, Row
 from imagematrix.text import names, providers
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
@@ -24,13 +24,14 @@ def rows(
     bases: Mapping[str, Base],
     registries: tuple[str, ...],
     platform: str,
+    naming: Mapping[str, NamingRule],
     mistakes: Mistakes,
 ) -> Iterator[Row]:
     """Yield the rows of one family; what is wrong with their names is noted."""
     tags = _Tags(grid, mistakes)
     if not tags.is_usable:
         return
-    places = _Registries(grid, registries, mistakes)
+    places = _Registries(grid, registries, naming, mistakes)
     images = _Images(grid, bases, mistakes)
     family = grid.declared.family
     architecture = platform.partition("/")[2].partition("/")[0]
@@ -99,11 +100,15 @@ class _Tags:
 class _Registries:
     """Where the images of one family's rows go: the registries of its platform, else the matrix's."""
 
-    def __init__(self, grid: Grid, of_matrix: tuple[str, ...], mistakes: Mistakes) -> None:
+    def __init__(
+        self, grid: Grid, of_matrix: tuple[str, ...], naming: Mapping[str, NamingRule], mistakes: Mistakes
+    ) -> None:
         platform = grid.declared.family.platform
         own = platform.registries if platform else ()
         at = ("platforms", platform.name, "registry") if platform and own else ("registry",)
-        self._found = [_Registry(grid, text, (*at, index), mistakes) for index, text in enumerate(own or of_matrix)]
+        self._found = [
+            _Registry(grid, text, (*at, index), naming, mistakes) for index, text in enumerate(own or of_matrix)
+        ]
 
     def __len__(self) -> int:
         return len(self._found)
@@ -120,7 +125,10 @@ class _Registries:
 class _Registry:
     """One registry of a family's rows. Most are no patterns, and the same for all rows."""
 
-    def __init__(self, grid: Grid, text: str, at: KeyPath, mistakes: Mistakes) -> None:
+    def __init__(
+        self, grid: Grid, text: str, at: KeyPath, naming: Mapping[str, NamingRule], mistakes: Mistakes
+    ) -> None:
+        self._naming = naming
         self._family = grid.declared.family.name
         self._text = text
         self._at = at
@@ -135,7 +143,7 @@ class _Registry:
         known = self._known.get(registry)
         if known is None:
             known = self._known[registry] = f"{registry}/{self._family}"
-            refused = providers.refusal(known)
+            refused = providers.refusal(known, self._naming)
             if refused:
                 self._mistakes.add(self._at, *refused)
         return known

@@ -10,6 +10,15 @@ from imagematrix.model.engine import (
     ImageLayers,
     node_ref,
 )
+from imagematrix.model.extension import (
+    ChatReply,
+    ExecutorWrapper,
+    Extensions,
+    NamingRule,
+    Notifier,
+    ReportFormat,
+    VersionRule,
+)
 from imagematrix.model.job import BaseBootstrap, BaseImage, BuildJob, DockerfileBuild, NodePull, ParentImage
 from imagematrix.model.leaf import APT_LOCK, BASE_LAYER, EPOCH, FILES, GENERATED, WHEELHOUSE, Leaf, Stage, Tool
 from imagematrix.model.matrix import (
@@ -59,10 +68,13 @@ __all__ = [
     "BaseImage",
     "BuildJob",
     "CacheRecord",
+    "ChatReply",
     "CheckContainer",
     "DockerfileBuild",
     "Downloads",
     "EngineImage",
+    "ExecutorWrapper",
+    "Extensions",
     "Family",
     "File",
     "Flake",
@@ -73,8 +85,10 @@ __all__ = [
     "Leaf",
     "Lock",
     "Matrix",
+    "NamingRule",
     "Node",
     "NodePull",
+    "Notifier",
     "Outcome",
     "ParentImage",
     "Place",
@@ -82,6 +96,7 @@ __all__ = [
     "Platform",
     "PushStatus",
     "Pushed",
+    "ReportFormat",
     "Retry",
     "Row",
     "RuleDeclaration",
@@ -99,5 +114,6 @@ __all__ = [
     "Stored",
     "Tool",
     "Verdict",
+    "VersionRule",
     "node_ref",
 ]

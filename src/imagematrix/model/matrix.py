@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from imagematrix.model.extension import NamingRule
+
 Place = tuple[str | int, ...]
 """A key path of matrix.toml, from the root: where something is written."""
 LATEST = "-latest"
@@ -190,6 +192,8 @@ class Matrix:
     platforms: Mapping[str, Platform] = field(default_factory=dict)
     rules: Mapping[str, RuleDeclaration] = field(default_factory=dict)
     """The rules that platforms may apply to images."""
+    naming: Mapping[str, NamingRule] = field(default_factory=dict)
+    """Rules of plugins for the names of repositories, by host."""
     nodes: str = ""
     """The repository where nodes are kept, each under its key; empty: engines alone have them."""
     compression: str = "gzip"

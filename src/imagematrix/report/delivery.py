@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from imagematrix import web
 from imagematrix.execution.backoff import Backoff, Passing
-from imagematrix.model import Flake, FlakeKind
+from imagematrix.model import ChatReply, Flake, FlakeKind
+from imagematrix.secrecy import hidden
 
 _TRIES: Final = 3
 
@@ -36,15 +37,17 @@ def deliver(
     *,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    reply: Callable[[str], ChatReply] = lambda _: ChatReply(),
     sleep: Callable[[float], object] = time.sleep,
 ) -> str:
     """Send a request; return what went wrong, empty when nothing did. It raises nothing, and names no address.
 
-    No answer, 429 and 5xx are tried three times.
+    `reply` judges the body of an answer without an error status. No answer, 429, 5xx and what `reply` calls passing are
+    tried three times.
     """
     trying = Backoff(tries=_TRIES, longest=0.0, first=1.0, sleep=sleep)
     try:
-        trying.call(lambda: _send(method, url, body, headers or {}), _passing)
+        trying.call(lambda: _send(method, url, body, headers or {}, reply), _passing)
     except ValueError:  # its words hold the address
         return "it is not a valid address"
     except _NotTakenError as error:
@@ -58,7 +61,9 @@ def _passing(error: Exception) -> Passing | None:
     return None
 
 
-def _send(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+def _send(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], judge: Callable[[str], ChatReply]
+) -> None:
     if urlsplit(url).scheme not in {"http", "https"}:
         raise _NotTakenError("its address must begin with https:// or http://", passing=False)
     try:
@@ -68,3 +73,6 @@ def _send(method: str, url: str, body: bytes | None, headers: Mapping[str, str])
     if not reply.good:
         passing = reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         raise _NotTakenError(f"it answered {reply.status}", passing=passing)
+    judged = judge(reply.content.decode(errors="replace"))
+    if judged.why:
+        raise _NotTakenError(hidden(judged.why), passing=judged.passing)

@@ -150,6 +150,17 @@ class PushEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """What a run was of, as far as git and the CI system tell."""
+
+    project: str = ""
+    branch: str = ""
+    commit: str = ""
+    link: str = ""
+    """Where the report, or the job that made it, can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One run: when, how long, and how every node and every row ended, in plan order."""
 
@@ -158,6 +169,7 @@ class Document:
     """The version that made it; empty: one that did not say."""
     started: Aware
     seconds: Seconds
+    checkout: Checkout = Checkout()
     nodes: tuple[NodeEntry, ...] = ()
     leaves: tuple[LeafEntry, ...] = ()
     locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -158,14 +158,20 @@ class JobsDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDocument:
-    """What the webhook gets. Slack, Mattermost and similar services show `text`."""
+    """What there is to say of a run: what a webhook gets that is not one of a known chat, and what notifiers read."""
 
     schema: int = SCHEMA
     text: str
+    """The result in one line."""
     good: bool
     started: str
     images: Mapping[str, int]
     """Outcome -> how many."""
     checks: Mapping[str, int]
     broken: tuple[str, ...]
-    """Labels of the nodes that failed by themselves."""
+    """Labels of the nodes and the checks that failed by themselves."""
+    project: str = ""
+    branch: str = ""
+    commit: str = ""
+    link: str = ""
+    """Where the report, or the job that made it, can be read."""

@@ -8,7 +8,7 @@ from typing import Final
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import CheckOutcome, CheckResult, ImageOutcome
 from imagematrix.report import document
-from imagematrix.report.document import Document, LeafEntry, NameEntry, NodeEntry, PushEntry, RetryEntry
+from imagematrix.report.document import Checkout, Document, LeafEntry, NameEntry, NodeEntry, PushEntry, RetryEntry
 from imagematrix.text import documents
 from imagematrix.text.documents import DamagedError, Moment
 
@@ -74,6 +74,7 @@ class PastRun:
     leaves: tuple[PastLeaf, ...]
     facts: Mapping[str, date]
     """Data file of the catalogue -> the day on which its sources were last looked at."""
+    checkout: Checkout
     by_key: Mapping[Key, NodeEntry] = field(repr=False)
     by_name: Mapping[str, PastLeaf] = field(repr=False)
 
@@ -105,6 +106,7 @@ def view(document: Document) -> PastRun:
         pushes=document.pushes,
         leaves=leaves,
         facts=document.facts,
+        checkout=document.checkout,
         by_key={node.key: node for node in document.nodes},
         by_name={leaf.name: leaf for leaf in leaves},
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from imagematrix import tree
+from imagematrix import extensions, tree
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.disk import disk_words, telling
 from imagematrix.errors import FlagError, InputError
@@ -123,6 +123,10 @@ class Repository:
         """Return what corrects the catalogue of versions, path -> text."""
         names = self._tree.files(COMPAT, skip=lambda name: not name.endswith(".toml"))
         return {path: self._tree.text(path, encoding="utf-8-sig") for path in (f"{COMPAT}/{name}" for name in names)}
+
+    def plugin_text(self) -> str:
+        """Return the text of the project's plugin, empty when there is none."""
+        return self._tree.text(extensions.FILE) if self._tree.is_file(extensions.FILE) else ""
 
     def public_keys(self, path: str) -> str:
         """Return the text of a file of the project that holds public keys. Raises FlagError when there is none."""

@@ -4,6 +4,7 @@ Read in November 2026. What a provider does not document is not required.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,9 +93,14 @@ _PROVIDERS: Final = (
 )
 
 
-def refusal(repository: str) -> tuple[str, str] | None:
-    """Return what a registry has against a repository `host/namespace/name` that docker accepts, and what it asks."""
+def refusal(repository: str, more: Mapping[str, Callable[[str], str]]) -> tuple[str, str] | None:
+    """Return what a registry has against a repository `host/namespace/name` that docker accepts, and what it asks.
+
+    `more` are the rules of plugins, host -> rule; such a host is judged by its rule alone.
+    """
     host, _, path = repository.partition("/")
+    if host in more:
+        return _refused_by_plugin(host, path, more[host])
     provider = next((each for each in _PROVIDERS if each.hosts.fullmatch(host)), None)
     if provider is None:
         return None
@@ -108,6 +114,15 @@ def refusal(repository: str) -> tuple[str, str] | None:
             what = f"{provider.name} accepts no {part.word} {said!r}: {wrong}"
             return what, f"expected {part.least} to {part.most} characters, {part.rule}; {provider.source}"
     return None
+
+
+def _refused_by_plugin(host: str, path: str, rule: Callable[[str], str]) -> tuple[str, str] | None:
+    try:
+        wrong = rule(path)
+    except Exception as error:  # noqa: BLE001  # foreign code may raise anything
+        what = f"the naming rule of a plugin for {host} failed: {type(error).__name__}: {error}"
+        return what, "correct it, or uninstall its wheel"
+    return (f"{host} does not accept {path!r}: {wrong}", "a plugin has this rule") if wrong else None
 
 
 def _wrong(part: _Part, said: str) -> str:

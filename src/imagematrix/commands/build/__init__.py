@@ -11,6 +11,7 @@ from imagematrix.commands.options import (
     BuildJobs,
     BuildReport,
     Certificates,
+    ExecutorName,
     FailFast,
     File,
     Fresh,
@@ -44,6 +45,7 @@ def build(
     report: BuildReport,
     workers: Workers,
     certificates: Certificates,
+    executor: ExecutorName,
     site: Site,
     file: File,
 ) -> None:
@@ -59,7 +61,7 @@ def build(
     selection = request.explicit_selection("build", matrix or bool(only_nodes), only, group)
     folder = request.folder(report)
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
-    project = request.opened(file, site=site)
+    project = request.opened_to_run(file, site=site)
     if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
         raise FlagError(
             "--push: the matrix sets neither nodes nor registry\n"
@@ -67,6 +69,7 @@ def build(
         )
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     refuse_unrefreshable(layers, project.leaves(rows))
+    wrap = run.wrapper(project.extensions.executors, executor)
     options = BuildOptions(
         jobs=jobs,
         retries=retries,
@@ -80,6 +83,10 @@ def build(
     )
     listen = functools.partial(reports.listener, sys.stdout)
     if address := workers or project.matrix.site.workers:
+        if executor:
+            raise FlagError(
+                "--executor: the machines of a cluster do the jobs; leave out one of --executor and --workers"
+            )
         extras.require("cluster")
         from imagematrix.commands.build import spread
 
@@ -88,7 +95,7 @@ def build(
         result = spread.run(project, rows, options, link=link, store=nodes, listen=listen, waiting=on_wait)
     else:
         engine, store = request.engine(), request.node_store(project)
-        result = run.run(project, rows, options, engine=engine, store=store, listen=listen, waiting=on_wait)
+        result = run.run(project, rows, options, engine=engine, store=store, wrap=wrap, listen=listen, waiting=on_wait)
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.published:
         print(console.text(result.published, (), seconds=result.report.seconds), end="")

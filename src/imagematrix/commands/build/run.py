@@ -15,9 +15,10 @@ from imagematrix.commands.build.recorder import BuildRecorder
 from imagematrix.commands.build.takeover import TakingOver
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine, builder, disk
-from imagematrix.errors import NoClusterError, NoEngineError
+from imagematrix.errors import FlagError, NoClusterError, NoEngineError, did_you_mean
 from imagematrix.execution import schedule
-from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Step, Verdict
+from imagematrix.execution.protocol import Executor
+from imagematrix.model import ExecutorWrapper, Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Step, Verdict
 from imagematrix.planning import estimates, jobs, lock
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.jobs import JobFactory
@@ -59,12 +60,14 @@ def run(
     *,
     engine: Engine,
     store: Store | None = None,
+    wrap: Callable[[Executor], Executor] = lambda executor: executor,
     listen: Callable[[Plan, Forecast], Progress],
     waiting: Callable[[], None],
 ) -> BuildResult:
     """Build the selected rows on an engine, and push, if requested, what the node cache lacks.
 
-    `listen` makes the listener of the progress; `waiting` is called when another build holds the project.
+    `wrap` gets the executor of the engine, and returns the one that does the jobs (`wrapper`). `listen` makes the
+    listener of the progress; `waiting` is called when another build holds the project.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     with project.state.sole_builder(waiting=waiting), stoppable() as stop:
@@ -74,7 +77,17 @@ def run(
         decided = decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
         if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            done = _act(project, decided, options, engine=engine, store=store, signer=signer, listen=listen, stop=stop)
+            done = _act(
+                project,
+                decided,
+                options,
+                engine=engine,
+                store=store,
+                signer=signer,
+                wrap=wrap,
+                listen=listen,
+                stop=stop,
+            )
         else:
             done = _Done(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
         bonds = pin(project, decided)
@@ -90,6 +103,32 @@ def run(
         origins=origins(project, rows),
     )
     return BuildResult(report=made, published=done.published, interrupted=stop.is_set(), lost=lost)
+
+
+def wrapper(known: Mapping[str, ExecutorWrapper], name: str) -> Callable[[Executor], Executor]:
+    """Return what wraps the engine's executor in one of a plugin; without a name, nothing does.
+
+    Raises FlagError for a name that no plugin has; the wrapper itself for what is not an executor.
+    """
+    if not name:
+        return lambda executor: executor
+    if name not in known:
+        raise FlagError(
+            f"no plugin has an executor {name!r} (--executor or IMAGEMATRIX_EXECUTOR)\n    {did_you_mean(name, known)}"
+        )
+
+    def wrapped(executor: Executor) -> Executor:
+        try:
+            made = known[name](executor)
+        except Exception as error:  # noqa: BLE001  # foreign code may raise anything
+            raise FlagError(
+                f"the executor {name!r} of a plugin cannot start: {type(error).__name__}: {error}"
+            ) from None
+        if missing := [each for each in ("build", "answers", "cancel") if not callable(getattr(made, each, None))]:
+            raise FlagError(f"the executor {name!r} of a plugin has no {' and no '.join(missing)}: see docs/plugins.md")
+        return made  # type: ignore[no-any-return]  # that it has the methods is all that can be known
+
+    return wrapped
 
 
 def origins(project: Project, rows: Sequence[Row]) -> Origins:
@@ -125,6 +164,7 @@ def _act(
     engine: Engine,
     store: Store | None,
     signer: Signer | None,
+    wrap: Callable[[Executor], Executor],
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
 ) -> _Done:
@@ -154,9 +194,10 @@ def _act(
             logs=project.state.log,
             said=progress.output,
             waiting=progress.waiting,
-        ) as executor,
+        ) as of_engine,
         beside(publisher, jobs=options.push_jobs, stop=stop, nodes=decided.pushes) as publishing,
     ):
+        executor = wrap(of_engine)
         listener = BuildRecorder(progress, project.state, decided, publishing, repository=repository)
         images = {key: image.id for key, image in decided.images.items()}
         listener.push(images)

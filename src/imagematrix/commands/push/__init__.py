@@ -28,7 +28,7 @@ def push(
     from imagematrix.report.console.push import event, text
 
     selection, folder = request.explicit_selection("push", matrix, only, group), request.folder(report)
-    project = request.opened(file, site=site)
+    project = request.opened_to_run(file, site=site)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     begun = time.monotonic()
     result = run.run(

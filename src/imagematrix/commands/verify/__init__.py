@@ -29,7 +29,7 @@ def verify(
     from imagematrix.report.console.verify import listener, text
 
     selection, folder = request.explicit_selection("verify", matrix, only, group), request.folder(report)
-    project = request.opened(file)
+    project = request.opened_to_run(file)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     result = run.run(
         project,

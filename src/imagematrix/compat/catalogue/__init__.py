@@ -53,6 +53,7 @@ from imagematrix.compat.catalogue.store import (
     outlook,
     packaged,
     use,
+    version_rules,
 )
 from imagematrix.compat.catalogue.systems import (
     Distribution,
@@ -127,4 +128,5 @@ __all__ = [
     "torch_rocm",
     "torch_wheels",
     "use",
+    "version_rules",
 ]

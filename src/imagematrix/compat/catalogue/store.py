@@ -55,6 +55,8 @@ class Corrections:
     allowances: tuple[Allowance, ...] = ()
     idle: tuple[Diagnostic, ...] = ()
     """Entries that change nothing."""
+    version_rules: tuple[Callable[..., Iterable[Diagnostic]], ...] = ()
+    """Rules of plugins, beside those of the package."""
 
 
 OLD_AFTER_DAYS: Final = 30
@@ -84,7 +86,7 @@ def cache(function: Callable[_P, _T]) -> Callable[_P, _T]:
 def use(corrections: Corrections) -> None:
     """Correct the catalogue by these, and by no others, until the next call."""
     previous, _current[0] = _current[0], corrections
-    if corrections.documents != previous.documents:
+    if (corrections.documents, corrections.version_rules) != (previous.documents, previous.version_rules):
         for empty in _emptied:
             empty()
 
@@ -92,6 +94,11 @@ def use(corrections: Corrections) -> None:
 def allowances() -> tuple[Allowance, ...]:
     """Return what the open project allows to be broken."""
     return _current[0].allowances
+
+
+def version_rules() -> tuple[Callable[..., Iterable[Diagnostic]], ...]:
+    """Return the rules of plugins."""
+    return _current[0].version_rules
 
 
 def idle() -> tuple[Diagnostic, ...]:

@@ -79,7 +79,7 @@ class _Decision:
         self._request = reader.request(self._factory(text, reader.family), self._siblings)
 
     def _factory(self, text: str, family: str) -> RowFactory:
-        return RowFactory(text, family, layers=self._layers, file=self._file)
+        return RowFactory(text, family, layers=self._layers, naming=self._old.naming, file=self._file)
 
     def addition(self) -> Addition:
         """Return the row, with what the catalogue proposes for it."""
@@ -232,7 +232,7 @@ def _edits(request: RowRequest, text: str, factory: RowFactory) -> Iterator[str]
 def _added(row: Row, text: str, old: Matrix, *, layers: Mapping[str, bool], file: str) -> Matrix | None:
     """Return what a text says if that is the old matrix and this row."""
     try:
-        made = matrix.parse(text, layers=layers, rules=old.rules, file=file)
+        made = matrix.parse(text, layers=layers, rules=old.rules, naming=old.naming, file=file)
     except InputError:
         return None
     others = [each for each in made.rows if each.name != row.name]
