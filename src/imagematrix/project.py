@@ -235,7 +235,7 @@ class Project:
 
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
         """Return the same project with another matrix and other requirement locks."""
-        sources, apt_locks = self.repository.common.sources(), self.renderer.apt_locks
+        sources, apt_locks = self.repository.sources(matrix), self.renderer.apt_locks
         renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=matrix.platform)
         return replace(self, matrix=matrix, renderer=renderer)
 
@@ -340,7 +340,7 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
     locked = found.attempt(lambda: lock.parse(repository.lock_text(), file=repository.lock_file)) or Lock()
     locks = found.attempt(repository.locks) or {}
     apt_locks = found.attempt(repository.apt_locks) or {}
-    sources = found.attempt(repository.common.sources)
+    sources = found.attempt(lambda: repository.sources(parsed) if parsed else repository.common.sources())
     if corrections is None:  # rows are not judged by facts that the project would correct
         parsed = None
     project = None

@@ -141,17 +141,25 @@ class Tree:
         """Return the names of the regular files in a folder, sorted."""
         return [name for name, kind in self._entries(path) if kind == stat.S_IFREG]
 
-    def files(self, path: str, *, skip: Callable[[str], bool] = lambda _: False) -> list[str]:
+    def files(
+        self,
+        path: str,
+        *,
+        skip: Callable[[str], bool] = lambda _: False,
+        leave_out: Callable[[str, bool], bool] = lambda *_: False,
+    ) -> list[str]:
         """Return the paths of all files below a folder, relative to it, sorted; none if the folder does not exist.
 
-        `skip` leaves out files and folders by name. Raises InputError with everything that is not a regular file.
+        An empty path is the root. `skip` leaves out files and folders by name, `leave_out` by path and whether it is a
+        folder. Raises InputError with everything else that is not a regular file.
         """
         found: list[str] = []
         problems: list[Diagnostic] = []
-        for name, kind in self._walk(path, skip):
-            problem = _unexpected(f"{path}/{name}", kind, stat.S_IFREG) if kind != stat.S_IFREG else None
+        for name, kind in self._walk(path, skip, leave_out):
+            at = _joined(path, name)
+            problem = _unexpected(at, kind, stat.S_IFREG) if kind != stat.S_IFREG else None
             if why := _misnamed(name):
-                problem = Diagnostic(code="unsafe_path", file=_shown(f"{path}/{name}"), message=why, hint="rename it")
+                problem = Diagnostic(code="unsafe_path", file=_shown(at), message=why, hint="rename it")
             if problem:
                 problems.append(problem)
             found.append(name)
@@ -195,23 +203,26 @@ class Tree:
 
     def clear_remains(self, folder: str) -> None:
         """Delete what killed writes left below a folder."""
-        for name, kind in self._walk(folder, lambda _: False):
+        for name, kind in self._walk(folder, lambda _: False, lambda *_: False):
             if name.rpartition("/")[2].startswith(WRITING) and kind == stat.S_IFREG:
                 (self.root / folder / name).unlink(missing_ok=True)
 
-    def _walk(self, path: str, skip: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
-        """Yield what is not a folder below a folder, path and kind."""
-        for name, kind in self._entries(path):
-            if skip(name):
+    def _walk(
+        self, path: str, skip: Callable[[str], bool], leave_out: Callable[[str, bool], bool], within: str = ""
+    ) -> Iterator[tuple[str, int]]:
+        """Yield what is not a folder below a folder, path and kind; `within` is how far down it is already."""
+        for name, kind in self._entries(_joined(path, within)):
+            below = _joined(within, name)
+            if skip(name) or leave_out(below, kind == stat.S_IFDIR):
                 continue
             if kind == stat.S_IFDIR:
-                yield from ((f"{name}/{below}", found) for below, found in self._walk(f"{path}/{name}", skip))
+                yield from self._walk(path, skip, leave_out, below)
             else:
-                yield name, kind
+                yield below, kind
 
     def _entries(self, path: str) -> list[tuple[str, int]]:
         """Return names and kinds of what is in a folder, sorted by name."""
-        if problem := self.problem(path, expected=stat.S_IFDIR):
+        if path and (problem := self.problem(path, expected=stat.S_IFDIR)):
             raise InputError([problem])
         if not self._kind(path):
             return []
@@ -292,6 +303,10 @@ def replace(path: Path, file: File) -> None:
 def is_inside(path: str) -> bool:
     """Whether a path that someone else wrote down stays below the folder that it is relative to."""
     return not _misnamed(path)
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder and name else folder or name
 
 
 def _misnamed(path: str) -> str:

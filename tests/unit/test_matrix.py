@@ -533,14 +533,14 @@ UNKNOWN = {
         ('"boot"', '"base"'),
         (
             "14: families.pytorch.layers: 'base' is not a valid name for a layer | a Dockerfile names a stage with"
-            " a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
+            " a-z 0-9 _ . -, a letter first; base, context, init, scratch, sources, wheelhouse are taken"
         ),
     ),
     "layer named like a folder of every leaf": (
         ('"boot"', '"init"'),
         (
             "14: families.pytorch.layers: 'init' is not a valid name for a layer | a Dockerfile names a stage with"
-            " a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
+            " a-z 0-9 _ . -, a letter first; base, context, init, scratch, sources, wheelhouse are taken"
         ),
     ),
     "base of an axis": (

@@ -15,7 +15,7 @@ from tests.unit.test_matrix import GOOD, LAYERS, changed
 from imagematrix import matrix
 from imagematrix.cli import program
 from imagematrix.errors import InputError
-from imagematrix.matrix import declaration, family, schema
+from imagematrix.matrix import declaration, family, folders, schema
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final[Mapping[str, Any]] = json.loads(schema.text())
@@ -47,6 +47,14 @@ workers = "tls://coordinator.example.com:8786"
 
 [sites.lab]
 network = "none"
+
+[sources]
+app = "services/app"
+
+[dockerfiles.app]
+file = "services/app/Dockerfile"
+context = "services"
+target = "runtime"
 
 [bases.cuda]
 image = "nvidia/cuda:{cuda}"
@@ -134,6 +142,7 @@ def test_the_keys_are_those_of_the_parser() -> None:
         (declaration.SITE_KEYS, _of("site"), written["site"]),
         (declaration.SITE_KEYS, _named("sites"), written["site"]),
         (declaration.SIGNING_KEYS, _of("signing"), {"key", *written["signing"]}),  # a key, or a command
+        (folders.DOCKERFILE_KEYS, _named("dockerfiles"), written["dockerfiles"]["app"]),
         (declaration.BASE_KEYS, _named("bases"), {**written["bases"]["cuda"], **written["bases"]["deb"]}),
         (declaration.PLATFORM_KEYS, _named("platforms"), written["platforms"]["art"]),
         (family.KEYS, _named("families"), of_family),

@@ -37,6 +37,12 @@ _SECRETS: Final = tuple(
 )
 """What a credential looks like: where it lies, what is in it."""
 
+_PRIVATE: Final = re.compile(rb"^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+\S+", re.MULTILINE)
+_PRIVATE_NAMES: Final = re.compile(
+    r"(?:.*/)?(?:id_(?:rsa|dsa|ecdsa|ed25519)|\.env(?!\.(?:dist|example|sample|template)$)(?:\..+)?)"
+)
+"""What people keep secrets in; an example of such a file has none."""
+
 _SUPERVISOR: Final = re.compile(
     r"(?!.*/(?:dist|site)-packages/)(?:.*/)?(?:supervisord\.conf|supervisord?(?:\.conf)?(?:\.d)?/(?:.*/)?[^/]+\.(?:conf|ini))"
 )
@@ -65,6 +71,15 @@ def secrets(path: str, text: bytes) -> Iterator[tuple[str, bytes]]:
     for what, paths, content in _SECRETS:
         if paths.fullmatch(path):
             yield from ((what, found) for found in content.findall(text))
+
+
+def looks_secret(path: str, text: bytes) -> str:
+    """Return what credential a file of a repository looks like; empty: none."""
+    if _PRIVATE_NAMES.fullmatch(path) and text.strip():
+        return "a file of secrets"
+    if len(text) <= TEXT_BYTES and _PRIVATE.search(text):
+        return "a private key"
+    return next((what for what, _ in secrets(path, text[:TEXT_BYTES])), "")
 
 
 def kept_by_command(command: Sequence[str]) -> Iterator[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from imagematrix.matrix import family, gpus, pattern, review
+from imagematrix.matrix import family, folders, gpus, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
-from imagematrix.model import Base, NamingRule, Platform, RuleDeclaration, Signing, Site
+from imagematrix.model import Base, DockerfileLayer, NamingRule, Platform, RuleDeclaration, Signing, Site
 from imagematrix.text import moments, names, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
@@ -20,7 +20,7 @@ SCHEMA: Final = 1
 
 KEYS: Final = (
     *("schema", "requires", "registry", "nodes", "compression", "signing", "platform", "site", "sites"),
-    *("bases", "platforms", "families", "facts"),
+    *("sources", "dockerfiles", "bases", "platforms", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
 SITE_KEYS: Final = (
@@ -56,6 +56,8 @@ class Declaration:
     platform: str
     site: Site
     sites: Mapping[str, Site]
+    sources: Mapping[str, str]
+    dockerfiles: Mapping[str, DockerfileLayer]
     bases: Mapping[str, Base]
     platforms: Mapping[str, Platform]
     facts: Mapping[Pair, tuple[Fact, ...]]
@@ -103,6 +105,8 @@ def read(
     document.allow(*KEYS)
     bases = _named(document.table("bases"), "a base", _base)
     platforms = _named(document.table("platforms"), "a platform", partial(_platform, known=rules))
+    dockerfiles = folders.dockerfiles(document.table("dockerfiles"), layers=layers)
+    layers = {**layers, **dict.fromkeys(dockerfiles, True)}
     declared = document.table("families")
     if not tuple(declared):
         mistakes.add(declared.at, "no family is declared", "declare one: [families.NAME]")
@@ -123,6 +127,8 @@ def read(
         platform=_docker_platform(document),
         site=site,
         sites=sites,
+        sources=folders.sources(document.table("sources")),
+        dockerfiles=dockerfiles,
         bases={name: _completed(replace(base, mirrors=mirrors), says_os=says_os) for name, base in bases.items()},
         platforms=platforms,
         facts=_facts(document.table("facts")),

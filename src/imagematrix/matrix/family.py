@@ -7,12 +7,12 @@ from imagematrix.errors import did_you_mean
 from imagematrix.matrix import gpus
 from imagematrix.matrix.exclusion import Exclude
 from imagematrix.matrix.grid import Declared, HandRow
-from imagematrix.model import BASE_LAYER, WHEELHOUSE, Base, Family, Platform
+from imagematrix.model import BASE_LAYER, SOURCES, WHEELHOUSE, Base, Family, Platform
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
-_TAKEN: Final = (BASE_LAYER, WHEELHOUSE, "init")
+TAKEN: Final = (BASE_LAYER, WHEELHOUSE, SOURCES, "init")
 """Stages and folders of every leaf."""
 
 KEYS: Final = ("layers", "tag", "groups", "platform", gpus.KEY, "promises", "base", "axes", "exclude", "allow", "row")
@@ -52,8 +52,9 @@ NO_AXES: Final[Mapping[str, str]] = {
     gpus.KEY: "this key is reserved for the GPUs of rows, families and platforms",
 }
 
-_LAYER_RULE: Final = (
-    "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first; base, context, init, scratch, wheelhouse are taken"
+LAYER_RULE: Final = (
+    "a Dockerfile names a stage with a-z 0-9 _ . -, a letter first;"
+    " base, context, init, scratch, sources, wheelhouse are taken"
 )
 
 
@@ -130,8 +131,8 @@ class _Reader:
             self._table.wrong("layers", "the list is empty", "name at least one folder of common/layers")
         found = self._table.texts("layers")
         for layer, at in found.items():
-            if layer in _TAKEN or not names.is_stage(layer):
-                self._mistakes.add(at, f"{layer!r} is not a valid name for a layer", _LAYER_RULE)
+            if layer in TAKEN or not names.is_stage(layer):
+                self._mistakes.add(at, f"{layer!r} is not a valid name for a layer", LAYER_RULE)
             elif layer not in layers:
                 self._mistakes.add(at, f"unknown layer {layer!r}", did_you_mean(layer, layers))
             elif not layers[layer]:

@@ -50,6 +50,8 @@ def parse(
         platforms=declared.platforms,
         rules=known,
         naming=naming,
+        sources=declared.sources,
+        dockerfiles=declared.dockerfiles,
         registries=declared.registries,
         nodes=declared.nodes,
         compression=declared.compression,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagematrix import audit
-from imagematrix.matrix import declaration, family, gpus, review
+from imagematrix.matrix import declaration, family, folders, gpus, review
 from imagematrix.model import RuleDeclaration, RuleParameter
 from imagematrix.text import moments, names
 
@@ -63,6 +63,12 @@ def document() -> Schema:
             "Where images are built: a table replaces [site] when its name is given.",
             _site("A place to build at, selected by --site or IMAGEMATRIX_SITE. It is part of no key and no image."),
         ),
+        "sources": _keyed(
+            "Folders of the monorepo that stages may copy from: `COPY sources/NAME/…`.",
+            _whole(names.COMPONENT.pattern),
+            _text("The folder, relative to this file. Its .dockerignore counts."),
+        ),
+        "dockerfiles": _dockerfiles(),
         "bases": {**_named("What images start from.", _base()), "minProperties": 1},
         "platforms": _named("Where images are used: their registries, their limits, their facts.", _platform()),
         "families": {**_named("Image lines.", _family()), "minProperties": 1},
@@ -75,6 +81,20 @@ def document() -> Schema:
         **_table(declaration.KEYS, described),
         "required": ["schema", "bases", "families"],
     }
+
+
+def _dockerfiles() -> Schema:
+    described = {
+        "file": _text("The Dockerfile, relative to this file.", least=1),
+        "context": _text("The folder that it copies from, relative to this file. Default: that of the Dockerfile."),
+        "target": _text("The stage that is built. Default: the last one."),
+    }
+    layer = {
+        "description": "A whole Dockerfile. Its last stage is built on the row's base, or on the layer below.",
+        **_table(folders.DOCKERFILE_KEYS, described),
+        "required": ["file"],
+    }
+    return _keyed("Layers that are whole Dockerfiles, by their names.", _whole(names.STAGE.pattern), layer)
 
 
 def _base() -> Schema:

@@ -20,7 +20,7 @@ from imagematrix.model.extension import (
     VersionRule,
 )
 from imagematrix.model.job import BaseBootstrap, BaseImage, BuildJob, DockerfileBuild, NodePull, ParentImage
-from imagematrix.model.leaf import APT_LOCK, BASE_LAYER, EPOCH, FILES, GENERATED, WHEELHOUSE, Leaf, Stage, Tool
+from imagematrix.model.leaf import APT_LOCK, BASE_LAYER, EPOCH, FILES, GENERATED, SOURCES, WHEELHOUSE, Leaf, Stage, Tool
 from imagematrix.model.matrix import (
     LATEST,
     Base,
@@ -39,6 +39,7 @@ from imagematrix.model.outcome import Attempt, Flake, FlakeKind, Outcome, Pushed
 from imagematrix.model.plan import Key, Node, Plan, Step, Verdict
 from imagematrix.model.sources import (
     MATRIX,
+    DockerfileLayer,
     Downloads,
     File,
     LayerSource,
@@ -61,6 +62,7 @@ __all__ = [
     "LAYER_LABEL",
     "MATRIX",
     "ROW_LABEL",
+    "SOURCES",
     "WHEELHOUSE",
     "Attempt",
     "Base",
@@ -71,6 +73,7 @@ __all__ = [
     "ChatReply",
     "CheckContainer",
     "DockerfileBuild",
+    "DockerfileLayer",
     "Downloads",
     "EngineImage",
     "ExecutorWrapper",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imagematrix.model.extension import NamingRule
+from imagematrix.model.sources import DockerfileLayer
 
 Place = tuple[str | int, ...]
 """A key path of matrix.toml, from the root: where something is written."""
@@ -194,6 +195,10 @@ class Matrix:
     """The rules that platforms may apply to images."""
     naming: Mapping[str, NamingRule] = field(default_factory=dict)
     """Rules of plugins for the names of repositories, by host."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Name -> a folder of the monorepo that stages may copy from, relative to the matrix file."""
+    dockerfiles: Mapping[str, DockerfileLayer] = field(default_factory=dict)
+    """Layer -> the whole Dockerfile that it is."""
     nodes: str = ""
     """The repository where nodes are kept, each under its key; empty: engines alone have them."""
     compression: str = "gzip"

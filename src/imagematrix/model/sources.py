@@ -85,6 +85,17 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileLayer:
+    """A whole Dockerfile of the monorepo, declared as a layer. Paths are relative to the matrix file."""
+
+    file: str
+    context: str
+    """The folder that it copies from."""
+    target: str = ""
+    """The stage that is built; empty: the last one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSource:
     """A folder of `common/layers` as read: its template and the files that travel with it.
 
@@ -97,6 +108,10 @@ class LayerSource:
     files: tuple[File, ...] = ()
     leaf: tuple[File, ...] = ()
     """Templates of what stands beside the Dockerfiles of its rows, relative to its `leaf/`."""
+    whole: DockerfileLayer | None = None
+    """What it is declared as, if it is a whole Dockerfile: its template has stages of its own then."""
+    context: tuple[File, ...] = ()
+    """Of a whole Dockerfile: what it may copy, the paths already as in the leaf (`LAYER/…`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +167,12 @@ class Sources:
     """Sorted by port."""
     own: frozenset[str] = frozenset()
     """What of it the monorepo wrote: `layers/NAME`, `services/NAME`, `bootstrap.sh`, boot files as in the leaf."""
+    folders: tuple[File, ...] = ()
+    """Files of source folders, their paths already as in the leaf (`sources/NAME/…`)."""
 
     @property
     def shared(self) -> tuple[File, ...]:
-        """The files that stages of any layer may copy."""
+        """The files that stages of any layer may copy, without those of source folders."""
         return (*self.init, *(file for service in self.services for file in service.files))
 
     def services_of(self, layers: Collection[str], *, as_root: bool = True) -> tuple[Service, ...]:

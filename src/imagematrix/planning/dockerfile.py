@@ -112,6 +112,10 @@ class Instruction:
     """Whether the text ends before it does: in a continued line, or in a here-document."""
     documents: str
     """The lines of its here-documents."""
+    raw: str
+    """All its lines as they are written, with comments between them, up to the last of its here-documents."""
+    tail: str
+    """Of these the lines of its here-documents, each with the line that ends it."""
 
     @property
     def word(self) -> str:
@@ -128,12 +132,26 @@ class Instruction:
         """Return what follows its flags, word by word."""
         return _arguments(_split_flags(_after(self.text))[1])
 
+    @property
+    def is_list(self) -> bool:
+        """Whether its arguments are a list in brackets."""
+        return _is_list(_split_flags(_after(self.text))[1])
+
 
 def faults(body: str, *, stages: Collection[str]) -> Iterator[Diagnostic]:
     """Yield what is wrong with the instructions of a layer; `stages` are those that it may copy out of, by name."""
     yield from _directives(body)
     for instruction in instructions(body):
         yield from _faults(instruction, stages)
+
+
+def directives(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the parser directives that a Dockerfile begins with: line, name in lower case, value."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _DIRECTIVE.match(line.strip())
+        if not match:
+            return
+        yield number, match[1].lower(), line.partition("=")[2].strip()
 
 
 def sources(body: str) -> Iterator[tuple[int, str]]:
@@ -144,11 +162,8 @@ def sources(body: str) -> Iterator[tuple[int, str]]:
 
 def _directives(body: str) -> Iterator[Diagnostic]:
     """Yield the parser directives that a layer begins with: a Dockerfile has them in its very first lines alone."""
-    for number, line in enumerate(body.splitlines(), start=1):
-        match = _DIRECTIVE.match(line.strip())
-        if not match:
-            return
-        what = f"# {match[1]}= has no effect here: it would have to be the first line of the leaf's Dockerfile"
+    for number, name, _ in directives(body):
+        what = f"# {name}= has no effect here: it would have to be the first line of the leaf's Dockerfile"
         yield Diagnostic(line=number, code="dockerfile_directive", message=what, hint="remove it")
 
 
@@ -157,20 +172,28 @@ def _faults(instruction: Instruction, stages: Collection[str]) -> Iterator[Diagn
     if word in _FORBIDDEN:
         what, hint = _FORBIDDEN[word]
         yield Diagnostic(line=line, code=f"dockerfile_{word.lower()}", message=what, hint=hint)
-    elif word not in _INSTRUCTIONS:
-        what = f"unknown instruction {word}"
-        yield Diagnostic(line=line, code="dockerfile_instruction", message=what, hint=did_you_mean(word, _INSTRUCTIONS))
-    elif instruction.is_cut:
-        what = f"this {word} has no end: the layer ends within it"
-        hint = "remove the last backslash, or write the line that ends the here-document"
-        yield Diagnostic(line=line, code="dockerfile_unterminated", message=what, hint=hint)
+    elif malformed := [*malformations(instruction, within="layer")]:
+        yield from malformed
     else:
-        yield from _arity(instruction)
         for path in filter(_refusal, _sources(instruction.text)):
             yield Diagnostic(
                 line=line, code="dockerfile_source", message=_refusal(path), hint="name the file or its folder"
             )
         yield from _origins(instruction, stages)
+
+
+def malformations(instruction: Instruction, *, within: str) -> Iterator[Diagnostic]:
+    """Yield what keeps an instruction from being one; `within` is what it stands in: a layer, a Dockerfile."""
+    word, line = instruction.word, instruction.line
+    if word not in _INSTRUCTIONS and word not in _FORBIDDEN:
+        what = f"unknown instruction {word}"
+        yield Diagnostic(line=line, code="dockerfile_instruction", message=what, hint=did_you_mean(word, _INSTRUCTIONS))
+    elif instruction.is_cut:
+        what = f"this {word} has no end: the {within} ends within it"
+        hint = "remove the last backslash, or write the line that ends the here-document"
+        yield Diagnostic(line=line, code="dockerfile_unterminated", message=what, hint=hint)
+    else:
+        yield from _arity(instruction)
 
 
 def _arity(instruction: Instruction) -> Iterator[Diagnostic]:
@@ -205,9 +228,9 @@ def mount(flag: str) -> Mapping[str, str]:
 
 def instructions(text: str) -> Iterator[Instruction]:
     """Yield logical lines: comments dropped, continued lines joined, each with its here-documents."""
-    parts: list[str] = []
+    written, parts = text.splitlines(), list[str]()
     first = 0
-    lines = enumerate(text.splitlines(), start=1)
+    lines = iter(enumerate(written, start=1))
     for number, line in lines:
         if line.lstrip().startswith("#") or not line.strip():
             continue
@@ -216,11 +239,27 @@ def instructions(text: str) -> Iterator[Instruction]:
         if not _CONTINUED.search(line):
             logical = "".join(parts).strip()
             documents: list[str] = []
-            is_whole = _pass_here_documents(logical, (each for _, each in lines), documents)
-            yield Instruction(line=first, text=logical, is_cut=not is_whole, documents="\n".join(documents))
+            passed: list[str] = []
+            is_whole = _pass_here_documents(logical, _noting(lines, passed), documents)
+            yield Instruction(
+                line=first,
+                text=logical,
+                is_cut=not is_whole,
+                documents="\n".join(documents),
+                raw="\n".join(written[first - 1 : number + len(passed)]),
+                tail="\n".join(passed),
+            )
             parts = []
     if parts:
-        yield Instruction(line=first, text="".join(parts).strip(), is_cut=True, documents="")
+        raw = "\n".join(written[first - 1 :])
+        yield Instruction(line=first, text="".join(parts).strip(), is_cut=True, documents="", raw=raw, tail="")
+
+
+def _noting(lines: Iterator[tuple[int, str]], passed: list[str]) -> Iterator[str]:
+    """Yield lines without their numbers; those that were taken are in `passed`."""
+    for _, line in lines:
+        passed.append(line)
+        yield line
 
 
 def _pass_here_documents(instruction: str, lines: Iterator[str], passed: list[str]) -> bool:
@@ -249,7 +288,7 @@ def _sources(instruction: str) -> Iterator[str]:
     flags, rest = _split_flags(_after(instruction))
     match word.upper():
         case "COPY" | "ADD" if not any(flag.startswith("from=") for flag in flags):
-            yield from (_clean(path) for path in _arguments(rest)[:-1] if not _is_elsewhere(path))
+            yield from (_clean(path) for path in _arguments(rest)[:-1] if not is_elsewhere(path))
         case "RUN":
             yield from (path for flag in flags if (path := _bind_source(flag)))
         case _:
@@ -265,23 +304,29 @@ def _split_flags(rest: str) -> tuple[list[str], str]:
 
 
 def _arguments(rest: str) -> list[str]:
+    return [str(word) for word in json.loads(rest)] if _is_list(rest) else rest.split()
+
+
+def _is_list(rest: str) -> bool:
     try:
-        return [str(word) for word in json.loads(rest)] if rest.startswith("[") else rest.split()
+        return rest.startswith("[") and isinstance(json.loads(rest), list)
     except json.JSONDecodeError:  # a wildcard, as BuildKit takes it
-        return rest.split()
+        return False
 
 
-def _is_elsewhere(path: str) -> bool:
+def is_elsewhere(path: str) -> bool:
     """Whether a source is not a path of the context: a URL, or a document that stands in the Dockerfile itself."""
     return "://" in path or path.startswith("git@") or _HERE_DOCUMENT.fullmatch(path) is not None
 
 
 def _bind_source(flag: str) -> str:
     options = mount(flag)
-    # A mount without a type is a bind mount: the default of the Dockerfile frontend.
-    if not options or options.get("type", "bind") != "bind" or "from" in options:
-        return ""
-    return _clean(options.get("source", options.get("src", ".")))
+    return _clean(options.get("source", options.get("src", "."))) if is_bind(options) else ""
+
+
+def is_bind(options: Mapping[str, str]) -> bool:
+    """Whether the options of a mount show files of the context: one without a type does."""
+    return bool(options) and options.get("type", "bind") == "bind" and "from" not in options
 
 
 def _clean(path: str) -> str:

@@ -4,7 +4,7 @@ Words are judged, not run: a step of which it is not certain that it is pinned c
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from imagematrix.model import APT_LOCK, Downloads
@@ -67,7 +67,16 @@ def of(text: str) -> Downloads:
 
     What apt installs by the macro of `site.j2` counts as locked: whether there is a lock is not in the text.
     """
-    found = {kind for instruction in dockerfile.instructions(text) for kind in _kinds(instruction)}
+    return most_moving({kind for instruction in dockerfile.instructions(text) for kind in _kinds(instruction)})
+
+
+def of_image(image: str) -> Downloads:
+    """Return what a stage downloads that is from an image; of no image, nothing."""
+    return Downloads.NOTHING if not image else Downloads.PINNED if "@sha256:" in image else Downloads.MOVING
+
+
+def most_moving(found: Collection[Downloads]) -> Downloads:
+    """Return the kind among these of what may move most."""
     order = (Downloads.MOVING, Downloads.LOCKED, Downloads.PINNED)
     return next((kind for kind in order if kind in found), Downloads.NOTHING)
 
@@ -96,7 +105,7 @@ def _added(word: str, flags: list[str]) -> Downloads:
 def _is_moving_image(flag: str) -> bool:
     """Whether a flag copies or mounts out of another image, by a name that may stand for another one tomorrow."""
     origin = dockerfile.origin(flag)
-    return bool(dockerfile.WHOLE_IMAGE.search(origin)) and "@sha256:" not in origin
+    return bool(dockerfile.WHOLE_IMAGE.search(origin)) and of_image(origin) is Downloads.MOVING
 
 
 def _run(instruction: Instruction) -> Iterator[Downloads]:

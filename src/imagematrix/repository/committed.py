@@ -3,16 +3,18 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from imagematrix import extensions, tree
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.disk import disk_words, telling
-from imagematrix.errors import FlagError, InputError
-from imagematrix.model import MATRIX, File
+from imagematrix.errors import Collector, FlagError, InputError
+from imagematrix.model import MATRIX, SOURCES, File, Matrix, Sources
 from imagematrix.planning import apt_locks, requirements
 from imagematrix.planning.requirements import owners
+from imagematrix.repository.folders import Folders
 from imagematrix.repository.leaves import LeafFolders, not_ours
 from imagematrix.repository.reading import STOCK, Common, is_of_package
 from imagematrix.tree import Tree
@@ -66,6 +68,16 @@ class Repository:
             hint = "run this in a project's root, or name its matrix with --file"
             problem = Diagnostic(file=str(self.matrix_file), message=disk_words(error), hint=hint, code="unreadable")
             raise InputError([problem]) from None
+
+    def sources(self, declared: Matrix) -> Sources:
+        """Read everything that leaves are made of. Raises InputError with everything that cannot be read."""
+        found, folders = Collector(), Folders(self.matrix_file, self.matrix_text(), repository=self.git_root)
+        common, elsewhere = found.attempt(self.common.sources), found.attempt(lambda: folders.read(declared))
+        if common is None or elsewhere is None:
+            raise InputError(found.diagnostics)
+        files, layers = elsewhere
+        own = {*(f"layers/{name}" for name in layers), *(f"{SOURCES}/{name}" for name in declared.sources)}
+        return replace(common, folders=files, layers={**common.layers, **layers}, own=common.own | own)
 
     def from_here(self, path: str) -> str:
         """Return a path of the project as one reaches it from the current folder."""

@@ -67,13 +67,13 @@ class Shelf:
         paths = {path: f"{folder}/{path}" for path in self.tree.files(folder, skip=is_dropping)}
         self._refuse_big(paths.values(), most=_MOST_OF_FILE)
         self._refuse_big(at for at in paths.values() if at.endswith((TEMPLATE_SUFFIX, ".md")))
-        return tuple(self._file(prefix + path, at) for path, at in paths.items())
+        return tuple(self.file(prefix + path, at) for path, at in paths.items())
 
     def text(self, path: str) -> str:
         """Return the text of a file; empty when there is none."""
         return self.tree.text(path) if self.tree.is_file(path) else ""
 
-    def _file(self, path: str, at: str) -> File:
+    def file(self, path: str, at: str) -> File:
         """Return a file of the repository as one of a leaf; a big one is hashed, and not read into memory."""
         executable = self.tree.is_executable(at)
         if self.tree.size(at) > BIG:

@@ -13,7 +13,8 @@ _HOST: Final = re.compile(
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 # BuildKit: validStageName and reservedStageNames of frontend/dockerfile/instructions/parse.go.
-_STAGE: Final = re.compile(r"[a-z][a-z0-9_.-]*")
+STAGE: Final = re.compile(r"[a-z][a-z0-9_.-]*")
+"""What a Dockerfile accepts as the name of a stage."""
 _RESERVED_STAGES: Final = ("context", "scratch")
 # Jinja and tag patterns take these as names; `a-b` would be a subtraction.
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -92,7 +93,7 @@ def is_image(reference: str) -> bool:
 
 def is_stage(name: str) -> bool:
     """Whether a Dockerfile accepts this as the name of a stage."""
-    return _STAGE.fullmatch(name) is not None and name not in _RESERVED_STAGES
+    return STAGE.fullmatch(name) is not None and name not in _RESERVED_STAGES
 
 
 def is_variable(name: str) -> bool:

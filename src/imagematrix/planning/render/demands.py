@@ -14,7 +14,9 @@ class Demands:
     def __init__(self, sources: Sources, templates: Templates) -> None:
         self._sources = sources
         self._templates = templates
-        self._layers = {name for name, source in sources.layers.items() if demands.may_demand(source.template)}
+        # A whole Dockerfile has stages on other images, too.
+        layers = {name: source for name, source in sources.layers.items() if not source.whole}
+        self._layers = {name for name, source in layers.items() if demands.may_demand(source.template)}
         self._takers_of: dict[Hashable, Mapping[str, str]] = {}
         self._taken_by: dict[str, tuple[str, ...]] = {}
 

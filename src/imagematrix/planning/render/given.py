@@ -26,7 +26,7 @@ class Given:
 
     def of(self, row: Row, stage: Stage) -> str:
         """Return the hash of what the monorepo gave to a stage of a row."""
-        inputs = {file.path: keys.digest_of(file.content) for file in stage.inputs if self._is_given(file.path)}
+        inputs = {file.path: _content(file) for file in stage.inputs if self._is_given(file.path)}
         layer = "" if stage.layer == BASE_LAYER else _layer(stage)
         found = {"inputs": inputs, **(self._of_layer(row, layer) if layer else {})}
         return keys.hash_of(found)[:_DIGITS]
@@ -59,7 +59,9 @@ class Given:
         known = self._hashes.get(layer)
         if known is None:
             source = self._sources.layers[layer]
-            known = self._hashes[layer] = keys.hash_of([source.template, *map(_identity, source.files)])
+            known = self._hashes[layer] = keys.hash_of(
+                [source.template, *map(_identity, (*source.files, *source.context))]
+            )
         return known
 
     def _plain(self, value: object) -> object:
@@ -77,5 +79,8 @@ def _layer(stage: Stage) -> str:
 
 
 def _identity(file: File) -> list[str]:
-    content = file.stored.sha256 if file.stored else keys.digest_of(file.content)
-    return [file.path, content, str(file.executable)]
+    return [file.path, _content(file), str(file.executable)]
+
+
+def _content(file: File) -> str:
+    return file.stored.sha256 if file.stored else keys.digest_of(file.content)

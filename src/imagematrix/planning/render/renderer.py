@@ -63,6 +63,8 @@ class Renderer:
                 files += together
         for layer in leaf.row.family.layers:
             files += self._files.of(layer, leaf.row)
+            files += read.intersection(self._sources.layers[layer].context)
+        files += read.intersection(self._sources.folders)
         if leaf.bootstrap:
             files += leaf.bootstrap.inputs
         files += self._companions.files(leaf)

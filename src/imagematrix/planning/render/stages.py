@@ -6,9 +6,22 @@ from typing import Final
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError, did_you_mean
-from imagematrix.model import BASE_LAYER, EPOCH, FILES, WHEELHOUSE, Downloads, File, Row, Sources, Stage, Tool
+from imagematrix.model import (
+    BASE_LAYER,
+    EPOCH,
+    FILES,
+    SOURCES,
+    WHEELHOUSE,
+    Downloads,
+    File,
+    LayerSource,
+    Row,
+    Sources,
+    Stage,
+    Tool,
+)
 from imagematrix.planning import apt_locks, dockerfile, downloads, requirements
-from imagematrix.planning.render import packages
+from imagematrix.planning.render import packages, whole
 from imagematrix.planning.render.apt import RowAptLocks
 from imagematrix.planning.render.files import LayerFiles
 from imagematrix.planning.render.packages import Installation, Installations
@@ -32,6 +45,7 @@ class Stages:
     ) -> None:
         self._sources = sources
         self._shared = sources.shared
+        self._folders = sources.folders
         self._templates = templates
         self._files = files
         self._installations = installations
@@ -44,7 +58,8 @@ class Stages:
 
     def stage(self, row: Row, *, layer: str, parent: str) -> Stage:
         """Render a layer on its parent. Raises InputError with each fault of its instructions."""
-        name = self._sources.layers[layer].template_path
+        source = self._sources.layers[layer]
+        name = source.template_path
         chosen = self._installations.of(layer, row)
         body = self._templates.render(name, row, layer=layer, parent=parent, tool=chosen.tool)
         files = self._files.of(layer, row)
@@ -52,11 +67,26 @@ class Stages:
         asked = (layer, parent, body, labels, files, chosen)
         known = self._memo.get(asked)
         if known is None:
-            if (layer, parent, body, files) not in self._sound:
-                self._refuse_faults(name, body, row, layer=layer, parent=parent, chosen=chosen)
-                self._sound.add((layer, parent, body, files))
-            known = self._memo[asked] = self._stage(layer, parent, body, labels, files, chosen)
+            if source.whole:
+                known = self._whole(source, body, row, parent=parent, labels=labels)
+            else:
+                if (layer, parent, body, files) not in self._sound:
+                    self._refuse_faults(name, body, row, layer=layer, parent=parent, chosen=chosen)
+                    self._sound.add((layer, parent, body, files))
+                known = self._stage(layer, parent, body, labels, files, chosen)
+            self._memo[asked] = known
         return known
+
+    def _whole(self, source: LayerSource, body: str, row: Row, *, parent: str, labels: str) -> Stage:
+        """Return the stage of a whole Dockerfile: its text begins with the stages that it needs."""
+        made = whole.stages(source, body, row, parent=parent)
+        kinds, texts = set[Downloads](), list[str]()
+        for stage in made:
+            fetched, arguments = self._arguments(stage.text)
+            kinds |= {fetched, downloads.of_image(stage.pulls)}
+            texts.append(f"{stage.head}\n{arguments}{stage.text.strip()}\n")
+        inputs, text = whole.inputs(source, made), "\n".join(texts) + labels
+        return self._intern(Stage(layer=source.name, text=text, inputs=inputs, downloads=downloads.most_moving(kinds)))
 
     def _stage(
         self, layer: str, parent: str, body: str, labels: str, files: tuple[File, ...], chosen: Installation
@@ -122,9 +152,10 @@ class Stages:
 
     def _unfound(self, body: str, layer: str, row: Row) -> Iterable[Diagnostic]:
         """Yield the sources that are not in the leaf; a missing lock is reported by `RowLocks`."""
-        tree = (*self._files.of(layer, row), *self._shared)
         expected = f"{layer}/{requirements.LOCK}" if self._installations.is_locked(layer) else ""
-        for line, path in dockerfile.sources(body):
+        read = tuple(dockerfile.sources(body))
+        tree = self._readable((path for _, path in read), self._files.of(layer, row))
+        for line, path in read:
             if path != expected and not any(dockerfile.is_within(file.path, path) for file in tree):
                 what = f"stage copies {path!r}, which is not in the leaf"
                 hint = did_you_mean(path, [file.path for file in tree])
@@ -135,9 +166,15 @@ class Stages:
         return self._stages.setdefault((made.layer, made.text, made.inputs, made.packages), made)
 
     def _inputs(self, text: str, files: tuple[File, ...]) -> tuple[File, ...]:
-        paths, tree = dockerfile.context_paths(text), (*files, *self._shared)
+        paths = dockerfile.context_paths(text)
+        tree = self._readable(paths, files)
         chosen = {file for file in tree for path in paths if dockerfile.is_within(file.path, path)}
         return tuple(sorted(chosen, key=lambda file: file.path))
+
+    def _readable(self, paths: Iterable[str], files: tuple[File, ...]) -> tuple[File, ...]:
+        """Return the files of the leaf that paths may name; those of source folders, which may be many, if one does."""
+        folders = self._folders if any(dockerfile.is_within(path, SOURCES) for path in paths) else ()
+        return (*files, *self._shared, *folders)
 
 
 def _settled(fetched: Downloads, inputs: Iterable[File]) -> Downloads:

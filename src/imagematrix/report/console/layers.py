@@ -15,7 +15,7 @@ class LayerEntry:
 
     name: str
     origin: str
-    """`own`, `stock`, or `copied from VERSION`."""
+    """`own`, `stock`, `copied from VERSION`, or the whole Dockerfile that it is."""
     checks: bool
     rows: tuple[str, ...]
 
@@ -28,13 +28,17 @@ def entries(project: Project) -> tuple[LayerEntry, ...]:
         for layer in row.family.layers:
             rows.setdefault(layer, []).append(row.name)
 
+    dockerfiles = project.matrix.dockerfiles
+
     def origin(name: str) -> str:
+        if name in dockerfiles:
+            return dockerfiles[name].file
         copied = common.copied_from(name)
         return f"copied from {copied}" if copied else "own" if common.is_own(name) else "stock"
 
     return tuple(
         LayerEntry(name=name, origin=origin(name), checks=name in checks, rows=tuple(sorted(rows.get(name, ()))))
-        for name, whole in sorted(common.layers().items())
+        for name, whole in sorted({**common.layers(), **dict.fromkeys(dockerfiles, True)}.items())
         if whole
     )
 
