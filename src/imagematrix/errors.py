@@ -118,6 +118,10 @@ class DiskError(UserError):
     """The disk refused: full, read-only, or no permission."""
 
 
+class ConflictError(UserError):
+    """Two changes of one file do not go together: people decide."""
+
+
 class BusyError(UserError):
     """Another run of the same kind is under way, and this one does not wait for it."""
 

@@ -1,8 +1,9 @@
 """What git knows of the project's files at another revision."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from imagematrix import scratch
 from imagematrix.errors import FlagError
 from imagematrix.shell import Shell
 
@@ -76,6 +77,26 @@ def branch(root: Path) -> str:
     except FileNotFoundError:
         return ""
     return "" if code else text.strip()
+
+
+def merged(texts: Mapping[str, bytes]) -> tuple[bytes, bool]:
+    """Merge two texts that come from a third; return the result, and whether no lines of it are in conflict.
+
+    The texts by their names, in the order ours, original, theirs; conflicts are marked with the names. Raises FlagError
+    without git.
+    """
+    with scratch.folder("merge") as folder:
+        paths = [folder / str(number) for number in range(len(texts))]
+        for path, content in zip(paths, texts.values(), strict=True):
+            path.write_bytes(content)
+        parts: list[bytes] = []
+        labels = [word for name in texts for word in ("-L", name)]
+        try:
+            argv = ["git", "merge-file", "--stdout", "--diff3", *labels, *map(str, paths)]
+            code = Shell().run(argv, sink=parts.append)
+        except FileNotFoundError:
+            raise FlagError("git is not installed: it merges the changes") from None
+    return b"".join(parts), code == 0
 
 
 def remotes(root: Path) -> tuple[str, ...]:

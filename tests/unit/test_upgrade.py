@@ -1,19 +1,17 @@
 """A new version of imagematrix that renders something else: who reports it, and what has other reasons."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from tests import projects
+from tests.installed import Installed
 
-from imagematrix import commands
 from imagematrix.commands import leaves, request
 from imagematrix.commands.build.recorder import record
-from imagematrix.planning import apt_locks, lock, plan
+from imagematrix.planning import apt_locks, lock
 from imagematrix.planning.apt_locks import Answers, AptAnswer, AptBase, AptStack
 from imagematrix.project import Project, Selection, open_project
-from imagematrix.repository import STOCK, reading
 from imagematrix.tasks import collection
 
 MATRIX = """\
@@ -28,26 +26,6 @@ axes = { base = ["debian12"], app = ["1.0"] }
 """
 OWN = {"common/layers/app/Dockerfile.j2": "ENV APP={{ app }}\n"}
 DIFFERS = "renders this stage differently"
-
-
-class Installed:
-    """The installed imagematrix: an older one, and a newer one whose layer `system` is another."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        self._patch = monkeypatch
-        self._stock = folder / "stock"
-        shutil.copytree(STOCK, self._stock, ignore=shutil.ignore_patterns("__pycache__"))
-        self.is_version("1.0.0")
-        monkeypatch.setattr(reading, "STOCK", self._stock)
-
-    def is_version(self, version: str) -> None:
-        for module in (plan, leaves, commands.build.recorder):
-            self._patch.setattr(module, "__version__", version)
-
-    def upgrade(self, *, layer: str = "system") -> None:
-        self.is_version("1.1.0")
-        with (self._stock / f"common/layers/{layer}/Dockerfile.j2").open("a") as template:
-            template.write("ENV NEWER=1\n")
 
 
 @pytest.fixture

@@ -218,5 +218,9 @@ EngineWords = Annotated[
     Option(help="start, stop, status or env, as scripts/engine has it.", kind=list, default=(), varargs=True),
 ]
 Purge = Annotated[bool, _switch("With stop: remove the engine, with its images.")]
-LayerName = Annotated[str, _text("Copy this layer of the package to common/layers/NAME, to change it.")]
+CopiedLayer = Annotated[str, _text("Copy this layer of the package to common/layers/NAME, to change it.")]
+ComparedLayer = Annotated[
+    str, _text("Show what imagematrix changed in this layer since it was copied, and what was changed here.")
+]
+MergedLayer = Annotated[str, _text("Bring what imagematrix changed since this layer was copied into the copy.")]
 AddDryRun = Annotated[bool, _switch("Print the result; write nothing.")]

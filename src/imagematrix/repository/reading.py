@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from imagematrix import __version__
-from imagematrix.disk import telling
-from imagematrix.errors import Collector, FlagError, InputError, did_you_mean
+from imagematrix.errors import Collector, InputError
 from imagematrix.model import File, Service, Sources
+from imagematrix.repository.copies import LayerCopies
 from imagematrix.repository.shelf import LAYERS, Shelf, is_dropping
 from imagematrix.tree import Tree
 
@@ -27,8 +26,6 @@ _FIXTURES: Final = "imagematrix.stock.common.layers.fixtures"
 _RULES: Final = "common/rules"
 _COMPANIONS: Final = "common/leaf"
 _BOOTSTRAP: Final = "common/bootstrap/debian.sh"
-COPIED: Final = ".copied"
-"""In a layer that was copied from the package: the version that it was copied from."""
 
 
 class Common:
@@ -40,6 +37,7 @@ class Common:
     def __init__(self, tree: Tree) -> None:
         self._own = Shelf(tree)
         self._stock = Shelf(Tree(STOCK))
+        self.copies = LayerCopies(self._own, self._stock)
 
     def layers(self) -> Mapping[str, bool]:
         """Return the layers there are, and whether each has a template."""
@@ -57,26 +55,6 @@ class Common:
     def is_own(self, layer: str) -> bool:
         """Whether a layer is a folder of the monorepo."""
         return layer in self._own_layers()
-
-    def copied_from(self, layer: str) -> str:
-        """Return the version of the package that an own layer was copied from; empty: it was not."""
-        return self._own.text(f"{LAYERS}/{layer}/{COPIED}").strip()
-
-    def copy(self, layer: str) -> tuple[str, ...]:
-        """Copy a layer of the package into the monorepo; return the paths written, relative to the root.
-
-        Raises FlagError where there is no such layer, or the monorepo has a folder of that name.
-        """
-        folder, stock = f"{LAYERS}/{layer}", self._stock.layers()
-        if layer not in stock:
-            raise FlagError(f"--copy {layer}: the package has no such layer\n    {did_you_mean(layer, stock)}")
-        if self._own.tree.files(folder, skip=is_dropping):
-            raise FlagError(f"--copy {layer}: {folder} exists: move it away first")
-        files = [*self._stock.files(folder), File(path=COPIED, content=f"{__version__}\n".encode())]
-        with telling():
-            for file in files:
-                self._own.tree.replace(f"{folder}/{file.path}", file)
-        return tuple(f"{folder}/{file.path}" for file in files)
 
     def rules(self) -> Mapping[str, str]:
         """Return the rules for platforms that the monorepo brings: file -> text."""
@@ -150,7 +128,7 @@ class Common:
 
     def _is_stock(self, layer: str) -> bool:
         """Whether a layer is one of the package, or a copy of it."""
-        return not self.is_own(layer) or bool(self.copied_from(layer))
+        return not self.is_own(layer) or bool(self.copies.version(layer))
 
     def _has_stock_boot(self) -> bool:
         return self._is_stock(_BOOT_LAYER)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from imagematrix import compat
+from imagematrix import __version__, compat
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.errors import InputError
 from imagematrix.matrix import review
@@ -40,10 +40,24 @@ def _unrendered(opened: Opened) -> Iterable[Diagnostic]:
 def _of_rows(opened: Opened) -> Iterator[Diagnostic]:
     if opened.project:
         yield from opened.project.proof()
+        yield from _changed_copies(opened.project)
         yield from _too_big(opened.project)
     elif opened.matrix:
         file = opened.repository.matrix_file.name
         yield from compat.diagnose(opened.matrix.rows, opened.repository.matrix_text(), file=file)
+
+
+def _changed_copies(project: Project) -> Iterator[Diagnostic]:
+    """Yield a note for each layer that was copied from the package, which has changed it since."""
+    for layer, version in project.repository.common.copies.changed_upstream().items():
+        yield Diagnostic(
+            severity=Severity.NOTE,
+            about=layer,
+            file=f"common/layers/{layer}",
+            message=f"was copied from imagematrix {version}, and imagematrix {__version__} has another",
+            hint=f"`invoke layers --diff {layer}` shows what changed",
+            code="changed_copy",
+        )
 
 
 def _worst_first(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

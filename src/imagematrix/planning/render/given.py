@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Final
 
-from imagematrix.model import APT_LOCK, BASE_LAYER, FILES, File, Row, Service, Sources, Stage
-from imagematrix.planning import keys, requirements
+from imagematrix.model import APT_LOCK, BASE_LAYER, FILES, SOURCES, File, Row, Service, Sources, Stage
+from imagematrix.planning import dockerfile, keys, requirements
 from imagematrix.planning.render.sources import template_names, templates_of
 from imagematrix.planning.render.templates import Templates
 
@@ -34,7 +34,8 @@ class Given:
     def _is_given(self, path: str) -> bool:
         """Whether a file that a stage reads is a lock, or one of the monorepo's own that any layer may copy."""
         folder = "/".join(path.split("/")[:2])
-        return path.endswith(_LOCKS) or path in self._sources.own or folder in self._sources.own
+        is_own = path in self._sources.own or folder in self._sources.own
+        return is_own or path.endswith(_LOCKS) or dockerfile.is_within(path, SOURCES)
 
     def _of_layer(self, row: Row, layer: str) -> Mapping[str, object]:
         source, layers = self._sources.layers[layer], row.family.layers
@@ -54,11 +55,11 @@ class Given:
 
     def _own(self, layer: str) -> str:
         """Return the hash of a layer that the monorepo wrote; empty for one of the package."""
-        if f"layers/{layer}" not in self._sources.own:
+        source = self._sources.layers[layer]
+        if not (source.whole or f"layers/{layer}" in self._sources.own):
             return ""
         known = self._hashes.get(layer)
         if known is None:
-            source = self._sources.layers[layer]
             known = self._hashes[layer] = keys.hash_of(
                 [source.template, *map(_identity, (*source.files, *source.context))]
             )
