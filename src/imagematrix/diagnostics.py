@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from imagematrix import codes
+
 _WORD: Final = re.compile(r"""\b(?P<name>[a-z_]+) ?=(?!=) ?(?:"(?P<quoted>[^"]+)"|(?P<value>[^\s",;]+))""")
 
 
@@ -77,7 +79,9 @@ class Diagnostic:
     @property
     def text(self) -> str:
         """The lines that a person reads: place, level, message and code, then what to do and which rows have it."""
-        return "\n    ".join([f"{self.place}: {self.severity.level}: {self.message} [{self.code}]", *self._details()])
+        return "\n    ".join(
+            [f"{self.place}: {self.severity.level}: {self.message} [{codes.shown(self.code)}]", *self._details()]
+        )
 
     def _details(self) -> Iterator[str]:
         if self.hint:

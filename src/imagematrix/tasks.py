@@ -17,6 +17,7 @@ from imagematrix.commands.check import check
 from imagematrix.commands.cluster import cluster
 from imagematrix.commands.doctor import doctor
 from imagematrix.commands.engine import engine
+from imagematrix.commands.explain import explain
 from imagematrix.commands.export import export
 from imagematrix.commands.gc import gc
 from imagematrix.commands.graph import graph
@@ -37,7 +38,7 @@ from imagematrix.model import MATRIX
 GROUPS: Final = {
     "Begin": (init, doctor, engine),
     "Change the matrix": (add, check, layers, schema),
-    "See what is and what would be": (list_, plan, graph),
+    "See what is and what would be": (list_, plan, graph, explain),
     "Lock and render": (lock, render),
     "Build and publish": (build, verify, push),
     "Keep running": (nightly, report, gc),

@@ -89,12 +89,13 @@ def test_a_row_that_cannot_be(root: Path) -> None:
     unlocked = run(root, "check")
     assert unlocked.code == 2
     assert unlocked.out.startswith(
-        f"{FILE}: error: requirements of layer tools are not locked for Python 3.11 [unlocked]\n    run `invoke lock`\n"
+        f"{FILE}: error: requirements of layer tools are not locked for Python 3.11 [IM2201 unlocked]\n"
+        "    run `invoke lock`\n"
     )
     done = run(root, "lock")
     assert done.code == 2
     assert done.err.startswith(
-        f"{FILE}: error: small:one: requirements of layer tools have no solution for Python 3.11 [unsolvable]\n"
+        f"{FILE}: error: small:one: requirements of layer tools have no solution for Python 3.11 [IM2203 unsolvable]\n"
         "    error: No solution found when resolving dependencies\n"
         "      cause: Because there is no version of six==0.0.1 and you require six==0.0.1,"
         " we can conclude that your requirements are unsatisfiable.\n"
@@ -190,7 +191,7 @@ def test_build_goes_on_with_what_is_committed(monorepo: Monorepo) -> None:
     monorepo.edit(f"{tools}/files/requirements.txt", "1.16.0", "1.17.0")
     refused = (
         f"{tools}/files/requirements.txt: error: requirements of layer tools are not locked for"
-        f" Python 3.11 [unlocked]\n"
+        f" Python 3.11 [IM2201 unlocked]\n"
         f"    run `invoke lock`\n    {monorepo.family}:1.0-1.1 and 2 more\n"
     )
     again = monorepo.run("build", "--matrix")

@@ -184,7 +184,7 @@ def test_a_base_without_what_the_tag_names(add: Add, root: Path) -> None:
     projects.write(root, matrix=told)
     assert add("plain python=3.11 base=cuda").err.startswith(
         "plain python=3.11 base=cuda cannot be added:\n"
-        "matrix.toml:24: error: families.plain.tag: a row has no release: base=cuda, python=3.11 [matrix]\n"
+        "matrix.toml:24: error: families.plain.tag: a row has no release: base=cuda, python=3.11 [IM2000 matrix]\n"
     )
 
 
@@ -213,7 +213,7 @@ def test_an_exclude_forbids_a_row_with_its_reason(add: Add, root: Path) -> None:
     projects.write(root, matrix=MATRIX.replace('"2.4.1"]\n', f'"2.4.1"]\n{exclude}'))
     said = add("pytorch torch=2.3.1 base=cuda python=3.10")
     assert said.code == 2
-    assert "families.pytorch.row: an exclude forbids this row: too old (line 21) [matrix]\n" in said.err
+    assert "families.pytorch.row: an exclude forbids this row: too old (line 21) [IM2000 matrix]\n" in said.err
     assert "invoke add pytorch torch=2.3.1 base=debian python=3.10\n" in said.err
 
 
@@ -414,7 +414,7 @@ def test_without_a_solution_nothing_is_written(root: Path, dry: bool) -> None:
         added(root, FakeResolver(impossible=["torch==2.5.0"]), dry=dry)
     assert str(caught.value) == (
         "common/layers/torch/files/requirements.txt.j2: error: pytorch:2.5.0-python3.11-debian:"
-        " requirements of layer torch have no solution for Python 3.11 [unsolvable]\n"
+        " requirements of layer torch have no solution for Python 3.11 [IM2203 unsolvable]\n"
         "    No solution found\n\n    hint: sorry\n"
         "nothing was written\nthe nearest existing row: pytorch:2.4.1-python3.11-debian"
     )

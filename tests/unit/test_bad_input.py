@@ -79,10 +79,11 @@ WRONG: Final = {
     "facts that contradict each other": (
         '[facts.base.debian]\npython = "3.11"\n\n[facts.python."3.12"]\nos = "debian13"\n',
         (
-            "matrix.toml:15: error: facts.base.debian.python: '3.11' contradicts python = '3.12' (line 13) [matrix]\n"
+            "matrix.toml:15: error: facts.base.debian.python: '3.11' contradicts python = '3.12' (line 13)"
+            " [IM2000 matrix]\n"
             "    make them agree, or exclude the rows that have both\n"
             "matrix.toml:18: error: facts.python.\"3.12\".os: 'debian13' contradicts os ="
-            " 'debian12' (line 5) [matrix]\n"
+            " 'debian12' (line 5) [IM2000 matrix]\n"
             "    make them agree, or exclude the rows that have both\n"
         ),
     ),
@@ -90,7 +91,7 @@ WRONG: Final = {
         '[facts.python."3.13"]\nnumpy = "2.1.0"\n',
         (
             'matrix.toml:14: error: facts.python."3.13": nothing uses these facts: no row has'
-            " python = '3.13' [matrix]\n"
+            " python = '3.13' [IM2000 matrix]\n"
             "    did you mean '3.12'?\n"
         ),
     ),
@@ -98,14 +99,14 @@ WRONG: Final = {
         '[facts.torch."2.3.0"]\nnumpy = "1.26.0"\n',
         (
             'matrix.toml:14: error: facts.torch."2.3.0": nothing uses these facts: no row has an'
-            " axis or fact 'torch' [matrix]\n"
+            " axis or fact 'torch' [IM2000 matrix]\n"
             "    known: base, os, python\n"
         ),
     ),
     "an exclude that matches nothing": (
         '[[families.plain.exclude]]\npython = "<3.11"\nreason = "old"\n',
         (
-            "matrix.toml:14: error: families.plain.exclude: this exclude matches nothing [matrix]\n"
+            "matrix.toml:14: error: families.plain.exclude: this exclude matches nothing [IM2000 matrix]\n"
             "    no row has python = '<3.11'; python is one of: 3.11, 3.12\n"
         ),
     ),
@@ -211,12 +212,12 @@ def test_a_lock_that_no_longer_fits(root: Path, capfd: pytest.CaptureFixture[str
     before = tree(root)
     said = run(capfd, *words)
     if words[0] == "check":
-        assert (said.code, said.out.count(f"{TOOLS}: error: "), said.out.count("[unlocked]")) == (2, 2, 2)
+        assert (said.code, said.out.count(f"{TOOLS}: error: "), said.out.count("[IM2201 unlocked]")) == (2, 2, 2)
         return
     assert (said.code, said.err) == (
         2,
         "".join(
-            f"{TOOLS}: error: requirements of layer python are not locked for Python {python} [unlocked]\n"
+            f"{TOOLS}: error: requirements of layer python are not locked for Python {python} [IM2201 unlocked]\n"
             "    run `invoke lock`\n"
             f"    plain:{python}-debian\n"
             for python in ("3.11", "3.12")

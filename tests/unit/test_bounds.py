@@ -327,7 +327,10 @@ def test_check_names_the_line_of_the_pins(tmp_path: Path, capfd: pytest.CaptureF
     projects.project(tmp_path, matrix=MATRIX + PINNED, files=FILES)
     line = (MATRIX + PINNED).splitlines().index('pins = "numpy==2.2.6"') + 1
     told = check(tmp_path, capfd)
-    assert f"matrix.toml:{line}: error: the pins ask for numpy==2.2.6, and torch 2.2.2 needs numpy<2 [bound]\n" in told
+    assert (
+        f"matrix.toml:{line}: error: the pins ask for numpy==2.2.6, and torch 2.2.2 needs numpy<2 [IM3002 bound]\n"
+        in told
+    )
     assert "pytorch issue 107302" in told
 
 

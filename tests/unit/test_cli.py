@@ -96,7 +96,7 @@ def test_all_mistakes_of_a_matrix_at_once_and_no_file_touched(
     assert said.code == 2
     assert said.out == ""
     assert said.err.count("matrix.toml:") == 2
-    assert "unknown layer 'tourch' [matrix]\n    did you mean 'torch'?" in said.err
+    assert "unknown layer 'tourch' [IM2000 matrix]\n    did you mean 'torch'?" in said.err
     assert tree(root) == before
 
 

@@ -18,6 +18,7 @@ SOURCE: Final = Path(__file__).parents[2] / "src"
 PACKAGE: Final = "imagematrix"
 
 LEVELS: Final = (
+    "codes",
     "diagnostics",
     "errors model",
     "text",

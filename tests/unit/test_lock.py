@@ -61,14 +61,17 @@ def test_no_lock_locks_nothing(text: str) -> None:
     [
         ("epoch = ''", "matrix.lock: error: 'schema' is missing"),
         ("schema = 2\nbase = 1", "matrix.lock:1: error: schema: 2 is not supported"),
-        ("schema = 1\nepoc = ''", "matrix.lock:2: error: epoc: unknown key [lock]\n    did you mean 'epoch'?"),
+        (
+            "schema = 1\nepoc = ''",
+            "matrix.lock:2: error: epoc: unknown key [IM2002 unknown_key]\n    did you mean 'epoch'?",
+        ),
         ("schema = 1\nepoch = 3", "matrix.lock:2: error: epoch: the number 3 is not a string"),
         ("schema = 1\n[epochs]\ntorch = 3", "matrix.lock:3: error: epochs.torch: the number 3 is not a string"),
         ("schema = 1\n[bases]\nx = 'sha256:abc'", "matrix.lock:3: error: bases.x: 'sha256:abc' is not a valid digest"),
         (
             f"schema = 1\n[bases]\nX = '{DIGEST}'",
             (
-                "matrix.lock:3: error: bases.X: no registry accepts this name of a base [lock]\n    it"
+                "matrix.lock:3: error: bases.X: no registry accepts this name of a base [IM2200 lock]\n    it"
                 " is written by `invoke lock`"
             ),
         ),

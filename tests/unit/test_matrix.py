@@ -1181,7 +1181,10 @@ def test_an_error_names_the_file() -> None:
     """As a compiler does, with the hint below."""
     with pytest.raises(InputError) as error:
         matrix.parse(changed(("registry =", "registy =")), layers=LAYERS, file="other.toml")
-    assert str(error.value) == "other.toml:2: error: registy: unknown key [matrix]\n    did you mean 'registry'?"
+    assert (
+        str(error.value)
+        == "other.toml:2: error: registy: unknown key [IM2002 unknown_key]\n    did you mean 'registry'?"
+    )
 
 
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(["", "1", '"x"', "[", "]", "\n", "{}", "= "]))

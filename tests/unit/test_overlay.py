@@ -199,7 +199,7 @@ def test_nothing_is_half_applied(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         opened(tmp_path, torch=good, cuda="[toolkit]\n")
     found = check.judge(examine(str(tmp_path / "matrix.toml")))
-    assert [(each.code, each.place) for each in found.diagnostics] == [("correction", "compat/cuda.toml:1")]
+    assert [(each.code, each.place) for each in found.diagnostics] == [("unknown_key", "compat/cuda.toml:1")]
     assert catalogue.torch()["2.3.0"] == frameworks._torch(
         next(each for each in catalogue.packaged("torch")["releases"] if each["release"] == "2.3.0")
     )
@@ -279,7 +279,7 @@ def test_no_cache_outlives_the_catalogue() -> None:
     }
     assert users == {"catalogue/store.py", "rules.py"}
     kept = re.findall(r"^@cache\b.*\ndef (\w+)", (COMPAT / "rules.py").read_text(encoding="utf-8"), re.MULTILINE)
-    assert kept == ["_applicable", "_reads"]
+    assert kept == ["_reads"]
 
 
 class _Recorded(Mapping[str, Any]):

@@ -46,7 +46,7 @@ pins = "protobuf<3.21"
 """
 
 IMPOSSIBLE = (
-    "matrix.toml:19: error: torch 2.3.0 has no wheel for Python 3.13 [torch_on_python]\n"
+    "matrix.toml:19: error: torch 2.3.0 has no wheel for Python 3.13 [IM3200 torch_on_python]\n"
     "    wheels exist for 3.8-3.12; the first torch with 3.13 is 2.5.0\n"
     "    pytorch:2.3.0-python3.13\n"
 )
@@ -84,6 +84,7 @@ def test_check_tells_every_cause_once(tmp_path: Path, capfd: pytest.CaptureFixtu
         "severity": "impossible",
         "level": "error",
         "code": "torch_on_python",
+        "id": "IM3200",
         "file": "matrix.toml",
         "line": 19,
         "about": "torch",
@@ -209,7 +210,7 @@ def test_nothing_but_rows_that_cannot_be_had(
 
     assert run(tmp_path, *words, "--only", "tf:2.4*") == 2
     told = capfd.readouterr()
-    refusal = "matrix.toml:31: error: this row is impossible: the platform deleted its base [impossible]"
+    refusal = "matrix.toml:31: error: this row is impossible: the platform deleted its base [IM3000 impossible]"
     assert (told.out, told.err) == ("", f"{refusal}\n    tf:2.4.1-python3.8\n")
 
 

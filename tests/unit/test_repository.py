@@ -295,7 +295,7 @@ def test_no_matrix(repository: Repository) -> None:
     with pytest.raises(InputError) as caught:
         repository.matrix_text()
     assert str(caught.value) == (
-        f"{repository.matrix_file}: error: no such file [unreadable]\n"
+        f"{repository.matrix_file}: error: no such file [IM2007 unreadable]\n"
         "    run this in a project's root, or name its matrix with --file"
     )
 

@@ -319,7 +319,7 @@ def test_a_row_that_is_too_big_for_its_platform(tmp_path: Path, capfd: pytest.Ca
     program.run(["imagematrix", "check", "--file", str(tmp_path / "matrix.toml")])
     assert capfd.readouterr().out.startswith(
         "matrix.toml:31: warning: platform small takes images of at most 6.0 MB, and the Python packages alone are"
-        " about 9.3 MB [max_size]\n"
+        " about 9.3 MB [IM2501 max_size]\n"
         "    torch 6.2 MB, python 3.1 MB; not counted: the base, what apt installs\n"
         "    pytorch:2.3.0-python3.10-cuda and 7 more\n"
     )

@@ -15,6 +15,7 @@ from typing import Any, Final, get_type_hints
 from invoke import Context, Exit, Task
 from invoke.parser import Argument
 
+from imagematrix import codes
 from imagematrix.commands import spelling
 from imagematrix.commands.varargs import Varargs
 from imagematrix.errors import ExitCode, InputError, UserError
@@ -149,9 +150,18 @@ def _message(error: UserError, given: Mapping[str, Any]) -> str:
     """Return what is wrong, with the paths of a project as they are from here."""
     from imagematrix.repository import from_here
 
-    if not (isinstance(error, InputError) and _FILE in given):
+    if not isinstance(error, InputError):
+        return _with_code(error)
+    if _FILE not in given:
         return str(error)
     return str(InputError(replace(each, file=from_here(given[_FILE], each.file)) for each in error.diagnostics))
+
+
+def _with_code(error: UserError) -> str:
+    """Return what is wrong, with the code of its kind at the end of the first line."""
+    first, end, more = str(error).partition("\n")
+    code = codes.of_error(error)
+    return f"{first} [{code}]{end}{more}" if first and code else str(error)
 
 
 def _value(option: Option, given: Any) -> Any:  # noqa: ANN401 - of any flag

@@ -87,6 +87,10 @@ Merge = Annotated[
     str, _text("Join the reports in the subdirectories of this directory into one: those of the jobs of a pipeline.")
 ]
 Catalogue = Annotated[bool, _switch("Write catalogue.html instead, for the users of the published images.")]
+CodeWords = Annotated[
+    Sequence[str],
+    Option(help="Codes of messages, as IM3200 or torch_on_python.", kind=list, default=(), varargs=True),
+]
 
 # Many machines.
 Workers = Annotated[

@@ -97,6 +97,8 @@ class DiagnosticEntry:
     severity: Severity
     level: Level
     code: str
+    id: str
+    """The code as `invoke explain` takes it; empty: it is a plugin's."""
     file: str
     line: int
     """From 1; 0: the whole file."""

@@ -22,14 +22,17 @@ class Mistakes:
 
     def __init__(self, code: str) -> None:
         self._code = code
-        self._found: dict[tuple[KeyPath, str, str, KeyPath], None] = {}
+        self._found: dict[tuple[KeyPath, str, str, KeyPath], str] = {}
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def add(self, at: KeyPath, what: str, hint: str = "", *, other: KeyPath = ()) -> None:
-        """Note a mistake at a key path; the line of `other`, a place it speaks of, is put behind it."""
-        self._found[at, what, hint, other] = None
+    def add(self, at: KeyPath, what: str, hint: str = "", *, other: KeyPath = (), code: str = "") -> None:
+        """Note a mistake at a key path; the line of `other`, a place it speaks of, is put behind it.
+
+        `code` is that of a kind of mistake that any document can have.
+        """
+        self._found[at, what, hint, other] = code or self._code
 
     def raise_any(self, text: str, *, file: str) -> None:
         """Raise InputError with every mistake on its line of the text, if there is one."""
@@ -37,14 +40,14 @@ class Mistakes:
             places = locate(text)
             raise InputError(
                 Diagnostic(
-                    code=self._code,
+                    code=code,
                     file=file,
                     line=line_of(at, places),
                     message=(f"{dotted(at)}: {what}" if at else what)
                     + (f" (line {line_of(other, places)})" if other else ""),
                     hint=hint,
                 )
-                for at, what, hint, other in self._found
+                for (at, what, hint, other), code in self._found.items()
             )
 
 
@@ -68,20 +71,20 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
-    def wrong(self, key: str | KeyPath, what: str, hint: str = "") -> None:
+    def wrong(self, key: str | KeyPath, what: str, hint: str = "", *, code: str = "") -> None:
         """Note a mistake at a key of this table, or at a path below it."""
-        self._mistakes.add((*self.at, *((key,) if isinstance(key, str) else key)), what, hint)
+        self._mistakes.add((*self.at, *((key,) if isinstance(key, str) else key)), what, hint, code=code)
 
     def allow(self, *known: str) -> None:
         """Note every key that is not known."""
         for key in self._values:
             if key not in known:
-                self.wrong(key, "unknown key", did_you_mean(key, known))
+                self.wrong(key, "unknown key", did_you_mean(key, known), code="unknown_key")
 
     def require(self, key: str, hint: str) -> None:
         """Note that a key is missing."""
         if key not in self._values:
-            self._mistakes.add(self.at, f"{key!r} is missing", hint)
+            self._mistakes.add(self.at, f"{key!r} is missing", hint, code="missing_key")
 
     def raw(self, key: str) -> object:
         """Return a value of any type; None when it is missing."""
@@ -106,7 +109,7 @@ class Table:
             if not isinstance(element, str):
                 self._mistyped((key, index), element, "a string")
             elif element in found:
-                self.wrong((key, index), f"{element!r} is given twice", "remove one of them")
+                self.wrong((key, index), f"{element!r} is given twice", "remove one of them", code="given_twice")
             else:
                 found[element] = (*self.at, key, index)
         return found
@@ -143,11 +146,16 @@ def refuse_control_characters(value: object, at: KeyPath, mistakes: Mistakes) ->
     match value:
         case str() if CONTROL.search(value):
             shown = value.encode("unicode_escape").decode()[:_SHOWN]
-            mistakes.add(at, f"{shown!r} contains a control character", NO_CONTROL)
+            mistakes.add(at, f"{shown!r} contains a control character", NO_CONTROL, code="control_character")
         case dict():
             for key, inner in value.items():
                 if CONTROL.search(key):
-                    mistakes.add((*at, key), f"the name {key!r} contains a control character", NO_CONTROL)
+                    mistakes.add(
+                        (*at, key),
+                        f"the name {key!r} contains a control character",
+                        NO_CONTROL,
+                        code="control_character",
+                    )
                 refuse_control_characters(inner, (*at, key), mistakes)
         case list():
             for index, inner in enumerate(value):
@@ -163,7 +171,7 @@ def mistyped(at: KeyPath, value: object, expected: str, mistakes: Mistakes) -> N
         hint = QUOTE_IT
     elif isinstance(value, str) and expected == "a list of strings":
         hint = f'write it in brackets: ["{value}"]'
-    mistakes.add(at, f"{_kind(value)} is not {expected.partition(',')[0]}", hint)
+    mistakes.add(at, f"{_kind(value)} is not {expected.partition(',')[0]}", hint, code="wrong_type")
 
 
 def check_variables(table: Table, found: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from imagematrix import codes
 from imagematrix.diagnostics import Diagnostic, Level, Severity
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.planning.keys import key_of
@@ -38,7 +39,7 @@ def github(proof: Proof, path: Callable[[str], str], *, notes: bool) -> str:
 
 
 def _command(each: Diagnostic, path: Callable[[str], str], *, more: int) -> str:
-    properties = {"file": path(each.file), "line": str(each.line or ""), "title": each.code}
+    properties = {"file": path(each.file), "line": str(each.line or ""), "title": codes.shown(each.code)}
     given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
     return f"::{_GITHUB[each.severity.level]} {given}::{_data(message(each, more=more))}"
 
@@ -168,6 +169,7 @@ def _entry(each: Diagnostic) -> DiagnosticEntry:
         severity=each.severity,
         level=each.severity.level,
         code=each.code,
+        id=codes.CODES[each.code].id if each.code in codes.CODES else "",
         file=each.file,
         line=each.line,
         about=each.about,
