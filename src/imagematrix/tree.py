@@ -20,7 +20,7 @@ from typing import IO, Final, cast
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError
-from imagematrix.model import File, Stored
+from imagematrix.model import MATRIX, File, Stored
 from imagematrix.planning import keys
 from imagematrix.text.visible import CONTROL
 
@@ -42,6 +42,13 @@ CHUNK: Final = 2**20
 """Bytes that are read at once of a file that may be big."""
 _NO_FOLLOW: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """O_NONBLOCK: a FIFO that took the file's place meanwhile must not hang us."""
+
+
+def nearest_matrix() -> str:
+    """Return the matrix file of the current folder, else of the nearest folder above, as invoke finds its tasks."""
+    here = Path.cwd()
+    candidates = (folder / MATRIX for folder in (here, *here.parents))
+    return str(next((path for path in candidates if path.exists()), here / MATRIX))
 
 
 class Tree:

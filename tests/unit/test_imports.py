@@ -40,7 +40,7 @@ LEVELS: Final = (
     "commands",
     "tasks",
     "cli",
-    "__main__",
+    "__main__ inv",
 )
 """A module or package may import those of the lines above it and, in a package, its own modules."""
 

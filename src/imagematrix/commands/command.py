@@ -43,6 +43,10 @@ class Option:
     """It may be given without a value, which is then True."""
     varargs: bool = False
     """It takes all words of the command that are not flags."""
+    names: str = ""
+    """What shells complete its value with: a kind of names of the project, as `completion.NAMES` knows them."""
+    choices: tuple[str, ...] = ()
+    """What shells complete its value with, where that is the same in each project."""
 
 
 class Command(Task[Callable[..., None]]):
@@ -59,7 +63,7 @@ class Command(Task[Callable[..., None]]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: ARG002 - invoke's
         """Return the flags for invoke's parser."""
-        valued = {f"--{_dashed(name)}" for name, option in self.options.items() if option.kind is not bool}
+        valued = {f"--{dashed(name)}" for name, option in self.options.items() if option.kind is not bool}
         return [
             Varargs(name=name, help=option.help, task=self.name, valued=valued)
             if option.varargs
@@ -78,7 +82,7 @@ class _Flag(Argument):
     def __init__(self, parameter: str, option: Option) -> None:
         self._least = option.least
         super().__init__(
-            names=[_dashed(parameter)],
+            names=[dashed(parameter)],
             attr_name=parameter if "_" in parameter else None,
             kind=option.kind,
             default=option.default if option.kind is bool else None,  # of a bool True: it has a --no-… too
@@ -98,7 +102,8 @@ class _Flag(Argument):
             raise Exit(what, code=int(ExitCode.BAD_INPUT))
 
 
-def _dashed(parameter: str) -> str:
+def dashed(parameter: str) -> str:
+    """Return a flag without its dashes: `dry-run` of the parameter `dry_run`."""
     return parameter.replace("_", "-")
 
 

@@ -15,8 +15,15 @@ BUILD_JOBS: Final = _PROCESSORS + 1
 """How many nodes are built at once unless said."""
 
 
-def _text(help: str, *, default: str = "", environment: str = "") -> Option:  # noqa: A002 - as invoke calls it
-    return Option(help=help, kind=str, default=default, environment=environment)
+def _text(
+    help: str,  # noqa: A002 - as invoke calls it
+    *,
+    default: str = "",
+    environment: str = "",
+    names: str = "",
+    choices: tuple[str, ...] = (),
+) -> Option:
+    return Option(help=help, kind=str, default=default, environment=environment, names=names, choices=choices)
 
 
 def _switch(help: str, *, default: bool = False) -> Option:  # noqa: A002
@@ -27,20 +34,21 @@ def _number(help: str, *, default: int, least: int = 1) -> Option:  # noqa: A002
     return Option(help=help, kind=int, default=default, least=least)
 
 
-def _many(help: str) -> Option:  # noqa: A002
-    return Option(help=help, kind=list, default=())
+def _many(help: str, *, names: str = "") -> Option:  # noqa: A002
+    return Option(help=help, kind=list, default=(), names=names)
 
 
 # Which project, which rows, from where.
 File = Annotated[str, _text("The matrix file (default: ./matrix.toml); its directory is the root of the project.")]
-Only = Annotated[Sequence[str], _many("Rows whose family:tag matches this glob; may be repeated.")]
-Group = Annotated[Sequence[str], _many("Rows of this group; may be repeated.")]
+Only = Annotated[Sequence[str], _many("Rows whose family:tag matches this glob; may be repeated.", names="rows")]
+Group = Annotated[Sequence[str], _many("Rows of this group; may be repeated.", names="groups")]
 AllRows = Annotated[bool, _switch("All rows of the matrix.")]
 Site = Annotated[
     str,
     _text(
         "Fetch from [sites.NAME] of the matrix (default: $IMAGEMATRIX_SITE, else [site]).",
         environment="IMAGEMATRIX_SITE",
+        names="sites",
     ),
 ]
 Words = Annotated[
@@ -50,13 +58,20 @@ Words = Annotated[
         kind=list,
         default=(),
         varargs=True,
+        names="row words",
     ),
 ]
 Settings = Annotated[Sequence[str], _many("AXIS=VALUE as a flag instead of a word; may be repeated.")]
 
 ExportKind = Annotated[
     Sequence[str],
-    Option(help="The format: github, gitlab, make, bake or jobs.", kind=list, default=(), varargs=True),
+    Option(
+        help="The format: github, gitlab, make, bake or jobs.",
+        kind=list,
+        default=(),
+        varargs=True,
+        choices=("github", "gitlab", "make", "bake", "jobs"),
+    ),
 ]
 OnlyNodes = Annotated[
     Sequence[str],
@@ -67,10 +82,14 @@ OnlyNodes = Annotated[
 Json = Annotated[bool, _switch("Print JSON for programs instead of text for people.")]
 CheckJson = Annotated[bool, _switch("The same as --format json.")]
 CheckFormat = Annotated[
-    str, _text("text (default), json, github (workflow commands) or gitlab (a Code Quality report).")
+    str,
+    _text(
+        "text (default), json, github (workflow commands) or gitlab (a Code Quality report).",
+        choices=("text", "json", "github", "gitlab"),
+    ),
 ]
 Notes = Annotated[bool, _switch("Print notes, not only their number; JSON always has them.")]
-Why = Annotated[str, _text("Explain one node: a layer's name or the beginning of a key.")]
+Why = Annotated[str, _text("Explain one node: a layer's name or the beginning of a key.", names="layers")]
 Picture = Annotated[str, _text("The picture to write: .svg, .dot or .html (default: graph.svg).", default="graph.svg")]
 BuildReport = Annotated[
     str, _text("Write the report into this directory: index.html, report.json, junit.xml, summary.md.")
@@ -120,6 +139,7 @@ ClusterWords = Annotated[
         kind=list,
         default=(),
         varargs=True,
+        choices=("start", "status", "certificates"),
     ),
 ]
 ClusterName = Annotated[str, _text("The name of this machine in the cluster (default: its host name).")]
@@ -187,6 +207,7 @@ Fresh = Annotated[
         kind=str,
         default=False,
         value_optional=True,  # without one it is True
+        names="layers",
     ),
 ]
 Push = Annotated[
@@ -206,7 +227,10 @@ Heartbeat = Annotated[
     ),
 ]
 Platform = Annotated[
-    str, _text("Also check the rules of this platform; those of a family's own platform are always checked.")
+    str,
+    _text(
+        "Also check the rules of this platform; those of a family's own platform are always checked.", names="platforms"
+    ),
 ]
 Keep = Annotated[int, _number("Keep everything that one of the last N nights needed (default: 7).", default=7, least=0)]
 Registry = Annotated[bool, _switch("Also remove nodes from the repository `nodes` of the matrix.")]
@@ -219,12 +243,26 @@ InitDryRun = Annotated[bool, _switch("Print the files in full; write nothing.")]
 Yes = Annotated[bool, _switch("Do not ask before files are written among others.")]
 EngineWords = Annotated[
     Sequence[str],
-    Option(help="start, stop, status or env, as scripts/engine has it.", kind=list, default=(), varargs=True),
+    Option(
+        help="start, stop, status or env, as scripts/engine has it.",
+        kind=list,
+        default=(),
+        varargs=True,
+        choices=("start", "stop", "status", "env"),
+    ),
 ]
 Purge = Annotated[bool, _switch("With stop: remove the engine, with its images.")]
-CopiedLayer = Annotated[str, _text("Copy this layer of the package to common/layers/NAME, to change it.")]
-ComparedLayer = Annotated[
-    str, _text("Show what imagematrix changed in this layer since it was copied, and what was changed here.")
+CopiedLayer = Annotated[
+    str, _text("Copy this layer of the package to common/layers/NAME, to change it.", names="stock layers")
 ]
-MergedLayer = Annotated[str, _text("Bring what imagematrix changed since this layer was copied into the copy.")]
+ComparedLayer = Annotated[
+    str,
+    _text(
+        "Show what imagematrix changed in this layer since it was copied, and what was changed here.",
+        names="copied layers",
+    ),
+]
+MergedLayer = Annotated[
+    str, _text("Bring what imagematrix changed since this layer was copied into the copy.", names="copied layers")
+]
 AddDryRun = Annotated[bool, _switch("Print the result; write nothing.")]

@@ -11,24 +11,17 @@ from imagematrix import extensions, tree
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.disk import disk_words, telling
 from imagematrix.errors import Collector, FlagError, InputError
-from imagematrix.model import MATRIX, SOURCES, File, Matrix, Sources
+from imagematrix.model import SOURCES, File, Matrix, Sources
 from imagematrix.planning import apt_locks, requirements
 from imagematrix.planning.requirements import owners
 from imagematrix.repository.folders import Folders
 from imagematrix.repository.leaves import LeafFolders, not_ours
 from imagematrix.repository.reading import STOCK, Common, is_of_package
-from imagematrix.tree import Tree
+from imagematrix.tree import Tree, nearest_matrix
 
 LOCKS: Final = "locks"
 COMPAT: Final = "compat"
 _LOCK_FILE: Final = re.compile(r"[^/]+/[^/]+\.txt")
-
-
-def nearest_matrix() -> str:
-    """Return the matrix file of the current folder, else of the nearest folder above, as invoke finds its tasks."""
-    here = Path.cwd()
-    candidates = (folder / MATRIX for folder in (here, *here.parents))
-    return str(next((path for path in candidates if path.exists()), here / MATRIX))
 
 
 def from_here(matrix_file: str, path: str) -> str:
