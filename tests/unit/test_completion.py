@@ -122,7 +122,7 @@ def bash(root: Path) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
         path.chmod(0o755)
-    asked = [root / "bin/imagematrix", "--print-completion-script=bash"]
+    asked = [str(root / "bin/imagematrix"), "--print-completion-script=bash"]
     script = subprocess.run(asked, capture_output=True, check=True)
     (root / "complete").write_bytes(script.stdout)
     return root
