@@ -83,7 +83,7 @@ def test_a_node_is_broken_since_the_first_night_of_its_failures_in_a_row() -> No
     assert broken.since == past[2].started
     assert broken.runs == 4
     assert broken.blocks == NODES[PYTORCH].leaves
-    assert broken.repeat == f"invoke build --only '{broken.blocks[0]}'"
+    assert broken.repeat == f"build --only '{broken.blocks[0]}'"
 
 
 def test_a_night_in_which_it_was_not_tried_says_nothing() -> None:
@@ -118,7 +118,7 @@ def test_the_same_failed_check_of_many_images_is_told_once() -> None:
     assert (broken.check.owner, broken.check.name) == ("paddle", "trains")
     assert set(broken.leaves) == rows
     assert broken.runs == 2
-    assert broken.repeat.startswith("invoke verify --only 'paddle:")
+    assert broken.repeat.startswith("verify --only 'paddle:")
 
 
 def test_names_that_stayed_as_they_were_are_told_by_reason() -> None:
@@ -130,7 +130,7 @@ def test_names_that_stayed_as_they_were_are_told_by_reason() -> None:
     (unpublished,) = made.unpublished
     assert unpublished.why == "refused: another Python"
     assert len(unpublished.names) == 2
-    assert unpublished.repeat == f"invoke push --only '{next(iter(GRID.final_nodes))}'"
+    assert unpublished.repeat == f"push --only '{next(iter(GRID.final_nodes))}'"
     assert not made.good
 
 
@@ -148,7 +148,7 @@ def test_nodes_that_were_not_pushed_are_told_by_reason() -> None:
     (unpublished,) = overview.make(runs.read(json.dumps(document)), ()).unpublished
 
     assert (unpublished.why, unpublished.names) == ("503", (f"r/n:{keys[1]}", f"r/n:{keys[2]}"))
-    assert unpublished.repeat.startswith("invoke build --push --only '")
+    assert unpublished.repeat.startswith("build --push --only '")
 
 
 def test_what_a_push_or_a_tag_flaked_counts_as_that_of_a_build() -> None:

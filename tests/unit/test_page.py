@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -43,6 +44,14 @@ def test_the_page_holds_what_a_morning_needs(page: str) -> None:
     assert "paddle: trains" in text
     assert "numpy 1.26.0 1.26.1 30" in text
     assert all(name in text for name in GRID.final_nodes)
+
+
+def test_commands_are_written_as_people_type_them(made: overview.Overview) -> None:
+    here = replace(made, typed="scripts/inv ")
+    for text in (html.page(here, {}), markdown.summary(here)):
+        assert "scripts/inv build --only" in text
+        assert "scripts/inv verify --only" in text
+        assert "invoke build" not in text
 
 
 def test_the_page_says_what_the_night_costs_who_pulls(made: overview.Overview) -> None:

@@ -116,7 +116,7 @@ def test_rows_that_ask_the_same_share_a_lock(tmp_path: Path) -> None:
     said = lock(tmp_path, resolver)
 
     assert layers(resolver) == ["python"] * 4 + ["torch"] * 8
-    assert said[-1] == "12 locks, 12 resolved, 12 files changed: run `invoke render` and commit both"
+    assert said[-1] == "12 locks, 12 resolved, 12 files changed"
     again = FakeResolver()
     assert lock(tmp_path, again) == ["12 locks, 0 resolved, 0 files changed"]
     assert again.asked == []

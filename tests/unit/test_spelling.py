@@ -45,6 +45,12 @@ def test_what_people_type(argv: list[str], environment: dict[str, str], prefix: 
     )
 
 
+def test_a_command_may_be_one_of_several() -> None:
+    argv = ["/usr/bin/invoke", "images.build", "--matrix", "images.verify"]
+    assert spelling.prefix(argv, {}, "build", "verify") == "invoke images."
+    assert spelling.prefix(argv, {}, "push") == "invoke "
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Give a repository with tasks of its own, and a monorepo with two matrices in a folder of it."""

@@ -5,6 +5,7 @@ file that the disk refuses is reported; the other files and the webhook follow a
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagematrix.commands import checkout
+from imagematrix.commands import checkout, spelling
 from imagematrix.errors import DiskError, FlagError
 from imagematrix.model import Extensions
 from imagematrix.planning import nightly
@@ -33,6 +34,9 @@ _JSON: Final = "report.json"
 _PAGE: Final = "index.html"
 _SCREENSHOTS: Final = "screenshots"
 """The folder beside the page whose pictures it shows."""
+
+_COMMANDS: Final = ("build", "push", "report", "verify")
+"""Those that leave reports."""
 
 Say = Callable[[str], None]
 
@@ -76,7 +80,7 @@ def again(project: Project, folder: Path, *, say: Say) -> Path:
     nights = nightly.health(project.state.night_text(), now=time.time())
     if nights and nights.is_overdue:
         say(f"warning: nightly runs are overdue: {health_text(nights)}")
-    if not _hand_out(project, folder, text, overview.make(past[-1], past, nights=nights), say=say):
+    if not _hand_out(project, folder, text, overview.make(past[-1], past, nights=nights, typed=_typed()), say=say):
         raise DiskError(f"the report in {folder} is not complete")
     return folder / _PAGE
 
@@ -125,7 +129,8 @@ def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -
     from imagematrix.report import overview  # slow to import, as all that makes pages
 
     nights = nightly.health(project.state.night_text(), now=time.time())
-    return _hand_out(project, folder, text, overview.make(runs.view(made), _past(project, say), nights=nights), say=say)
+    seen = overview.make(runs.view(made), _past(project, say), nights=nights, typed=_typed())
+    return _hand_out(project, folder, text, seen, say=say)
 
 
 def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, say: Say) -> bool:
@@ -142,6 +147,11 @@ def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, sa
     written = [project.state.try_write(folder / name, form) for name, form in {**forms, **further}.items()]
     _tell(made, project.extensions, say)
     return all(written) and len(further) == len(project.extensions.report_formats)
+
+
+def _typed() -> str:
+    """Return what people type before commands; the page says it too."""
+    return spelling.prefix(sys.argv, os.environ, *_COMMANDS)
 
 
 def _further(plugins: Extensions, run: Document, say: Say) -> Mapping[str, str]:

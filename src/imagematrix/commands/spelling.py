@@ -15,15 +15,18 @@ _COMMAND: Final = re.compile(r"\binvoke (?=[a-z])")
 _PROGRAMS: Final = frozenset({"imagematrix", "inv", "invoke"})
 
 
-def prefix(argv: Sequence[str], environment: Mapping[str, str], task: str) -> str:
-    """Return what people type before a command's name, up to the name of its collection: `invoke images.`."""
+def prefix(argv: Sequence[str], environment: Mapping[str, str], *tasks: str) -> str:
+    """Return what people type before a command's name, up to the name of its collection: `invoke images.`.
+
+    `tasks` are the names that the running command may have.
+    """
     program = environment.get(VARIABLE) or _program(PurePath(argv[0]))
     if not program:
         return _DEFAULT
     if program.endswith("."):
         return program
-    typed = next((word for word in argv[1:] if word.rpartition(".")[2] == task), task)
-    return f"{program} {typed.removesuffix(task)}"
+    names = (word.rpartition(".") for word in argv[1:])
+    return f"{program} " + next((collection + dot for collection, dot, name in names if name in tasks), "")
 
 
 def respelled(text: str, prefix: str) -> str:

@@ -70,7 +70,7 @@ def _broken(overview: Overview) -> Iterator[str]:
         *((each.check.tail, each.repeat) for each in overview.broken_checks),
     ]
     for tail, repeat in tails[:_NAMES_SHOWN]:
-        yield _block([*tail[-_TAIL_LINES:], "", f"# repeat: {repeat}"])
+        yield _block([*tail[-_TAIL_LINES:], "", f"# repeat: {overview.typed}{repeat}"])
 
 
 def _since(broken: Broken | BrokenCheck) -> str:

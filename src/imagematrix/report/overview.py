@@ -33,7 +33,7 @@ class Broken:
 
     @property
     def repeat(self) -> str:
-        """The command that repeats just that."""
+        """The command that repeats just that, without the program: `build --only …`."""
         return _command("build", (*self.blocks, *self.node.leaves))
 
 
@@ -48,7 +48,7 @@ class BrokenCheck:
 
     @property
     def repeat(self) -> str:
-        """The command that repeats just that."""
+        """The command that repeats just that, without the program: `build --only …`."""
         return _command("verify", self.leaves)
 
 
@@ -72,7 +72,7 @@ class Unpublished:
 
     @property
     def repeat(self) -> str:
-        """The command that tries just that again."""
+        """The command that tries just that again, without the program."""
         return _command(self.verb, self.leaves)
 
 
@@ -147,6 +147,8 @@ class Overview:
     check_outcomes: Mapping[str, int]
     overdue: NightlyHealth | None
     """How nightly runs do, where none has succeeded for too long."""
+    typed: str
+    """What people type before a command: `invoke `, `imagematrix `, `invoke images.`."""
 
     @property
     def outdated(self) -> Mapping[str, int]:
@@ -159,7 +161,9 @@ class Overview:
         return not (self.broken or self.broken_checks or self.untried or self.unpublished)
 
 
-def make(run: PastRun, past: Sequence[PastRun], *, nights: NightlyHealth | None = None) -> Overview:
+def make(
+    run: PastRun, past: Sequence[PastRun], *, nights: NightlyHealth | None = None, typed: str = "invoke "
+) -> Overview:
     """Hold a run against the others, oldest first; those that began with it or after it do not count."""
     before = [each for each in past if each.started < run.started]
     checks = [check for leaf in run.leaves for check in leaf.checks]
@@ -179,11 +183,12 @@ def make(run: PastRun, past: Sequence[PastRun], *, nights: NightlyHealth | None 
         outcomes=_counted(leaf.outcome for leaf in run.leaves if leaf.outcome),
         check_outcomes=_counted(check.outcome for check in checks),
         overdue=nights if nights and nights.is_overdue else None,
+        typed=typed,
     )
 
 
 def _command(verb: str, leaves: Sequence[str]) -> str:
-    return f"invoke {verb} --only '{leaves[0]}'" if leaves else ""
+    return f"{verb} --only '{leaves[0]}'" if leaves else ""
 
 
 def _counted(outcomes: Iterable[Status | CheckOutcome]) -> Mapping[str, int]:

@@ -13,6 +13,8 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
 
     with request.opened_to_write(file, site=site) as project:
         rows = request.possible_rows(project, request.selection(only, group))
-        where = request.site_of(project)
+        where, repository = request.site_of(project), project.repository
+        before = repository.locks(), repository.apt_locks()
         done = lock_rows(project, rows, where, upgrade=upgrade, only_bases=bases, say=echo)
-    print(done)
+        is_changed = before != (repository.locks(), repository.apt_locks())
+    print(f"{done}: run `invoke render`, and commit locks and leaves" if is_changed else done)

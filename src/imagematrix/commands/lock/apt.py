@@ -56,7 +56,7 @@ def run(
     for path in touched:
         say(project.repository.from_here(path))
     if touched:
-        say(f"{count(len(touched), 'apt lock')} changed: run `invoke render` and commit both")
+        say(f"{count(len(touched), 'apt lock')} changed")
 
 
 def _bases_here(project: Project) -> Collection[AptBase]:

@@ -49,8 +49,7 @@ def run(
         say(project.repository.from_here(path))
     for line in _predictions(rows, locks, touched) if touched else ():
         say(line)
-    remedy = ": run `invoke render` and commit both" if touched else ""
-    return f"{len(locks)} locks, {asked - len(session.kept)} resolved, {len(touched)} files changed{remedy}"
+    return f"{len(locks)} locks, {asked - len(session.kept)} resolved, {len(touched)} files changed"
 
 
 def settle(

@@ -1,10 +1,12 @@
 """Runs the stages of a nightly run, each as the command that it is, whatever becomes of the others."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from imagematrix.commands import spelling
 from imagematrix.errors import ExitCode, InterruptedRunError, UserError
 from imagematrix.planning import lock, nightly
 from imagematrix.planning.nightly import NightlyOptions, NightlyRun, NightlyStage, StageResult
@@ -66,7 +68,8 @@ def _do(
             _refresh(repository, state, tonight.epoch, waiting=waiting)
         # A chat gets one message a night, about all of it.
         quiet = {} if stage is NightlyStage.REPORT else {webhook.VARIABLE: ""}
-        code = attached((sys.executable, "-m", "imagematrix", *words), env=quiet)
+        typed = {spelling.VARIABLE: spelling.prefix(sys.argv, os.environ, "nightly").rstrip()}
+        code = attached((sys.executable, "-m", "imagematrix", *words), env={**quiet, **typed})
     except UserError as error:
         say(str(error))
         code = error.code
