@@ -26,7 +26,7 @@ schema = 1
 registry = "r.example.com/{python}"
 nodes = "r.example.com/nodes"
 compression = "zstd"
-requires = ">=0.1"
+requires = ">=0"
 platform = "linux/arm64"
 
 [signing]
