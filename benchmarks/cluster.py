@@ -168,6 +168,7 @@ def ran(grid: Grid, slowness: Mapping[int, float], *, speed: float) -> tuple[flo
             job=job_of(plan),
             jobs=jobs,
             seconds=grid.known,
+            settle=executor.settle,
             stop=threading.Event(),
         )
         spent = world.ended - begun if speed else time.monotonic() - begun

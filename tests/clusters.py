@@ -194,7 +194,7 @@ def cluster_plan(
         compression="gzip",
         platform="linux/amd64",
         paths=remaining_paths(plan.steps, seconds or estimates.seconds(plan.steps)),
-        at_once=placement.pushed_at_once(plan),
+        shared=placement.shared(plan),
         final=frozenset(plan.final_nodes.values()),
         kept=kept,
         doubt=lambda _key, _digest: "",

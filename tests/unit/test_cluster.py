@@ -80,6 +80,7 @@ def ran(plan: Plan, executor: Cluster, night: Night, *, jobs: int = 8) -> Mappin
         job=factory(plan).job,
         jobs=jobs,
         stop=night.stop,
+        settle=executor.settle,
         sleep=lambda _seconds: None,
     )
     return {outcome.key: outcome for outcome in outcomes}
@@ -125,7 +126,7 @@ def test_a_child_is_built_where_its_parent_is(
     with coordinator(cluster, plan, night.log) as (executor, at_once):
         outcomes = ran(plan, executor, night, jobs=at_once)
 
-    shared = placement.pushed_at_once(plan)
+    shared = placement.shared(plan)
     assert shared
     alone = [step.node for step in plan.steps if step.node.parent and step.node.parent not in shared]
     assert alone
@@ -136,7 +137,7 @@ def test_a_child_is_built_where_its_parent_is(
 def test_what_several_nodes_are_built_on_is_pushed_before_they_begin(
     plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
 ) -> None:
-    night, shared = Night(), placement.pushed_at_once(plan)
+    night, shared = Night(), placement.shared(plan)
     too_early = []
 
     def watch(job: BuildJob) -> float:
@@ -163,7 +164,7 @@ def test_a_machine_dies_with_an_unpushed_parent(
 
     def dies(job: BuildJob) -> float:
         parent = getattr(getattr(job.work, "source", None), "key", None)
-        if parent in victim.done and parent not in placement.pushed_at_once(plan):
+        if parent in victim.done and parent not in placement.shared(plan):
             dying.set()
             return 30.0
         return 0.0
@@ -175,7 +176,7 @@ def test_a_machine_dies_with_an_unpushed_parent(
         assert dying.wait(30)
         cluster.kill("a")
 
-    victim.pushes = placement.pushed_at_once(plan)
+    victim.pushes = placement.shared(plan)
     killer = threading.Thread(target=kill)
     killer.start()
     with coordinator(cluster, plan, night.log) as (executor, at_once):
@@ -186,7 +187,7 @@ def test_a_machine_dies_with_an_unpushed_parent(
     assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
     again = {*victim.done} & {*machines["b"].done}
     assert again
-    assert again.isdisjoint(placement.pushed_at_once(plan))
+    assert again.isdisjoint(placement.shared(plan))
     assert {retry.flake.kind for retry in night.retries} == {FlakeKind.ENGINE}
 
 
@@ -314,7 +315,9 @@ def test_a_scheduler_is_restarted(
     restarter = threading.Thread(target=restart)
     restarter.start()
     with coordinator(cluster, plan, night.log) as (executor, _):
-        outcomes = schedule.run(plan, executor, night, job=factory(plan).job, jobs=4, stop=night.stop, retries=4)
+        outcomes = schedule.run(
+            plan, executor, night, job=factory(plan).job, jobs=4, stop=night.stop, retries=4, settle=executor.settle
+        )
     restarter.join()
     assert {(outcome.status, outcome.why) for outcome in outcomes} == {(Status.BUILT, "")}
     assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in plan.final_nodes.values())

@@ -18,7 +18,7 @@ from imagematrix.cluster.security import address
 from imagematrix.errors import FlagError, InputError, NoClusterError
 from imagematrix.model import BuildJob, DockerfileBuild, File, FlakeKind, Key, ParentImage, Stored
 from imagematrix.planning.keys import Sha256
-from imagematrix.planning.placement import Placement, Whereabouts, place, pushed_at_once
+from imagematrix.planning.placement import Placement, Whereabouts, place, shared
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def job(*files: File) -> BuildJob:
 
 
 def remote(of: BuildJob) -> RemoteJob:
-    return RemoteJob(run="r", job=of, repository="r/nodes", compression="gzip", parents=(), is_pushed_at_once=False)
+    return RemoteJob(run="r", job=of, repository="r/nodes", compression="gzip", parents=(), is_shared=False)
 
 
 def stored(path: Path, *, size: int | None = None) -> File:
@@ -167,7 +167,7 @@ def test_what_is_pushed_at_once(tmp_path: Path) -> None:
     children: dict[Key | None, list[Key]] = {}
     for step in plan.steps:
         children.setdefault(step.node.parent, []).append(step.node.key)
-    assert pushed_at_once(plan) == {key for key, found in children.items() if key and len(found) > 1}
+    assert shared(plan) == {key for key, found in children.items() if key and len(found) > 1}
 
 
 def facts(name: str, **others: object) -> MachineFacts:

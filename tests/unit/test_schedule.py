@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -184,6 +185,47 @@ def test_a_source_that_says_how_long_is_left_alone_for_so_long(asked: float, low
     run(plan_of({"a": None}), FakeExecutor(flaky={"a": 1}, flake=flake), listener)
 
     assert [low <= wait <= low + 2 for wait in listener.waits] == [True]
+
+
+class Unsettled(FakeExecutor):
+    """Its images can be lost until somebody has waited for them."""
+
+    def build(self, job: BuildJob) -> Attempt:
+        return replace(super().build(job), is_settled=False)
+
+
+def test_what_settles_needs_no_worker_slot() -> None:
+    """One waits for the other, with one worker slot for both; what is built on it waits for it too."""
+    executor, both = Unsettled(), threading.Barrier(2, timeout=30)
+
+    def settle(job: BuildJob, attempt: Attempt) -> Attempt:
+        if job.key != "c":
+            both.wait()
+        return attempt
+
+    outcomes = run(plan_of({"a": None, "b": None, "c": "a"}), executor, jobs=1, settle=settle)
+
+    assert statuses(outcomes) == {"a": "built", "b": "built", "c": "built"}
+    assert executor.most_running == 1
+    assert executor.images[-1] == "c"
+
+
+def test_what_is_lost_while_it_settles_is_built_again() -> None:
+    executor, lost = Unsettled(), {"a"}
+
+    def settle(job: BuildJob, attempt: Attempt) -> Attempt:
+        if job.key in lost:
+            lost.remove(job.key)
+            return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why="its machine went away")
+        if job.key == "b":
+            raise OSError("no route to host")
+        return attempt
+
+    outcomes = run(plan_of({"a": None, "b": None, "c": "a"}), executor, settle=settle)
+
+    assert statuses(outcomes) == {"a": "built", "b": "failed", "c": "built"}
+    assert executor.tries == {"a": 2, "b": 1, "c": 1}
+    assert [retry.why for retry in outcomes["a"].retries] == ["its machine went away"]
 
 
 def test_an_engine_that_is_gone_is_waited_for() -> None:

@@ -59,10 +59,10 @@ class ClusterPlan:
     platform: str
     paths: Mapping[Key, float]
     """Seconds of the longest chain that begins with a node: the longest goes first."""
-    at_once: Collection[Key]
-    """Nodes that are pushed before their job ends."""
+    shared: Collection[Key]
+    """Nodes that are built on anywhere: they are pushed before what is built on them begins."""
     final: Collection[Key]
-    """Nodes of rows: a try at one succeeds when it is pushed."""
+    """Nodes of rows: what is in the registry cannot be lost."""
     kept: Mapping[Key, RemoteParent]
     """What the registry had before the run."""
     doubt: Callable[[Key, str], str]
@@ -97,7 +97,7 @@ class Cluster:
         self._logs = logs
         self._said = said
         self._waiting = waiting
-        self._images = ClusterImages(plan.kept, plan.at_once)
+        self._images = ClusterImages(plan.kept, plan.shared)
         self._machines = Machines(version=plan.version, platform=plan.platform, changed=self._end_hopeless)
         self._weights: dict[Key, Future[Weight]] = {}
         self._trying: dict[Key, _Trying] = {}
@@ -123,9 +123,24 @@ class Cluster:
         """Try once to do a job; parents that got lost are made again."""
         with self._logs(f"{job.layer}-{job.key[:12]}.log") as stream, self._logged(job.key, stream):
             attempt = self._try(job)
-            if attempt.ok and job.key in self._plan.final:
-                attempt = self._await_push(job.key, attempt)
-            return replace(attempt, log=stream.path)
+        is_settled = job.key not in self._plan.shared and job.key not in self._plan.final
+        return replace(attempt, log=stream.path, is_settled=is_settled)
+
+    def settle(self, job: BuildJob, attempt: Attempt) -> Attempt:
+        """Wait until the image of a node is in the registry; return how its machine failed to push it, if it did."""
+
+        def lasts() -> bool:
+            return self._link.is_up() and self._machines.has(attempt.machine) and not self._cancelled.is_set()
+
+        pushed = self._images.await_push(job.key, lasts=lasts)
+        if pushed and pushed.status is PushStatus.PUSHED:
+            return attempt
+        if pushed:
+            self._machines.failed(job.key, attempt.machine, FlakeKind.NETWORK)
+            why, kind = f"{attempt.machine}: {pushed.why}", FlakeKind.NETWORK
+        else:
+            why, kind = f"the connection to {attempt.machine} broke before the image was pushed", FlakeKind.ENGINE
+        return replace(attempt, ok=False, flake=Flake(kind=kind), why=why)
 
     def answers(self) -> bool:
         """Whether a machine takes jobs, if need be after connecting again."""
@@ -203,8 +218,9 @@ class Cluster:
             repository=self._plan.repository,
             compression=self._plan.compression,
             parents=tuple(self._images.parent(key) for key in parents),
-            is_pushed_at_once=job.key in self._plan.at_once,
+            is_shared=job.key in self._plan.shared,
         )
+        self._images.begin(job.key)
         with self._lock:
             trying = self._trying[job.key] = _Trying(machines)
             weights = tuple(self._weights[key] for key in parents if key in self._weights)
@@ -241,11 +257,10 @@ class Cluster:
             if attempt.flake:
                 self._machines.failed(job.key, result.machine, attempt.flake.kind)
             return attempt
-        found = result.pushed if result.pushed and not result.pushed.attempts else None
-        if found and (why := self._plan.doubt(job.key, found.digest)):
+        if result.pushed and (why := self._plan.doubt(job.key, result.pushed.digest)):
             return replace(attempt, ok=False, why=why)
         self._images.add(job, result)
-        if not found:
+        if not result.pushed:
             for key in (job.key, *parents):
                 self._weigh(key, result)
         return attempt
@@ -256,7 +271,7 @@ class Cluster:
         What only one node is built on needs none: its child goes there anyway.
         """
         with self._lock:
-            if key not in self._plan.at_once or key in self._weights:
+            if key not in self._plan.shared or key in self._weights:
                 return
         try:
             weight = self._link.weigh(Weight(result.bytes), result.machine)
@@ -271,22 +286,6 @@ class Cluster:
             for key in keys:
                 if key in self._weights and self._weights[key].status != "finished":
                     del self._weights[key]
-
-    def _await_push(self, key: Key, attempt: Attempt) -> Attempt:
-        """Wait until the image of a row is in the registry: until then it can be lost."""
-
-        def lasts() -> bool:
-            return self._link.is_up() and self._machines.has(attempt.machine) and not self._cancelled.is_set()
-
-        pushed = self._images.await_push(key, lasts=lasts)
-        if pushed and pushed.status is PushStatus.PUSHED:
-            return attempt
-        if pushed:
-            self._machines.failed(key, attempt.machine, FlakeKind.NETWORK)
-            why, kind = f"{attempt.machine}: {pushed.why}", FlakeKind.NETWORK
-        else:
-            why, kind = f"the connection to {attempt.machine} broke before the image was pushed", FlakeKind.ENGINE
-        return replace(attempt, ok=False, flake=Flake(kind=kind), why=why)
 
     def _hear_of_job(self, news: JobNews) -> None:
         match news:

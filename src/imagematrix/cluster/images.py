@@ -38,6 +38,12 @@ class ClusterImages:
         self._news: list[Pushed] = []
         self._changed = threading.Condition()
 
+    def begin(self, key: Key) -> None:
+        """Note that an image is about to be made: how an earlier push of it failed says nothing any more."""
+        with self._changed:
+            if not self._is_pushed(key):
+                self._pushes.pop(key, None)
+
     def add(self, job: BuildJob, result: RemoteResult) -> None:
         """Note an image that a machine made, or found in the registry."""
         with self._changed:

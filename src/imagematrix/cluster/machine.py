@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from imagematrix.execution.parallel import ThreadPoolExecutor
 
 _PUSHES: Final = 2
-"""How many images a machine pushes at once beside its builds."""
+"""How many images a machine pushes at once beside its builds; those that others wait for not counted."""
+_SHARED_PUSHES: Final = 2
+"""How many of those."""
 _TRACE_LINES: Final = 15
 _FLUSH_SECONDS: Final = 0.2
 _MOST_LINES: Final = 50
@@ -196,9 +198,8 @@ class _Bench:
         self._voice = Voice(self.run, tell)
         self._resources = ExitStack()
         self._host = self._resources.enter_context(open_host(self._voice, remote.compression))
-        self._pushing: ThreadPoolExecutor = self._resources.enter_context(
-            parallel.pool(_PUSHES, name="push", waits=False)
-        )
+        self._pushing = self._pushers(_PUSHES)
+        self._pushing_shared = self._pushers(_SHARED_PUSHES)
         self._guard = threading.Lock()
         self._pulls: dict[Key, threading.Lock] = {}
         """One pull of a node at a time: two of them would take away each other's names."""
@@ -216,7 +217,7 @@ class _Bench:
         finally:
             self._voice.flush()
         size = 0
-        if attempt.ok and not (pushed and not pushed.attempts):
+        if attempt.ok and not pushed:
             with suppress(NoEngineError):
                 size = self._host.bytes(attempt.image)
         return RemoteResult(
@@ -246,16 +247,14 @@ class _Bench:
         attempt = self._host.do(packing.with_images(job, images))
         if not attempt.ok:
             return attempt, None
-        if not remote.is_pushed_at_once:
-            self._pushing.submit(self._push_beside, remote, attempt.image)
-            return attempt, None
-        pushed = self._host.push(remote.repository, job.key, attempt.image)
-        if pushed.status is not PushStatus.PUSHED:
-            flake = Flake(kind=FlakeKind.NETWORK)
-            return replace(attempt, ok=False, flake=flake, why=f"{self._machine}: {pushed.why}"), pushed
-        return attempt, pushed
+        pool = self._pushing_shared if remote.is_shared else self._pushing
+        pool.submit(self._push, remote, attempt.image)
+        return attempt, None
 
-    def _push_beside(self, remote: RemoteJob, image: str) -> None:
+    def _pushers(self, number: int) -> "ThreadPoolExecutor":
+        return self._resources.enter_context(parallel.pool(number, name="push", waits=False))
+
+    def _push(self, remote: RemoteJob, image: str) -> None:
         try:
             pushed = self._host.push(remote.repository, remote.job.key, image)
         except Exception as error:  # noqa: BLE001  (a thread of a pool: who waits for this push must hear of it)

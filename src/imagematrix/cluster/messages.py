@@ -43,8 +43,8 @@ class RemoteJob:
     compression: str
     """How filesystem layers are compressed there: gzip, or zstd."""
     parents: tuple[RemoteParent, ...]
-    is_pushed_at_once: bool
-    """The job ends when its image is in the registry; otherwise the push goes on beside the next jobs."""
+    is_shared: bool
+    """Nodes wait for its push, which goes before those that nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class RemoteResult:
     slot: int
     """Which of its own worker slots it had, from 0."""
     pushed: Pushed | None = None
-    """Its push, if that has ended too; a node that the registry already had counts as pushed."""
+    """Of a node that the registry had already, which counts as pushed; other pushes are reported as they end."""
     bytes: int = 0
     """The size of the image on the engine, with everything below it."""
 

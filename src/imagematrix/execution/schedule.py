@@ -15,7 +15,7 @@ from typing import Final
 
 from imagematrix.execution import parallel
 from imagematrix.execution.protocol import Executor, Listener
-from imagematrix.execution.worker import INTERRUPTED, Begun, News, StepRetried, Worker
+from imagematrix.execution.worker import INTERRUPTED, Begun, News, Settle, StepRetried, StepSettles, Worker, settled
 from imagematrix.model import BuildJob, Key, Node, Outcome, Plan, Status, Step, Verdict
 from imagematrix.planning import estimates
 from imagematrix.planning.ready_queue import ReadyQueue
@@ -46,6 +46,7 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     fail_fast: bool = False,
     seconds: Mapping[Key, float] | None = None,
     refuses: Callable[[Step, Collection[Key]], str] = anything,
+    settle: Settle = settled,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] | None = None,
     tick: Callable[[], None] = nothing,
@@ -65,12 +66,14 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     - `seconds` says how long builds take, by default what their layers typically do. `refuses` is asked before each
       start, with what runs. While it gives a reason nothing starts; when nothing runs either, all that is left is
       skipped for it.
+    - `settle` waits until an attempt whose success can still be lost cannot be lost any more, and returns it, or how it
+      was lost: a failure, which may be retried. Meanwhile its place among the `jobs` is another one's.
     - `sleep` is how a retry waits; by default it ends at once when `stop` is set. `tick` is called several times a
       second while builds run, from the coordinating thread as the listener is.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    worker = Worker(executor=executor, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
+    worker = Worker(executor=executor, settle=settle, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
     policy = _Policy(jobs=jobs, fail_fast=fail_fast, refuses=refuses, job=job, tick=tick)
     ready = ReadyQueue(plan.steps, seconds or estimates.seconds(plan.steps))
     coordinator = _Coordinator(plan, listener, worker, policy, ready, images or {})
@@ -115,6 +118,7 @@ class _Coordinator:
         """The ids of the images that exist."""
         self._slots = list(range(policy.jobs))
         """A heap of those that are free."""
+        self._taken: dict[Key, int] = {}
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
         self._begun: dict[Key, Begun] = {}
@@ -159,9 +163,8 @@ class _Coordinator:
 
     def _start(self, step: Step) -> None:
         key = step.node.key
-        begun = Begun(
-            step=step, job=self._policy.job(step, self._images), started=self._now(), slot=heapq.heappop(self._slots)
-        )
+        slot = self._taken[key] = heapq.heappop(self._slots)
+        begun = Begun(step=step, job=self._policy.job(step, self._images), started=self._now(), slot=slot)
         self._begun[key] = begun
         work = functools.partial(self._worker.work, begun, self._news.put)
         thread = parallel.thread(work, name=f"build-{key[:12]}")
@@ -173,14 +176,21 @@ class _Coordinator:
         if isinstance(news, StepRetried):
             self._listener.retried(news.step, news.retry)
             return
+        self._free_slot(news.step.node.key)
+        if isinstance(news, StepSettles):
+            return
         self._threads.pop(news.step.node.key, None)
-        heapq.heappush(self._slots, self._begun[news.step.node.key].slot)
         self._record(news.step, news.outcome)
         if news.outcome.status in {Status.BUILT, Status.REUSED}:
             self._images[news.step.node.key] = news.outcome.image
             self._ready.done(news.step.node.key)
         elif news.outcome.status is Status.FAILED:
             self._cascade(news.step.node)
+
+    def _free_slot(self, key: Key) -> None:
+        """Free the worker slot of a step, unless it was freed before: what is tried again after that needs none."""
+        if key in self._taken:
+            heapq.heappush(self._slots, self._taken.pop(key))
 
     def _cascade(self, failed: Node) -> None:
         for step in self._ready.failed(failed.key):

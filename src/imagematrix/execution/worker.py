@@ -41,6 +41,13 @@ class StepRetried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettles:
+    """A step is done but for a wait: its worker slot is free."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
     """A step ended."""
 
@@ -48,7 +55,13 @@ class StepEnded:
     outcome: Outcome
 
 
-News = StepRetried | StepEnded
+News = StepRetried | StepSettles | StepEnded
+Settle = Callable[[BuildJob, Attempt], Attempt]
+
+
+def settled(_job: BuildJob, attempt: Attempt) -> Attempt:
+    """Take it that nothing is to be waited for."""
+    return attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,7 @@ class Worker:
     """What a worker thread does: tries, waits, tries again. It shares nothing but `stop` and the queue."""
 
     executor: Executor
+    settle: Settle
     retries: int
     stop: threading.Event
     clock: Callable[[], float]
@@ -72,11 +86,14 @@ class Worker:
             if retries and retries[-1].flake.kind is FlakeKind.ENGINE:
                 self._await_engine()
             before = self.clock()
-            made = _guarded(self.executor, begun.job)
+            made = _guarded(self.executor.build, begun.job)
             busy = self.clock() - before - made.waited if made.seconds is None else made.seconds
             spent.append(busy)
             waited.append(made.waited)
             queued.append(made.queued)
+            if made.ok and not made.is_settled:
+                put(StepSettles(step=step))
+                return _guarded(self.settle, begun.job, made)
             return made
 
         def tell(retry: Retry) -> None:
@@ -122,10 +139,10 @@ class Worker:
         )
 
 
-def _guarded(executor: Executor, job: BuildJob) -> Attempt:
-    """Build; whatever is raised becomes a failed attempt, so that no node is lost."""
+def _guarded(act: Callable[..., Attempt], *words: object) -> Attempt:
+    """Build, or settle; whatever is raised becomes a failed attempt, so that no node is lost."""
     try:
-        return executor.build(job)
+        return act(*words)
     except BaseException as error:  # noqa: BLE001  (SystemExit too: it would end the thread without a word)
         lines = "".join(traceback.format_exception(error)).splitlines()
         return Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))

@@ -73,6 +73,9 @@ class Attempt:
     """Seconds in which it waited for a machine, before it began."""
     seconds: float | None = None
     """What it took on its machine, without `waited`; None: as long as the executor was busy with it."""
+    is_settled: bool = True
+    """False of a success that can still be lost: somebody must wait until it cannot, and needs no worker slot for it.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ def _act(
             compression=project.matrix.compression,
             platform=project.matrix.platform,
             paths=remaining_paths(plan.steps, seconds),
-            at_once=placement.pushed_at_once(plan),
+            shared=placement.shared(plan),
             final=frozenset(plan.final_nodes.values()),
             kept=kept,
             doubt=store.voucher.doubt,
@@ -156,6 +156,7 @@ def _act(
             fail_fast=options.fail_fast,
             seconds=seconds,
             stop=stop,
+            settle=cluster.settle,
             tick=shown.tick,
         )
         return outcomes, recorder.published()[0]
