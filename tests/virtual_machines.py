@@ -110,13 +110,10 @@ class Machines:
     def weigh(self, _weight: object, _machine: str) -> Any:
         return SimpleNamespace(status="finished")
 
-    def soon(self, call: Callable[[], object]) -> None:
-        call()
-
     def stop(self) -> None:
         """Stop nothing."""
 
-    def do(self, task: Task, _gone: object) -> RemoteResult:
+    def do(self, task: Task, *, lasts: object) -> RemoteResult:  # noqa: ARG002
         job = packing.unpack(task.data).job
         waiting = _Waiting(key=job.key, task=task)
         with self._lock:

@@ -1,13 +1,12 @@
 """An executor of many machines: sends each job where its parents' images are, and makes again what got lost."""
 
-import asyncio
 import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from imagematrix.cluster import packing
@@ -44,6 +43,8 @@ _MOST_REMAKES: Final = 3
 """How often lost parents are made again within one try."""
 _POLL_SECONDS: Final = 0.1
 _INTERRUPTED: Final = "interrupted"
+_THERE: Final = "finished"
+"""How Dask calls a weight that no machine has lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +74,11 @@ class ClusterPlan:
 class _Trying:
     """A job on its way."""
 
+    task: str
+    """Its name, which tells this try from all others."""
     machines: frozenset[str]
     machine: str = ""
     """Where it began."""
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Cluster:
@@ -149,7 +151,7 @@ class Cluster:
                 self._images.missed_news()
                 self._link.connect()
             self._machines.reset(each.facts for each in self._link.machines() if not each.away)
-        except (NoClusterError, LostMachineError):
+        except NoClusterError:
             return False
         return bool(self._machines.usable())
 
@@ -160,7 +162,7 @@ class Cluster:
         with self._lock:
             trying = tuple(self._trying.values())
         for each in trying:
-            self._link.soon(each.gone.set)
+            self._link.give_up(each.task, _INTERRUPTED)
         self._link.stop()
 
     def begun(self) -> tuple[tuple[Key, str], ...]:
@@ -221,20 +223,21 @@ class Cluster:
             is_shared=job.key in self._plan.shared,
         )
         self._images.begin(job.key)
+        name = f"{job.key[:12]}-{next(self._number)}"
         with self._lock:
-            trying = self._trying[job.key] = _Trying(machines)
-            weights = tuple(self._weights[key] for key in parents if key in self._weights)
+            trying = self._trying[job.key] = _Trying(name, machines)
+            weights = tuple(weight for key in parents if (weight := self._weights.get(key)) and weight.status == _THERE)
         begun = time.monotonic()
         try:
             task = Task(
-                name=(job.layer, f"{job.key[:12]}-{next(self._number)}"),
+                name=(job.layer, name),
                 version=self._plan.version,
                 data=packing.pack(remote),
                 machines=tuple(sorted(machines)),
                 priority=self._plan.paths.get(job.key, 0.0),
                 weights=weights,
             )
-            result = self._link.do(task, trying.gone)
+            result = self._link.do(task, lasts=lambda: bool(machines & self._machines.usable()))
         except InputError as error:
             return Attempt(ok=False, why=str(error))
         except LostMachineError as error:
@@ -284,7 +287,7 @@ class Cluster:
         """Forget the weights that went away with a machine: a task that depends on one cannot run."""
         with self._lock:
             for key in keys:
-                if key in self._weights and self._weights[key].status != "finished":
+                if key in self._weights and self._weights[key].status != _THERE:
                     del self._weights[key]
 
     def _hear_of_job(self, news: JobNews) -> None:
@@ -321,7 +324,7 @@ class Cluster:
         with self._lock:
             hopeless = [each for each in self._trying.values() if not each.machines & usable]
         for each in hopeless:
-            self._link.soon(each.gone.set)
+            self._link.give_up(each.task, "its machine went away")
         self._images.wake()
 
     @contextmanager

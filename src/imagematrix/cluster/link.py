@@ -2,15 +2,24 @@
 
 import asyncio
 import pickle
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagematrix.cluster import security as guard
 from imagematrix.cluster.library import dask
-from imagematrix.cluster.messages import JobNews, MachineFacts, MachineNews, RemoteResult, Weight
+from imagematrix.cluster.messages import (
+    JobEnded,
+    JobLost,
+    JobNews,
+    MachineFacts,
+    MachineNews,
+    RemoteResult,
+    Weight,
+)
 from imagematrix.errors import NoClusterError
 from imagematrix.execution.parallel import CancelledError
 
@@ -19,6 +28,10 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 1.0
+"""How soon a waiting thread sees what nobody reports: that the connection broke."""
+_LOST: Final = ("cancelled", "error", "lost")
+"""How Dask calls a task that will not end: it was refused, for instance as what it depends on went away."""
 _CANCELLED: Final = (asyncio.CancelledError, CancelledError)
 _TLS_WORDS: Final = ("ssl", "certificate", "tlsv1", "handshake")
 
@@ -51,6 +64,16 @@ class Task:
     weights: tuple["Future[Weight]", ...]
 
 
+@dataclass(slots=True)
+class _Try:
+    """A try on its way."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+    result: RemoteResult | None = None
+    why: str = ""
+    """Why it will not end."""
+
+
 class Link:
     """A connection to a scheduler, for one run. Its methods may be called from any thread."""
 
@@ -61,6 +84,8 @@ class Link:
         self._who = who
         self._client: Client | None = None
         self._stream: object = None
+        self._connecting = threading.Lock()
+        self._tries: dict[str, _Try] = {}
         self._jobs: Callable[[JobNews], None] = lambda _: None
         self._machines: Callable[[MachineNews], None] = lambda _: None
 
@@ -71,25 +96,36 @@ class Link:
 
     def connect(self) -> None:
         """Connect, if that is not so already, as the one coordinator. Raises NoClusterError."""
-        if not self.is_up():
-            self.look()
-            self._join(self._open())
+        with self._connecting:
+            if self.is_up():
+                return
+            self.close()
+            client = self._connected()
+            try:
+                self._join(client)
+            except (NoClusterError, LostMachineError):
+                client.close(timeout=2)
+                raise
+            self._stream, self._client = client.scheduler_comm, client  # by now it hears of everything
 
     def look(self) -> None:
         """Connect without building anything. Raises NoClusterError."""
-        self.close()
+        client = self._connected()
+        self._stream, self._client = client.scheduler_comm, client
+
+    def _connected(self) -> "Client":
         distributed = dask()
         secure = guard.security(self._to, self._certificates)
         try:
-            client = distributed.Client(
+            client: Client = distributed.Client(
                 str(self._to), security=secure, timeout=_CONNECT_SECONDS, set_as_default=False, name=NAME
             )
         except (OSError, TimeoutError, RuntimeError) as error:
             raise NoClusterError(_unreachable(self._to, error)) from None
-        self._client, self._stream = client, client.scheduler_comm
         from imagematrix.cluster.plugins import ClusterPlugin
 
         client.register_plugin(ClusterPlugin())
+        return client
 
     def is_up(self) -> bool:
         """Whether the scheduler has been connected since `connect`.
@@ -104,14 +140,17 @@ class Link:
         self._jobs, self._machines = jobs, machines
 
     def machines(self) -> Sequence[ListedMachine]:
-        """Return the machines of the cluster."""
-        found = self._ask("imagematrix_machines")
+        """Return the machines of the cluster. Raises NoClusterError."""
+        try:
+            found = _ask(self._open(), "imagematrix_machines")
+        except LostMachineError as error:
+            raise NoClusterError(f"{self._to}: {error}") from None
         return [ListedMachine(address=at, facts=MachineFacts(**facts), away=away) for at, facts, away in found]
 
     def stop(self) -> None:
         """Stop this run's jobs on all machines; nothing happens without a connection."""
-        with suppress(LostMachineError, TimeoutError, OSError):
-            self._ask("imagematrix_stop", run=self.run)
+        with suppress(LostMachineError):
+            _ask(self._open(), "imagematrix_stop", run=self.run)
 
     def weigh(self, weight: Weight, machine: str) -> "Future[Weight]":
         """Note that a machine has an image, so that the tasks that depend on the weight are placed there.
@@ -125,14 +164,18 @@ class Link:
             raise LostMachineError(f"{machine} went away: {error!r}") from None
         return cast("list[Future[Weight]]", found)[0]
 
-    def do(self, task: Task, gone: asyncio.Event) -> RemoteResult:
-        """Do a job on one of its machines. Raises LostMachineError, also when `gone` is set in the meantime."""
-        distributed, client = dask(), self._open()
+    def do(self, task: Task, *, lasts: Callable[[], bool]) -> RemoteResult:
+        """Do a job on one of its machines; once `lasts` is false it is given up. Raises LostMachineError."""
+        client = self._open()
         from imagematrix.cluster.plugins import work
 
+        name = task.name[-1]
+        one = self._tries[name] = _Try()
         future = client.submit(
             work,
             task.version,
+            self.run,
+            name,
             task.data,
             *task.weights,
             key=task.name,
@@ -142,21 +185,23 @@ class Link:
             pure=False,
         )
         try:
-            return cast("RemoteResult", client.sync(_settled, client, future, gone))
-        except distributed.KilledWorker as error:
-            raise LostMachineError(f"the machine {error.last_worker.name} went away") from None
-        except (Exception, *_CANCELLED) as error:  # noqa: BLE001  (Dask's own, of any type: `work` raises nothing)
-            raise LostMachineError(f"the connection to its machine broke: {error!r}") from None
+            while not one.ended.wait(_LOOK_SECONDS):
+                if self._open() is not client:
+                    raise LostMachineError(f"the connection to {self._to} broke")
+                if future.status in _LOST or not lasts():
+                    raise LostMachineError("its machine went away")
+            if one.result is None:
+                raise LostMachineError(one.why)
+            return one.result
         finally:
-            if not future.done() and client.status == "running":
+            self._tries.pop(name, None)
+            if one.result is None and client.status == "running":
                 future.cancel()
             future.release()
 
-    def soon(self, call: Callable[[], object]) -> None:
-        """Call something in the connection's own thread."""
-        client = self._client
-        if client and client.loop and client.status != "closed":
-            client.loop.add_callback(call)
+    def give_up(self, name: str, why: str) -> None:
+        """Let a try end as lost, by the name of its task."""
+        self._end(name, None, why)
 
     def close(self) -> None:
         """End the connection."""
@@ -173,33 +218,41 @@ class Link:
     def _join(self, client: "Client") -> None:
         from imagematrix.cluster.plugins import MACHINES, topic
 
-        holder = self._ask("imagematrix_take", client=client.id, run=self.run, who=self._who)
+        holder = _ask(client, "imagematrix_take", client=client.id, run=self.run, who=self._who)
         if holder:
-            self.close()
             raise NoClusterError(
                 f"{self._to} already builds for {holder}: a cluster builds one matrix at a time\n"
                 "    wait until that run has ended, or stop it there with Ctrl-C"
             )
-        client.subscribe_topic(topic(self.run), lambda event: self._jobs(_read(event)))
+        client.subscribe_topic(topic(self.run), lambda event: self._hear(_read(event)))
         client.subscribe_topic(MACHINES, lambda event: self._machines(_read(event)))
 
-    def _ask(self, question: str, **words: str) -> Any:  # noqa: ANN401 - whatever the scheduler answers
-        client = self._open()
-        return client.sync(getattr(client.scheduler, question), callback_timeout=_ANSWER_SECONDS, **words)
+    def _hear(self, bundle: Sequence[JobNews | JobEnded | JobLost]) -> None:
+        for news in bundle:
+            match news:
+                case JobEnded():
+                    self._end(news.task, news.result, "")
+                case JobLost():
+                    self._end(news.task, None, news.why)
+                case _:
+                    self._jobs(news)
+
+    def _end(self, name: str, result: RemoteResult | None, why: str) -> None:
+        one = self._tries.get(name)
+        if one and not one.ended.is_set():
+            one.result, one.why = result, why
+            one.ended.set()
 
 
 NAME: Final = "imagematrix"
 
 
-async def _settled(client: "Client", future: "Future[RemoteResult]", gone: asyncio.Event) -> RemoteResult:
-    result = asyncio.ensure_future(cast("Any", client.gather(future, asynchronous=True)))
-    leaving = asyncio.ensure_future(gone.wait())
-    await asyncio.wait({result, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    leaving.cancel()
-    if not result.done():
-        result.cancel()
-        raise LostMachineError("its machine went away")
-    return cast("RemoteResult", result.result())
+def _ask(client: "Client", question: str, /, **words: str) -> Any:  # noqa: ANN401 - whatever the scheduler answers
+    """Ask the plugin of the scheduler. Raises LostMachineError."""
+    try:
+        return client.sync(getattr(client.scheduler, question), callback_timeout=_ANSWER_SECONDS, **words)
+    except (TimeoutError, OSError, RuntimeError) as error:  # Dask's own are of these kinds
+        raise LostMachineError(f"the scheduler does not answer: {error!r}") from None
 
 
 def _read(event: tuple[float, bytes]) -> Any:  # noqa: ANN401 - of any kind of news

@@ -114,6 +114,22 @@ class JobPushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """A try has ended on its machine."""
+
+    task: str
+    result: RemoteResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLost:
+    """A try will not end: its machine went away, or could not even begin it."""
+
+    task: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineJoined:
     """A machine takes jobs, from now on or again."""
 
@@ -129,4 +145,5 @@ class MachineLeft:
 
 
 JobNews = JobBegan | JobPrinted | JobWaits | JobPushed
+TryNews = JobEnded | JobLost
 MachineNews = MachineJoined | MachineLeft

@@ -1,12 +1,26 @@
-"""What runs inside Dask's scheduler and workers: news of machines, one coordinator at a time, and how jobs reach us."""
+"""What runs inside Dask's scheduler and workers: news of machines, one coordinator at a time, and how jobs reach us.
+
+Results travel as news, not as results of Dask's: the coordinator would have to fetch each from its machine, by way of
+the scheduler, with five messages.
+"""
 
 import pickle
+import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from distributed import SchedulerPlugin, WorkerPlugin, get_worker
 
 from imagematrix.cluster.library import BANDWIDTH
-from imagematrix.cluster.messages import JobNews, MachineFacts, MachineJoined, MachineLeft, MachineNews, RemoteResult
+from imagematrix.cluster.messages import (
+    JobEnded,
+    JobLost,
+    JobNews,
+    MachineFacts,
+    MachineJoined,
+    MachineLeft,
+    MachineNews,
+)
 
 if TYPE_CHECKING:
     from distributed import Scheduler, Worker
@@ -16,6 +30,8 @@ if TYPE_CHECKING:
 MACHINES: Final = "imagematrix-machines"
 """The topic of news of machines."""
 NAME: Final = "imagematrix"
+_BUNDLE_SECONDS: Final = 0.01
+"""News of a machine travel together with what follows so soon after them: a message is dear, and its size is not."""
 
 
 def topic(run: str) -> str:
@@ -61,6 +77,14 @@ class ClusterPlugin(SchedulerPlugin):
         self._away.pop(worker, None)
         if facts:
             self._tell(MachineLeft(name=facts.name, why="it left the cluster, or its connection broke"))
+
+    def transition(self, key: object, start: str, finish: str, *_: object, **how: Any) -> None:  # noqa: ANN401, ARG002
+        """Report a try that will not end."""
+        if finish == "erred" and self._holder:
+            machine = self._machines.get(str(how.get("worker")))
+            went_away = f"the machine {machine.name if machine else how.get('worker')} went away"
+            lost = JobLost(task=task_name(key), why=how.get("exception_text") or went_away)
+            self._scheduler.log_event(topic(self._holder[1]), pickle.dumps([lost]))
 
     def remove_client(self, scheduler: "Scheduler", client: str) -> None:
         """Stop the builds of a coordinator that went away. Dask never awaits an asynchronous method here."""
@@ -108,11 +132,8 @@ class MachinePlugin(WorkerPlugin):
     def setup(self, worker: "Worker") -> None:
         """Take the requests to stop, and send news of jobs."""
         worker.handlers["imagematrix_stop"] = self._stop
-
-        def tell(run: str, news: JobNews) -> None:
-            worker.log_event(topic(run), pickle.dumps(news))
-
-        self.machine.listen(tell)
+        self.post = _Post(worker)
+        self.machine.listen(self.post.send)
 
     def teardown(self, worker: "Worker") -> None:  # noqa: ARG002
         """Stop what still runs."""
@@ -122,7 +143,35 @@ class MachinePlugin(WorkerPlugin):
         self.machine.stop(run)
 
 
-def work(version: str, data: bytes, *_weights: object) -> RemoteResult:
+class _Post:
+    """Sends what happens to the jobs of a machine, in bundles."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._bundles: dict[str, list[JobNews | JobEnded]] = {}
+        self._lock = threading.Lock()
+
+    def send(self, run: str, news: JobNews | JobEnded) -> None:
+        """Send news of a run's job; may be called from any thread."""
+        with self._lock:
+            is_first = not self._bundles
+            self._bundles.setdefault(run, []).append(news)
+        if is_first:
+            self._worker.loop.add_callback(self._worker.loop.call_later, _BUNDLE_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        with self._lock:
+            bundles, self._bundles = self._bundles, {}
+        for run, news in bundles.items():
+            self._worker.log_event(topic(run), pickle.dumps(news))
+
+
+def task_name(key: object) -> str:
+    """Return what tells a try from all others: the last part of its key in Dask."""
+    return str(key[-1]) if isinstance(key, Sequence) and not isinstance(key, str) and key else str(key)
+
+
+def work(version: str, run: str, task: str, data: bytes, *_weights: object) -> None:
     """Do a job on the machine that this runs on: the only function that is ever sent to a cluster."""
     plugin = cast("MachinePlugin", get_worker().plugins[NAME])
-    return plugin.machine.work(version, data)
+    plugin.post.send(run, JobEnded(task=task, result=plugin.machine.work(version, data)))
