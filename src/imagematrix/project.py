@@ -244,10 +244,6 @@ class Project:
         epochs = {**self.lock.epochs, **dict.fromkeys(layers, epoch)} if layers else {}
         return replace(self, lock=replace(self.lock, epoch=self.lock.epoch if layers else epoch, epochs=epochs))
 
-    def at_night(self, epoch: str) -> "Project":
-        """Return the same project at the epoch of a nightly run: what may move unseen is refreshed."""
-        return replace(self, lock=replace(self.lock, night=epoch))
-
     def at_site(self, name: str) -> "Project":
         """Return the same project where `[sites.NAME]` counts instead of `[site]`; of no name, the project itself.
 

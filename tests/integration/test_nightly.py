@@ -5,11 +5,12 @@ import os
 import re
 import shlex
 import signal
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.chat import Chat
-from tests.integration.monorepo import REPOSITORY, Monorepo, wait_for_built
+from tests.integration.monorepo import REPOSITORY, Monorepo, outcomes, wait_for_built
 
 from imagematrix.model import Site
 from imagematrix.registry import Client
@@ -32,9 +33,14 @@ def record(monorepo: Monorepo) -> Any:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def epoch(monorepo: Monorepo) -> str:
-    lock = (monorepo.root / "matrix.lock").read_text()
-    return lock.partition('night = "')[2].partition('"')[0]
+def moved(monorepo: Monorepo) -> set[str]:
+    """Return the layers whose nodes have moved, by matrix.lock."""
+    path = monorepo.root / "matrix.lock"
+    return (
+        {name.rpartition("-")[0] for name in tomllib.loads(path.read_text()).get("moved", {})}
+        if path.exists()
+        else set()
+    )
 
 
 def install(monorepo: Monorepo, command: str) -> None:
@@ -74,7 +80,7 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(
     assert (monorepo.root / "report/index.html").exists()
     assert record(monorepo)["finished"]
     assert "build   exit code 1" in done.out
-    assert epoch(monorepo) == record(monorepo)["epoch"]
+    assert moved(monorepo) == set()  # nothing was there to compare
     assert sorted(row["state"] for row in monorepo.run("list", "--json").json()["rows"]) == [
         "built",
         "built",
@@ -106,7 +112,7 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo, chat: tuple
     assert record(monorepo)["last_good"]
     assert f"resuming nightly run {cut['epoch']}" in done.out
     assert "== lock" not in done.out
-    assert epoch(monorepo) == record(monorepo)["epoch"] == cut["epoch"]
+    assert record(monorepo)["epoch"] == cut["epoch"]
     nodes = json.loads((monorepo.root / "report/report.json").read_text())["nodes"]
     assert [node["outcome"] for node in nodes if node["layer"] == "tools"] == ["reused"]
 
@@ -116,3 +122,40 @@ def test_what_is_wrong_is_told_before_the_night_begins(monorepo: Monorepo) -> No
     assert monorepo.run("nightly", "--heartbeat", "nowhere").code == 2
     assert monorepo.run("nightly", env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}).code == 3
     assert record(monorepo) == {}
+
+
+def test_a_download_that_brings_the_same_keeps_its_image(monorepo: Monorepo) -> None:
+    """What brings something else is rebuilt, with what is built on it, and the file that differs is named."""
+    download = "RUN true || curl https://example.com/x; date +%N > /var/log/noise; echo same > /same.txt\n"
+    monorepo.edit("common/layers/tools/Dockerfile.j2", "ENV", f"{download}ENV")
+    monorepo.edit(
+        "common/layers/app/Dockerfile.j2",
+        "RUN cat",
+        "RUN true || curl https://example.com/y; test {{ app }} != 1.3 || echo $EPOCH > /moved.txt; cat",
+    )
+    first = monorepo.build()[1]
+    before = {leaf["name"]: leaf["digest"] for leaf in first["leaves"]}
+    named = {image.id: image.tags for image in monorepo.client.images.list(filters={"reference": monorepo.family})}
+
+    done, second = monorepo.build("--refresh")
+    assert done.code == 0, done.out + done.err
+    after = {leaf["name"]: leaf["digest"] for leaf in second["leaves"]}
+    changed = [name for name in after if after[name] != before[name]]
+    assert changed == [f"{monorepo.family}:1.0-1.3"]
+    assert moved(monorepo) == {"app"}
+    assert "/moved.txt (" in done.err
+    ended = {layer: sorted(each) for layer, each in outcomes(second).items()}
+    assert ended == {
+        "base": ["reused"],
+        "tools": ["reused"],
+        "app": ["reused"] * 3,  # the one that moved was built when it was compared
+        "boot": ["built", "reused", "reused"],
+    }
+    names = {image.id: image.tags for image in monorepo.client.images.list(filters={"reference": monorepo.family})}
+    assert {image: tags for image, tags in named.items() if image in after.values()} == {
+        image: tags for image, tags in names.items() if image in before.values()
+    }
+
+    third = monorepo.build()[1]
+    assert {node["outcome"] for node in third["nodes"]} == {"reused"}
+    assert {leaf["name"]: leaf["digest"] for leaf in third["leaves"]} == after

@@ -106,15 +106,6 @@ def test_the_epoch_is_for_what_may_move(tmp_path: Path) -> None:
     assert stage("c", hand_written, "1")[1] is True
 
 
-def test_a_night_refreshes_what_may_move(tmp_path: Path) -> None:
-    """The later of the two epochs counts, and the lock that a night writes reads back."""
-    opened = projects.project(tmp_path, lock=projects.lock(epoch="2026-11-22T00:00:00Z"))
-    tonight = opened.at_night("2026-11-23T00:00:00Z")
-
-    assert projects.keys(tonight)[PYTORCH, "system"] != projects.keys(opened)[PYTORCH, "system"]
-    assert projects.keys(opened.at_night("2026-11-21T00:00:00Z")) == projects.keys(opened)
-
-
 def test_fresh_takes_a_layer_written_by_hand_and_refuses_a_pinned_one(tmp_path: Path) -> None:
     pinned = {"common/layers/torch/Dockerfile.j2": f"RUN {SITE}pip install --require-hashes -r /r\n"}
     by_hand = {"common/layers/system/Dockerfile.j2": "RUN curl -o /x https://example.com/x\n"}

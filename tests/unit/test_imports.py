@@ -89,7 +89,7 @@ HOMES: Final[Mapping[str, str]] = {
     "yaml": "planning.pipeline",
     "urllib3": "engine web",  # what requests does not turn into its own
     "uv": "resolver",
-    "zstandard": "verify",
+    "zstandard": "engine.saved",
 }
 """Library -> the modules that may import it; of the standard library those that have one home."""
 

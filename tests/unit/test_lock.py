@@ -16,6 +16,7 @@ LOCKS = st.builds(
     Lock,
     epoch=st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="\\")),
     epochs=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_.-]*", fullmatch=True), st.just("2026-01-02")),
+    moved=st.dictionaries(st.from_regex(r"[a-z0-9][a-z0-9_.-]*", fullmatch=True), st.just("2026-01-02")),
     bases=st.dictionaries(IMAGES, st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__add__)),
 )
 

@@ -49,22 +49,22 @@ def test_a_record_that_is_none_begins_a_new_night(text: str) -> None:
 
 def test_each_part_is_the_command_that_does_it_alone() -> None:
     options = NightlyOptions(file="m.toml", report="out", keep="3")
-    assert {part.value: " ".join(nightly.command(part, options)) for part in NightlyStage} == {
+    assert {part.value: " ".join(nightly.command(part, TONIGHT, options)) for part in NightlyStage} == {
         "bases": "lock --bases --upgrade --file m.toml",
-        "build": "build --matrix --report out --file m.toml",
+        "build": "build --matrix --refresh=2026-11-22T02:00:00Z --report out --file m.toml",
         "verify": "verify --matrix --report out --file m.toml",
         "push": "push --matrix --report out --file m.toml",
         "report": "report --report out --file m.toml",
         "gc": "gc --keep 3 --file m.toml",
     }
     chosen = NightlyOptions(file="m.toml", report="out", keep="3", rows=("--group", "small"), site="lab", jobs="2")
-    assert " ".join(nightly.command(NightlyStage.BUILD, chosen)) == (
-        "build --group small --jobs 2 --site lab --report out --file m.toml"
+    assert " ".join(nightly.command(NightlyStage.BUILD, TONIGHT, chosen)) == (
+        "build --group small --refresh=2026-11-22T02:00:00Z --jobs 2 --site lab --report out --file m.toml"
     )
     assert NightlyStage.PUSH not in nightly.todo(TONIGHT, chosen)
     shared = NightlyOptions(file="m.toml", report="out", keep="3", nodes=True)
-    assert "--push" in nightly.command(NightlyStage.BUILD, shared)
-    assert "--registry" in nightly.command(NightlyStage.GC, shared)
+    assert "--push" in nightly.command(NightlyStage.BUILD, TONIGHT, shared)
+    assert "--registry" in nightly.command(NightlyStage.GC, TONIGHT, shared)
 
 
 HOUR = 3600.0

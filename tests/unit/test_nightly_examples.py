@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from imagematrix.planning import nightly
-from imagematrix.planning.nightly import NightlyOptions, NightlyStage
+from imagematrix.planning.nightly import NightlyOptions, NightlyRun, NightlyStage
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples"
@@ -60,9 +60,12 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert told == []
 
 
+TONIGHT = NightlyRun(epoch="2026-11-22T02:00:00Z", began=0.0)
+
+
 def test_the_table_of_parts_is_what_a_night_does() -> None:
     rows = re.findall(r"^\| (\w+) \| `([^`]+)` \|", (ROOT / "docs/nightly.md").read_text(), re.MULTILINE)
     options = NightlyOptions(file="", report="", keep="7")
-    done = {part.value: " ".join(nightly.command(part, options)) for part in NightlyStage}
+    done = {part.value: " ".join(nightly.command(part, TONIGHT, options)) for part in NightlyStage}
     assert [name for name, _ in rows] == list(done)
     assert all(done[name].startswith(words) for name, words in rows)

@@ -37,8 +37,9 @@ class Entry:
     size: int = 0
     target: str = ""
     checked: Callable[[], int] = int
+    hashed: Callable[[], str] = str
     content: Callable[[], bytes] = bytes
-    """Both read a file's content, which may be done once and only before the next entry is read."""
+    """All three read a file's content, which may be done once and only before the next entry is read."""
     _text: bytes | None = None
     _checksum: int | None = None
 

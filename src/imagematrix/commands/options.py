@@ -210,6 +210,18 @@ Fresh = Annotated[
         names="layers",
     ),
 ]
+Refresh = Annotated[
+    str | bool,
+    Option(
+        help=(
+            "Download again what no lock names; what has not changed keeps its image. --refresh=EPOCH: at the epoch of "
+            "an interrupted nightly run."
+        ),
+        kind=str,
+        default=False,
+        value_optional=True,  # as above
+    ),
+]
 Push = Annotated[
     bool,
     _switch("Push nodes to the repository `nodes` of the matrix and publish images, while others are built."),

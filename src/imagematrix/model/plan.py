@@ -26,6 +26,8 @@ class Node:
     """One of the leaves that contain it: where its Dockerfile and its name come from."""
     inputs: Mapping[str, str]
     """What the key is the hash of, by name: the recipe in a form that two versions can be compared in."""
+    moving: str = ""
+    """Of a node whose downloads may move: its name in matrix.lock, the same at each epoch."""
 
 
 class Verdict(StrEnum):

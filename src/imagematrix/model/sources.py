@@ -49,8 +49,8 @@ class Lock:
 
     epoch: str = ""
     """When everything that is not pinned was refreshed last."""
-    night: str = ""
-    """When a nightly run last refreshed what nothing can tell about beforehand."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Node whose downloads may move (`Node.moving`) -> the epoch at which a refresh found that its content changed."""
     epochs: Mapping[str, str] = field(default_factory=dict)
     """Layer -> the epoch that counts for its stages instead: it was refreshed since, alone."""
     bases: Mapping[str, str] = field(default_factory=dict)
@@ -58,12 +58,11 @@ class Lock:
     imagematrix: str = ""
     """The version that rendered all leaves last; empty: not known. It is in no key."""
 
-    def epoch_of(self, layer: str, downloads: Downloads) -> str:
-        """Return the epoch of a layer's stages, by what they download; empty if none counts for them."""
+    def epoch_of(self, layer: str, downloads: Downloads, moving: str = "") -> str:
+        """Return the epoch of a node, by what it downloads; empty if none counts for it. `moving` as in `Node`."""
         if downloads in (Downloads.NOTHING, Downloads.PINNED):
             return ""
-        refreshed = self.epochs.get(layer, self.epoch)
-        return max(refreshed, self.night) if downloads is Downloads.MOVING else refreshed
+        return max(self.epochs.get(layer, self.epoch), self.moved.get(moving, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ class JobFactory:
             # The tool may be of another row: what counts is the stage that the Dockerfile of this one names.
             tool = replace(self._image(step.tool, images), stage=node.stage.tool.stage)
             return _package_files(node, tool, own)
-        epoch = self.lock.epoch_of(node.layer, node.stage.downloads)
+        epoch = node.inputs.get("epoch", "")
         return DockerfileBuild(
             dockerfile=node.leaf.dockerfile,
             target=node.layer,

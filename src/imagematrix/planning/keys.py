@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Final
 
-from imagematrix.model import APT_LOCK, BASE_LAYER, File, Key, Leaf, Lock, Node, Stage
+from imagematrix.model import APT_LOCK, BASE_LAYER, Downloads, File, Key, Leaf, Lock, Node, Stage
 
 SCHEMA: Final = 1
 """Raised whenever the meaning of an input changes: every node is then rebuilt."""
@@ -22,6 +22,9 @@ _PACKAGES_LIMIT: Final = 65536
 """The same for an apt lock, whose packages a reason names: one has some kilobytes."""
 
 _CHANGES_SHOWN: Final = 3
+
+_NAME_DIGITS: Final = 12
+"""Hexadecimal digits of a hash in the name of a node in matrix.lock: enough for all nodes of a project."""
 
 PARENT_CHANGED: Final = "its parent changed"
 PACKAGES_CHANGED: Final = "its package layer changed"
@@ -57,6 +60,9 @@ class Assigner:
         node = self._nodes.get((stage, below))
         if node is None:
             inputs = self._inputs(stage, leaf, parent, linked)
+            moving = f"{stage.layer}-{key_of(inputs)[:_NAME_DIGITS]}" if stage.downloads is Downloads.MOVING else ""
+            if epoch := self._lock.epoch_of(stage.layer, stage.downloads, moving):
+                inputs = {**inputs, "epoch": epoch}
             made = Node(
                 key=key_of(inputs),
                 layer=stage.layer,
@@ -65,17 +71,17 @@ class Assigner:
                 stage=stage,
                 leaf=leaf,
                 inputs=inputs,
+                moving=moving,
             )
             # Stages of files that differ in their tool alone are one node.
             node = self._nodes[stage, below] = self._by_key.setdefault(made.key, made)
         return node
 
     def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None, linked: Node | None) -> Mapping[str, str]:
+        """Return what a key is made from but for the epoch."""
         inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.recipe, **self._files(stage)}
         if stage.tool:
             return {**inputs, "python": stage.tool.python}
-        if epoch := self._lock.epoch_of(stage.layer, stage.downloads):
-            inputs["epoch"] = epoch
         if linked:
             inputs["packages"] = linked.key
         if parent:

@@ -22,12 +22,12 @@ def parse(text: str, *, file: str = "matrix.lock") -> Lock:
     document = Table(toml_text.read(text, file=file), (), mistakes)
     if not has_schema(document):
         mistakes.raise_any(text, file=file)
-    document.allow("schema", "imagematrix", "epoch", "night", "epochs", "bases")
-    epochs = document.table("epochs")
+    document.allow("schema", "imagematrix", "epoch", "epochs", "moved", "bases")
+    epochs, moved = document.table("epochs"), document.table("moved")
     lock = Lock(
         epoch=document.text("epoch"),
-        night=document.text("night"),
         epochs={layer: epochs.text(layer) for layer in sorted(epochs)},
+        moved={node: moved.text(node) for node in sorted(moved)},
         bases=_bases(document.table("bases")),
         imagematrix=document.text("imagematrix"),
     )
@@ -50,9 +50,9 @@ def dump(lock: Lock) -> str:
     import toml
 
     epochs = {"epochs": dict(sorted(lock.epochs.items()))} if lock.epochs else {}
-    night = {"night": lock.night} if lock.night else {}
+    moved = {"moved": dict(sorted(lock.moved.items()))} if lock.moved else {}
     version = {"imagematrix": lock.imagematrix} if lock.imagematrix else {}
-    epoch = {"epoch": lock.epoch, **night, **epochs}
+    epoch = {"epoch": lock.epoch, **epochs, **moved}
     document = {"schema": SCHEMA, **version, **epoch, "bases": dict(sorted(lock.bases.items()))}
     try:
         text = _HEAD + toml.dumps(document)

@@ -156,8 +156,8 @@ def _is_due(stage: NightlyStage, run: NightlyRun) -> bool:
     return not run.ended[stage].good and stage is not NightlyStage.BASES
 
 
-def command(stage: NightlyStage, options: NightlyOptions) -> tuple[str, ...]:
-    """Return the command of a stage: the one that does it alone."""
+def command(stage: NightlyStage, run: NightlyRun, options: NightlyOptions) -> tuple[str, ...]:
+    """Return the command of a stage of a run: the one that does it alone."""
     rows = options.rows or ("--matrix",)
     jobs = ("--jobs", options.jobs) if options.jobs else ()
     site = ("--site", options.site) if options.site else ()
@@ -167,7 +167,8 @@ def command(stage: NightlyStage, options: NightlyOptions) -> tuple[str, ...]:
         case NightlyStage.BASES:
             words = ("lock", "--bases", "--upgrade", *options.rows, *site)
         case NightlyStage.BUILD:
-            words = ("build", *rows, *jobs, *site, *report, *(["--push"] * (options.nodes or options.images)))
+            push = ["--push"] * (options.nodes or options.images)
+            words = ("build", *rows, f"--refresh={run.epoch}", *jobs, *site, *report, *push)
         case NightlyStage.VERIFY:
             words = ("verify", *rows, *jobs, *report)
         case NightlyStage.PUSH:

@@ -14,7 +14,13 @@ _PLUGIN: Final = (
     *("plugin.py", "given.py", "containers.py", "shell_backend.py"),
     *("interpreter.py", "companions.py", "cuda.py"),
 )
-_AUDITOR: Final = ("filesystem.py", "../audit/contents.py", "../audit/layers.py", "../audit/rule.py")
+_AUDITOR: Final = (
+    "filesystem.py",
+    "../engine/saved.py",
+    "../audit/contents.py",
+    "../audit/layers.py",
+    "../audit/rule.py",
+)
 
 
 def subjects(

@@ -20,6 +20,7 @@ from imagematrix.commands.options import (
     OnlyNodes,
     Push,
     PushJobs,
+    Refresh,
     Retries,
     Site,
     TimeLimit,
@@ -40,6 +41,7 @@ def build(
     time_limit: TimeLimit,
     fail_fast: FailFast,
     fresh: Fresh,
+    refresh: Refresh,
     push: Push,
     push_jobs: PushJobs,
     report: BuildReport,
@@ -61,6 +63,8 @@ def build(
     selection = request.explicit_selection("build", matrix or bool(only_nodes), only, group)
     folder = request.folder(report)
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
+    if fresh and refresh:
+        raise FlagError("--fresh downloads everything again that --refresh does: leave out one of them")
     project = request.opened_to_run(file, site=site)
     if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
         raise FlagError(
@@ -77,6 +81,7 @@ def build(
         fail_fast=fail_fast,
         fresh=bool(fresh),
         fresh_layers=layers,
+        refresh=refresh if isinstance(refresh, str) else run.now() if refresh else "",
         push=push,
         push_jobs=push_jobs,
         only_nodes=tuple(only_nodes),

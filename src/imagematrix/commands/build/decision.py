@@ -9,9 +9,10 @@ from imagematrix.commands.push import run as publishing
 from imagematrix.commands.terminal import note
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, did_you_mean
-from imagematrix.model import EngineImage, Key, Plan, Row
+from imagematrix.model import EngineImage, Key, Outcome, Plan, Pushed, Row
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import to_push
+from imagematrix.planning.publication import Publication
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project
 from imagematrix.registry.publisher import Unverified
@@ -31,6 +32,8 @@ class BuildOptions:
     fresh: bool = False
     fresh_layers: tuple[str, ...] = ()
     """The layers that `fresh` is limited to; empty: all that install from the network."""
+    refresh: str = ""
+    """The epoch at which what no lock names is downloaded again and compared; empty: it is not."""
     time_limit: float = TIME_LIMIT_SECONDS
     """Seconds that a try at a node may take."""
     push: bool = False
@@ -54,6 +57,15 @@ class BuildDecision:
     """Last nodes of rows that are published."""
     unverified: Unverified
     """Says of their images why they are not verified."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildDone:
+    """All that a run has done."""
+
+    outcomes: tuple[Outcome, ...]
+    pushes: tuple[Pushed, ...] = ()
+    published: tuple[Publication, ...] = ()
 
 
 def decide(

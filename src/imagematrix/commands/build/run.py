@@ -1,32 +1,22 @@
 """The build command: everything is decided in `project`, `schedule` acts, this puts the two together."""
 
-import shutil
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 
-from imagematrix import git, report, signing, site
-from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
+from imagematrix import report, signing
+from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildOptions, decide
 from imagematrix.commands.build.images import name_leaves, pin
-from imagematrix.commands.build.recorder import BuildRecorder
-from imagematrix.commands.build.takeover import TakingOver
 from imagematrix.compat import catalogue
-from imagematrix.engine import Engine, builder, disk
+from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoClusterError, NoEngineError, did_you_mean
-from imagematrix.execution import schedule
 from imagematrix.execution.protocol import Executor
-from imagematrix.model import ExecutorWrapper, Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Step, Verdict
-from imagematrix.planning import estimates, jobs, lock
+from imagematrix.model import ExecutorWrapper, Outcome, Plan, PushStatus, Row, Status, Verdict
+from imagematrix.planning import lock
 from imagematrix.planning.forecast import Forecast
-from imagematrix.planning.jobs import JobFactory
 from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
-from imagematrix.registry import Client
-from imagematrix.registry.publisher import Publisher
-from imagematrix.registry.publishing import beside
 from imagematrix.registry.store import Store
 from imagematrix.report import Document, Origins, Progress
 from imagematrix.shell import Shell, stoppable
@@ -71,25 +61,28 @@ def run(
     """
     started, clock = datetime.now(UTC), time.monotonic()
     with project.state.sole_builder(waiting=waiting), stoppable() as stop:
+
+        def act(
+            project: Project, decided: BuildDecision, options: BuildOptions, /, *, signer: Signer | None
+        ) -> BuildDone:
+            from imagematrix.commands.build import acting  # slow to import, and mostly there is nothing to do
+
+            given = acting.Means(engine=engine, store=store, signer=signer, wrap=wrap, listen=listen, stop=stop)
+            return acting.act(project, decided, options, given)
+
         if options.fresh:
-            project = refresh(project, started, options.fresh_layers)
+            project = move_epoch(project, now(), options.fresh_layers)
+        if options.refresh:
+            from imagematrix.commands.build.refreshing import refresh
+
+            project = refresh(project, rows, options, act=act, engine=engine, store=store, stop=stop)
         signer = _signer(project, store) if options.push and store else None
         decided = decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
         if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            done = _act(
-                project,
-                decided,
-                options,
-                engine=engine,
-                store=store,
-                signer=signer,
-                wrap=wrap,
-                listen=listen,
-                stop=stop,
-            )
+            done = act(project, decided, options, signer=signer)
         else:
-            done = _Done(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
+            done = BuildDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
         bonds = pin(project, decided)
         facts, sizes, lost = name_leaves(engine, decided, done.outcomes, store, bonds)
     made = report.make(
@@ -140,122 +133,19 @@ def origins(project: Project, rows: Sequence[Row]) -> Origins:
     )
 
 
-def refresh(project: Project, now: datetime, layers: Collection[str]) -> Project:
+def now() -> str:
+    """Return the epoch of a run that begins now."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def move_epoch(project: Project, epoch: str, layers: Collection[str]) -> Project:
     """Move the epoch: stages that install from the network are rebuilt, here and in every checkout with this lock."""
-    project = project.refreshed(now.strftime("%Y-%m-%dT%H:%M:%SZ"), layers)
+    project = project.refreshed(epoch, layers)
     project.repository.write_lock(lock.dump(project.lock))
     return project
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    """All that a run has done."""
-
-    outcomes: tuple[Outcome, ...]
-    pushes: tuple[Pushed, ...] = ()
-    published: tuple[Publication, ...] = ()
-
-
-def _act(
-    project: Project,
-    decided: BuildDecision,
-    options: BuildOptions,
-    *,
-    engine: Engine,
-    store: Store | None,
-    signer: Signer | None,
-    wrap: Callable[[Executor], Executor],
-    listen: Callable[[Plan, Forecast], Progress],
-    stop: threading.Event,
-) -> _Done:
-    plan, repository, shell = decided.plan, project.matrix.nodes, Shell()
-    where = site.discover(project.matrix.site, root=project.repository.root)
-    history, sizes = project.state.history(), project.node_sizes(plan)
-    seconds = estimates.seconds(plan.steps, history=history, sizes=sizes)
-    client = Client(where, tries=1)  # what is published is tried again as a whole
-    publisher = Publisher(
-        engine=engine,
-        client=client,
-        voucher=replace(store.voucher, signer=signer) if store else None,
-        doubts={},  # what was doubted has been rebuilt
-        unverified=decided.unverified,
-        retries=options.retries,
-        stop=stop,
-    )
-    there = {key: image.bytes for key, image in decided.images.items()}
-    needs = estimates.added_bytes(plan.steps, history=history, sizes=sizes, images=there)
-    with (
-        listen(plan, Forecast(plan.steps, seconds, jobs=options.jobs)) as progress,
-        builder.ready(
-            engine=engine,
-            shell=shell,
-            where=where,
-            compression=project.matrix.compression,
-            logs=project.state.log,
-            said=progress.output,
-            waiting=progress.waiting,
-        ) as of_engine,
-        beside(publisher, jobs=options.push_jobs, stop=stop, nodes=decided.pushes) as publishing,
-    ):
-        executor = wrap(of_engine)
-        listener = BuildRecorder(progress, project.state, decided, publishing, repository=repository)
-        images = {key: image.id for key, image in decided.images.items()}
-        listener.push(images)
-        outcomes = schedule.run(
-            plan,
-            TakingOver(executor=executor, client=client, voucher=store.voucher, remove=engine.untag)
-            if store
-            else executor,
-            listener,
-            job=job_factory(project, decided, options, shell).job,
-            images=images,
-            jobs=options.jobs,
-            retries=options.retries,
-            fail_fast=options.fail_fast,
-            seconds=seconds,
-            refuses=_guard(project, engine, needs, stop),
-            stop=stop,
-            tick=progress.tick,
-        )
-        pushes, published = listener.published()
-        return _Done(outcomes=outcomes, pushes=pushes, published=published)
-
-
-def job_factory(project: Project, decided: BuildDecision, options: BuildOptions, shell: Shell) -> JobFactory:
-    return jobs.factory(
-        decided.plan,
-        lock=project.lock,
-        platform=project.matrix.platform,
-        repository=project.matrix.nodes,
-        pushed=decided.pushes,
-        kept=decided.in_registry,
-        revision=git.revision(shell, project.repository.root),
-        seconds=options.time_limit,
-    )
 
 
 def _signer(project: Project, store: Store) -> Signer | None:
     """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
     declared, verifier = project.matrix.signing, store.voucher.verifier
     return signing.signer(declared, project.repository.root, Shell(), verifier) if declared and verifier else None
-
-
-def _guard(
-    project: Project, engine: Engine, needs: Mapping[Key, int], stop: threading.Event
-) -> Callable[[Step, Collection[Key]], str]:
-    """Watch the engine's disk, where that is this machine's."""
-    folder = engine.storage()
-    if not folder:
-        return schedule.anything
-
-    @cache  # each refusal asks, and the answer takes seconds on a busy engine
-    def reclaimable(nights: int | None) -> int:
-        from imagematrix.commands.gc import run as gc  # rarely needed, and slow to import
-
-        options = gc.GcOptions(dry=True) if nights is None else gc.GcOptions(dry=True, nights=nights)
-        return gc.run(project, options, engine=engine, waiting=lambda: None).freed
-
-    def free() -> int:
-        return shutil.disk_usage(folder).free
-
-    return disk.Guard(needs=needs, free=free, reclaimable=reclaimable, pause=stop.wait).refusal

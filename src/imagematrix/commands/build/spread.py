@@ -13,7 +13,9 @@ from imagematrix import __version__, report
 from imagematrix.cluster import Cluster, ClusterPlan, Link, security
 from imagematrix.cluster.messages import RemoteParent
 from imagematrix.commands import request
+from imagematrix.commands.build import refreshing
 from imagematrix.commands.build import run as local
+from imagematrix.commands.build.acting import job_factory
 from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
 from imagematrix.commands.build.images import pin
 from imagematrix.commands.build.machine_progress import MachineProgress
@@ -80,7 +82,9 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     with project.state.sole_builder(waiting=waiting), stoppable() as stop, closing(link):
         if options.fresh:
-            project = local.refresh(project, started, options.fresh_layers)
+            project = local.move_epoch(project, local.now(), options.fresh_layers)
+        if options.refresh:  # no machine compares yet: all of it is built anew
+            project = refreshing.all_moved(project, rows, options.refresh)
         decided = _without_pulls(decide(project, rows, options, engine=None, store=store))
         if store.is_silent:
             raise NoClusterError(f"{store.repository} does not answer (above), and machines exchange images through it")
@@ -149,7 +153,7 @@ def _act(
             plan,
             cluster,
             recorder,
-            job=local.job_factory(project, decided, options, Shell()).job,
+            job=job_factory(project, decided, options, Shell()).job,
             images={key: parent.ids[0] for key, parent in kept.items()},
             jobs=jobs,
             retries=options.retries,

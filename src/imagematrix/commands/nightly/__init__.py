@@ -43,7 +43,7 @@ def nightly(
     from imagematrix import secrecy
     from imagematrix.commands import extras, request
     from imagematrix.commands.nightly import run
-    from imagematrix.commands.terminal import echo, on_wait
+    from imagematrix.commands.terminal import echo
     from imagematrix.planning.nightly import NightlyOptions
     from imagematrix.report import heartbeat as monitor
     from imagematrix.report.console.nightly import nightly_text
@@ -70,7 +70,7 @@ def nightly(
     # Wrong input and a missing engine are reported before the night begins.
     project.leaves(request.possible_rows(project, selection))
     request.engine()
-    night = run.run(project.repository, project.state, options, resume=resume, say=echo, waiting=on_wait)
+    night = run.run(project.state, options, resume=resume, say=echo)
     print(nightly_text(night) if night else "no interrupted run to resume: nothing to do")
     if night and night.good and heartbeat and (went_wrong := monitor.call(heartbeat)):
         print(went_wrong)

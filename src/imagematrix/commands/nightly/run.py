@@ -8,28 +8,24 @@ from datetime import UTC, datetime
 
 from imagematrix.commands import spelling
 from imagematrix.errors import ExitCode, InterruptedRunError, UserError
-from imagematrix.planning import lock, nightly
+from imagematrix.planning import nightly
 from imagematrix.planning.nightly import NightlyOptions, NightlyRun, NightlyStage, StageResult
-from imagematrix.project import open_project
 from imagematrix.report import webhook
-from imagematrix.repository import Repository
 from imagematrix.shell import attached
 from imagematrix.state import State
 
 
 def run(
-    repository: Repository,
     state: State,
     options: NightlyOptions,
     *,
     resume: bool,
     say: Callable[[str], None],
-    waiting: Callable[[], None],
 ) -> NightlyRun | None:
     """Start a nightly run, or resume the interrupted one. With `resume` only that; then None: there was none.
 
-    `waiting` is called when a build holds the project. Raises BusyError when another nightly run of this project is
-    under way, InterruptedRunError when it was stopped: the next one resumes it.
+    Raises BusyError when another nightly run of this project is under way, InterruptedRunError when it was stopped: the
+    next one resumes it.
     """
     with state.sole_night():
         now = datetime.now(UTC)
@@ -42,7 +38,7 @@ def run(
         say(f"{'resuming' if known else 'starting'} nightly run {tonight.epoch}")
         state.write_night(nightly.dump(tonight))
         for stage in nightly.todo(tonight, options):
-            tonight = tonight.after(stage, _do(stage, tonight, repository, state, options, say=say, waiting=waiting))
+            tonight = tonight.after(stage, _do(stage, tonight, options, say=say))
             state.write_night(nightly.dump(tonight))
         tonight = tonight.done(now=time.time())
         state.write_night(nightly.dump(tonight))
@@ -50,22 +46,13 @@ def run(
 
 
 def _do(
-    stage: NightlyStage,
-    tonight: NightlyRun,
-    repository: Repository,
-    state: State,
-    options: NightlyOptions,
-    *,
-    say: Callable[[str], None],
-    waiting: Callable[[], None],
+    stage: NightlyStage, tonight: NightlyRun, options: NightlyOptions, *, say: Callable[[str], None]
 ) -> StageResult:
     """Run a stage in a process of its own, so that a failure there ends only this stage."""
-    words = nightly.command(stage, options)
+    words = nightly.command(stage, tonight, options)
     say(f"== {' '.join(words)}")
     clock = time.monotonic()
     try:
-        if stage is NightlyStage.BUILD:
-            _refresh(repository, state, tonight.epoch, waiting=waiting)
         # A chat gets one message a night, about all of it.
         quiet = {} if stage is NightlyStage.REPORT else {webhook.VARIABLE: ""}
         typed = {spelling.VARIABLE: spelling.prefix(sys.argv, os.environ, "nightly").rstrip()}
@@ -76,12 +63,3 @@ def _do(
     if code == ExitCode.INTERRUPTED:
         raise InterruptedRunError("interrupted: run the same command to resume")
     return StageResult(code=code, seconds=time.monotonic() - clock)
-
-
-def _refresh(repository: Repository, state: State, epoch: str, *, waiting: Callable[[], None]) -> None:
-    """Move the epoch to that of the nightly run, unless it was moved before the run was interrupted."""
-    with state.sole_builder(waiting=waiting):
-        project = open_project(str(repository.matrix_file))  # as it is by now: the bases may have moved
-        refreshed = project.at_night(epoch)
-        if refreshed.lock != project.lock:
-            repository.write_lock(lock.dump(refreshed.lock))
