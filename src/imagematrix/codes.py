@@ -122,6 +122,16 @@ FILES: Final[Mapping[str, Code]] = {
     "dockerfile_origin": Code(
         2115, "`--from` names something other than the layer below, wheelhouse or an image with its tag.", _IN_STAGE
     ),
+    "import": Code(2600, "An image cannot be imported.", "The message says why; the others are imported."),
+    "import_call": Code(2601, "A build command of a script cannot be read.", "Write its values out."),
+    "import_bake": Code(
+        2602, "A bake file, or a target of it, cannot be read.", "`docker buildx bake --print` reads it."
+    ),
+    "import_cycle": Code(2603, "Images that are to be imported are built on one another.", "Build one on a base."),
+    "import_nothing": Code(2604, "A folder that is to be imported has no Dockerfile.", "Name one that has some."),
+    "import_twice": Code(2605, "Two images that are to be imported have one name.", "Give one another tag."),
+    "import_unread": Code(2606, "A line of a build script is not read.", "Do by hand what builds need of it."),
+    "import_difference": Code(2607, "An imported image differs from what it was.", "The message says in what."),
     "lock": Code(2200, "The lock of bases and epochs is not valid.", "`invoke lock` writes it anew."),
     "unlocked": Code(2201, "Requirements have no lock yet.", "`invoke lock`, and commit locks/."),
     "unlockable": Code(2202, "A layer's requirements cannot be locked.", "The message names the layer and the reason."),

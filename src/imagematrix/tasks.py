@@ -21,6 +21,7 @@ from imagematrix.commands.explain import explain
 from imagematrix.commands.export import export
 from imagematrix.commands.gc import gc
 from imagematrix.commands.graph import graph
+from imagematrix.commands.importing import import_
 from imagematrix.commands.init import init
 from imagematrix.commands.layers import layers
 from imagematrix.commands.list import list_
@@ -36,7 +37,7 @@ from imagematrix.commands.worker import worker
 from imagematrix.model import MATRIX
 
 GROUPS: Final = {
-    "Begin": (init, doctor, engine),
+    "Begin": (init, import_, doctor, engine),
     "Change the matrix": (add, check, layers, schema),
     "See what is and what would be": (list_, plan, graph, explain),
     "Lock and render": (lock, render),

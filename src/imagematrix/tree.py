@@ -160,6 +160,19 @@ class Tree:
         An empty path is the root. `skip` leaves out files and folders by name, `leave_out` by path and whether it is a
         folder. Raises InputError with everything else that is not a regular file.
         """
+        found, problems = self.survey(path, skip=skip, leave_out=leave_out)
+        if problems:
+            raise InputError(problems)
+        return found
+
+    def survey(
+        self,
+        path: str,
+        *,
+        skip: Callable[[str], bool] = lambda _: False,
+        leave_out: Callable[[str, bool], bool] = lambda *_: False,
+    ) -> tuple[list[str], list[Diagnostic]]:
+        """Return the paths of the regular files below a folder, as `files` does, and a problem for everything else."""
         found: list[str] = []
         problems: list[Diagnostic] = []
         for name, kind in self._walk(path, skip, leave_out):
@@ -169,10 +182,9 @@ class Tree:
                 problem = Diagnostic(code="unsafe_path", file=_shown(at), message=why, hint="rename it")
             if problem:
                 problems.append(problem)
-            found.append(name)
-        if problems:
-            raise InputError(problems)
-        return sorted(found)
+            else:
+                found.append(name)
+        return sorted(found), problems
 
     def replace(self, path: str, file: File) -> None:
         """Write a file atomically."""

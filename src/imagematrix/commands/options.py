@@ -252,6 +252,16 @@ Everyones = Annotated[
 GcDryRun = Annotated[bool, _switch("List what would be removed, with size and reason; remove nothing.")]
 InitFolder = Annotated[str, _text("The folder to begin in (default: the current one).", default=".")]
 InitDryRun = Annotated[bool, _switch("Print the files in full; write nothing.")]
+ImportFolders = Annotated[
+    Sequence[str],
+    Option(
+        help="Folders with Dockerfiles, build scripts or bake files; those in the folders below are found.",
+        kind=list,
+        default=(),
+        varargs=True,
+    ),
+]
+ImportDryRun = Annotated[bool, _switch("Print the draft in full; write nothing.")]
 Yes = Annotated[bool, _switch("Do not ask before files are written among others.")]
 EngineWords = Annotated[
     Sequence[str],

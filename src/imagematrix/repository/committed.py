@@ -62,9 +62,12 @@ class Repository:
             problem = Diagnostic(file=str(self.matrix_file), message=disk_words(error), hint=hint, code="unreadable")
             raise InputError([problem]) from None
 
-    def sources(self, declared: Matrix) -> Sources:
-        """Read everything that leaves are made of. Raises InputError with everything that cannot be read."""
-        found, folders = Collector(), Folders(self.matrix_file, self.matrix_text(), repository=self.git_root)
+    def sources(self, declared: Matrix, *, text: str = "") -> Sources:
+        """Read everything that leaves are made of; `text` is that of the matrix, if it is not the one on the disk.
+
+        Raises InputError with everything that cannot be read.
+        """
+        found, folders = Collector(), Folders(self.matrix_file, text or self.matrix_text(), repository=self.git_root)
         common, elsewhere = found.attempt(self.common.sources), found.attempt(lambda: folders.read(declared))
         if common is None or elsewhere is None:
             raise InputError(found.diagnostics)

@@ -15,6 +15,7 @@ from imagematrix.planning.dockerfile import Instruction
 _VARIABLE: Final = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?::(?P<how>[-+])(?P<other>[^}]*))?\})")
 _WORD: Final = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 _QUOTED: Final = re.compile(r""""((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)""")
+_ESCAPED: Final = re.compile(r'\\(["\\$])')
 _AUTOMATIC: Final = frozenset(
     f"{which}{what}"
     for which in ("BUILD", "TARGET")
@@ -56,6 +57,8 @@ class Whole:
     stages: tuple[WrittenStage, ...]
     target: str
     """The stage that is built; empty: the last one."""
+    given: Mapping[str, str]
+    """Build arguments: they count instead of defaults."""
 
     @cached_property
     def arguments(self) -> Mapping[str, str | None]:
@@ -65,6 +68,7 @@ class Whole:
             for word in words(instruction):
                 name, sign, default = word.partition("=")
                 found[name] = filled(unquoted(default), found) if sign else None
+                found |= {name: self.given[name]} if name in self.given else {}
         return found
 
     @cached_property
@@ -113,8 +117,8 @@ class Whole:
         return tuple(each for each in (self.below(stage), *named) if each)
 
 
-def read(text: str, *, target: str = "") -> Whole:
-    """Read a Dockerfile. What is wrong with it, `faults` says."""
+def read(text: str, *, target: str = "", given: Mapping[str, str] | None = None) -> Whole:
+    """Read a Dockerfile, perhaps with build arguments. What is wrong with it, `faults` says."""
     head: list[Instruction] = []
     stages: list[tuple[Instruction, list[Instruction]]] = []
     for instruction in dockerfile.instructions(text):
@@ -123,7 +127,7 @@ def read(text: str, *, target: str = "") -> Whole:
         else:
             (stages[-1][1] if stages else head).append(instruction)
     made = (_stage(number, *each) for number, each in enumerate(stages))
-    return Whole(head=tuple(head), stages=tuple(made), target=target)
+    return Whole(head=tuple(head), stages=tuple(made), target=target, given=given or {})
 
 
 def _stage(number: int, begin: Instruction, instructions: list[Instruction]) -> WrittenStage:
@@ -149,7 +153,12 @@ def words(argument: Instruction) -> list[str]:
 
 def unquoted(word: str) -> str:
     """Return a word without its quotes and backslashes; what variables it names stays."""
-    return _QUOTED.sub(lambda found: next(part for part in found.groups() if part is not None), word)
+    return _QUOTED.sub(_bare, word)
+
+
+def _bare(found: re.Match[str]) -> str:
+    inner, plain, escaped = found.groups()
+    return _ESCAPED.sub(r"\1", inner) if inner is not None else plain if plain is not None else escaped
 
 
 def filled(text: str, values: Mapping[str, str | None]) -> str | None:
@@ -173,9 +182,9 @@ def filled(text: str, values: Mapping[str, str | None]) -> str | None:
     return None if missing else result
 
 
-def faults(text: str, *, target: str = "") -> Iterator[Diagnostic]:
+def faults(text: str, *, target: str = "", given: Mapping[str, str] | None = None) -> Iterator[Diagnostic]:
     """Yield everything that keeps a Dockerfile from being a layer, by its lines."""
-    whole = read(text, target=target)
+    whole = read(text, target=target, given=given)
     yield from _directives(text)
     malformed = [*_instructions(text, whole)]
     yield from malformed

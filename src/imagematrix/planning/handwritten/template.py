@@ -25,7 +25,7 @@ _TAKEN: Final = frozenset(
 
 def template(text: str) -> str:
     """Return the template, line by line that of the Dockerfile."""
-    lines = [_plain(line) for line in text.split("\n")]
+    lines = [plain(line) for line in text.split("\n")]
     for each in dockerfile.instructions(text):
         if each.word == "ARG" and not each.is_cut:
             height = each.raw.count("\n") + 1
@@ -44,14 +44,16 @@ def _argument(word: str) -> str:
     name, sign, default = word.partition("=")
     value = variable(name)
     if not value:
-        return _plain(word)
-    given = (
-        rf"""'="' ~ {value} | replace('\\', '\\\\') | replace('"', '\\"') | replace('$', '\\$') ~ '"'"""
-        f""" if {value} is defined else {json.dumps(sign + default)}"""
-    )
+        return plain(word)
+    given = f"""'="' ~ {escaped(value)} ~ '"' if {value} is defined else {json.dumps(sign + default)}"""
     return f"{name}{{{{ {given} }}}}"
 
 
-def _plain(text: str) -> str:
+def escaped(value: str) -> str:
+    """Return the expression of a value as it stands between double quotes in a Dockerfile."""
+    return rf"""{value} | replace('\\', '\\\\') | replace('"', '\\"') | replace('$', '\\$')"""
+
+
+def plain(text: str) -> str:
     """Return a text that a template prints as it is."""
     return _BRACE.sub("{{ '{' }}", text)

@@ -1,0 +1,67 @@
+"""Images that are built on one another: each with all its steps, down to an image that nobody here builds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from imagematrix.diagnostics import Diagnostic
+from imagematrix.errors import Collector, InputError
+from imagematrix.planning.importing.bake import TARGET
+from imagematrix.planning.importing.images import ImportedImage, ImportedStep
+from imagematrix.text import names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedImage:
+    """An image with the steps of those that it is built on."""
+
+    own: ImportedImage
+    base: str
+    """The image that the first step is built on."""
+    steps: tuple[ImportedStep, ...]
+
+
+def linked(images: Sequence[ImportedImage]) -> tuple[list[LinkedImage], list[Diagnostic]]:
+    """Return the images that end in a base, and what is wrong with the others: they are built on each other."""
+    named: dict[str, ImportedImage] = {}
+    for image in images:
+        for name in _names(image):
+            named.setdefault(name, image)
+    found = Collector()
+    made = [found.attempt(lambda image=image: _linked(image, named, ())) for image in images]  # type: ignore[misc]
+    return [each for each in made if each], found.diagnostics
+
+
+def _names(image: ImportedImage) -> Iterator[str]:
+    yield from map(_whole_name, image.call.images)
+    if image.call.name:
+        yield f"{TARGET}{image.call.name}"
+
+
+def _whole_name(name: str) -> str:
+    if name.startswith(TARGET) or "@" in name:
+        return name
+    return ":".join(names.split(name))
+
+
+def _linked(image: ImportedImage, named: Mapping[str, ImportedImage], above: tuple[ImportedImage, ...]) -> LinkedImage:
+    if image in above:
+        circle = " -> ".join(_shown(each) for each in (*above[above.index(image) :], image))
+        raise _refusal(above[-1], f"these images are built on one another: {circle}", "build one of them on a base")
+    below = named.get(_whole_name(image.image))
+    if below is None and image.image.startswith(TARGET):
+        raise _refusal(image, f"{image.image} is not imported", "import the bake file of that target too")
+    if below is None:
+        return LinkedImage(own=image, base=image.image, steps=image.steps)
+    under = _linked(below, named, (*above, image))
+    first, *rest = image.steps or (None,)
+    own = (replace(first, begins=True), *filter(None, rest)) if first else ()
+    return replace(under, own=image, steps=(*under.steps, *own))
+
+
+def _shown(image: ImportedImage) -> str:
+    return next(iter(image.call.images), image.call.name or image.call.dockerfile)
+
+
+def _refusal(image: ImportedImage, what: str, hint: str) -> InputError:
+    file = image.tree.shown(image.call.dockerfile)
+    return InputError([Diagnostic(code="import_cycle", file=file, line=0, message=what, hint=hint)])

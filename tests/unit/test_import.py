@@ -1,0 +1,499 @@
+"""Existing Dockerfiles become layers and rows: what is shared, what is a row's, what is named as not imported."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests import leaf_folders
+from tests.leaf_folders import folders, write
+from tests.unit.test_cli import Said
+from tests.unit.test_cli import run as run_command
+
+from imagematrix.commands.importing import run as importing
+from imagematrix.errors import InputError
+from imagematrix.model import Leaf
+from imagematrix.planning.importing import ImportResult
+from imagematrix.project import Project, open_project
+
+Typed = Callable[..., Said]
+END: Final = "-python3.8-some-base"
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a repository as the current folder."""
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Give what runs a command line."""
+
+    def run(*words: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["imagematrix", *words])
+        return run_command(capsys, *words)
+
+    return run
+
+
+def imported(*words: str, dry: bool = False) -> ImportResult:
+    return importing.run(words, file="", dry=dry)
+
+
+def leaves() -> Mapping[str, Leaf]:
+    project = opened()
+    return project.leaves(project.matrix.rows)
+
+
+def opened() -> Project:
+    return open_project("matrix.toml")
+
+
+def steps(leaf: Leaf) -> list[str]:
+    """Return the lines of a leaf's Dockerfile but those that the renderer adds."""
+    text = "".join(stage.text.partition("LABEL imagematrix.row")[0] for stage in leaf.stages)
+    added = ("FROM ", "ARG LC_ALL", "ARG EPOCH", "#")
+    return [line for line in text.splitlines() if line.strip() and not line.startswith(added)]
+
+
+def written(root: Path) -> set[str]:
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return {str(path) for path in paths if path.parts[0] in ("common", "matrix.toml", "imported.toml")}
+
+
+def told(result: ImportResult) -> list[tuple[str, str, int]]:
+    return [(each.code, each.file, each.line) for each in result.draft.problems]
+
+
+def test_what_dockerfiles_begin_with_is_one_layer(root: Path) -> None:
+    """The one that ends there gives its name; each other one has a layer on it."""
+    write(root, folders())
+    result = imported("tools", "torch", "flow")
+    assert result.draft.problems == result.differences == ()
+    assert {name: leaf.row.family.layers for name, leaf in leaves().items()} == {
+        f"flow:2.15.0{END}": ("tools-imported", "flow"),
+        f"tools:1{END}": ("tools-imported",),
+        f"torch:2.3.0{END}": ("tools-imported", "torch-imported"),
+    }
+    stages = {leaf.stages[0] for leaf in leaves().values()}
+    assert len({stage.text.partition("LABEL")[0] for stage in stages}) == 1
+
+
+def test_build_arguments_are_values_of_rows(root: Path) -> None:
+    write(root, folders())
+    imported("torch")
+    [row] = opened().matrix.rows
+    assert {name: row.values[name] for name in ("torch_version", "download_url", "python_version", "tools_pkg")} == {
+        "torch_version": "2.3.0",
+        "download_url": "https://example.com/whl/cu121",
+        "python_version": "3.8",
+        "tools_pkg": "tools-1.sh",
+    }
+    assert (row.base.image, row.family.tag) == ("debian:12", "{torch_version}-python{python_version}-some-base")
+    assert steps(leaves()[row.name]) == [
+        "WORKDIR /root",
+        "ENV SHELL=/bin/sh",
+        "RUN echo Asia/Shanghai > /zone",
+        "ENV TZ=Asia/Shanghai",
+        'ARG TOOLS_PKG="tools-1.sh"',
+        "ENV PATH=/root/tools/bin:$PATH",
+        "RUN mkdir -p /root/tools/bin && \\",
+        '    echo "${TOOLS_PKG}" > /root/tools/name',
+        "EXPOSE 22",
+        "RUN mkdir -p /init/",
+        "COPY torch-imported/init /init/",
+        *leaf_folders.BEGIN.splitlines()[-2:],
+        'ARG TORCH_VERSION="2.3.0"',
+        'ARG TORCH_VERSION_SUFFIX=""',
+        'ARG DOWNLOAD_URL="https://example.com/whl/cu121"',
+        *leaf_folders.TORCH.splitlines()[-6:],
+    ]
+
+
+def test_the_files_that_are_copied_are_in_the_leaf(root: Path) -> None:
+    """With their modes."""
+    write(root, folders())
+    imported("tools")
+    [leaf] = leaves().values()
+    assert [(file.path, file.executable) for file in leaf.stages[0].inputs] == [
+        ("tools-imported/init/bin/supervisord", False),
+        ("tools-imported/init/boot/boot.sh", True),
+    ]
+
+
+def test_one_dockerfile_with_other_values_is_one_family(root: Path) -> None:
+    files = folders()
+    other = {path.replace("torch/", "old/"): text for path, text in files.items() if path.startswith("torch/")}
+    other["old/build-scripts.sh"] = files["torch/build-scripts.sh"].replace("2.3.0", "2.2.0").replace("whl/cu121", "")
+    write(root, {**files, **other})
+    imported("torch", "old")
+    rows = opened().matrix.rows
+    assert [row.name for row in rows] == [f"torch:2.2.0{END}", f"torch:2.3.0{END}"]
+    assert [row.values["download_url"] for row in rows] == ["https://example.com/", "https://example.com/whl/cu121"]
+
+
+def test_a_value_that_only_some_images_have(root: Path) -> None:
+    """Is empty in the others."""
+    files = {
+        "a/Dockerfile": "FROM debian:12\nARG X\nRUN echo $X\n",
+        "b/Dockerfile": "FROM debian:12\nARG X\nRUN echo $X\n",
+        "build.sh": "docker build -t i:a --build-arg X=1 a\ndocker build -t i:b b\n",
+    }
+    write(root, files)
+    assert imported(".").differences == ()
+    made = leaves()
+    assert [steps(made[name])[0] for name in ("i:a", "i:b")] == ['ARG X="1"', 'ARG X=""']
+
+
+def test_arguments_below_count_above(root: Path) -> None:
+    """A layer is a stage, which knows no arguments of the stage below: they are declared again."""
+    begin = "FROM debian:12\nARG A\nARG B=b c\nRUN one\n"
+    write(root, {"x/Dockerfile": begin + "RUN two\n", "y/Dockerfile": begin + "RUN three\n"})
+    assert imported("x", "y").differences == ()
+    for name in ("x:latest", "y:latest"):
+        assert [line for line in leaves()[name].stages[1].text.splitlines() if line.startswith("ARG")][1:] == [
+            "ARG A",
+            'ARG B="b"',
+            "ARG c",
+        ]
+
+
+def test_other_files_are_another_beginning(root: Path) -> None:
+    text = "FROM debian:12\nRUN one\nCOPY f /f\nRUN two\n"
+    write(root, {"x/Dockerfile": text, "x/f": "1\n", "y/Dockerfile": text, "y/f": "2\n"})
+    imported("x", "y")
+    assert {name: leaf.row.family.layers for name, leaf in leaves().items()} == {
+        "x:latest": ("shared", "x"),
+        "y:latest": ("shared", "y"),
+    }
+    assert "RUN two" in leaves()["x:latest"].stages[1].text
+
+
+def test_what_does_no_work_is_not_shared(root: Path) -> None:
+    write(root, {f"{name}/Dockerfile": f"FROM debian:12\nENV A=1\nRUN {name}\n" for name in "xy"})
+    imported("x", "y")
+    assert {leaf.row.family.layers for leaf in leaves().values()} == {("x",), ("y",)}
+
+
+def test_an_image_that_is_built_on_another_one(root: Path) -> None:
+    files = {
+        "x/Dockerfile": "FROM r.example.com/team/y:1\nRUN x\n",
+        "y/Dockerfile": "FROM debian:12\nRUN y\n",
+        "build.sh": "docker build -t r.example.com/team/y:1 y\ndocker build -t r.example.com/team/x:1 x\n",
+    }
+    write(root, files)
+    result = imported(".")
+    assert {name: leaf.row.family.layers for name, leaf in leaves().items()} == {"x:1": ("y", "x"), "y:1": ("y",)}
+    assert opened().matrix.registries == ("r.example.com/team",)
+    assert result.differences == ()
+
+
+def test_stages_on_one_another_are_taken_apart(root: Path) -> None:
+    """An argument before the first FROM gives a value, that of the base is the row's."""
+    text = (
+        "ARG BASE=debian:12\nARG V=1.15\nFROM ${BASE} AS a\nARG BASE\nENV B=1\nFROM a AS b\nARG V\nRUN v $V\n"
+        "FROM b\nRUN last\n"
+    )
+    write(root, {"x/Dockerfile": text, "y/Dockerfile": text.replace("1.15", "2.4").replace(":12", ":13")})
+    assert imported("x", "y").differences == ()
+    made = leaves()
+    assert [(leaf.row.name, leaf.row.family.layers, leaf.base_image) for leaf in made.values()] == [
+        ("x:latest", ("x", "x-2"), "debian:12"),
+        ("y:latest", ("x", "x-2"), "debian:13"),
+    ]
+    assert steps(made["y:latest"]) == ["ENV B=1", 'ARG V="2.4"', "RUN v $V", "RUN last"]
+
+
+WHOLE: Final[Mapping[str, tuple[str, int]]] = {
+    "stages": ("FROM golang:1 AS a\nRUN make\nFROM debian:12\nCOPY --from=a /a /b\n", 3),
+    "all of the context": ("FROM debian:12\nCOPY . /app\n", 2),
+    "a wildcard": ("FROM debian:12\nCOPY *.py /app/\n", 2),
+    "a template": ("FROM debian:12\nCOPY page.j2 /app/\n", 2),
+    "a README": ("FROM debian:12\nCOPY README.md /app/\n", 2),
+    "a mount": ("FROM debian:12\nRUN --mount=type=bind,target=/x make\n", 2),
+}
+APP: Final = {"app/main.py": "pass\n", "app/page.j2": "{{ x }}\n", "app/README.md": "# App\n"}
+
+
+@pytest.mark.parametrize(("text", "line"), WHOLE.values(), ids=WHOLE)
+def test_what_is_not_taken_apart_is_a_whole_dockerfile(root: Path, text: str, line: int) -> None:
+    """The differences name the line that is the reason."""
+    write(root, {**APP, "app/Dockerfile": text})
+    result = imported(".")
+    assert ("import_difference", "app/Dockerfile", line) in [(e.code, e.file, e.line) for e in result.differences]
+    assert opened().matrix.dockerfiles["app"].file == "app/Dockerfile"
+    assert written(root) == {"matrix.toml"}
+    assert list(leaves()) == ["app:latest"]
+
+
+def test_arguments_of_a_whole_dockerfile(root: Path) -> None:
+    text = "ARG V=1\nFROM golang:$V AS a\nFROM debian:12\nCOPY --from=a /a /b\n"
+    write(root, {"app/Dockerfile": text, "app/build.sh": "docker build --build-arg V=2 --target= -t app:v2 .\n"})
+    imported("app")
+    assert "FROM golang:2 AS app-a" in leaves()["app:v2"].dockerfile
+
+
+def test_a_script_is_read_as_far_as_it_tells(root: Path) -> None:
+    """What it does not tell is named; other images are imported."""
+    lines = [
+        "#!/bin/sh",
+        'cd "$(dirname "$0")"',
+        "V=${1:-1.0}",
+        "cp -r ../init .",
+        "docker build -t x:$V . && docker push x:$V",
+        "docker build -t x:$(date +%F) .",
+        "for v in 1 2; do",
+        "  docker build -t y:$v .",
+        "done",
+    ]
+    write(root, {"x/Dockerfile": "FROM debian:12\nRUN x\n", "x/build.sh": "\n".join(lines) + "\n"})
+    result = imported("x")
+    assert [row.name for row in result.draft.rows] == ["x:1.0"]
+    assert told(result) == [("import_call", "x/build.sh", 6), ("import_call", "x/build.sh", 8)]
+    assert [(each.code, each.line) for each in result.differences] == [("import_unread", 4), ("import_unread", 7)]
+
+
+def test_bake(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that is another one's context is what that one is built on."""
+    monkeypatch.setattr(importing, "_bake", lambda _: BAKE)
+    files = {
+        "b/docker-bake.hcl": "",
+        "b/app/Dockerfile": "FROM below\nARG V\nRUN x\n",
+        "b/below/Dockerfile": "FROM debian:12\nRUN y\n",
+    }
+    write(root, files)
+    result = imported("b")
+    assert {name: leaf.row.family.layers for name, leaf in leaves().items()} == {
+        "app:1": ("below", "app"),
+        "below:latest": ("below",),
+    }
+    assert told(result) == [("import_bake", "b/docker-bake.hcl", 0)]
+
+
+BAKE: Final = """{"target": {
+  "app": {"context": "app", "dockerfile": "Dockerfile", "contexts": {"below": "target:below"}, "args": {"V": "1"},
+          "tags": ["app:1"]},
+  "below": {"context": "below", "dockerfile": "Dockerfile"},
+  "inline": {"context": ".", "dockerfile-inline": "FROM scratch"}
+}}"""
+
+HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
+    "an unknown instruction": (
+        {"bad/Dockerfile": "FROM debian\nRUNN x\n"},
+        "bad/Dockerfile",
+        2,
+        "dockerfile_instruction",
+    ),
+    "another escape": ({"bad/Dockerfile": "# escape=`\nFROM debian\n"}, "bad/Dockerfile", 1, "dockerfile_directive"),
+    "no end": ({"bad/Dockerfile": "FROM debian\nRUN <<E\nx\n"}, "bad/Dockerfile", 2, "dockerfile_unterminated"),
+    "ONBUILD": ({"bad/Dockerfile": "FROM debian\nONBUILD RUN x\n"}, "bad/Dockerfile", 2, "dockerfile_onbuild"),
+    "not text": ({"bad/Dockerfile": "\x00\x01\nFROM debian\n"}, "bad/Dockerfile", 1, "dockerfile_instruction"),
+    "empty": ({"bad/Dockerfile": ""}, "bad/Dockerfile", 1, "dockerfile_from"),
+    "an argument without a default": ({"bad/Dockerfile": "ARG B\nFROM $B\n"}, "bad/Dockerfile", 2, "import"),
+    "a name that no registry accepts": ({"bad/Dockerfile": "FROM Debian\n"}, "bad/Dockerfile", 1, "import"),
+    "scratch": ({"bad/Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}, "bad/Dockerfile", 1, "dockerfile_scratch"),
+    "a file that there is not": ({"bad/Dockerfile": "FROM debian\nCOPY x /\n"}, "bad/Dockerfile", 2, "missing_source"),
+    "a secret": ({"bad/Dockerfile": "FROM debian\nCOPY .env /\n", "bad/.env": "A=1\n"}, "bad/Dockerfile", 2, "secret"),
+    "no Dockerfile": ({"bad/notes.txt": ""}, "bad", 0, "import_nothing"),
+    "a script without its Dockerfile": ({"bad/b.sh": "docker build -t x:1 .\n"}, "bad/b.sh", 1, "import"),
+    "a context elsewhere": (
+        {"bad/Dockerfile": "FROM debian\n", "bad/b.sh": "docker build -t x:1 -f Dockerfile ..\n"},
+        "bad/b.sh",
+        1,
+        "import",
+    ),
+    "itself": (
+        {"bad/Dockerfile": "FROM x:1\nRUN y\n", "bad/b.sh": "docker build -t x:1 .\n"},
+        "bad/Dockerfile",
+        0,
+        "import_cycle",
+    ),
+    "a name twice": (
+        {"bad/Dockerfile": "FROM debian\nRUN z\n", "bad/b.sh": "docker build -t good:latest .\n"},
+        "bad/b.sh",
+        1,
+        "import_twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "file", "line", "code"), HOSTILE.values(), ids=HOSTILE)
+def test_what_cannot_be_imported_is_named_and_the_others_are_imported(
+    root: Path, files: Mapping[str, str], file: str, line: int, code: str
+) -> None:
+    write(root, {**files, "good/Dockerfile": "FROM debian:12\nRUN good\n"})
+    result = imported("good", "bad")
+    assert (told(result), [row.name for row in result.draft.rows]) == ([(code, file, line)], ["good:latest"])
+    assert list(leaves()) == ["good:latest"]
+
+
+def test_a_circle_of_images(root: Path) -> None:
+    files = {
+        "a/Dockerfile": "FROM b:1\n",
+        "b/Dockerfile": "FROM a:1\n",
+        "build.sh": "docker build -t a:1 a\ndocker build -t b:1 b\n",
+        "c/Dockerfile": "FROM a:1\n",
+    }
+    write(root, files)
+    result = imported(".")
+    assert {code for code, _, _ in told(result)} == {"import_cycle"}
+    assert not result.draft.rows
+    assert written(root) == set()
+
+
+def test_a_link_in_the_folder_of_a_whole_dockerfile(root: Path) -> None:
+    """Leaves could not hold it: the image is left out."""
+    write(
+        root, {**APP, "app/Dockerfile": "FROM debian:12\nCOPY . /app\n", "good/Dockerfile": "FROM debian:12\nRUN a\n"}
+    )
+    (root / "app/link").symlink_to("/etc/passwd")
+    result = imported(".")
+    assert told(result) == [("unsafe_path", "app/link", 0)]
+    assert list(leaves()) == ["good:latest"]
+
+
+def test_windows_line_ends(root: Path) -> None:
+    files = {path: text.replace("\n", "\r\n") for path, text in folders().items()}
+    write(root, files)
+    assert imported("tools").differences == ()
+    [leaf] = leaves().values()
+    assert "\r" not in leaf.dockerfile
+    assert leaf.row.name == f"tools:1{END}"
+
+
+def test_leaves_are_not_imported(root: Path) -> None:
+    """A folder that has images imports those that nothing rendered."""
+    write(root, folders())
+    imported("tools")
+    project = opened()
+    project.repository.leaves.write(project.files(leaves()), keep=project.directories())
+    write(root, {"images/mine/Dockerfile": "FROM debian:12\nRUN a\n"})
+    assert [row.name for row in imported("images").draft.rows] == ["mine:latest"]
+
+
+def test_a_dry_run_writes_nothing(root: Path) -> None:
+    write(root, folders())
+    result = imported("tools", dry=True)
+    assert "[families.tools]" in result.text
+    assert written(root) == set()
+
+
+def test_a_folder_that_there_is_not(root: Path, typed: Typed) -> None:
+    said = typed("import", "nosuch")
+    assert (said.code, said.out, "nosuch is not a folder" in said.err) == (2, "", True)
+    assert written(root) == set()
+
+
+def test_exit_codes(root: Path, typed: Typed) -> None:
+    """0: all is imported; 1: something is not; 2: nothing is."""
+    write(root, {"good/Dockerfile": "FROM debian:12\nRUN a\n", "bad/Dockerfile": "RUN x\n"})
+    assert typed("import", "bad").code == 2
+    assert typed("import", "good", "bad").code == 1
+    assert typed("import", "good").code == 2  # it is a row already
+    assert typed("import").code == 2
+
+
+MATRIX: Final = """\
+schema = 1  # mine
+
+[bases.mine]
+image = "debian:12"
+
+[families.tools]
+layers = ["boot"]
+tag = "{flavour}"
+base = "mine"
+row = [{flavour = "plain"}]
+"""
+
+
+def test_a_matrix_that_exists_is_continued(root: Path) -> None:
+    """Its text and its rows stay; a base with the same image is used again; a family of that name stays what it is."""
+    old = MATRIX
+    write(root, {**folders(), "matrix.toml": old})
+    before = opened().matrix.rows
+    result = imported("tools")
+    assert (root / "matrix.toml").read_text().startswith(old)
+    rows = {row.name: row for row in opened().matrix.rows}
+    assert [rows[row.name] for row in before] == list(before)
+    assert rows[f"tools-imported:1{END}"].base.name == "mine"
+    assert result.is_added
+    assert [each.code for each in result.differences] == ["import_difference"]
+
+
+def test_a_matrix_with_windows_line_ends_keeps_them(root: Path) -> None:
+    write(root, {**folders(), "matrix.toml": MATRIX.replace("\n", "\r\n")})
+    imported("torch")
+    text = (root / "matrix.toml").read_bytes()
+    assert text.count(b"\n") == text.count(b"\r\n")
+
+
+def test_a_matrix_that_cannot_be_continued_is_left_as_it_is(root: Path) -> None:
+    """Its tables are inline: the draft is a matrix of its own beside it, and can be rendered."""
+    old = MATRIX.replace('[bases.mine]\nimage = "debian:12"', 'bases = {mine = {image = "debian:13"}}')
+    write(root, {**folders(), "matrix.toml": old})
+    result = imported("tools")
+    assert (root / "matrix.toml").read_text() == old
+    assert (result.matrix, bool(result.why_beside)) == ("imported.toml", True)
+    project = open_project("imported.toml")
+    assert list(project.leaves(project.matrix.rows)) == [f"tools-imported:1{END}"]
+
+
+def test_a_matrix_that_is_wrong_is_reported_first(root: Path) -> None:
+    write(root, {**folders(), "matrix.toml": "schema = 1\ncolour = 1\n"})
+    with pytest.raises(InputError):
+        imported("tools")
+    assert written(root) == {"matrix.toml"}
+
+
+def test_a_folder_outside_the_repository(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Is copied from, where it can be taken apart; a whole Dockerfile would lie outside."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write(elsewhere, {**folders(), **APP, "app/Dockerfile": "FROM debian:12\nCOPY . /app\n"})
+    result = imported(str(elsewhere / "tools"), str(elsewhere / "app"))
+    assert [row.name for row in result.draft.rows] == [f"tools:1{END}"]
+    assert told(result) == [("import", f"{elsewhere}/app/Dockerfile", 2)]
+
+
+def test_values_that_a_template_could_take_for_its_own(root: Path) -> None:
+    text = "FROM debian:12\nARG A\nRUN echo '{{ x }} {% y %} {# z' ${#A} \"$A\"\n# {{ comment\nENV B='{{'\n"
+    write(root, {"x/Dockerfile": text, "x/b.sh": "docker build -t x:1 --build-arg A='a\"b\\c' .\n"})
+    assert imported("x").differences == ()
+    assert steps(leaves()["x:1"]) == [
+        'ARG A="a\\"b\\\\c"',
+        "RUN echo '{{ x }} {% y %} {# z' ${#A} \"$A\"",
+        "ENV B='{{'",
+    ]
+
+
+def test_a_tag_that_follows_from_nothing(root: Path) -> None:
+    """Is a value of its row."""
+    text = "FROM debian:12\nARG V\nRUN v\n"
+    scripts = "docker build -t x:one --build-arg V=1.0 x\ndocker build -t x:two --build-arg V=2.0 x\n"
+    write(root, {"x/Dockerfile": text, "build.sh": scripts})
+    imported(".")
+    assert [row.name for row in opened().matrix.rows] == ["x:one", "x:two"]
+
+
+def test_folders_without_a_script(root: Path) -> None:
+    """Folders and the endings of Dockerfiles are their names."""
+    text = "FROM debian:12\nRUN {0}\n"
+    paths = ("pytorch/2.3/Dockerfile", "web/Dockerfile", "web/Dockerfile.gpu", "docker/web.Dockerfile", "Dockerfile.j2")
+    write(root, {path: text.format(path) for path in paths})
+    imported(".")
+    assert {row.name for row in opened().matrix.rows} == {"pytorch:2.3", "web:latest", "web-2:gpu"}
+
+
+def test_an_argument_whose_name_rules_judge(root: Path) -> None:
+    """Is not taken for what they mean by it."""
+    write(
+        root,
+        {"x/Dockerfile": "FROM debian:12\nARG CUDA\nRUN x\n", "x/b.sh": "docker build -t x:1 --build-arg CUDA=a .\n"},
+    )
+    imported("x")
+    [row] = opened().matrix.rows
+    assert ("cuda" in row.values, row.values["arg_cuda"]) == (False, "a")
