@@ -7,7 +7,8 @@ from invoke import Collection, Context, task
 
 from imagematrix.tasks import collection
 
-LINTERS = ("ruff check .", "ruff format --check .", "mypy")
+SITE = "sphinx -W --keep-going -q docs site"
+LINTERS = ("ruff check .", "ruff format --check .", "mypy", SITE)
 PURE = "pytest tests/unit tests/golden tests/hostile --numprocesses auto"
 COVERAGE = "--cov --cov-report term"  # of what pyproject.toml names: a third slower
 REAL = "pytest tests/integration --numprocesses 2 --durations 25"
@@ -21,5 +22,13 @@ def test(context: Context, unit: bool = False) -> None:
         context.run(f"{shlex.quote(sys.executable)} -m {command}")
 
 
+@task(help={})
+def docs(context: Context) -> None:
+    """Build the documentation's site in site/; a link that leads nowhere is an error."""
+    context.run(f"{shlex.quote(sys.executable)} -m {SITE}")
+    print("site/index.html")
+
+
 ns: Collection = collection()
+ns.add_task(docs)
 ns.add_task(test)

@@ -67,6 +67,17 @@ def test_svg(name: str, request: pytest.FixtureRequest) -> None:
     assert max(bottom for _, _, _, bottom in drawn.values()) <= height
 
 
+@pytest.mark.parametrize("name", ["repository", "small"])
+def test_texts_are_inside_their_boxes(name: str, request: pytest.FixtureRequest) -> None:
+    """By 6.5 pixels a letter, as the widest usual font has it at this size."""
+    picture = parsed(drawing.svg(request.getfixturevalue(name)))
+    for group in picture.iter(f"{SVG}g"):
+        box, *texts = (each for each in group if each.tag != f"{SVG}title")
+        right = float(box.attrib["x"]) + float(box.attrib["width"])
+        small = [each for each in texts if each.attrib["font-size"] == "11"]
+        assert [each.text for each in small if float(each.attrib["x"]) + 6.5 * len(each.text or "") > right] == []
+
+
 def test_nodes_are_coloured_by_what_is_done_with_them(repository: Plan) -> None:
     """As the legend says."""
     text = drawing.svg(repository)

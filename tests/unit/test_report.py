@@ -216,6 +216,7 @@ def test_json_is_the_contract() -> None:
 
     assert json.loads(write(made)) == {
         "schema": 1,
+        "checkout": {"project": "", "branch": "", "commit": "", "link": ""},
         "imagematrix": __version__,
         "started": "2026-11-22T03:04:05Z",
         "seconds": 19.5,

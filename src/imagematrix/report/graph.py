@@ -12,9 +12,13 @@ from xml.etree import ElementTree as ET
 from imagematrix.model import Key, Plan, Step, Verdict
 from imagematrix.text.formatting import label
 
-_BOX_WIDTH: Final = 250
+_LETTER: Final = 6.9
+"""Pixels that a letter of the small text takes at most, on the average of a name."""
+_PADDING: Final = 12
+_LONGEST: Final = 60
+"""Letters of the text in a box; of a longer one the middle is left out, and the tooltip has all of it."""
 _BOX_HEIGHT: Final = 40
-_COLUMN: Final = _BOX_WIDTH + 50
+_GAP: Final = 50
 _LINE: Final = 52
 _MARGIN: Final = 24
 _LEGEND: Final = 40
@@ -31,10 +35,12 @@ _LEGEND_TEXT: Final = {Verdict.REUSE: "exists, is reused", Verdict.PULL: "is pul
 class _Place:
     column: int
     line: float
+    width: int
+    """Of all boxes of the picture."""
 
     @property
     def x(self) -> float:
-        return _MARGIN + self.column * _COLUMN
+        return _MARGIN + self.column * (self.width + _GAP)
 
     @property
     def y(self) -> float:
@@ -44,7 +50,7 @@ class _Place:
 def svg(plan: Plan) -> str:
     """Return the DAG as a stand-alone SVG picture; sizes are in pixels."""
     places = _places(plan)
-    width = _MARGIN * 2 + _COLUMN * max((place.column for place in places.values()), default=0) + _BOX_WIDTH
+    width = max((place.x + place.width for place in places.values()), default=600) + _MARGIN
     height = _MARGIN * 2 + _LEGEND + _LINE * (max((place.line for place in places.values()), default=0) + 1)
     root = ET.Element(
         "svg",
@@ -111,7 +117,13 @@ def _places(plan: Plan) -> Mapping[Key, _Place]:
         above = [lines[child] for child in children[key]]
         lines[key] = (min(above) + max(above)) / 2 if above else float(next(free))
     columns |= _columns_of_files(plan, columns)
-    return {key: _Place(column=columns[key], line=lines[key]) for key in columns}
+    width = _box_width(plan)
+    return {key: _Place(column=columns[key], line=lines[key], width=width) for key in columns}
+
+
+def _box_width(plan: Plan) -> int:
+    """Return the width in which every text fits."""
+    return round(2 * _PADDING + _LETTER * max((len(_detail(step)) for step in plan.steps), default=0))
 
 
 def _columns_of_files(plan: Plan, columns: Mapping[Key, int]) -> Mapping[Key, int]:
@@ -151,7 +163,7 @@ def _legend(root: ET.Element) -> None:
 
 
 def _edge(root: ET.Element, start: _Place, end: _Place) -> None:
-    x1, y1, x2, y2 = start.x + _BOX_WIDTH, start.y + _BOX_HEIGHT / 2, end.x, end.y + _BOX_HEIGHT / 2
+    x1, y1, x2, y2 = start.x + start.width, start.y + _BOX_HEIGHT / 2, end.x, end.y + _BOX_HEIGHT / 2
     middle = (x1 + x2) / 2
     path = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
     ET.SubElement(root, "path", {"d": path, "fill": "none", "stroke": "#a0aec0", "stroke-width": "1.5"})
@@ -162,18 +174,21 @@ def _box(root: ET.Element, step: Step, place: _Place) -> None:
     group = ET.SubElement(root, "g")
     tooltip = [label(step), f"{step.verdict}: {step.reason}", f"key {step.node.key[:12]}", *step.leaves]
     ET.SubElement(group, "title").text = "\n".join(tooltip)
-    box = {"x": str(place.x), "y": str(place.y), "width": str(_BOX_WIDTH), "height": str(_BOX_HEIGHT), "rx": "7"}
+    box = {"x": str(place.x), "y": str(place.y), "width": str(place.width), "height": str(_BOX_HEIGHT), "rx": "7"}
     ET.SubElement(group, "rect", {**box, "fill": fill, "stroke": edge, "stroke-width": "1.5"})
     name, detail = step.node.layer, _detail(step)
-    _text(group, name, x=place.x + 12, y=place.y + 17, size=13, weight="600")
-    _text(group, detail, x=place.x + 12, y=place.y + 32, size=11)
+    _text(group, name, x=place.x + _PADDING, y=place.y + 17, size=13, weight="600")
+    _text(group, detail, x=place.x + _PADDING, y=place.y + 32, size=11)
 
 
 def _detail(step: Step) -> str:
     """Return what distinguishes a node from its neighbours: its only leaf, or how many share it."""
     if len(step.leaves) > 1:
-        return f"{step.node.leaf.row.base.name}, shared by {len(step.leaves)} rows"
-    return step.leaves[0] if step.leaves else ""
+        text = f"{step.node.leaf.row.base.name}, shared by {len(step.leaves)} rows"
+    else:
+        text = step.leaves[0] if step.leaves else ""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def _text(root: ET.Element, text: str, *, x: float, y: float, size: int, weight: str = "400") -> None:

@@ -5,7 +5,7 @@ otherwise use the memory for it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -82,3 +82,8 @@ def _written(value: object, optional: Collection[str]) -> object:
             return value if value.isascii() else value.encode(errors="replace").decode()
         case _:
             return value
+
+
+def schema(kind: type[object]) -> Mapping[str, object]:
+    """Return the JSON Schema of the documents of a kind."""
+    return msgspec.json.schema(kind)

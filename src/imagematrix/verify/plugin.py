@@ -33,7 +33,10 @@ def row(_request: Mapping[str, Any]) -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def image(_request: Mapping[str, Any], _containers: Containers) -> Image:
-    """Give what is known of the image without running it."""
+    """Give what is known of the image without running it.
+
+    `name`, `layers`, `config` (as `docker inspect` has it) and the `locked` packages.
+    """
     return Image(
         name=_request["name"],
         layers=tuple(_request["layers"]),
@@ -56,7 +59,11 @@ def host(_containers: Containers) -> Host:
 
 @pytest.fixture(scope="session")
 def python(host: Host, _containers: Containers) -> Iterator[Interpreter]:
-    """Give one Python in the container of `host`, for imports that are too slow to repeat in each check."""
+    """Give one Python in the container of `host`, for imports that are too slow to repeat in each check.
+
+    `python.run(name, source)` returns the source's `result`; what it raises fails the check, and
+    `raise Skipped("why")` skips it.
+    """
     made = Interpreter(("docker", "exec", "--interactive", host.backend.hostname, "python"))
     yield made
     made.close()
@@ -64,7 +71,10 @@ def python(host: Host, _containers: Containers) -> Iterator[Interpreter]:
 
 @pytest.fixture(scope="session")
 def job(_containers: Containers) -> Job:
-    """Give what runs a command as a job: `docker run --rm IMAGE command`."""
+    """Give what runs a command as a job: `docker run --rm IMAGE command`.
+
+    `job("date", environment=…, user=…, read_only=…)` runs it to its end: `code`, `output`.
+    """
     return _containers.job
 
 
@@ -76,7 +86,7 @@ def machine_settings() -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def machine(machine_settings: Mapping[str, str], _containers: Containers) -> Machine:
-    """Give a container as users start it, with its services; one for all checks of the image."""
+    """Give a container as users start it, with its services; one for all checks. `machine.host` is inside."""
     made = _containers.start(environment=machine_settings)
     return Machine(container=made, host=_containers.shell(made), settings=machine_settings)
 

@@ -69,7 +69,7 @@ def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
         if why == UNVERIFIED:
             yield f"  verify:  invoke verify --only '{tags[0][0]}'"
         elif why == UNCHECKED:
-            yield "  write:   a check for one of its layers, common/layers/LAYER/test_LAYER.py (CONTRIBUTING.md)"
+            yield "  write:   a check for one of its layers, common/layers/LAYER/test_LAYER.py (docs/checks.md)"
         elif outcome is PublishOutcome.FAILED:
             yield f"  repeat:  invoke push --only '{tags[0][0]}'"
         yield ""

@@ -217,7 +217,7 @@ def _unchecked(images: Sequence[Verified]) -> Iterator[str]:
     if names:
         layer = next(image.row.family.layers[-1] for image in images if image.row.name == names[0])
         yield f"unchecked: {count(len(names), 'image')} {UNCHECKED}: {abbreviate(names, _NAMES_SHOWN)}"
-        yield f"  write:   checks, for instance common/layers/{layer}/test_{layer}.py (CONTRIBUTING.md)"
+        yield f"  write:   checks, for instance common/layers/{layer}/test_{layer}.py (docs/checks.md)"
         yield ""
 
 
