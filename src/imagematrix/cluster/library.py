@@ -30,6 +30,10 @@ SETTINGS: Final = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,
     "distributed.worker.daemon": False,
+    # Dask would measure every message, and look at the health of its loops 50 times a second.
+    "distributed.comm.offload": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
     "distributed.comm.timeouts.connect": "10s",
     "distributed.comm.retry.count": 0,
     "distributed.diagnostics.nvml": False,
