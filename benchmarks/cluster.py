@@ -108,7 +108,7 @@ class SleepingHost:
         self._world.ended = time.monotonic()
         return Attempt(ok=True, image=job.key)
 
-    def push(self, repository: str, key: Key, image: str) -> Pushed:
+    def push(self, repository: str, key: Key, image: str, *, replaces: str = "") -> Pushed:  # noqa: ARG002
         """Sleep."""
         with self._line:
             self._sleep(self._world.missing(key, self._world.held) / PUSHED_A_SECOND)

@@ -78,7 +78,7 @@ class FolderMachine:
             (self.pulled if is_pull else self.done).append(job.key)
         return Attempt(ok=made.ok, why=made.why, image=digest(self.root / self.name / job.key) if made.ok else "")
 
-    def push(self, repository: str, key: Key, image: str) -> Pushed:
+    def push(self, repository: str, key: Key, image: str, *, replaces: str = "") -> Pushed:
         if self.pushes is not None and key not in self.pushes:
             self.stopped.wait(30)
         name = f"{repository}:{key}"
@@ -86,7 +86,10 @@ class FolderMachine:
             return Pushed(key=key, name=name, status=PushStatus.INTERRUPTED, why="interrupted")
         if self.is_registry_away:
             return Pushed(key=key, name=name, status=PushStatus.FAILED, attempts=3, why="the registry is away")
-        shutil.copytree(self.root / self.name / key, self.root / repository / key)
+        there = self.root / repository / key
+        if replaces and digest(there) == replaces:
+            shutil.rmtree(there)
+        shutil.copytree(self.root / self.name / key, there)
         self.pushed.append(key)
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)
 

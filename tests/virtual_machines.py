@@ -224,7 +224,7 @@ class _Host:
             self._world.sleep_until(lambda now: now + seconds, lambda: self._built(job.key))
         return Attempt(ok=True, image=job.key)
 
-    def push(self, repository: str, key: Key, image: str) -> Pushed:
+    def push(self, repository: str, key: Key, image: str, *, replaces: str = "") -> Pushed:  # noqa: ARG002
         self._world.sleep_until(lambda now: self._takes_line(now, key), lambda: self._pushed(key))
         name = f"{repository}:{key}"
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)

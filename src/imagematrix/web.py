@@ -7,8 +7,8 @@ watchdog closes the connection of a question that takes too long as a whole.
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -33,6 +33,8 @@ TOTAL_SECONDS: Final = 30.0
 MOST_BYTES: Final = 32 * 2**20
 """No valid answer is bigger: the distribution spec bounds manifests at 4 MiB."""
 _CHUNK: Final = 64 * 1024
+_SLOWEST: Final = 100_000
+"""Bytes a second: what is sent more slowly takes too long."""
 
 _T = TypeVar("_T")
 
@@ -76,6 +78,29 @@ class Reply:
         return documents.read(self.content.decode(errors="replace"), kind)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What is sent while it is read: too big for memory."""
+
+    open: Callable[[], AbstractContextManager[Iterator[bytes]]]
+    """Gives all of it, from the beginning, each time."""
+    bytes: int
+
+
+class _Sized:
+    """An iterator whose length is known: `requests` then sends it as one body, not in chunks."""
+
+    def __init__(self, chunks: Iterator[bytes], length: int) -> None:
+        self._chunks = chunks
+        self._length = length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def __len__(self) -> int:
+        return self._length
+
+
 class Web:
     """Sends requests from many threads: no cookies, no netrc, no proxies but those that are given."""
 
@@ -107,32 +132,29 @@ class Web:
         *,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
-        data: bytes | Mapping[str, str] | None = None,
+        data: bytes | Stream | Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> Reply:
         """Send a request; return its answer. Raises NoAnswerError, whose words hold neither address nor login."""
-        with self._watchdog() as late:
+        seconds = self._total + (data.bytes / _SLOWEST if isinstance(data, Stream) else 0.0)
+        with self._watchdog(seconds) as late:
             try:
-                with self._session.request(
-                    method,
-                    url,
-                    headers={"Accept-Encoding": "identity", **(headers or {})},
-                    params=params,
-                    data=data,
-                    auth=auth,
-                    timeout=SILENCE_SECONDS,
-                    stream=True,
-                ) as answer:
+                with (
+                    _body(data) as body,
+                    self._session.request(
+                        method,
+                        url,
+                        headers={"Accept-Encoding": "identity", **(headers or {})},
+                        params=params,
+                        data=body,
+                        auth=auth,
+                        timeout=SILENCE_SECONDS,
+                        stream=True,
+                    ) as answer,
+                ):
                     content = _received(answer)
-            # ValueError: an invalid address or header, as urllib3 and http.client put it
-            except (
-                requests.RequestException,
-                urllib3.exceptions.HTTPError,
-                OSError,
-                ValueError,
-                _EndlessError,
-            ) as error:
-                why = f"no whole answer within {self._total:g} s" if late.is_set() else _why(error)
+            except _FAILURES as error:
+                why = f"no whole answer within {seconds:g} s" if late.is_set() else _why(error)
                 speaks_no_tls = isinstance(error, requests.exceptions.SSLError)
                 raise NoAnswerError(why, speaks_no_tls=speaks_no_tls) from error
         return Reply(
@@ -145,7 +167,24 @@ class Web:
         )
 
     @contextmanager
-    def _watchdog(self) -> Iterator[threading.Event]:
+    def stream(self, url: str, *, headers: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+        """Give the content behind an address as it comes; its bytes are not bounded. Raises NoAnswerError.
+
+        What fails after the first bytes is raised by the iterator, as one of the library's errors.
+        """
+        try:
+            answer = self._session.get(
+                url, headers={"Accept-Encoding": "identity", **headers}, timeout=SILENCE_SECONDS, stream=True
+            )
+        except _FAILURES as error:
+            raise NoAnswerError(_why(error)) from error
+        with answer:
+            if not answer.ok:
+                raise NoAnswerError(f"{answer.status_code} {printable(answer.reason or '')}")
+            yield answer.iter_content(_CHUNK)
+
+    @contextmanager
+    def _watchdog(self, seconds: float) -> Iterator[threading.Event]:
         """Close this thread's connection when its question takes too long; the event says that it did."""
         late, mine = threading.Event(), vars(_used)
 
@@ -153,7 +192,7 @@ class Web:
             late.set()
             _close(mine.get("connection"), mine.get("socket"))
 
-        timer = parallel.after(self._total, close)
+        timer = parallel.after(seconds, close)
         try:
             yield late
         finally:
@@ -236,6 +275,15 @@ def proxies_to(url: str, said: Mapping[str, str]) -> dict[str, str]:
     if should_bypass_proxies(url, lower.get("no_proxy", "")):
         return {}
     return {scheme: lower[f"{scheme}_proxy"] for scheme in ("http", "https") if f"{scheme}_proxy" in lower}
+
+
+@contextmanager
+def _body(data: bytes | Stream | Mapping[str, str] | None) -> Iterator[bytes | _Sized | Mapping[str, str] | None]:
+    if not isinstance(data, Stream):
+        yield data
+        return
+    with data.open() as chunks:
+        yield _Sized(chunks, data.bytes)
 
 
 def _received(answer: requests.Response) -> bytes:

@@ -4,13 +4,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from tests import projects
 from tests.clusters import REGISTRY, FolderMachine, LocalCluster, coordinator, until
-from tests.folders import passing
+from tests.folders import digest, passing
 
 from imagematrix.cluster import Cluster
 from imagematrix.errors import NoClusterError
@@ -321,6 +321,27 @@ def test_a_scheduler_is_restarted(
     restarter.join()
     assert {(outcome.status, outcome.why) for outcome in outcomes} == {(Status.BUILT, "")}
     assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in plan.final_nodes.values())
+
+
+def test_what_is_not_signed_is_built_again_and_replaced(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
+) -> None:
+    """It may be what a machine pushed before the run was killed, or somebody else's."""
+    assert machines
+    night, final = Night(), next(iter(plan.final_nodes.values()))
+    forged = tmp_path / "machines" / REGISTRY / final
+    forged.mkdir(parents=True)
+    (forged / "TARGET.json").write_text("{}")
+    before = digest(forged)
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        executor._plan = replace(
+            executor._plan, is_signed=True, doubt=lambda _key, found: "not signed" if found == before else ""
+        )
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    assert [retry.why for retry in outcomes[final].retries] == ["not signed"]
+    assert digest(forged) == outcomes[final].image != before
 
 
 def test_a_failure_of_a_build_is_no_fault_of_its_machine(

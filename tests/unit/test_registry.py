@@ -11,7 +11,7 @@ import pytest
 from tests.registry_server import RegistryServer, serving
 
 from imagematrix.engine.credentials import login
-from imagematrix.errors import DeniedError, MissingError, RegistryError, SilentRegistryError
+from imagematrix.errors import DeniedError, MissingError, SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.registry import Client
 
@@ -91,12 +91,32 @@ def test_tags_move_by_digest(server: RegistryServer, client: Client) -> None:
     assert client.digests(repository, ["1", "latest"]) == {}
 
 
-def test_layers_that_cannot_be_taken_over(server: RegistryServer, client: Client) -> None:
+def test_images_are_copied_to_another_registry(server: RegistryServer, client: Client, docker_config: Path) -> None:
+    """With a login for each of them, and streams that are sent once; what is there is not sent again."""
+    big = "x" * 3_000_000
+    server.login, server.tokens = "me:s3cret", True
+    with serving() as other:
+        other.login = "you:0ther"
+        logins = {server.address: "me:s3cret", other.address: "you:0ther"}
+        auths = {name: {"auth": base64.b64encode(login.encode()).decode()} for name, login in logins.items()}
+        docker_config.write_text(json.dumps({"auths": auths}))
+        digest = server.put("a", "1", layer=big)
+        found = client.manifest(f"{server.address}/a", "1")
+        client.tag(found, "new", repository=f"{other.address}/b")
+        assert client.digest(f"{other.address}/b", "new") == digest
+        assert other.blobs["b"] == server.blobs["a"]
+
+        other.asked.clear()
+        client.tag(found, "newer", repository=f"{other.address}/b")
+        assert [method for method, _, _ in other.asked if method == "POST"] == []
+
+
+def test_layers_that_are_gone(server: RegistryServer, client: Client) -> None:
     """No tag is set on what would not be whole."""
     server.put("a", "1")
     found = client.manifest(f"{server.address}/a", "1")
     server.blobs.clear()
-    with pytest.raises(RegistryError, match="did not mount"):
+    with pytest.raises(MissingError):
         client.tag(found, "1", repository=f"{server.address}/b")
     assert "b" not in server.manifests
 

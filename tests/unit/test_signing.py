@@ -15,8 +15,12 @@ from tests.registry_server import RegistryServer, digest_of, serving
 from tests.unit.test_store import FakeEngine, ended, pushing
 
 from imagematrix import signing
+from imagematrix.cluster.executor import ClusterPushes
+from imagematrix.cluster.images import ClusterImages
+from imagematrix.cluster.messages import RemoteResult
+from imagematrix.commands.build.signed_pushes import signed
 from imagematrix.errors import FlagError, RegistryError
-from imagematrix.model import Key, PushStatus, Signing, Site
+from imagematrix.model import Attempt, BuildJob, Key, NodePull, Pushed, PushStatus, Signing, Site
 from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client, signatures
 from imagematrix.registry.signatures import Signature
@@ -75,6 +79,31 @@ def sign(server: RegistryServer, key: str, digest: str, *, by: PrivateKey = OURS
     text = signatures.text(f"{server.address}/nodes", Key(key), about or digest)
     assert isinstance(by, ed25519.Ed25519PrivateKey)
     Client(Site()).sign(f"{server.address}/nodes", digest, Signature(text=text, signature=by.sign(text)))
+
+
+def test_what_machines_pushed_is_signed_here(server: RegistryServer) -> None:
+    """Only what a machine has built: not what somebody put under its key in the meantime."""
+    images = ClusterImages({}, ())
+    built = {name: server.put("nodes", name * 64, layer=name) for name in "ab"}
+    other = server.put("nodes", "b" * 64, layer="another")
+    for name, digest in {"a": built["a"], "b": other}.items():
+        key = Key(name * 64)
+        attempt = Attempt(ok=True, image=built[name])
+        job = BuildJob(
+            key=key, layer=name, work=NodePull(repository="", digest=""), platform="", names=(), push_to="", seconds=1
+        )
+        images.add(job, RemoteResult(attempt=attempt, machine="m", slot=0))
+        images.pushed(Pushed(key=key, name="", status=PushStatus.PUSHED, attempts=1, digest=digest))
+
+    with signed(ClusterPushes(images, lambda _machine: True), voucher(server, signs=True)) as pushes:
+        assert {push.key[0]: push.status for push in pushes.rest()} == {  # type: ignore[union-attr]
+            "a": PushStatus.PUSHED,
+            "b": PushStatus.FAILED,
+        }
+        assert {push.key[0]: push.status for push in pushes.nodes()} == {"a": "pushed", "b": "failed"}
+
+    assert voucher(server).doubt(Key("a" * 64), built["a"]) == ""
+    assert "not signed" in voucher(server).doubt(Key("b" * 64), other)
 
 
 @pytest.mark.parametrize("key", [OURS, CURVE])

@@ -68,6 +68,8 @@ class ClusterPlan:
     """What the registry had before the run."""
     doubt: Callable[[Key, str], str]
     """Says why what the registry has under a key, by its digest, is not believed to be the node; empty: it is."""
+    is_signed: bool = False
+    """Nodes are signed: what is not believed is built again, and replaced."""
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ class Cluster:
         self._weights: dict[Key, Future[Weight]] = {}
         self._trying: dict[Key, _Trying] = {}
         self._streams: dict[Key, LogFile] = {}
+        self._doubted: dict[Key, str] = {}
+        """Digests of what the registry has and is not believed."""
         self._remakes: dict[Key, threading.Lock] = {}
         self._begun: queue.SimpleQueue[tuple[Key, str]] = queue.SimpleQueue()
         self._number = itertools.count(1)
@@ -221,6 +225,7 @@ class Cluster:
             compression=self._plan.compression,
             parents=tuple(self._images.parent(key) for key in parents),
             is_shared=job.key in self._plan.shared,
+            replaces=self._doubted.get(job.key, ""),
         )
         self._images.begin(job.key)
         name = f"{job.key[:12]}-{next(self._number)}"
@@ -261,7 +266,9 @@ class Cluster:
                 self._machines.failed(job.key, result.machine, attempt.flake.kind)
             return attempt
         if result.pushed and (why := self._plan.doubt(job.key, result.pushed.digest)):
-            return replace(attempt, ok=False, why=why)
+            self._doubted[job.key] = result.pushed.digest
+            flake = Flake(kind=FlakeKind.SERVER) if self._plan.is_signed else None
+            return replace(attempt, ok=False, flake=flake, why=why)
         self._images.add(job, result)
         if not result.pushed:
             for key in (job.key, *parents):
@@ -365,6 +372,10 @@ class ClusterPushes:
     def nodes(self) -> tuple[Pushed, ...]:
         """Return how the pushes ended."""
         return self._images.pushes()
+
+    def image(self, key: Key) -> str:
+        """Return the id of the image that a machine made of a node."""
+        return self._images.image(key)
 
 
 def _lost(why: str) -> Attempt:

@@ -40,7 +40,7 @@ class EngineHost:
         """Build or pull."""
         return self.builder.build(job)
 
-    def push(self, repository: str, key: Key, image: str) -> Pushed:
+    def push(self, repository: str, key: Key, image: str, *, replaces: str) -> Pushed:
         """Push an image as a node, with retries."""
         publisher = Publisher(
             engine=self.engine,
@@ -50,7 +50,7 @@ class EngineHost:
             unverified=lambda _row, _ids: "",  # machines publish no rows
             stop=self.stopped,
         )
-        return publisher.push(key, image)
+        return publisher.push(key, image, replaces=replaces)
 
     def bytes(self, image: str) -> int:
         """Return the size of an image."""

@@ -101,6 +101,11 @@ class ClusterImages:
         with self._changed:
             return self._made[key].job
 
+    def image(self, key: Key) -> str:
+        """Return the id of the image that was made of a node."""
+        with self._changed:
+            return self._made[key].image
+
     def news(self) -> tuple[Pushed, ...]:
         """Return the pushes that ended since this was last asked."""
         with self._changed:

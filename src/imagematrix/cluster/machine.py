@@ -63,8 +63,8 @@ class Host(Protocol):
     def do(self, job: BuildJob) -> Attempt:
         """Build or pull."""
 
-    def push(self, repository: str, key: Key, image: str) -> Pushed:
-        """Push an image as a node."""
+    def push(self, repository: str, key: Key, image: str, *, replaces: str) -> Pushed:
+        """Push an image as a node, unless the registry has one: another than that with the digest `replaces`."""
 
     def bytes(self, image: str) -> int:
         """Return the size of an image."""
@@ -239,7 +239,8 @@ class _Bench:
 
     def _do(self, remote: RemoteJob) -> tuple[Attempt, Pushed | None]:
         job = remote.job
-        if held := self._host.held(remote.repository, job.key):  # another machine was faster, or a lost result
+        held = self._host.held(remote.repository, job.key)
+        if held and held.digest != remote.replaces:  # another machine was faster, or a lost result
             name = f"{remote.repository}:{job.key}"
             there = Pushed(key=job.key, name=name, status=PushStatus.PUSHED, digest=held.digest)
             return Attempt(ok=True, image=held.ids[0]), there
@@ -256,7 +257,7 @@ class _Bench:
 
     def _push(self, remote: RemoteJob, image: str) -> None:
         try:
-            pushed = self._host.push(remote.repository, remote.job.key, image)
+            pushed = self._host.push(remote.repository, remote.job.key, image, replaces=remote.replaces)
         except Exception as error:  # noqa: BLE001  (a thread of a pool: who waits for this push must hear of it)
             name = f"{remote.repository}:{remote.job.key}"
             pushed = Pushed(key=remote.job.key, name=name, status=PushStatus.FAILED, attempts=1, why=str(error))

@@ -43,6 +43,8 @@ class RemoteJob:
     compression: str
     """How filesystem layers are compressed there: gzip, or zstd."""
     parents: tuple[RemoteParent, ...]
+    replaces: str = ""
+    """The digest of what the registry has and is not the node: it is built and pushed all the same."""
     is_shared: bool
     """Nodes wait for its push, which goes before those that nobody waits for."""
 

@@ -8,7 +8,7 @@ from imagematrix import site as sites
 from imagematrix.commands import extras
 from imagematrix.commands.terminal import note, on_wait, warn
 from imagematrix.engine import Engine, connect
-from imagematrix.errors import FlagError, NoEngineError
+from imagematrix.errors import FlagError, NoClusterError, NoEngineError
 from imagematrix.model import EngineImage, Plan, Row, Site
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project, Selection, open_project
@@ -69,6 +69,20 @@ def plan(project: Project, selected: Selection) -> Plan:
     )
     kept = store.keys(dag, nodes(images, project.state.bonds())) if store else {}
     return project.plan(dag, images, kept=kept, doubted=store.doubts if store else {})
+
+
+def cluster(project: Project, flag: str) -> str:
+    """Return the address of the cluster that does the work; empty: this machine does it.
+
+    Raises NoClusterError where its machines have no registry to exchange images through.
+    """
+    address = flag or project.matrix.site.workers
+    if address and not project.matrix.nodes:
+        raise NoClusterError(
+            "machines exchange images through a registry, and the matrix names none\n"
+            '    set nodes = "host/path" in matrix.toml, and log in to that registry on each machine'
+        )
+    return address
 
 
 def site_of(project: Project) -> Site:

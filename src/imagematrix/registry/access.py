@@ -2,7 +2,8 @@
 
 import ipaddress
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from imagematrix import secrecy, web
@@ -12,11 +13,12 @@ from imagematrix.model import Site
 from imagematrix.registry import answers
 from imagematrix.text.names import HUB
 from imagematrix.text.visible import printable
-from imagematrix.web import NoAnswerError, Reply, Web
+from imagematrix.web import NoAnswerError, Reply, Stream, Web
 
 _HUB_API: Final = "registry-1.docker.io"
-_ACTIONS: Final[Mapping[str, str]] = {"GET": "pull", "HEAD": "pull"}
-"""What a method is called in the scope of a token; all others are named by themselves."""
+_ACTIONS: Final[Mapping[str, str]] = {"GET": "pull", "HEAD": "pull", "POST": "push", "PUT": "push"}
+"""What a method is called in the scope of a token; all others are named by themselves. A login for one serves another:
+a stream cannot be sent twice to find out who may send it."""
 _BUSY: Final = (429, 500, 502, 503, 504)
 _DENIED: Final = (401, 403)
 
@@ -34,13 +36,13 @@ class Access:
         self._lock = threading.Lock()
 
     def send(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, data: bytes | None = None
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, data: bytes | Stream | None = None
     ) -> Reply:
         """Send a request to `/v2/PATH`; return an answer that is neither a refusal nor a failure.
 
         Raises SilentRegistryError and DeniedError, and RegistryError for an answer that is not valid.
         """
-        action = f"{_ACTIONS.get(method, method)} {path.partition('/manifests/')[0].partition('/blobs/')[0]}"
+        action = _action(method, path)
         asking, root = self._way()
         url = f"{root}/v2/{path}"
         held = self._logins.get(action, "")
@@ -50,6 +52,20 @@ class Access:
             answer = self._ask(asking, method, url, {**(headers or {}), **_bearing(header)}, data)
         self._refuse(answer, f"{method} {path}")
         return answer
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Iterator[bytes]]:
+        """Give the content of `/v2/PATH` as it comes; what `send` with HEAD has been allowed to see.
+
+        Raises SilentRegistryError.
+        """
+        asking, root = self._way()
+        header = self._logins.get(_action("GET", path), "")
+        try:
+            with asking.stream(f"{root}/v2/{path}", headers=_bearing(header)) as chunks:
+                yield chunks
+        except NoAnswerError as error:
+            raise self._silent(error) from None
 
     def _way(self) -> tuple[Web, str]:
         """Return its scheme and address; the first thread finds out for all."""
@@ -74,7 +90,9 @@ class Access:
             raise self._silent(error) from None
         return asking, secure
 
-    def _ask(self, asking: Web, method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> Reply:
+    def _ask(
+        self, asking: Web, method: str, url: str, headers: Mapping[str, str], data: bytes | Stream | None
+    ) -> Reply:
         try:
             return asking.ask(method, url, headers=headers, data=data)
         except NoAnswerError as error:
@@ -127,6 +145,11 @@ class Access:
 
     def _silent(self, error: NoAnswerError) -> SilentRegistryError:
         return SilentRegistryError(f"registry {self._name} does not answer: {error}")
+
+
+def _action(method: str, path: str) -> str:
+    """Return what a request is allowed by: a login for an action on a repository."""
+    return f"{_ACTIONS.get(method, method)} {path.partition('/manifests/')[0].partition('/blobs/')[0]}"
 
 
 def _bearing(header: str) -> Mapping[str, str]:

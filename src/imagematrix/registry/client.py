@@ -1,4 +1,4 @@
-"""What registries hold, by tag and by digest: many look-ups at once, tags set and removed. No downloads."""
+"""What registries hold, by tag and by digest: many look-ups at once, tags set and removed, images copied."""
 
 import functools
 import threading
@@ -17,7 +17,7 @@ from imagematrix.registry.signatures import Signature
 from imagematrix.text import names
 from imagematrix.text.names import host
 from imagematrix.text.visible import printable
-from imagematrix.web import Reply
+from imagematrix.web import Reply, Stream
 
 JOBS: Final = 16
 """How many requests run at once."""
@@ -84,7 +84,7 @@ class Client:
         """Keep a signature of an image beside it, in the place of all earlier ones."""
         attached = signatures.attached(signature.text, signature.signature)
         for blob in attached.blobs:
-            self._upload(repository, blob)
+            self._upload(repository, blob, digest=digest_of(blob))
         tag, headers = signatures.tag(digest), {"Content-Type": signatures.MANIFEST_TYPE}
         answer = self._send("PUT", repository, f"manifests/{tag}", headers=headers, data=attached.manifest)
         _good(answer, repository, tag)
@@ -97,14 +97,15 @@ class Client:
         return answers.config(answer, host(manifest.repository), digest=manifest.config)
 
     def tag(self, manifest: Manifest, tag: str, *, repository: str = "") -> None:
-        """Let a tag stand for an image, wherever it pointed before; in its own repository, or in another one there.
+        """Let a tag stand for an image, wherever it pointed before; in its own repository, or in any other.
 
-        The other one must be of the same registry, which has the filesystem layers already or mounts them.
+        Another repository of its registry takes over the filesystem layers. To another registry they go through this
+        machine, which keeps none of them.
         """
         target = repository or manifest.repository
         if target != manifest.repository:
-            for digest in manifest.blobs:
-                self._mount(target, digest, origin=manifest.repository)
+            for digest, size in manifest.blobs.items():
+                self._bring(target, digest, size, origin=manifest.repository)
         headers = {"Content-Type": manifest.media_type}
         answer = self._send("PUT", target, f"manifests/{tag}", headers=headers, data=manifest.text)
         _good(answer, target, tag)
@@ -148,21 +149,29 @@ class Client:
         answer = _good(self._send("GET", repository, f"blobs/{digest}"), repository, digest)
         return answers.blob(answer, host(repository), digest=digest)
 
-    def _upload(self, repository: str, content: bytes) -> None:
+    def _upload(self, repository: str, content: bytes | Stream, *, digest: str) -> None:
         """Put content into a repository (distribution spec, end-4a and end-6)."""
         begun = _good(self._send("POST", repository, "blobs/uploads/"), repository, "an upload")
         path = answers.upload(begun, host(repository), repository=names.path(repository))
-        query = f"{'&' if '?' in path else '?'}digest={digest_of(content)}"
+        query = f"{'&' if '?' in path else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream"}
         answer = self._send("PUT", repository, path + query, headers=headers, data=content)
         _good(answer, repository, "an upload")
 
-    def _mount(self, repository: str, digest: str, *, origin: str) -> None:
+    def _bring(self, repository: str, digest: str, size: int, *, origin: str) -> None:
+        """See that a repository has a blob that another one has."""
+        if self._send("HEAD", repository, f"blobs/{digest}").good:
+            return
+        if host(repository) == host(origin) and self._mounts(repository, digest, origin=origin):
+            return
+        _good(self._send("HEAD", origin, f"blobs/{digest}"), origin, digest)  # logs in too
+        source, path = self._access(host(origin)), f"{names.path(origin)}/blobs/{digest}"
+        self._upload(repository, Stream(open=lambda: source.stream(path), bytes=size), digest=digest)
+
+    def _mounts(self, repository: str, digest: str, *, origin: str) -> bool:
         """Have a repository take over what another one of its registry holds (distribution spec, end-11)."""
         path = f"blobs/uploads/?mount={digest}&from={names.path(origin)}"
-        answer = self._send("POST", repository, path)
-        if answer.status != _CREATED:
-            raise RegistryError(f"registry {host(repository)} did not mount {digest} of {origin} in {repository}")
+        return self._send("POST", repository, path).status == _CREATED
 
     def _each(self, ask: Callable[[str], _T], tags: Collection[str]) -> Collection[tuple[str, _T]]:
         """Look up some tags. The first is asked alone, so an unreachable registry fails fast."""
@@ -179,7 +188,7 @@ class Client:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        data: bytes | None = None,
+        data: bytes | Stream | None = None,
     ) -> Reply:
         access = self._access(host(repository))
         send = functools.partial(access.send, method, f"{names.path(repository)}/{path}", headers=headers, data=data)

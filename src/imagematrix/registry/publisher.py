@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, Final, Protocol, TypeVar
 
-from imagematrix.errors import DoubtError, MissingError, NoEngineError, RegistryError, SilentRegistryError, UserError
+from imagematrix.errors import DoubtError, MissingError, NoEngineError, RegistryError, UserError
 from imagematrix.execution.backoff import Backoff, Passing
 from imagematrix.model import KEY_LABEL, Key, Pushed, PushStatus, Retry, Row
 from imagematrix.planning import publication, transient
@@ -24,15 +24,13 @@ _T = TypeVar("_T")
 
 
 class PublishingEngine(Protocol):
-    """An engine that has images. They are named by their ids, and pushed by names of their own."""
+    """An engine that has images. They are named by their ids, and pushed under names of their own."""
 
     def tag(self, source: str, name: str) -> None: ...
 
     def untag(self, name: str) -> None: ...
 
     def push(self, name: str, *, stopped: Callable[[], bool]) -> str: ...
-
-    def pull(self, name: str) -> None: ...
 
     def config(self, name: str) -> Mapping[str, Any]: ...
 
@@ -61,13 +59,15 @@ class _Image:
 class Publisher:
     """Publishes images, from any thread. Errors of registries and the engine are not raised but part of the outcome.
 
+    Without an engine it publishes what the node cache has.
+
     What fails in passing is tried again; while a registry does not answer, everything there is tried once.
     """
 
     def __init__(
         self,
         *,
-        engine: PublishingEngine,
+        engine: PublishingEngine | None,
         client: Client,
         voucher: Voucher | None,
         doubts: Mapping[Key, str],
@@ -87,12 +87,17 @@ class Publisher:
         self._silent: set[str] = set()
         """Registries that did not answer, however often they were asked, and have not answered since."""
 
-    def push(self, key: Key, image: str) -> Pushed:
-        """Push a node, which the engine has as the image with this id, to the node cache, unless it is there."""
+    def push(self, key: Key, image: str, *, replaces: str = "") -> Pushed:
+        """Push a node, which the engine has as the image with this id, to the node cache, unless it is there.
+
+        What is there with the digest `replaces` does not count.
+        """
         assert self._voucher  # noqa: S101  (nodes are pushed where there is a node cache)
         begun, retries, digest, why = time.monotonic(), list[Retry](), "", ""
         try:
-            digest = self._ask(self._voucher.repository, self._node, key, image, self._voucher, tell=retries.append)
+            digest = self._ask(
+                self._voucher.repository, self._node, key, image, self._voucher, replaces, tell=retries.append
+            )
         except Exception as error:  # noqa: BLE001  (a failure is that of this push, and never lost)
             why = _said(error)
         if why and self._stop.is_set():
@@ -152,6 +157,7 @@ class Publisher:
 
     def _image(self, key: Key, image_id: str) -> _Image:
         """Return the image that the engine has of a node."""
+        assert self._engine  # noqa: S101  (as above)
         labels = self._engine.config(image_id).get("Labels") or {}
         created = self._engine.created(image_id)
         return _Image(key=key, ids=(image_id,), created=created, versions=publication.labelled(labels))
@@ -216,10 +222,11 @@ class Publisher:
         self._silent.discard(host(repository))
         return done
 
-    def _node(self, key: Key, image: str, voucher: Voucher) -> str:
+    def _node(self, key: Key, image: str, voucher: Voucher, replaces: str) -> str:
         """Push a node once, unless it exists there; return its digest there. Raises RegistryError and NoEngineError."""
         target = Target(repository=voucher.repository, tag=key)
         held = self._client.digest(target.repository, key)
+        held = "" if held == replaces else held
         doubt = voucher.doubt(key, held) if held else ""
         if held and not doubt:  # another machine was faster, or the last try was
             return held
@@ -277,38 +284,20 @@ class Publisher:
         return Held(digest=manifest.digest, config=manifest.config, versions=versions)
 
     def _send(self, image: _Image, target: Target) -> None:
-        """Bring an image into a repository: within its registry, else through the engine."""
-        if image.remote and self._takes_over(image.remote, target):
-            return
-        if image.remote is None:
+        """Bring an image into a repository: from the engine, else from the node cache."""
+        if image.remote:
+            self._client.tag(image.remote, target.tag, repository=target.repository)
+        else:
             self._push_as(image.ids[0], target)
-            return
-        source = f"{image.remote.repository}@{image.remote.digest}"
-        self._engine.pull(source)
-        try:
-            self._push_as(source, target)
-        finally:
-            self._engine.untag(source)
 
     def _push_as(self, image: str, target: Target) -> None:
-        """Push an image, by id or name, under a name in a registry, which the engine does not keep."""
+        """Push an image, by id, under a name in a registry, which the engine does not keep."""
+        assert self._engine  # noqa: S101  (who names an image of an engine has one)
         self._engine.tag(image, target.name)
         try:
             self._engine.push(target.name, stopped=self._stop.is_set)
         finally:
             self._engine.untag(target.name)
-
-    def _takes_over(self, manifest: Manifest, target: Target) -> bool:
-        """Whether a registry takes an image over from another of its repositories: not every one does."""
-        if host(manifest.repository) != host(target.repository):
-            return False
-        try:
-            self._client.tag(manifest, target.tag, repository=target.repository)
-        except SilentRegistryError:
-            raise
-        except RegistryError:
-            return False
-        return True
 
 
 def _failed(target: Target, error: Exception) -> Published:

@@ -86,8 +86,8 @@ def build(
         push_jobs=push_jobs,
         only_nodes=tuple(only_nodes),
     )
-    listen = functools.partial(reports.listener, sys.stdout)
-    if address := workers or project.matrix.site.workers:
+    listen, store = functools.partial(reports.listener, sys.stdout), request.node_store(project)
+    if address := request.cluster(project, workers):
         if executor:
             raise FlagError(
                 "--executor: the machines of a cluster do the jobs; leave out one of --executor and --workers"
@@ -95,11 +95,10 @@ def build(
         extras.require("cluster")
         from imagematrix.commands.build import spread
 
-        nodes = spread.node_cache(project, push=push)
         link = spread.link(project, address, certificates)
-        result = spread.run(project, rows, options, link=link, store=nodes, listen=listen, waiting=on_wait)
+        result = spread.run(project, rows, options, link=link, store=store, listen=listen, waiting=on_wait)
     else:
-        engine, store = request.engine(), request.node_store(project)
+        engine = request.engine()
         result = run.run(project, rows, options, engine=engine, store=store, wrap=wrap, listen=listen, waiting=on_wait)
     print(reports.summary(result.report, color=sys.stdout.isatty()), end="")
     if result.published:

@@ -76,11 +76,11 @@ def run(
             from imagematrix.commands.build.refreshing import refresh
 
             project = refresh(project, rows, options, act=act, engine=engine, store=store, stop=stop)
-        signer = _signer(project, store) if options.push and store else None
+        signs = signer(project, store) if options.push and store else None
         decided = decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
         if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            done = act(project, decided, options, signer=signer)
+            done = act(project, decided, options, signer=signs)
         else:
             done = BuildDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
         bonds = pin(project, decided)
@@ -145,7 +145,7 @@ def move_epoch(project: Project, epoch: str, layers: Collection[str]) -> Project
     return project
 
 
-def _signer(project: Project, store: Store) -> Signer | None:
+def signer(project: Project, store: Store) -> Signer | None:
     """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
     declared, verifier = project.matrix.signing, store.voucher.verifier
     return signing.signer(declared, project.repository.root, Shell(), verifier) if declared and verifier else None

@@ -21,17 +21,22 @@ from imagematrix.commands.build.images import pin
 from imagematrix.commands.build.machine_progress import MachineProgress
 from imagematrix.commands.build.recorder import BuildRecorder
 from imagematrix.commands.build.run import BuildResult
-from imagematrix.errors import FlagError, NoClusterError
+from imagematrix.commands.build.signed_pushes import signed
+from imagematrix.errors import NoClusterError
 from imagematrix.execution import schedule
 from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Verdict
 from imagematrix.planning import estimates, placement
 from imagematrix.planning.forecast import Forecast
+from imagematrix.planning.publication import Publication
 from imagematrix.planning.ready_queue import remaining_paths
 from imagematrix.project import Project
 from imagematrix.registry import Manifest
+from imagematrix.registry.publisher import Publisher
+from imagematrix.registry.publishing import beside
 from imagematrix.registry.store import Store
 from imagematrix.report import ImageFact, Progress
 from imagematrix.shell import Shell, stoppable
+from imagematrix.signing import Signer
 
 _READY: Final = (Status.BUILT, Status.REUSED)
 
@@ -42,44 +47,25 @@ def link(project: Project, address: str, certificates: str) -> Link:
     return Link(security.address(address), certificates, who=who)
 
 
-def node_cache(project: Project, *, push: bool) -> Store:
-    """Return the registry that machines exchange images through.
-
-    Raises NoClusterError and FlagError for what machines cannot do: before anything is asked or written.
-    """
-    if project.matrix.signing:
-        raise NoClusterError(
-            "nodes of this matrix are signed, and machines of a cluster do not sign them yet: build without --workers"
-        )
-    if push:
-        raise FlagError(
-            "--push: machines push every node that they build; run `invoke push` afterwards to publish the images"
-        )
-    store = request.node_store(project)
-    if store is None:
-        raise NoClusterError(
-            "machines exchange images through a registry, and the matrix names none\n"
-            '    set nodes = "host/path" in matrix.toml, and log in to that registry on each machine'
-        )
-    return store
-
-
 def run(
     project: Project,
     rows: Sequence[Row],
     options: BuildOptions,
     *,
     link: Link,
-    store: Store,
+    store: Store | None,
     listen: Callable[[Plan, Forecast], Progress],
     waiting: Callable[[], None],
 ) -> BuildResult:
     """Build the selected rows on the machines of a cluster; each node that they build is pushed to the node cache.
 
-    `listen` makes the listener of the progress; `waiting` is called when another build holds the project. Raises
-    NoClusterError if the cluster cannot take the builds.
+    What is published is copied from there to the registries of rows; no machine is needed for it. `listen` makes the
+    listener of the progress; `waiting` is called when another build holds the project. Raises NoClusterError if the
+    cluster cannot take the builds.
     """
+    assert store  # noqa: S101  (`request.cluster` has seen to it)
     started, clock = datetime.now(UTC), time.monotonic()
+    signer = local.signer(project, store)
     with project.state.sole_builder(waiting=waiting), stoppable() as stop, closing(link):
         if options.fresh:
             project = local.move_epoch(project, local.now(), options.fresh_layers)
@@ -88,8 +74,11 @@ def run(
         decided = _without_pulls(decide(project, rows, options, engine=None, store=store))
         if store.is_silent:
             raise NoClusterError(f"{store.repository} does not answer (above), and machines exchange images through it")
-        outcomes, pushes = _act(project, decided, options, link=link, store=store, listen=listen, stop=stop)
+        outcomes, pushes = _act(
+            project, decided, options, link=link, store=store, signer=signer, listen=listen, stop=stop
+        )
         pin(project, decided)
+        published = _published(project, decided, outcomes, options, store=store, stop=stop)
         facts, missing = _facts(decided, outcomes, pushes, store)
     made = report.make(
         decided.plan,
@@ -101,7 +90,7 @@ def run(
         origins=local.origins(project, rows),
     )
     lost = NoClusterError(_missing(store.repository, missing)) if missing and not stop.is_set() else None
-    return BuildResult(report=made, published=(), interrupted=stop.is_set(), lost=lost)
+    return BuildResult(report=made, published=published, interrupted=stop.is_set(), lost=lost)
 
 
 def _without_pulls(decided: BuildDecision) -> BuildDecision:
@@ -119,6 +108,7 @@ def _act(
     *,
     link: Link,
     store: Store,
+    signer: Signer | None,
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
 ) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...]]:
@@ -140,15 +130,19 @@ def _act(
             final=frozenset(plan.final_nodes.values()),
             kept=kept,
             doubt=store.voucher.doubt,
+            is_signed=signer is not None,
         ),
         logs=project.state.log,
         said=shown.output,
         waiting=shown.waiting,
     )
     jobs = cluster.open()
-    with listen(plan, Forecast(plan.steps, seconds, jobs=cluster.slots())) as progress:
+    with (
+        listen(plan, Forecast(plan.steps, seconds, jobs=cluster.slots())) as progress,
+        signed(cluster.pushes(), replace(store.voucher, signer=signer)) as pushes,
+    ):
         shown.show(progress, cluster.begun)
-        recorder = BuildRecorder(shown, project.state, decided, cluster.pushes(), repository=store.repository)
+        recorder = BuildRecorder(shown, project.state, decided, pushes, repository=store.repository)
         outcomes = schedule.run(
             plan,
             cluster,
@@ -164,6 +158,35 @@ def _act(
             tick=shown.tick,
         )
         return outcomes, recorder.published()[0]
+
+
+def _published(
+    project: Project,
+    decided: BuildDecision,
+    outcomes: Sequence[Outcome],
+    options: BuildOptions,
+    *,
+    store: Store,
+    stop: threading.Event,
+) -> tuple[Publication, ...]:
+    """Publish the rows that are in the node cache by now."""
+    ready = {outcome.key for outcome in outcomes if outcome.status in _READY}
+    wanted = {key: row for key, row in decided.to_publish.items() if key in ready}
+    if not wanted or stop.is_set():
+        return ()
+    publisher = Publisher(
+        engine=None,
+        client=store.client,
+        voucher=request.voucher(project, store.client),  # with the records of this run
+        doubts={},
+        unverified=decided.unverified,
+        retries=options.retries,
+        stop=stop,
+    )
+    with beside(publisher, jobs=options.push_jobs, stop=stop) as publishing:
+        for key, row in wanted.items():
+            publishing.offer_row(row, key, "")
+        return tuple(ended for ended in publishing.rest() if isinstance(ended, Publication))
 
 
 def _kept_parents(decided: BuildDecision, store: Store) -> Mapping[Key, RemoteParent]:

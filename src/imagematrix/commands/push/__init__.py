@@ -5,7 +5,7 @@ import time
 from invoke import Exit
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, PublishJobs, Site
+from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, PublishJobs, Site, Workers
 from imagematrix.errors import ExitCode, InterruptedRunError
 
 
@@ -17,6 +17,7 @@ def push(
     group: Group,
     jobs: PublishJobs,
     report: AddedReport,
+    workers: Workers,
     site: Site,
     file: File,
 ) -> None:
@@ -34,7 +35,7 @@ def push(
     result = run.run(
         project,
         rows,
-        engine=request.engine,
+        engine=None if request.cluster(project, workers) else request.engine,
         client=Client(request.site_of(project), tries=1),
         jobs=jobs,
         listen=lambda image: echo(event(image, seconds=time.monotonic() - begun)),

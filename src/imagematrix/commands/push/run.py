@@ -48,14 +48,15 @@ def run(
     project: Project,
     rows: Sequence[Row],
     *,
-    engine: Callable[[], ListingEngine],
+    engine: Callable[[], ListingEngine] | None,
     client: Client,
     jobs: int,
     listen: Callable[[Publication], None],
 ) -> PublishResult:
     """Publish the selected rows' images, `jobs` at once; `listen` hears of each when it is done.
 
-    The engine is opened when there is something to publish. Raises FlagError when none of the rows has a registry.
+    The engine is opened when there is something to publish; None: only what the node cache has is published. Raises
+    FlagError when none of the rows has a registry.
     """
     if not any(row.repositories for row in rows):
         raise FlagError(
@@ -65,8 +66,8 @@ def run(
     dag = project.dag(project.leaves(rows))
     images: list[Publication] = []
     with stoppable() as stop:
-        asked = engine()
-        listed, bonds = asked.images(), project.state.bonds()
+        asked = engine() if engine else None
+        listed, bonds = asked.images() if asked else (), project.state.bonds()
         present = nodes(listed, bonds)
         publisher = Publisher(
             engine=asked,
