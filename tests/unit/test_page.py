@@ -12,6 +12,7 @@ from tests import nights
 from tests.chat import Chat
 
 from imagematrix.errors import FlagError
+from imagematrix.model import Status
 from imagematrix.planning.nightly import NightlyHealth
 from imagematrix.report import heartbeat, html, junit, markdown, overview, plots, runs, webhook
 
@@ -52,6 +53,18 @@ def test_commands_are_written_as_people_type_them(made: overview.Overview) -> No
         assert "scripts/inv build --only" in text
         assert "scripts/inv verify --only" in text
         assert "invoke build" not in text
+
+
+def test_packages_that_drifted_are_named(made: overview.Overview) -> None:
+    """By the page and by the summary, each node with what it has instead."""
+    drift = "openssl=3.0.16 instead of openssl=3.0.15"
+    nodes = [replace(made.run.nodes[0], outcome=Status.BUILT, drifted=(drift,)), *made.run.nodes[1:]]
+    drifted = replace(made, run=replace(made.run, nodes=tuple(nodes)))
+    for text in (html.page(drifted, {}), markdown.summary(drifted)):
+        assert drift in text
+        assert "invoke lock --bases --upgrade" in text
+    for text in (html.page(made, {}), markdown.summary(made)):
+        assert "lock --bases" not in text
 
 
 def test_the_page_says_what_the_night_costs_who_pulls(made: overview.Overview) -> None:

@@ -24,6 +24,7 @@ def summary(overview: Overview) -> str:
         *_untried(overview),
         *_ledger(overview),
         *_changes(overview),
+        *_drifted(overview),
     ]
     return "\n\n".join([*parts, *_outdated(overview)]) + "\n"
 
@@ -106,6 +107,16 @@ def _changes(overview: Overview) -> Iterator[str]:
     grown = sum(overview.growth.values())
     if grown:
         yield f"All images together: {growth(grown)} since last."
+
+
+def _drifted(overview: Overview) -> Iterator[str]:
+    if overview.drifted:
+        rows = [
+            (_code(node.label), _code(abbreviate(node.drifted, _NAMES_SHOWN)), str(len(node.leaves)))
+            for node in overview.drifted
+        ]
+        yield _table("Other packages than locked", ("node", "packages", "images"), rows)
+        yield f"The mirror no longer has what `locks/apt` names: `{overview.typed}lock --bases --upgrade` asks again."
 
 
 def _overdue(overview: Overview) -> Iterator[str]:

@@ -151,6 +151,11 @@ class Overview:
     """What people type before a command: `invoke `, `imagematrix `, `invoke images.`."""
 
     @property
+    def drifted(self) -> tuple[NodeEntry, ...]:
+        """The nodes that were built with other packages than their apt locks name."""
+        return tuple(node for node in self.run.nodes if node.drifted and node.outcome is Status.BUILT)
+
+    @property
     def outdated(self) -> Mapping[str, int]:
         """Data files of the catalogue that were too old when the run began -> days, the oldest first."""
         return catalogue.outdated(self.run.facts, self.run.started.date())
