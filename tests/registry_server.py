@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from imagematrix.model import KEY_LABEL
+
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 PAGE = 2
 """How many tags it lists at once."""
@@ -49,6 +51,10 @@ class RegistryServer:
         self.manifests.setdefault(repository, {}).update({tag: manifest, digest_of(manifest): manifest})
         return digest_of(manifest)
 
+    def put_node(self, repository: str, key: str, **config: Any) -> str:
+        """Put the image of a node in; return its digest."""
+        return self.put(repository, key, **node_config(key, **config))
+
     def wants(self, header: str) -> str:
         """Return the challenge to a request, empty when it may pass."""
         if not self.login:
@@ -61,6 +67,11 @@ class RegistryServer:
 
 def basic(login: str) -> str:
     return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+def node_config(key: str, **config: Any) -> dict[str, Any]:
+    """Return the configuration of a node's image."""
+    return {**config, "config": {"Labels": {KEY_LABEL: key}}}
 
 
 def digest_of(content: bytes) -> str:

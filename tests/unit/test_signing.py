@@ -194,7 +194,7 @@ def test_what_is_signed_is_believed(tmp_path: Path, server: RegistryServer) -> N
 def test_what_is_not_signed_is_not_believed(tmp_path: Path, server: RegistryServer, forgery: str) -> None:
     dag = projects.dag(projects.project(tmp_path), PYTORCH)
     tip = dag.final_nodes[PYTORCH]
-    digest = server.put("nodes", tip, content="forged")
+    digest = server.put_node("nodes", tip, content="forged")
     match forgery:
         case "by another key":
             sign(server, tip, digest, by=THEIRS)
@@ -217,7 +217,7 @@ def test_what_is_not_signed_is_not_believed(tmp_path: Path, server: RegistryServ
 
 def test_a_forged_node_is_replaced_by_who_can_sign(server: RegistryServer) -> None:
     """And by no other key: it would not be accepted either."""
-    forged = server.put("nodes", "a", content="forged")
+    forged = server.put_node("nodes", "a", content="forged")
     [refused] = ended(pushing(server, FakeEngine(server), "a", judge=voucher(server)), "a").values()
     assert refused.status is PushStatus.FAILED
     assert forged in refused.why

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests import projects
 from tests.projects import PYTORCH
-from tests.registry_server import RegistryServer, digest_of, serving
+from tests.registry_server import RegistryServer, digest_of, node_config, serving
 
 from imagematrix.errors import NoEngineError, RegistryError, SilentRegistryError
 from imagematrix.model import FlakeKind, Key, Pushed, PushStatus, Site
@@ -31,7 +31,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
 
 def image_id(key: str, content: str = "") -> str:
     """Return the id of the image that the engine has of a node."""
-    return digest_of(json.dumps({"content": content or key}).encode())
+    return digest_of(json.dumps(node_config(key, content=content or key)).encode())
 
 
 @dataclass
@@ -72,7 +72,7 @@ class FakeEngine:
             raise RegistryError(f"{name}: interrupted")
         if self.fails.get(key):
             raise self.fails[key].pop(0)
-        return self.server.put(repository.partition("/")[2], key, content=self.swap or key)
+        return self.server.put_node(repository.partition("/")[2], key, content=self.swap or key)
 
 
 def voucher(repository: str, *bonds: Bond) -> Voucher:
@@ -125,12 +125,12 @@ def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
     store = Store(voucher(f"{server.address}/nodes"), Client(Site()), say=said.append)
     dag = projects.dag(projects.project(tmp_path))
     for key in dag.nodes:
-        server.put("nodes", key)
+        server.put_node("nodes", key)
     final_nodes = {*dag.final_nodes.values()}
 
     assert store.keys(dag, ()) == {key: digest_of(server.manifests["nodes"][key]) for key in final_nodes}
     assert store.keys(dag, final_nodes) == {}
-    assert len([path for _, path, _ in server.asked if "/manifests/" in path]) == len(final_nodes)
+    assert len([path for method, path, _ in server.asked if method == "HEAD"]) == len(final_nodes)
     assert store.keys(dag, final_nodes, whole=True).keys() == dag.nodes.keys()
 
     gone = dag.final_nodes[PYTORCH]
@@ -156,7 +156,7 @@ def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
 
 def test_pushes(server: RegistryServer) -> None:
     """Each once, only what is wanted; the engine keeps no other name for it."""
-    server.put("nodes", "there")
+    server.put_node("nodes", "there")
     engine = FakeEngine(server)
     found = ended(pushing(server, engine, "a", "b", "there", "later"), "a", "b", "a", "there", "unwanted")
 
@@ -212,13 +212,32 @@ def test_an_interrupt(server: RegistryServer) -> None:
     assert "nodes" not in server.manifests
 
 
+@pytest.mark.parametrize("labels", [{}, {"imagematrix.key": "f" * 64}])
+def test_an_image_that_does_not_say_that_it_is_the_node(
+    tmp_path: Path, server: RegistryServer, labels: Mapping[str, str]
+) -> None:
+    """A tag that was moved by mistake: the image is rebuilt, and so are those that are built on it."""
+    dag = projects.dag(projects.project(tmp_path))
+    tip = dag.final_nodes[PYTORCH]
+    for key in dag.nodes:
+        server.put_node("nodes", key)
+    digest = server.put("nodes", tip, config={"Labels": labels})
+    store = Store(voucher(f"{server.address}/nodes"), Client(Site()), say=print)
+    assert tip not in store.keys(dag, ())
+    assert store.doubts.keys() == {tip}
+
+    known = Bond(key=tip, digest=digest, place=f"{server.address}/nodes")
+    store = Store(voucher(f"{server.address}/nodes", known), Client(Site()), say=print)
+    assert tip in store.keys(dag, ())  # what is on record is not asked again
+
+
 def test_a_node_that_was_replaced(tmp_path: Path, server: RegistryServer) -> None:
     """Once its digest is recorded no other one is believed: the reason is given, and it is never overwritten."""
     dag = projects.dag(projects.project(tmp_path), PYTORCH)
     place, tip = f"{server.address}/nodes", dag.final_nodes[PYTORCH]
-    digests = {key: server.put("nodes", key, content=key) for key in dag.nodes}
+    digests = {key: server.put_node("nodes", key, content=key) for key in dag.nodes}
     bonds = [Bond(key=key, digest=digest, place=place) for key, digest in digests.items()]
-    server.put("nodes", tip, content="forged")
+    server.put_node("nodes", tip, content="forged")
 
     store = Store(voucher(place, *bonds), Client(Site()), say=print)
     assert store.keys(dag, ()) == {key: digest for key, digest in digests.items() if key != tip}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes import job_of, plan_of
-from tests.registry_server import RegistryServer, digest_of, serving
+from tests.registry_server import RegistryServer, digest_of, node_config, serving
 
 from imagematrix.commands.build.takeover import TakingOver
 from imagematrix.errors import NoEngineError
@@ -16,7 +16,7 @@ from imagematrix.planning.trust import Bond, Bonds
 from imagematrix.registry import Client
 from imagematrix.registry.vouching import Voucher
 
-MINE = digest_of(json.dumps({"made": "here"}).encode())
+MINE = digest_of(json.dumps(node_config("a", made="here")).encode())
 """The id of the image that this machine builds."""
 LOCAL = "sha256:taken over"
 
@@ -80,7 +80,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
 
 def test_what_another_machine_pushed_meanwhile_is_taken_over(pair: Pair) -> None:
     """By its digest; the image of this machine is removed. The pull has a log of its own."""
-    digest = pair.server.put("nodes", "a", made="elsewhere")
+    digest = pair.server.put_node("nodes", "a", made="elsewhere")
 
     assert pair.build() == LOCAL
     built, pulled = pair.machine.jobs
@@ -94,10 +94,10 @@ def test_what_another_machine_pushed_meanwhile_is_taken_over(pair: Pair) -> None
 def test_one_own_image_stays(pair: Pair) -> None:
     """Where the registry has none, the same, or none that is believed; where nothing is pushed; where a pull fails."""
     assert pair.build() == MINE
-    pair.server.put("nodes", "a", made="here")
+    pair.server.put_node("nodes", "a", made="here")
     assert pair.build() == MINE
 
-    pair.server.put("nodes", "a", made="elsewhere")
+    pair.server.put_node("nodes", "a", made="elsewhere")
     pair.bonds = (Bond(key=Key("a"), digest=f"sha256:{'0' * 64}", place=pair.repository),)
     assert pair.build() == MINE
     pair.bonds = ()

@@ -96,6 +96,15 @@ class Client:
         )
         return answers.config(answer, host(manifest.repository), digest=manifest.config)
 
+    def configs(self, repository: str, digests: Collection[str]) -> Mapping[str, ImageConfig]:
+        """Return what images say of themselves, by their digests, many at once; of a list of images, nothing."""
+
+        def ask(digest: str) -> ImageConfig:
+            manifest = self.manifest(repository, digest)
+            return self.config(manifest) if manifest.config else ImageConfig()
+
+        return dict(self._each(ask, digests))
+
     def tag(self, manifest: Manifest, tag: str, *, repository: str = "") -> None:
         """Let a tag stand for an image, wherever it pointed before; in its own repository, or in any other.
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from imagematrix.model import Key
+from imagematrix.model import KEY_LABEL, Key
 from imagematrix.planning import trust
 from imagematrix.planning.trust import Bonds
 from imagematrix.registry import signatures
 from imagematrix.registry.client import Client
 from imagematrix.registry.signatures import Signature
 from imagematrix.signing import Signer, Verifier
+
+_SHORT: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +40,28 @@ class Voucher:
         if self.verifier:
             return self._unsigned(found, self.verifier)
         judged = {key: trust.doubt_of_kept(key, found[key], self.bonds, self.repository) for key in found}
-        return {key: why for key, why in judged.items() if why}
+        return {**self._mislabelled(found), **{key: why for key, why in judged.items() if why}}
 
     def sign(self, key: Key, digest: str) -> None:
         """Sign what is in the registry under a key, where nodes are signed. Raises RegistryError."""
         if self.signer:
             text = signatures.text(self.repository, key, digest)
             self.client.sign(self.repository, digest, Signature(text=text, signature=self.signer(text)))
+
+    def _mislabelled(self, found: Mapping[Key, str]) -> Mapping[Key, str]:
+        """Return why images that are seen for the first time are not believed: they do not say that they are the node.
+
+        A label proves nothing against who may write there, but a tag that was moved by mistake is found out.
+        """
+        new = {key: digest for key, digest in found.items() if not self.bonds.of(key, self.repository)}
+        configs = self.client.configs(self.repository, {*new.values()}) if new else {}
+        labels = {key: configs[digest].labels.get(KEY_LABEL) for key, digest in new.items()}
+        return {
+            key: f"{self.repository} has an image under this key ({new[key]}) that "
+            + (f"is the node {label[:_SHORT]}…" if label else "is not a node of imagematrix")
+            for key, label in labels.items()
+            if label != key
+        }
 
     def _unsigned(self, found: Mapping[Key, str], verifier: Verifier) -> Mapping[Key, str]:
         unknown = {key: digest for key, digest in found.items() if not self.bonds.hold(key, digest, self.repository)}
