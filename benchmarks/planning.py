@@ -1,8 +1,8 @@
 """Measures planning: matrix text -> rows, judged -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
 
 And `check` of the same rows. Run `python benchmarks/planning.py` in the project's environment: a line of each for
-10,000 and for 100,000 rows, each measured in a process of its own. The grid has five layers and shares nodes as a real
-one does: few systems, some Pythons, many framework versions.
+10,000 and for 100,000 rows, each measured in a process of its own. The grid has five layers, two of them package
+layers, and shares nodes as a real one does: few systems, some Pythons, many framework versions.
 """
 
 import resource
@@ -13,20 +13,28 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tests.unit.test_requirements import FakeResolver
+
 from imagematrix.commands.check.run import judge
+from imagematrix.commands.lock import run as locking
 from imagematrix.project import Selection, examine, open_project
 from imagematrix.report.console.check import proof_json
 
 SIZES: Final = (10_000, 100_000)
+_SITE: Final = '{% import "site.j2" as site %}\n'
 _LAYERS: Final = {
     "system": "RUN --mount=type=secret,id=apt echo {{ os }}\nCOPY system/etc /etc\n",
-    "python": "RUN --mount=type=secret,id=pip echo python {{ python }}\n",
-    "torch": (
-        "RUN --mount=type=bind,source=torch/requirements.txt,target=/r --mount=type=secret,id=uv uv pip install -r /r\n"
-    ),
-    "notebook": "RUN --mount=type=secret,id=uv uv pip install jupyterlab=={{ jupyter }}\n",
+    "python": f'{_SITE}{{{{ site.environment("python", python, "python3") }}}}\n',
+    "torch": f'{_SITE}{{{{ site.packages("torch", python, tool) }}}}\n',
+    "notebook": f'{_SITE}{{{{ site.packages("notebook", python, tool) }}}}\n',
     "boot": "COPY --link init/ /init/\n",
 }
+_REQUIREMENTS: Final = {
+    "python": "pip==1.0\n",
+    "torch": "framework=={{ framework }}\nvision=={{ vision }}\n",
+    "notebook": "jupyterlab=={{ jupyter }}\n",
+}
+_SYSTEMS: Final = ("ubuntu20.04", "ubuntu22.04", "ubuntu24.04")
 _BASES: Final = 10
 _PYTHONS: Final = 5
 _JUPYTERS: Final = 4
@@ -40,18 +48,24 @@ def make_project(root: Path, rows: int) -> Path:
         (folder / "Dockerfile.j2").write_text(template)
     (root / "common/layers/system/files/etc").mkdir()
     (root / "common/layers/system/files/etc/motd").write_text("hello\n")
-    requirements = "framework=={{ framework }}\nvision=={{ vision }}\n"
-    (root / "common/layers/torch/files/requirements.txt.j2").write_text(requirements)
+    for layer, requirements in _REQUIREMENTS.items():
+        (root / f"common/layers/{layer}/files/requirements.txt.j2").write_text(requirements)
+    (root / "common/layers/python/files/profile.sh").write_text("PATH=/opt/python/bin:$PATH\n")
     (root / "common/init/boot").mkdir(parents=True)
     (root / "common/init/boot/boot.sh").write_text("#!/bin/sh\n" + "# boot\n" * 300)
     file = root / "matrix.toml"
     file.write_text(_matrix(rows))
+    project = open_project(str(file))
+    locking.run(project, project.rows(Selection()), resolver=FakeResolver(), upgrade=False, say=lambda _: None)
     return file
 
 
 def _matrix(rows: int) -> str:
     versions = [f"2.{index // 10}.{index % 10}" for index in range(rows // (_BASES * _PYTHONS * _JUPYTERS))]
-    bases = [f'[bases.cuda{index}]\nimage = "nvidia/cuda:12.{index}"\nos = "os{index}"\n' for index in range(_BASES)]
+    bases = [
+        f'[bases.cuda{index}]\nimage = "nvidia/cuda:12.{index}"\nos = "{_SYSTEMS[index % len(_SYSTEMS)]}"\n'
+        for index in range(_BASES)
+    ]
     facts = [f'[facts.framework."{version}"]\nvision = "0.{version}"\n' for version in versions]
     axes = {
         "base": [f"cuda{index}" for index in range(_BASES)],
@@ -69,13 +83,13 @@ def measure(rows: int) -> str:
     """Plan a grid of so many rows; return a line of results: seconds, peak memory of the process."""
     with tempfile.TemporaryDirectory() as folder:
         file = make_project(Path(folder), rows)
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), time.process_time()
         project = open_project(str(file))
         rows_of_all = project.possible(project.rows(Selection()))
         plan = project.plan(project.dag(project.leaves(rows_of_all)), ())
-        seconds = time.perf_counter() - begun
+        seconds, spent = time.perf_counter() - begun, time.process_time() - spent
     made = f"{len(plan.final_nodes):>7} rows {len(plan.steps):>7} nodes"
-    return f"{made} {seconds:6.2f} s {seconds / len(plan.final_nodes) * 1e6:5.0f} us/row {_peak():6.0f} MB"
+    return f"{made} {seconds:6.2f} s ({spent:.2f} s of processor time) {seconds / len(plan.final_nodes) * 1e6:5.0f} us/row {_peak():6.0f} MB"
 
 
 def measure_check(rows: int) -> str:

@@ -1,7 +1,7 @@
 """What is to be built: nodes, steps, a plan."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
@@ -52,8 +52,13 @@ class Step:
     """Of a node that is pulled: the digest that it has in the registry."""
     tool: Key | None = None
     """Of files of a package layer that are built: the node that installs them."""
-    given: str = ""
-    """Of a node that is built: the hash of what the monorepo itself gave to its stage."""
+    give: Callable[[], str] = field(default=str, repr=False, compare=False)
+    """Of a node that is built: computes `given`, which few of the steps of a big plan are asked for."""
+
+    @property
+    def given(self) -> str:
+        """Of a node that is built: the hash of what the monorepo itself gave to its stage."""
+        return self.give()
 
     @property
     def needs(self) -> tuple[Key, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from imagematrix import __version__
@@ -54,7 +55,7 @@ def make(
     pulled = {key for key in read if key and key not in needed and key not in present}
     past = _Past(dag, history() if needed else (), all_rows or dag.final_nodes)
     rows_by_node = dag.rows_by_node()
-    gifts = {key: given(dag.nodes[key]) for key in needed}
+    gifts = {key: partial(given, dag.nodes[key]) for key in needed}
     steps = tuple(
         Step(
             node=node,
@@ -65,7 +66,7 @@ def make(
             leaves=rows_by_node[node.key],
             digest=kept[node.key] if node.key in pulled else "",
             tool=needs.tools.get(node.key),
-            given=gifts.get(node.key, ""),
+            give=gifts.get(node.key, str),
         )
         for node in dag.order()
     )
@@ -108,7 +109,7 @@ class _Past:
             self._by_layer.setdefault(record.layer, {})[record.key] = None
             self._by_row.update({(record.layer, row): record.key for row in record.rows})
 
-    def reason(self, node: Node, rows: tuple[str, ...], needed: Collection[Key], given: str) -> str:
+    def reason(self, node: Node, rows: tuple[str, ...], needed: Collection[Key], given: Callable[[], str]) -> str:
         if node.key in self._by_key:
             return "it was built before, but its image is gone from the engine"
         origin = self._origin(node, rows)
@@ -147,10 +148,10 @@ class _Past:
         return f"its {what}{self._nodes[changed].layer} {'is rebuilt' if changed in needed else 'differs'}"
 
 
-def _of_version(origin: Record, node: Node, given: str) -> str:
+def _of_version(origin: Record, node: Node, given: Callable[[], str]) -> str:
     """Begin a reason that another version of imagematrix is to blame for: all that the monorepo gave is the same."""
     is_another = origin.version not in ("", __version__)
-    if is_another and origin.given == given and keys.is_rendered_otherwise(origin.inputs, node.inputs):
+    if is_another and keys.is_rendered_otherwise(origin.inputs, node.inputs) and origin.given == given():
         return f"imagematrix {__version__} renders this stage differently: "
     return ""
 

@@ -30,6 +30,7 @@ class RowLocks:
         self._files = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
         self._stacks: dict[RequirementStack, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
         self._followed: dict[Hashable, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
+        self._last: tuple[Row, tuple[tuple[Locked, ...], ResolveRequest | None]] | None = None
 
     def is_locked(self, layer: str) -> bool:
         """Whether a layer is installed from a lock of `invoke lock`."""
@@ -62,6 +63,11 @@ class RowLocks:
             raise InputError([Diagnostic(file=file, message=what, hint=hint, code="unlocked", rows=(row.name,))])
 
     def _follow(self, row: Row) -> tuple[tuple[Locked, ...], ResolveRequest | None]:
+        if self._last is None or self._last[0] is not row:  # each layer of a row asks
+            self._last = row, self._followed_by(row)
+        return self._last[1]
+
+    def _followed_by(self, row: Row) -> tuple[tuple[Locked, ...], ResolveRequest | None]:
         if self._files.keys().isdisjoint(row.family.layers):
             return (), None
         layers = tuple(layer for layer in row.family.layers if layer in self._files)

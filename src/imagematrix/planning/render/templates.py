@@ -97,6 +97,7 @@ class Templates:
         self._texts: dict[tuple[str, tuple[object, ...]], str] = {}
         self._reading: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._services: dict[tuple[tuple[str, ...], bool], tuple[Service, ...]] = {}
+        self._last: tuple[Row | None, Mapping[str, object]] = None, {}
 
     def ours(self, prefix: str) -> list[str]:
         """Return the names of our own templates that begin so."""
@@ -120,6 +121,11 @@ class Templates:
 
     def values(self, row: Row, **extra: object) -> dict[str, object]:
         """Return everything that a template may name for a row."""
+        if self._last[0] is not row:  # all layers of a row are rendered one after another
+            self._last = row, self._values(row)
+        return {**self._last[1], **extra}
+
+    def _values(self, row: Row) -> Mapping[str, object]:
         return {
             **row.values,
             "family": row.family.name,
@@ -128,7 +134,6 @@ class Templates:
             "torch_local": compat.local_version(row.values),
             "services": self._services_of(row.family.layers, as_root="run_as" not in row.values),
             "tool": None,
-            **extra,
         }
 
     def _services_of(self, layers: tuple[str, ...], *, as_root: bool) -> tuple[Service, ...]:
