@@ -259,7 +259,7 @@ def test_a_script_is_read_as_far_as_it_tells(root: Path) -> None:
 
 def test_bake(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target that is another one's context is what that one is built on."""
-    monkeypatch.setattr(importing, "_bake", lambda _: BAKE)
+    monkeypatch.setattr(importing, "_bake", lambda _: (BAKE, ""))
     files = {
         "b/docker-bake.hcl": "",
         "b/app/Dockerfile": "FROM below\nARG V\nRUN x\n",
@@ -272,6 +272,17 @@ def test_bake(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "below:latest": ("below",),
     }
     assert told(result) == [("import_bake", "b/docker-bake.hcl", 0)]
+
+
+def test_bake_that_fails(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Dockerfiles are imported as if there were no bake file."""
+    monkeypatch.setattr(importing, "_bake", lambda _: ("", "no such variable"))
+    write(root, {"b/docker-bake.hcl": "", "b/Dockerfile": "FROM debian:12\nRUN y\n"})
+    result = imported("b")
+    assert (told(result), [row.name for row in result.draft.rows]) == (
+        [("import_bake", "b/docker-bake.hcl", 0)],
+        ["b:latest"],
+    )
 
 
 BAKE: Final = """{"target": {

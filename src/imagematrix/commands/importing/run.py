@@ -41,12 +41,12 @@ def run(words: Sequence[str], *, file: str, dry: bool) -> ImportResult:
 
 
 def refuse_incomplete(done: ImportResult) -> None:
-    """Raise InputError where nothing was imported, UserError where something was not."""
-    problems = done.draft.problems
-    if problems and not done.draft.rows:
-        raise InputError(problems)
-    if problems:
-        raise UserError("not imported:\n" + "\n".join(each.text for each in problems))
+    """Raise FlagError where nothing was imported, UserError where something was not."""
+    text = "not imported:\n" + "\n".join(each.text for each in done.draft.problems)
+    if not done.draft.rows:
+        raise FlagError(text)
+    if done.draft.problems:
+        raise UserError(text)
 
 
 def _refuse_missing(words: Sequence[str]) -> None:
@@ -83,24 +83,25 @@ def _tree(folder: Path, word: str, repository: Repository) -> FoundTree:
     """Read a folder; what bake says of its files is asked now."""
     real, files = folder.resolve(), _Files(folder)
     is_inside = real.is_relative_to(repository.git_root)
-    bake = {path: _bake(folder / path) for path in files if path.rpartition("/")[2] in importing.BAKE_FILES}
+    asked = {path: _bake(folder / path) for path in files if path.rpartition("/")[2] in importing.BAKE_FILES}
     return FoundTree(
         path=os.path.normpath(word),
         within=os.path.relpath(real, repository.root.resolve()) if is_inside else None,
         files=files,
-        bake=bake,
+        bake={path: said for path, (said, _) in asked.items() if said},
+        unread={path: why for path, (_, why) in asked.items() if why},
     )
 
 
-def _bake(path: Path) -> str:
-    """Return what bake says of a file, as JSON; what is wrong instead, where it says nothing."""
+def _bake(path: Path) -> tuple[str, str]:
+    """Return what bake says of a file, as JSON; or why it says nothing."""
     try:
         program = buildx_command()
     except NoEngineError as error:
-        return str(error)
+        return "", str(error)
     words = (program, "bake", "--progress", "quiet", "--file", path.name, "--print")
     code, said = Shell().capture(["env", "-C", str(path.parent), *words])
-    return said if code == 0 else said.strip()
+    return (said, "") if code == 0 else ("", said.strip())
 
 
 def _begun(repository: Repository, trees: Sequence[FoundTree], *, dry: bool) -> ImportResult:
@@ -234,8 +235,13 @@ def _compared(
         try:
             found += importing.differences(row, renderer.leaf(rows[row.name]), wholes)
         except InputError as error:
-            refused[row.image.own.number] = error.diagnostics
+            refused[row.image.own.number] = _from_here(repository, error)
     return tuple(found), refused
+
+
+def _from_here(repository: Repository, error: InputError) -> Sequence[Diagnostic]:
+    """Return what is wrong with the paths as all others are: from the current folder."""
+    return [replace(each, file=repository.from_here(each.file)) for each in error.diagnostics]
 
 
 def _unreadable(
@@ -249,7 +255,7 @@ def _unreadable(
         try:
             repository.sources(replace(parsed, dockerfiles=its, sources={}), text=text)
         except InputError as error:
-            refused[row.image.own.number] = error.diagnostics
+            refused[row.image.own.number] = _from_here(repository, error)
     return refused
 
 

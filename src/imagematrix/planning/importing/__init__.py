@@ -64,6 +64,8 @@ def _calls(tree: FoundTree, found: Collector) -> Iterator[BuildCall]:
             read, remarks = scripts.read(text, file=path)
         elif path in tree.bake:
             read, remarks = bake.read(tree.bake[path], file=path)
+        elif path in tree.unread:
+            read, remarks = [], [bake.unread(path, tree.unread[path])]
         else:
             continue
         calls += read

@@ -20,10 +20,15 @@ def read(text: str, *, file: str) -> tuple[list[BuildCall], list[Diagnostic]]:
     try:
         targets = documents.read(text, dict[str, dict[str, Any]]).get("target", {})
     except DamagedError as error:
-        return [], [Diagnostic(code="import_bake", file=file, message=f"bake --print: {error}")]
+        return [], [unread(file, str(error))]
     problems = [problem for name, target in targets.items() for problem in _problems(file, name, target)]
     wrong = {problem.about for problem in problems}
     return [_call(file, name, target) for name, target in targets.items() if name not in wrong], problems
+
+
+def unread(file: str, why: str) -> Diagnostic:
+    """Return the problem of a bake file that cannot be read."""
+    return Diagnostic(code="import_bake", file=file, message=f"`docker buildx bake --print` fails: {why}")
 
 
 def _problems(file: str, name: str, target: Mapping[str, Any]) -> Iterator[Diagnostic]:

@@ -95,7 +95,7 @@ def read(number: int, tree: FoundTree, call: BuildCall) -> ImportedImage:
     _refuse_missing(whole, context, shown)
     reasons = [*_reasons(whole, context)]
     steps = (_whole_step(tree, call, reasons, shown),) if reasons else _fixed(_steps(whole, text, context))
-    notes = [_note(shown, *each) for each in (*reasons, *_lost(whole, call))]
+    notes = [_note(shown, *each) for each in (*sorted(reasons)[:1], *_lost(whole, call))]
     return ImportedImage(
         number=number, tree=tree, call=call, image=_outer(call, root), steps=steps, differences=tuple(notes)
     )

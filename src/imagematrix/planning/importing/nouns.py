@@ -18,6 +18,8 @@ class FoundTree:
     """All its files, by their paths in it; a file may be read when it is asked for."""
     bake: Mapping[str, str]
     """What `docker buildx bake --print` says of its bake files: path -> JSON."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Bake files of which it says nothing: path -> why."""
 
     def shown(self, path: str) -> str:
         """Return a path of it as messages show it."""
