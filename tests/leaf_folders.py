@@ -80,17 +80,17 @@ def script(name: str, tag: str, base: str, *, tools: str = "tools-1.sh", **varia
     )
 
 
-def folders(base: str = "debian:12") -> Mapping[str, str]:
-    """Return the files of three folders on a base, whose beginnings are the same."""
+def folders(base: str = "debian:12", *, prefix: str = "") -> Mapping[str, str]:
+    """Return the files of three folders on a base, whose beginnings are the same; images' names have a prefix."""
     torch = {"TORCH_VERSION": "2.3.0", "TORCH_VERSION_SUFFIX": "", "DOWNLOAD_URL": "https://example.com/whl/cu121"}
     end = "-python${PYTHON_VERSION}-some-base"
     files = {
         "tools/Dockerfile": BEGIN,
-        "tools/build-scripts.sh": script("tools", f"1{end}", base),
+        "tools/build-scripts.sh": script(f"{prefix}tools", f"1{end}", base),
         "torch/Dockerfile": BEGIN + TORCH,
-        "torch/build-scripts.sh": script("torch", f"${{TORCH_VERSION}}{end}", base, **torch),
+        "torch/build-scripts.sh": script(f"{prefix}torch", f"${{TORCH_VERSION}}{end}", base, **torch),
         "flow/Dockerfile": BEGIN + FLOW,
-        "flow/build-scripts.sh": script("flow", f"${{FLOW_VERSION}}{end}", base, FLOW_VERSION="2.15.0"),
+        "flow/build-scripts.sh": script(f"{prefix}flow", f"${{FLOW_VERSION}}{end}", base, FLOW_VERSION="2.15.0"),
     }
     boot = {"init/boot/boot.sh": "#!/bin/sh\nsleep 1\n", "init/bin/supervisord": "binary\n"}
     return {**files, **{f"{name}/{path}": text for name in ("tools", "torch", "flow") for path, text in boot.items()}}
@@ -100,5 +100,5 @@ def write(root: Path, files: Mapping[str, str]) -> None:
     """Write files; what begins with `#!` may be executed."""
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(text.encode())
+        (root / path).write_bytes(text.encode(errors="surrogateescape"))
         (root / path).chmod(0o755 if text.startswith("#!") else 0o644)

@@ -303,6 +303,7 @@ HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
     "no end": ({"bad/Dockerfile": "FROM debian\nRUN <<E\nx\n"}, "bad/Dockerfile", 2, "dockerfile_unterminated"),
     "ONBUILD": ({"bad/Dockerfile": "FROM debian\nONBUILD RUN x\n"}, "bad/Dockerfile", 2, "dockerfile_onbuild"),
     "not text": ({"bad/Dockerfile": "\x00\x01\nFROM debian\n"}, "bad/Dockerfile", 1, "dockerfile_instruction"),
+    "not UTF-8": ({"bad/Dockerfile": "FROM debian\n# \udcff\n"}, "bad/Dockerfile", 0, "encoding"),
     "empty": ({"bad/Dockerfile": ""}, "bad/Dockerfile", 1, "dockerfile_from"),
     "an argument without a default": ({"bad/Dockerfile": "ARG B\nFROM $B\n"}, "bad/Dockerfile", 2, "import"),
     "a name that no registry accepts": ({"bad/Dockerfile": "FROM Debian\n"}, "bad/Dockerfile", 1, "import"),

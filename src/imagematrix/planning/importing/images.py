@@ -84,8 +84,9 @@ def read(number: int, tree: FoundTree, call: BuildCall) -> ImportedImage:
     if call.dockerfile not in tree.files:
         near = did_you_mean(call.dockerfile, [path for path in tree.files if "ockerfile" in path])
         raise _refusal(tree.shown(call.file), call.line, f"there is no {call.dockerfile}", near)
-    text = tree.text(call.dockerfile)
-    shown = tree.shown(call.dockerfile)
+    text, shown = tree.text(call.dockerfile), tree.shown(call.dockerfile)
+    if "\ufffd" in text:
+        raise InputError([Diagnostic(code="encoding", file=shown, message="is not UTF-8", hint="save it as UTF-8")])
     if wrong := [*handwritten.faults(text, target=call.target, given=call.arguments)]:
         raise InputError(replace(each, file=shown) for each in wrong)
     whole = handwritten.read(text, target=call.target, given=call.arguments)
