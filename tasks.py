@@ -7,7 +7,7 @@ from invoke import Collection, Context, task
 
 from imagematrix.tasks import collection
 
-SITE = "sphinx -W --keep-going -q docs site"
+SITE = "sphinx -E -W --keep-going -q docs site"
 LINTERS = ("ruff check .", "ruff format --check .", "mypy", SITE)
 PURE = "pytest tests/unit tests/golden tests/hostile --numprocesses auto"
 COVERAGE = "--cov --cov-report term"  # of what pyproject.toml names: a third slower

@@ -195,6 +195,11 @@ class State:
         names = [name for name in self._tree.files(f"{self._home}/logs") if _LOG_FILE.fullmatch(name)]
         return {name: (self._state / "logs" / name).stat().st_size for name in names}
 
+    def log_text(self, path: str) -> str:
+        """Return the log of a node, by its path in a report; nothing if this checkout does not have it."""
+        name = path.removeprefix(f"{self._home}/logs/")
+        return self._remembered(f"logs/{name}") if name in self.logs() else ""
+
     def _remembered(self, name: str) -> str:
         """Return the text of a file of the state; nothing if it does not exist."""
         path = f"{self._home}/{name}"

@@ -33,6 +33,17 @@ def test_an_image_is_had_by_its_own_tag_and_its_digest() -> None:
     assert first.run == f"docker run --rm --interactive --tty --shm-size 8g {name}"
 
 
+def test_an_image_that_no_moving_tag_stands_for_is_marked() -> None:
+    """It is published under its immutable name alone: it waits for its checks, or has failed them."""
+    refused = rows()[0].name
+    made = catalogue.make(rows(), published(1, refused=frozenset({refused})), CHECKED)
+    entries = [replace(entry, unchecked=False) for entry in made]  # which would be said instead
+
+    assert [entry.row.name for entry in entries if entry.unverified] == [refused]
+    page = html.catalogue(entries, published(1)[0].started)
+    assert page.count(">not verified</span>") == 1
+
+
 def test_a_tag_that_was_refused_is_none_to_pull() -> None:
     """The immutable one is there all the same."""
     row = rows()[0]

@@ -32,7 +32,7 @@ def opened(root: Path, matrix: str) -> Project:
 
 def test_an_empty_folder() -> None:
     made = begun()
-    assert made.files.keys() == {"matrix.toml", "tasks.py", "README.md", ".gitignore", ".gitattributes"}
+    assert made.files.keys() == {"matrix.toml", "tasks.py", "README.md", ".gitignore", ".gitattributes", ".taplo.toml"}
     assert made.remarks == ()
 
 
@@ -67,7 +67,10 @@ def test_what_exists_is_added_to() -> None:
 def test_a_folder_of_a_repository_with_tasks() -> None:
     made = begun({"tasks.py": "import invoke\n"}, within="infra/images", ci="github")
     assert made.files.keys() == {
-        *(f"infra/images/{name}" for name in ("matrix.toml", "tasks.py", "README.md", ".gitignore", ".gitattributes")),
+        *(
+            f"infra/images/{name}"
+            for name in ("matrix.toml", "tasks.py", "README.md", ".gitignore", ".gitattributes", ".taplo.toml")
+        ),
         ".github/workflows/images.yml",
     }
     assert "working-directory: infra/images" in made.files[".github/workflows/images.yml"]

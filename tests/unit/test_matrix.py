@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from imagematrix import matrix
 from imagematrix.errors import InputError
 from imagematrix.model import Matrix, Platform, Site
+from imagematrix.text import toml_text
 
 LAYERS = {"system": True, "python": True, "torch": True, "boot": True, "draft": False}
 
@@ -507,9 +508,51 @@ SYNTAX = {
     ),
     "open at the end": (
         ('jupyterlab = "4.4.1"', 'jupyterlab = ["4.4.1"'),
-        "35: TOML syntax: Unclosed array | ",
+        "35: TOML syntax: Unclosed array | is a comma or a closing bracket missing here, or in a line above?",
     ),
 }
+
+SLIPS = {
+    'layers = ["a" "b"]': "comma",
+    'x = { a = "1" b = "2" }': "comma",
+    'x = { a = "1", b = "2"': "closing bracket",
+    'layers = ["a",\nx = "b"': "closing bracket",
+    'torch =< "2.5"': "condition",
+    "torch = <2.5": "condition",
+    "image = \u201cdebian:12\u201d": "quotes",
+    'layers = ["a"\uff0c "b"]': "Chinese",
+    'image = "debian:12': "quote missing",
+    "[bases.d\nx = 1": "]",
+    "image = debian:12": "quoted",
+    'image: "debian:12"': "with =",
+}
+"""A line, and what its hint speaks of."""
+
+
+@pytest.mark.parametrize("line", SLIPS)
+def test_slips_get_a_hint(line: str) -> None:
+    """As those in SYNTAX; good lines with the same signs in texts and comments are read."""
+    with pytest.raises(InputError) as caught:
+        toml_text.read(f"schema = 1\n{line}\n", file="matrix.toml")
+    [found] = caught.value.diagnostics
+    assert any(word in found.hint for word in SLIPS[line].split("|"))
+
+
+def test_signs_in_texts_and_comments_are_no_slips() -> None:
+    """The hint is about the line as TOML sees it."""
+    with pytest.raises(InputError) as caught:
+        toml_text.read('x = "“a”, b" "c"  # =<\n', file="matrix.toml")
+    assert "comma" in caught.value.diagnostics[0].hint
+
+
+def test_the_simplest_family_is_one_line() -> None:
+    """A base and layers: one row, whose tag is the base."""
+    text = 'schema = 1\nbases.d.image = "debian:12"\nfamilies.x = { base = "d", layers = ["system"] }\n'
+    [row] = matrix.parse(text, layers={"system": True}).rows
+    assert (row.name, row.family.layers) == ("x:d", ("system",))
+    with pytest.raises(InputError, match="unknown base 'e'"):
+        matrix.parse(text.replace('"d",', '"e",'), layers={"system": True})
+
 
 UNKNOWN = {
     "key": (("registry =", "registy ="), "2: registy: unknown key | did you mean 'registry'?"),
@@ -1092,7 +1135,7 @@ def test_one_mistake_gives_one_message(change: tuple[str, str], message: str) ->
         (
             'schema = 1\nbases.b.image = "x"\n[families.f]\nlayers = ["boot"]\ntag = "1"\n',
             [
-                "3: families.f: the family has no rows | give it [families.NAME.axes] or [[families.NAME.row]]",
+                "3: families.f: the family has no rows | give it a base, [families.NAME.axes] or [[families.NAME.row]]",
             ],
         ),
         (

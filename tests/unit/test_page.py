@@ -14,7 +14,7 @@ from tests.chat import Chat
 from imagematrix.errors import FlagError
 from imagematrix.model import Status
 from imagematrix.planning.nightly import NightlyHealth
-from imagematrix.report import heartbeat, html, junit, markdown, overview, plots, runs, webhook
+from imagematrix.report import document, heartbeat, html, junit, markdown, overview, plots, runs, webhook
 
 GRID = nights.grid(30)
 PYTORCH = next(step.node.key for step in GRID.steps if step.node.layer == "pytorch")
@@ -45,6 +45,25 @@ def test_the_page_holds_what_a_morning_needs(page: str) -> None:
     assert "paddle: trains" in text
     assert "numpy 1.26.0 1.26.1 30" in text
     assert all(name in text for name in GRID.final_nodes)
+
+
+def test_the_head_says_what_the_run_is_of_and_one_image_is_not_many(made: overview.Overview) -> None:
+    where = document.Checkout(project="team/images", branch="main", commit="0123456789abcdef")
+    good = overview.make(
+        replace(made.run, leaves=(replace(made.run.leaves[0], checks=()),), nodes=(), checkout=where), ()
+    )
+    assert good.good
+    head = html.page(good, {}).partition("<nav>")[0]
+    assert "team/images · main · 0123456789ab<" in head
+    assert "<h1>1 image is well</h1>" in head
+
+
+def test_flakes_are_shown_by_source(made: overview.Overview) -> None:
+    """A bad hour of one mirror is one line."""
+    causes = made.flaky_causes
+    assert sum(cause.tries for cause in causes) == len(made.flakes) > len(causes)
+    assert [cause.tries for cause in causes] == sorted((cause.tries for cause in causes), reverse=True)
+    assert len({(cause.source, cause.kind) for cause in causes}) == len(causes)
 
 
 def test_commands_are_written_as_people_type_them(made: overview.Overview) -> None:

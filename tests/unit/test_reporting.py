@@ -1,6 +1,7 @@
 """What a run leaves behind on the disk."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,26 @@ def test_checks_are_added_to_the_run_they_belong_to(project: Project, tmp_path: 
     }
     assert checked == {"2026-11-01T010000Z.json": [row], "2026-11-02T010000Z.json": [other]}
     assert "numpy is missing" in (tmp_path / "report/index.html").read_text(encoding="utf-8")
+
+
+def test_logs_of_what_failed_lie_beside_the_page(project: Project, tmp_path: Path) -> None:
+    """And are linked; a log that this checkout does not have is named alone."""
+    plan = nights.grid(12)
+    key = next(step.node.key for step in plan.steps if step.node.layer == "pytorch")
+    made = nights.night(plan, 0, broken=frozenset({key}))
+    [failed] = [node for node in made.nodes if node.outcome == "failed"]
+    with project.state.log(f"{'a' * 64}-pytorch.log") as log:
+        log.write("the end of it\n")
+    here = replace(failed, log=f".imagematrix/logs/{'a' * 64}-pytorch.log")
+    nodes = tuple(here if node is failed else node for node in made.nodes)
+
+    reporting.built(project, replace(made, nodes=nodes), (), tmp_path / "report", say=print)
+
+    [copied] = (tmp_path / "report/logs").iterdir()
+    assert copied.read_text() == "the end of it\n"
+    assert f'href="logs/{copied.name}"' in (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    reporting.built(project, made, (), tmp_path / "other", say=print)
+    assert not (tmp_path / "other/logs").exists()
 
 
 def test_the_last_page_is_written_again(project: Project, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_every_key_is_described() -> None:
             "facts.python.3: '13' does not match any of the regexes: '^[A-Za-z_][A-Za-z0-9_]*$'",
         ),
         (('layers = ["system", "python", "torch", "boot"]', ""), "families.pytorch: 'layers' is a required property"),
-        (('tag = "{torch}-python{python}-{base}"', ""), "families.pytorch: 'tag' is a required property"),
+        (('tag = "{torch}-python{python}-{base}"', ""), "families.pytorch: 'tag' is a dependency of 'axes'"),
         (('["system", "python", "torch", "boot"]', "[]"), "families.pytorch.layers: [] should be non-empty"),
         (
             ('"boot"]', '"torch"]'),

@@ -38,6 +38,9 @@ _SCREENSHOTS: Final = "screenshots"
 _COMMANDS: Final = ("build", "push", "report", "verify")
 """Those that leave reports."""
 
+_LOGS: Final = "logs"
+"""The folder beside the page with the logs of what failed."""
+
 Say = Callable[[str], None]
 
 
@@ -137,11 +140,14 @@ def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, sa
     """Write a run's report into a folder, in all formats, and notify the webhook; return whether all was written."""
     from imagematrix.report import html, junit, markdown
 
+    failed = (broken.node.log for broken in made.broken)
+    logs = {path: Path(path).name for path in failed if path and project.state.log_text(path)}
     forms = {
         _JSON: text,
         "junit.xml": junit.text(made.run),
         "summary.md": markdown.summary(made),
-        _PAGE: html.page(made, _screenshots(folder)),
+        **{f"{_LOGS}/{name}": project.state.log_text(path) for path, name in logs.items()},
+        _PAGE: html.page(made, _screenshots(folder), logs),
     }
     further = _further(project.extensions, document.read(text), say)
     written = [project.state.try_write(folder / name, form) for name, form in {**forms, **further}.items()]

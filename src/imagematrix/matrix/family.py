@@ -141,11 +141,17 @@ class _Reader:
         return tuple(found)
 
     def _tag(self) -> str:
+        if self._is_one_image() and "tag" not in self._table:
+            return "{base}"
         hint = 'make one of its axes: tag = "{torch}-python{python}"'
         self._table.require("tag", hint)
         if self._table.raw("tag") == "":
             self._table.wrong("tag", "the tag is empty", hint)
         return self._table.text("tag")
+
+    def _is_one_image(self) -> bool:
+        """Whether the family is a base and layers alone, and so one row."""
+        return "base" in self._table and "axes" not in self._table and "row" not in self._table
 
     def _platform(self, platforms: Mapping[str, Platform]) -> Platform | None:
         name = self._table.text("platform")
@@ -235,9 +241,11 @@ class _Reader:
 
     def _can_expand(self, axes: Mapping[str, object], rows: tuple[HandRow, ...]) -> bool:
         """Whether rows can be made; if not, and if it is not yet reported, it is reported."""
-        given = "axes" in self._table or "row" in self._table
+        given = "axes" in self._table or "row" in self._table or self._is_one_image()
         if not given and self._whole:
-            self._table.wrong((), "the family has no rows", "give it [families.NAME.axes] or [[families.NAME.row]]")
+            self._table.wrong(
+                (), "the family has no rows", "give it a base, [families.NAME.axes] or [[families.NAME.row]]"
+            )
         elif "base" not in axes and self._whole:
             hint = "add an axis base, or base = NAME to the family"
             self._table.wrong((), "the rows have no base", f"{hint}; {did_you_mean('', self._bases)}")

@@ -185,7 +185,11 @@ def _family() -> Schema:
             **_texts("Folders of common/layers, the first one at the bottom.", of="A folder of common/layers."),
             "minItems": 1,
         },
-        "tag": _text("The tag of each row: text with {name} of an axis or fact, like {torch}-python{python}.", least=1),
+        "tag": _text(
+            "The tag of each row: text with {name} of an axis or fact, like {torch}-python{python}. "
+            "Without axes and rows, the default is {base}.",
+            least=1,
+        ),
         "groups": _texts("Names by which --group selects its rows.", of="A group."),
         "platform": _text("Where its images are used: one of [platforms]."),
         gpus.KEY: _gpus("The GPUs its images must run on, in place of its platform's."),
@@ -204,7 +208,8 @@ def _family() -> Schema:
     return {
         "description": "An image line: layers and a grid of rows. Its name is that of the images.",
         **_table(family.KEYS, described),
-        "required": ["layers", "tag"],
+        "required": ["layers"],
+        "dependencies": {"axes": ["tag"]},  # without axes and rows the tag is the base
     }
 
 

@@ -11,6 +11,8 @@ from imagematrix.model import MATRIX
 _NAME: Final = re.compile(r"[^a-z0-9]+")
 _CI_FILES: Final = {"github": ".github/workflows/images.yml", "gitlab": ".gitlab-ci.yml"}
 _SECTION: Final = "## Container images"
+_TAPLO: Final = ".taplo.toml"
+"""How editors format the matrix."""
 _TASKS: Final = "tasks.py"
 _PLATFORM: Final = "linux/amd64"
 """The Docker platform of a matrix that names none."""
@@ -43,7 +45,7 @@ class Beginning:
 
 def looked_at(within: str) -> tuple[str, ...]:
     """Return the files that matter."""
-    own = ("README.md", ".gitignore", ".gitattributes", _TASKS)
+    own = ("README.md", ".gitignore", ".gitattributes", _TAPLO, _TASKS)
     return tuple(dict.fromkeys([*(_inside(within, name) for name in own), *_CI_FILES.values(), _TASKS]))
 
 
@@ -55,11 +57,14 @@ def begin(found: Surroundings, templates: Mapping[str, str]) -> Beginning:
         "platform": "" if found.platform == _PLATFORM else f'platform = "{found.platform}"\n',
     }
     texts = {name: Template(text).substitute(values) for name, text in templates.items()}
-    matrix, readme, tasks = (_inside(found.within, name) for name in (MATRIX, "README.md", _TASKS))
+    names = (MATRIX, "README.md", _TAPLO, _TASKS)
+    matrix, readme, taplo, tasks = (_inside(found.within, name) for name in names)
     files = {matrix: texts[MATRIX], readme: _with_section(found.texts.get(readme), texts["README.md"])}
     for name in ("gitignore", "gitattributes"):
         path = _inside(found.within, f".{name}")
         files[path] = _with_lines(found.texts.get(path, ""), texts[name])
+    if taplo not in found.texts:
+        files[taplo] = texts["taplo.toml"]
     if tasks not in found.texts:
         files[tasks] = texts["tasks"]
     if found.ci and _CI_FILES[found.ci] not in found.texts:

@@ -36,6 +36,8 @@ class CatalogueEntry:
     """What a machine with the image before that downloads, compressed; 0: not known, or there was none."""
     unchecked: bool
     """None of its layers has a check."""
+    unverified: bool
+    """Its moving tags do not stand for it: it waits for its checks, or has failed them."""
     services: tuple[Service, ...]
     """Those that its containers start; none: they run a command and end."""
 
@@ -96,6 +98,7 @@ def _entry(
         changes=tuple(changes),
         update_bytes=(told[same][1].update_bytes or 0) if same else 0,
         unchecked=not is_checked(row, checked),
+        unverified=not any(name.endswith(f":{row.tag}") for name in names),
         services=services(row),
     )
 

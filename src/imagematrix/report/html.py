@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import jinja2
@@ -46,8 +47,11 @@ class _Shot:
     """A data URI; empty where the page would grow too big."""
 
 
-def page(overview: Overview, screenshots: Mapping[str, bytes]) -> str:
-    """Write the page of a run; `screenshots` are PNGs by file name, of the folder `screenshots` beside the page."""
+def page(overview: Overview, screenshots: Mapping[str, bytes], logs: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Write the page of a run; `screenshots` are PNGs by file name, of the folder `screenshots` beside the page.
+
+    `logs` are those in the folder `logs` beside the page: path in the report -> file name there.
+    """
     figures = plots.figures(overview)
     return (
         _environment()
@@ -61,6 +65,7 @@ def page(overview: Overview, screenshots: Mapping[str, bytes]) -> str:
             outcomes={node.outcome.value for node in overview.run.nodes},
             checks=_check_lines(overview.run),
             shots=_shots(screenshots),
+            logs=logs,
             drawn=frozenset(figures),
             figures=_packed(json.dumps(figures, separators=(",", ":"), ensure_ascii=False)),
             plotly=_plotly(),

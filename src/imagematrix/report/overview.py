@@ -10,7 +10,8 @@ from imagematrix.compat import catalogue
 from imagematrix.model import Key, Status
 from imagematrix.planning.checks import UNCHECKED, CheckOutcome, CheckResult, ImageOutcome
 from imagematrix.planning.nightly import NightlyHealth
-from imagematrix.report.document import INTERRUPTED, NodeEntry, RetryEntry
+from imagematrix.report.document import INTERRUPTED, NodeEntry
+from imagematrix.report.flakes import FlakyCause, FlakyTry, LedgerLine, causes, ledger
 from imagematrix.report.runs import PULLABLE, WAITING, PastLeaf, PastRun
 
 LEDGER_RUNS: Final = 30
@@ -77,29 +78,6 @@ class Unpublished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlakyTry:
-    """A try of this run that failed in passing."""
-
-    what: str
-    """What was tried: a node, its push, a tag."""
-    retry: RetryEntry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerLine:
-    """How often a source flaked lately."""
-
-    source: str
-    kind: str
-    tries: int
-    runs: int
-    """In how many runs."""
-    waited: float
-    """Seconds that builds were put off for it."""
-    last: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionChange:
     """What is another version than in the last run that had it; an empty version: it was not there, or is gone."""
 
@@ -134,6 +112,8 @@ class Overview:
     untried: tuple[Untried, ...]
     unpublished: tuple[Unpublished, ...]
     flakes: tuple[FlakyTry, ...]
+    flaky_causes: tuple[FlakyCause, ...]
+    """The flakes by source and kind."""
     ledger: tuple[LedgerLine, ...]
     ledger_runs: int
     changes: tuple[VersionChange, ...]
@@ -172,14 +152,16 @@ def make(
     """Hold a run against the others, oldest first; those that began with it or after it do not count."""
     before = [each for each in past if each.started < run.started]
     checks = [check for leaf in run.leaves for check in leaf.checks]
+    flakes = tuple(FlakyTry(what=what, retry=retry) for what, retry in run.retries)
     return Overview(
         run=run,
         broken=tuple(_broken(run, before)),
         broken_checks=tuple(_broken_checks(run, before)),
         untried=tuple(_untried(run)),
         unpublished=tuple(_unpublished(run)),
-        flakes=tuple(FlakyTry(what=what, retry=retry) for what, retry in run.retries),
-        ledger=_ledger([*before, run][-LEDGER_RUNS:]),
+        flakes=flakes,
+        flaky_causes=causes(flakes),
+        ledger=ledger([*before, run][-LEDGER_RUNS:]),
         ledger_runs=min(len(before) + 1, LEDGER_RUNS),
         changes=_changes(run, before),
         layers=tuple(_layers(run, before)),
@@ -288,26 +270,6 @@ def _unpublished(run: PastRun) -> Iterator[Unpublished]:
     for (verb, why), found in reasons.items():
         leaves = tuple(dict.fromkeys(leaf for _, leaves in found for leaf in leaves))
         yield Unpublished(why=why, names=tuple(name for name, _ in found), leaves=leaves, verb=verb)
-
-
-def _ledger(runs: Sequence[PastRun]) -> tuple[LedgerLine, ...]:
-    """Count the flakes of runs by source and kind, the most frequent first."""
-    found: dict[tuple[str, str], list[tuple[PastRun, RetryEntry]]] = {}
-    for run in runs:
-        for _, retry in run.retries:
-            found.setdefault((retry.source, retry.kind), []).append((run, retry))
-    lines = [
-        LedgerLine(
-            source=source,
-            kind=kind,
-            tries=len(each),
-            runs=len({run.started for run, _ in each}),
-            waited=sum(retry.waited for _, retry in each),
-            last=max(run.started for run, _ in each),
-        )
-        for (source, kind), each in found.items()
-    ]
-    return tuple(sorted(lines, key=lambda line: (-line.tries, line.source, line.kind)))
 
 
 def _latest(

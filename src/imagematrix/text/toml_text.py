@@ -12,6 +12,21 @@ _STRINGS: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
 # `2.3.0`, `3.10rc1`, `cu121`, `v2`: what people write for a version and TOML takes for no value at all.
 _BARE_VERSION: Final = re.compile(r"(?:=|\[|,)\s*(?!true\b|false\b|inf\b|nan\b)([A-Za-z]*\d[\w.+-]*)\s*(?:,|\]|\}|$)")
 _WRONG_CASE: Final = re.compile(r"(?:=|\[|,)\s*(true|false)\b", re.IGNORECASE)
+_SLIPS: Final = (
+    (
+        re.compile("[\u2018\u2019\u201c\u201d\u300c\u300d\uff02\uff07]"),
+        'these quotes are not those of a keyboard: write "…"',
+    ),
+    (re.compile("[\uff0c\uff1d\uff1a\u3001]"), "write the signs , = . of a keyboard, not those of Chinese"),
+    (re.compile(r"=\s*[<>=~!]|[<>~!]="), 'a condition is a text: write key = "<2.5"'),
+    (re.compile(r'""\s+(?:""|[\w"-]+\s*=)|""\s*[\[{]|\]\s+""|\}\s*\{'), "is a comma missing between two values?"),
+    (re.compile(r"""^[^"']*["'][^"']*$"""), "is a quote missing at the end of the text?"),
+    (re.compile(r"^\s*\[[^\]]*$"), "is a ] missing at the end of the line?"),
+    (re.compile(r"^\s*[\w.\"-]+\s*:"), "TOML writes key = value, with = and not with :"),
+    (re.compile(r"=\s*[A-Za-z_/.][^\"'\[{]*$"), 'a text must be quoted: "…"'),
+    (re.compile(r"^\s*[\w.\"-]+\s*=.*$"), "is a comma or a closing bracket missing here, or in a line above?"),
+)
+"""What people slip into, in a line without its comments and with empty strings, and what to do; the first that fits."""
 _CONFLICT: Final = ("<<<<<<<", "=======", ">>>>>>>")
 
 
@@ -37,6 +52,7 @@ def _diagnostic(message: str, text: str, *, file: str) -> Diagnostic:
 
 
 def _hint(message: str, line: str) -> str:
+    """Return what was probably meant in the line at which reading stopped; empty if nothing comes to mind."""
     if line.startswith(_CONFLICT):
         return "a merge conflict is not resolved"
     if message.startswith(("Cannot declare", "Cannot overwrite")):
@@ -47,4 +63,4 @@ def _hint(message: str, line: str) -> str:
     boolean = _WRONG_CASE.search(code)
     if boolean and not boolean[1].islower():
         return f"true/false are lower case: {boolean[1].lower()}"
-    return ""
+    return next((hint for slip, hint in _SLIPS if slip.search(code)), "")
