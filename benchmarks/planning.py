@@ -1,6 +1,6 @@
 """Measures planning: matrix text -> rows, judged -> rendered stages -> keys -> DAG -> plan, with nothing built yet.
 
-And `check` of the same rows. Run `python benchmarks/planning.py` in the project's environment: a line of each for
+And `check` of the same rows. Run `python -m benchmarks.planning` in the project's environment: a line of each for
 10,000 and for 100,000 rows, each measured in a process of its own. The grid has five layers, two of them package
 layers, and shares nodes as a real one does: few systems, some Pythons, many framework versions.
 """
@@ -114,4 +114,4 @@ if __name__ == "__main__":
     else:
         for size in SIZES:
             for what in ("plan", "check"):
-                subprocess.run([sys.executable, __file__, what, str(size)], check=True)
+                subprocess.run([sys.executable, "-m", "benchmarks.planning", what, str(size)], check=True)

@@ -13,6 +13,10 @@ RESERVE_BYTES: Final = 500_000_000
 _ASKED_AGAIN: Final = 20
 _PAUSE_SECONDS: Final = 0.5
 """Ten seconds in all: an engine gives back what a failed build took some time after that has ended."""
+_OTHERS: Final = (
+    "`invoke gc` finds nothing of this checkout to free: `docker system df` shows what the engine holds, "
+    "`invoke gc --all` frees what other checkouts left"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,5 +52,7 @@ class Guard:
             freed, most = self.reclaimable(None), self.reclaimable(0)
         except NoEngineError:  # the user of the engine will report it
             return ""
+        if not most:
+            return f"; {_OTHERS}"
         remedy = f"`invoke gc` could free {size(freed)}" if freed else "`invoke gc` finds nothing to free"
         return f"; {remedy}, `invoke gc --keep 0` {size(most)}" if most > freed else f"; {remedy}"
