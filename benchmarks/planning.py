@@ -88,8 +88,10 @@ def measure(rows: int) -> str:
         rows_of_all = project.possible(project.rows(Selection()))
         plan = project.plan(project.dag(project.leaves(rows_of_all)), ())
         seconds, spent = time.perf_counter() - begun, time.process_time() - spent
-    made = f"{len(plan.final_nodes):>7} rows {len(plan.steps):>7} nodes"
-    return f"{made} {seconds:6.2f} s ({spent:.2f} s of processor time) {seconds / len(plan.final_nodes) * 1e6:5.0f} us/row {_peak():6.0f} MB"
+    made = (
+        f"{len(plan.final_nodes):>7} rows {len(plan.steps):>7} nodes {seconds:6.2f} s ({spent:.2f} s of processor time)"
+    )
+    return f"{made} {seconds / len(plan.final_nodes) * 1e6:5.0f} us/row {_peak():6.0f} MB"
 
 
 def measure_check(rows: int) -> str:

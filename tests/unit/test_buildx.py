@@ -13,7 +13,7 @@ from tests.projects import FILES, PLAIN, PYTORCH
 
 from imagematrix import __version__
 from imagematrix.engine import buildx
-from imagematrix.model import BaseBootstrap, BuildJob, DockerfileBuild, Lock, Node, Site, Step, Verdict
+from imagematrix.model import BaseBootstrap, BuildJob, DockerfileBuild, Node, Site, Step, Verdict
 from imagematrix.planning import jobs
 from imagematrix.planning.jobs import JobFactory
 
@@ -137,13 +137,12 @@ def test_an_engine_that_keeps_compressed_layers(compression: str, options: str, 
 
 def test_everything_that_a_site_adds(tmp_path: Path) -> None:
     """Secrets, proxies, wheels, network and the epoch: as build-time things, none of them in the image."""
-    row = nodes(tmp_path, PYTORCH)
+    row = nodes(tmp_path, PYTORCH, lock=projects.lock(epoch="2026-11-22T00:00:00Z"))
     site = Site(wheelhouse="/srv/wheels", network="host", proxies={"https_proxy": "http://proxy.example.com:3128"})
     made = argv(
         row["torch"],
         site=site,
         secrets={"ca": "/etc/ca.pem", "uv": "/run/uv.toml"},
-        lock=Lock(epoch="2026-11-22T00:00:00Z"),
         revision="abc",
     )
     assert made == command(
@@ -161,8 +160,9 @@ def test_everything_that_a_site_adds(tmp_path: Path) -> None:
 
 def test_the_epoch_is_for_stages_that_install(tmp_path: Path) -> None:
     """To others it would be a change that their key does not know."""
-    node = nodes(tmp_path, PYTORCH)["python"]
-    assert not [word for word in argv(node, lock=Lock(epoch="1")) if "EPOCH" in word]
+    row = nodes(tmp_path, PYTORCH, lock=projects.lock(epoch="1"))
+    assert not [word for word in argv(row["python"]) if "EPOCH" in word]
+    assert [word for word in argv(row["torch"]) if "EPOCH" in word] == ["EPOCH=1"]
 
 
 def test_making_a_base(tmp_path: Path) -> None:

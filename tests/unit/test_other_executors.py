@@ -45,7 +45,7 @@ class Night:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Project:
-    return projects.project(tmp_path / "project")
+    return projects.project(tmp_path / "project", lock=projects.lock(epoch="2026-11-29T00:00:00Z"))
 
 
 def ran(
@@ -196,7 +196,7 @@ def _job(plan: Plan, key: Key, images: Mapping[Key, str] | None = None) -> Build
 def _factory(plan: Plan, *, pushed: Collection[Key], kept: Collection[Key] = ()) -> JobFactory:
     return jobs.factory(
         plan,
-        lock=Lock(epoch="2026-11-29T00:00:00Z"),
+        lock=Lock(),
         platform="linux/amd64",
         repository=REGISTRY,
         pushed=pushed,
