@@ -98,14 +98,14 @@ def _base(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
         made = _write(root, engine)
         done, _ = made.build("--only", "*-1.1")
     assert done.code == 0, done.out + done.err
-    _remove_images(made)
+    remove_images(made)
 
 
 @pytest.fixture
 def monorepo(tmp_path: Path, engine: Engine) -> Iterator[Monorepo]:
     made = _write(tmp_path, engine)
     yield made
-    _remove_images(made)
+    remove_images(made)
 
 
 def _write(root: Path, engine: Engine) -> Monorepo:
@@ -125,7 +125,7 @@ def _write(root: Path, engine: Engine) -> Monorepo:
     return made
 
 
-def _remove_images(monorepo: Monorepo) -> None:
+def remove_images(monorepo: Monorepo) -> None:
     """Remove what the test left on the engine; what it built on another engine went with that."""
     records = State(monorepo.root).history()
     built = dict.fromkeys(record.key for record in reversed(records) if record.layer != BASE_LAYER)

@@ -51,7 +51,8 @@ def _words(found: Changes, leaves: int) -> str:
     images = len(found.changed) - len(found.companions)
     if not images:
         return f"READMEs and run examples of {count(len(found.companions), 'leaf', 'leaves')} change, and no image"
-    return f"{images} of {count(leaves, 'image')} change (stages {', '.join(found.stages)})"
+    verb = "changes" if images == 1 else "change"
+    return f"{images} of {count(leaves, 'image')} {verb} (stages {', '.join(found.stages)})"
 
 
 def _release(project: Project) -> str:

@@ -27,8 +27,15 @@ class Image:
     """The Python packages that its locks name, with their exact versions."""
     cuda: Mapping[str, CudaUse | None]
     """The CUDA that `check` takes each framework of its row to use; None: a build for CPUs."""
+    services: Mapping[str, bool]
+    """The services that its containers start; whether each needs root."""
     driver_requirement: str
     """The host driver that it requires; empty: its wheels bring no CUDA, or an unknown one."""
+
+    @property
+    def services_of_any_user(self) -> tuple[str, ...]:
+        """The services that start whoever the container runs as."""
+        return tuple(name for name, needs_root in self.services.items() if not needs_root)
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -43,6 +43,7 @@ def image(_request: Mapping[str, Any], _containers: Containers) -> Image:
         config=_containers.engine.config(_containers.image),
         locked=dict(_request["locked"]),
         cuda={name: use and _cuda_use(**use) for name, use in _request["cuda"].items()},
+        services=dict(_request["services"]),
         driver_requirement=_request["driver"],
     )
 

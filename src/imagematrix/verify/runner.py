@@ -144,6 +144,7 @@ class Runner:
             "locked": _locked(leaf),
             # Decided here, where the project's corrections of the catalogue are known.
             "cuda": {name: use and asdict(use) for name, use in compat.cuda_by_framework(subject.row.values).items()},
+            "services": {service.name: service.root for service in self._project.services(subject.row)},
             "driver": compat.driver_requirement(subject.row.values),
             "known": {suite.owner: [check.name for check in suite.known] for suite in _layers(subject)},
             "label": self._label,

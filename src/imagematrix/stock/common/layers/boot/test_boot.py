@@ -22,8 +22,7 @@ ASK = f"{TMP}/ask"
 SETTINGS = {"HF_TOKEN": "hf_1", "TF_CONFIG": '{"a": 1}', "LINES_OF_TEXT": "it's\ntwo", "a.dot": "%s $(id)"}
 """Settings of a container that sessions had to do without, when sshd's own configuration had to hold them."""
 
-BROUGHT_BY = {"jupyter": "notebook", "tensorboard": "notebook"}
-"""Service -> the layer that brings its program; an image without it leaves the service out."""
+PYTHON = "/opt/python/bin"
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +64,10 @@ def test_a_job_runs_under_any_user_and_without_a_writable_root(anyone: Ended) ->
     assert (anyone.code, anyone.output.splitlines()[-3:-1]) == (0, ["user", "home"])
 
 
-def test_any_user_has_a_python_that_it_may_install_into(restricted: Machine) -> None:
+def test_any_user_has_a_python_that_it_may_install_into(host: Host, restricted: Machine, image: Image) -> None:
     """In a shell that `docker exec` starts."""
+    if not (image.services_of_any_user and host.file(f"{PYTHON}/python").exists):
+        pytest.skip("the image has no Python, or no service that any user may run")
     assert eventually(lambda: "starting" in restricted.logs()), restricted.logs()
     where = "import sys, os; print(sys.prefix if os.access(sys.prefix, os.W_OK) else None)"
     prefix = restricted.host.check_output(f"/init/boot/shell.sh -c 'python -c \"{where}\"'")
@@ -206,10 +207,10 @@ def test_host_keys_are_the_containers_own(machine: Machine, bare: Machine) -> No
     assert machine.host.check_output(read).split()[1] != bare.host.check_output(read).split()[1]
 
 
-def test_a_login_greets_with_what_the_machine_has(host: Host, machine: Machine) -> None:
-    banner = machine.host.check_output("/init/boot/banner.sh")
-    assert all(word in banner for word in ("System", "CPU", "Memory", "GPU", "Disk"))
-    assert host.check_output("/init/boot/banner.sh")
+def test_a_login_greets_with_what_the_machine_has(host: Host, machine: Machine, image: Image) -> None:
+    for each in (machine.host, host) if image.services else (host,):
+        banner = each.check_output("/init/boot/banner.sh")
+        assert all(word in banner for word in ("System", "CPU", "Memory", "GPU", "Disk"))
 
 
 V1 = {
@@ -238,14 +239,15 @@ def test_the_banner_knows_both_versions_of_control_groups(host: Host, files: dic
 
 def test_every_program_in_supervisors_files_exists(host: Host, image: Image) -> None:
     parser = RawConfigParser(strict=False, inline_comment_prefixes=(";",))
-    parser.read_string(host.check_output("cat /init/supervisor/*.conf /init/services/*/supervisor.conf"))
+    services = shlex.join(f"/init/services/{name}/supervisor.conf" for name in image.services)
+    parser.read_string(host.check_output(f"cat /init/supervisor/*.conf {services}"))
     programs = {
         name: shlex.split(parser[section]["command"])[0]
         for section in parser.sections()
         for kind, _, name in [section.partition(":")]
-        if kind in {"program", "eventlistener", "fcgi-program"} and BROUGHT_BY.get(name, "boot") in image.layers
+        if kind in {"program", "eventlistener", "fcgi-program"}
     }
-    assert programs
+    assert programs.keys() >= image.services.keys()
     named = shlex.join(programs.values())
     assert host.check_output(f'for name in {named}; do test -x "$(command -v $name)" || echo $name; done') == ""
 
@@ -254,7 +256,9 @@ def test_every_service_runs_and_the_health_check_says_so(machine: Machine, restr
     """Together the two machines run all services: TensorBoard is left out of the first."""
     check = image.config["Healthcheck"]["Test"]
     assert check[0] == "CMD"
-    for each in (machine, restricted):
+    if not image.services:
+        pytest.skip("the image has no service")
+    for each in (machine, restricted) if image.services_of_any_user else (machine,):
         host, logs = each.host, each.logs
         ended = eventually(lambda: host.run(shlex.join(check[1:])).succeeded or GAVE_UP in logs())  # noqa: B023
         assert ended, logs()
@@ -270,7 +274,7 @@ def test_a_session_has_all_of_the_containers_settings(bare: Machine) -> None:
     shown = bare.host.check_output(f"env -i HOME=/root {shell} -c 'env --null' | base64 --wrap=0")
     found = dict(entry.split("=", 1) for entry in base64.b64decode(shown).decode().split("\0") if entry)
     assert {name: found.get(name) for name in SETTINGS} == SETTINGS
-    assert found["PATH"].startswith("/opt/python/bin:")
+    assert found["PATH"].startswith(f"{PYTHON}:") == bare.host.file(f"{PYTHON}/python").exists
 
 
 @pytest.mark.as_root
