@@ -34,7 +34,7 @@ class Image:
 
     @property
     def services_of_any_user(self) -> tuple[str, ...]:
-        """The services that start whoever the container runs as."""
+        """The services that do not need root."""
         return tuple(name for name, needs_root in self.services.items() if not needs_root)
 
     @property
