@@ -358,6 +358,23 @@ def test_stages_copy_from_source_folders(tmp_path: Path) -> None:
     }
 
 
+def test_a_source_folder_is_a_named_context_of_a_dockerfile(tmp_path: Path) -> None:
+    """Unless a stage has the name."""
+    dockerfile = (
+        "FROM golang:1 AS other\nFROM debian\nCOPY --link --from=lib a.py sub/*.j2 /lib/\n"
+        "RUN --mount=from=lib,source=sub,target=/x --mount=from=other,target=/y a\nCOPY --from=other /a /b\n"
+    )
+    made = leaf(tmp_path, dockerfile, matrix=SOURCES, **LIB)
+    assert own(made)[-3:] == [
+        "COPY --link sources/lib/a.py sources/lib/sub/*.j2 /lib/",
+        "RUN --mount=source=sources/lib/sub,target=/x --mount=from=app-other,target=/y a",
+        "COPY --from=app-other /a /b",
+    ]
+    assert [file.path for file in made.stages[0].inputs] == ["sources/lib/a.py", "sources/lib/sub/template.j2"]
+    wrong = "FROM debian\nCOPY --from=lib nosuch /x\n"
+    assert refused(tmp_path, wrong, matrix=SOURCES, **LIB) == [("missing_source", "services/app/Dockerfile", 2)]
+
+
 def test_a_source_folder_is_in_the_keys_of_what_copies_it(tmp_path: Path) -> None:
     before = keys(tmp_path, {**APP, **LIB}, matrix=SOURCES)
     assert keys(tmp_path, {**APP, **LIB, "libs/lib/unread.txt": "v\n"}, matrix=SOURCES) == before

@@ -292,6 +292,51 @@ BAKE: Final = """{"target": {
   "inline": {"context": ".", "dockerfile-inline": "FROM scratch"}
 }}"""
 
+
+def test_named_contexts_are_source_folders(root: Path) -> None:
+    """Of a Dockerfile that copies out of them; one that means another folder by the name is left out."""
+    text = "FROM debian:12\nCOPY --from=lib a.py /lib/\n"
+    files = {"x/Dockerfile": text, "y/Dockerfile": text, "lib/a.py": "a\n", "other/a.py": "b\n"}
+    calls = "docker build -t x:1 --build-context lib=lib x\ndocker build -t y:1 --build-context lib=./other y\n"
+    write(root, {**files, "build.sh": calls})
+    result = imported(".")
+    assert told(result) == [("import", "y/Dockerfile", 0)]
+    assert opened().matrix.sources == {"lib": "lib"}
+    assert [file.content for file in leaves()["x:1"].stages[0].inputs] == [b"a\n"]
+
+
+def test_a_named_context_that_is_an_image(root: Path) -> None:
+    """May take the place of the base, and of nothing else."""
+    calls = "docker build -t {0}:1 --build-context below=docker-image://debian:12 {0}\n"
+    files = {
+        "x/Dockerfile": "FROM below\nRUN x\n",
+        "y/Dockerfile": "FROM debian:13\nCOPY --from=below /a /b\n",
+        "build.sh": calls.format("x") + calls.format("y"),
+    }
+    write(root, files)
+    assert told(imported(".")) == [("import", "y/Dockerfile", 2)]
+    assert leaves()["x:1"].base_image == "debian:12"
+
+
+def test_a_context_above_the_dockerfile(root: Path) -> None:
+    """Where nothing says it, the context is the nearest folder that has what is copied."""
+    write(root, {"docker/web/Dockerfile": "FROM debian:12\nCOPY src/a.py /a.py\n", "src/a.py": "a\n"})
+    result = imported(".")
+    assert (told(result), [each.code for each in result.differences]) == ([], ["import_difference"])
+    [leaf] = leaves().values()
+    assert [file.path for file in leaf.stages[0].inputs] == ["web/src/a.py"]
+
+
+def test_the_argument_that_is_the_base_of_a_whole_dockerfile(root: Path) -> None:
+    """Is not repeated in the row."""
+    write(root, {**APP, "app/Dockerfile": "ARG B\nFROM $B\nCOPY . /app\n", "app/b.sh": SCRIPT_OF_APP})
+    imported("app")
+    [row] = opened().matrix.rows
+    assert (row.base.image, "b" in row.values) == ("debian:13", False)
+
+
+SCRIPT_OF_APP: Final = "docker build -t app:1 --build-arg B=debian:13 .\n"
+
 HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
     "an unknown instruction": (
         {"bad/Dockerfile": "FROM debian\nRUNN x\n"},
@@ -323,6 +368,15 @@ HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
         "bad/Dockerfile",
         0,
         "import_cycle",
+    ),
+    "a named context that is a target": (
+        {
+            "bad/Dockerfile": "FROM debian\nCOPY --from=x /a /b\n",
+            "bad/b.sh": "docker build --build-context x=target:y .\n",
+        },
+        "bad/Dockerfile",
+        2,
+        "import",
     ),
     "a name twice": (
         {"bad/Dockerfile": "FROM debian\nRUN z\n", "bad/b.sh": "docker build -t good:latest .\n"},

@@ -118,6 +118,7 @@ def _added(project: Project, trees: Sequence[FoundTree], *, dry: bool) -> Import
         bases={name: base.image for name, base in declared.bases.items() if base.image},
         layers=frozenset({*repository.common.layers(), *declared.dockerfiles}),
         registries=declared.registries,
+        sources=declared.sources,
     )
     old = repository.matrix_source()
 
@@ -128,7 +129,7 @@ def _added(project: Project, trees: Sequence[FoundTree], *, dry: bool) -> Import
     first = importing.plan(trees, there)
     if first.rows and (why := _why_not(project, first, text(first))):
         beside = Repository(repository.root / _unused(repository))
-        return replace(_alone(beside, trees, replace(there, bases={}), dry=dry), why_beside=why)
+        return replace(_alone(beside, trees, replace(there, bases={}, sources={}), dry=dry), why_beside=why)
     draft, differences = _rendered(repository, trees, there, text, project)
     if draft.rows and not dry:
         _write(repository, draft)
@@ -252,8 +253,10 @@ def _unreadable(
     for row in draft.rows:
         wholes = {step.whole for step in row.image.steps if step.whole}
         its = {name: each for name, each in parsed.dockerfiles.items() if each in wholes}
+        used = {name for step in row.image.steps for name in step.folders or ()}
+        folders = {name: path for name, path in parsed.sources.items() if name in used}
         try:
-            repository.sources(replace(parsed, dockerfiles=its, sources={}), text=text)
+            repository.sources(replace(parsed, dockerfiles=its, sources=folders), text=text)
         except InputError as error:
             refused[row.image.own.number] = _from_here(repository, error)
     return refused

@@ -3,10 +3,11 @@
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix.model import SOURCES
 from imagematrix.planning import dockerfile
 from imagematrix.planning.dockerfile import Instruction
 from imagematrix.planning.handwritten.reading import Whole, WrittenStage, unquoted, words
@@ -28,17 +29,18 @@ class WholeStage:
     pulls: str
     """The image that it is from, where that is not the layer's parent and no stage; else empty."""
     sources: tuple[tuple[int, str], ...]
-    """What it reads of the context: the line of the Dockerfile, and a pattern relative to the context."""
+    """What it reads of the leaf: the line of the Dockerfile, and a pattern relative to the leaf."""
 
 
-def stages(whole: Whole, *, layer: str, parent: str) -> tuple[WholeStage, ...]:
+def stages(whole: Whole, *, layer: str, parent: str, folders: Collection[str] = ()) -> tuple[WholeStage, ...]:
     """Return the stages of a Dockerfile without faults, as a leaf has them, the layer's own last.
 
-    `parent` is what the layer is built on: it takes the place of the image that the last stage is from.
+    `parent` is what the layer is built on: it takes the place of the image that the last stage is from. `folders` are
+    the source folders, which `--from` may name as named contexts.
     """
     names = {stage.number: f"{layer}-{stage.name or stage.number}" for stage in whole.needed}
     names[whole.needed[-1].number] = layer
-    return tuple(_Writer(whole, names, layer, parent).stage(stage) for stage in whole.needed)
+    return tuple(_Writer(whole, names, layer, parent, folders).stage(stage) for stage in whole.needed)
 
 
 def sources(whole: Whole) -> tuple[str, ...]:
@@ -49,18 +51,20 @@ def sources(whole: Whole) -> tuple[str, ...]:
 
 def _sources(stage: WrittenStage) -> Iterator[tuple[int, str]]:
     for each in stage.instructions:
-        yield from ((each.line, _within(path)) for path in _copied(each))
-        yield from ((each.line, _within(_source(mount))) for mount in _bound(each).values())
+        yield from ((each.line, _within(path)) for origin, path in _read(each) if not origin)
 
 
 class _Writer:
     """Writes the stages of one Dockerfile."""
 
-    def __init__(self, whole: Whole, names: Mapping[int, str], layer: str, parent: str) -> None:
+    def __init__(
+        self, whole: Whole, names: Mapping[int, str], layer: str, parent: str, folders: Collection[str]
+    ) -> None:
         self._whole = whole
         self._names = names
         self._layer = layer
         self._parent = parent
+        self._folders = folders
 
     def stage(self, stage: WrittenStage) -> WholeStage:
         """Write a stage."""
@@ -72,8 +76,20 @@ class _Writer:
             head=f"FROM {flags}{image} AS {name}",
             text="\n".join(map(self._instruction, stage.instructions)),
             pulls="" if is_own or self._whole.below(stage) or image == "scratch" else image,
-            sources=tuple(_sources(stage)),
+            sources=tuple(self._reads(stage)),
         )
+
+    def _reads(self, stage: WrittenStage) -> Iterator[tuple[int, str]]:
+        for each in stage.instructions:
+            for origin, path in _read(each):
+                if root := self._root(origin):
+                    yield each.line, posixpath.normpath(f"{root}/{_within(path)}")
+
+    def _root(self, origin: str) -> str:
+        """Return the folder of the leaf that holds what `--from` names; empty: it is a stage or an image."""
+        if not origin:
+            return self._layer
+        return f"{SOURCES}/{origin}" if origin in self._folders and not self._whole.named(origin) else ""
 
     def _image(self, stage: WrittenStage) -> str:
         whole = self._whole
@@ -86,8 +102,8 @@ class _Writer:
         match instruction.word:
             case "ARG":
                 return " ".join(["ARG", *map(self._argument, words(instruction))])
-            case "COPY" | "ADD" if _copied(instruction):
-                return self._copy(instruction)
+            case "COPY" | "ADD" if root := self._root(_from(instruction)):
+                return self._copy(instruction, root)
             case "COPY" | "ADD" | "RUN":
                 return self._with_flags(instruction)
             case _:
@@ -98,52 +114,63 @@ class _Writer:
         value = self._whole.arguments.get(word)
         return word if value is None else f'{word}="{_SPECIAL.sub(_escaped, value)}"'
 
-    def _copy(self, instruction: Instruction) -> str:
-        """Write a COPY whose sources are below the layer's name in the leaf."""
+    def _copy(self, instruction: Instruction, root: str) -> str:
+        """Write a COPY whose sources are in a folder of the leaf."""
         *paths, destination = instruction.arguments
-        found = _copied(instruction)
-        placed = [self._placed(path) if path in found else path for path in paths]
-        flags = [f"--{flag}" for flag in instruction.flags]
+        placed = [path if dockerfile.is_elsewhere(path) else _placed(root, path) for path in paths]
+        if placed == paths:
+            return instruction.raw
+        flags = [f"--{flag}" for flag in instruction.flags if not flag.startswith("from=")]
         arguments = [json.dumps([*placed, destination])] if instruction.is_list else [*placed, destination]
         text = " ".join([instruction.word, *flags, *arguments])
         return f"{text}\n{instruction.tail}" if instruction.tail else text
 
     def _with_flags(self, instruction: Instruction) -> str:
-        """Write an instruction with the stages that its flags name renamed, and its mounts below the layer's name."""
-        text, bound = instruction.raw, _bound(instruction)
+        """Write an instruction with the stages that its flags name renamed, and its mounts out of the leaf."""
+        text = instruction.raw
         for flag in instruction.flags:
-            new = flag
-            if flag in bound:
-                options = (each for each in flag.split(",") if each.partition("=")[0] not in ("source", "src"))
-                new = f"{','.join(options)},source={self._placed(_source(bound[flag]))}"
-            elif name := dockerfile.origin(flag):
-                stage = self._whole.named(name)
-                image = self._names[stage.number] if stage else _tagged(name)
-                new = re.sub(rf"\bfrom={re.escape(name)}(?=,|$)", f"from={image}", flag)
-            text = text.replace(f"--{flag}", f"--{new}", 1)
+            text = text.replace(f"--{flag}", f"--{self._flag(flag)}", 1)
         return text
 
-    def _placed(self, path: str) -> str:
-        """Return where a path of the context is in the leaf."""
-        if "$" in path:
-            return f"{self._layer}/{unquoted(path).lstrip('/')}"
-        within = _normal(path)
-        return f"{self._layer}/{within}" if within != "." else f"{self._layer}/"
+    def _flag(self, flag: str) -> str:
+        mount, name = dockerfile.mount(flag), dockerfile.origin(flag)
+        if _is_bind(mount) and (root := self._root(name)):
+            options = {**mount, "source": _placed(root, _source(mount))}
+            kept = (f"{key}={value}" if value else key for key, value in options.items() if key not in ("src", "from"))
+            return f"mount={','.join(kept)}"
+        if not name:
+            return flag
+        stage = self._whole.named(name)
+        image = self._names[stage.number] if stage else _tagged(name)
+        return re.sub(rf"\bfrom={re.escape(name)}(?=,|$)", f"from={image}", flag)
 
 
-def _copied(instruction: Instruction) -> tuple[str, ...]:
-    """Return what a COPY or ADD takes out of the context, as it is written."""
-    if instruction.word not in ("COPY", "ADD") or any(flag.startswith("from=") for flag in instruction.flags):
-        return ()
-    return tuple(path for path in instruction.arguments[:-1] if not dockerfile.is_elsewhere(path))
+def _placed(root: str, path: str) -> str:
+    """Return where a path of a context is in the leaf."""
+    if "$" in path:
+        return f"{root}/{unquoted(path).lstrip('/')}"
+    within = _normal(path)
+    return f"{root}/{within}" if within != "." else f"{root}/"
 
 
-def _bound(instruction: Instruction) -> Mapping[str, Mapping[str, str]]:
-    """Return the mounts of a RUN that show the context: flag -> options."""
-    if instruction.word != "RUN":
-        return {}
-    mounts = {flag: dockerfile.mount(flag) for flag in instruction.flags}
-    return {flag: each for flag, each in mounts.items() if dockerfile.is_bind(each)}
+def _from(instruction: Instruction) -> str:
+    """Return what a COPY copies out of, if not the context."""
+    return next((flag.removeprefix("from=") for flag in instruction.flags if flag.startswith("from=")), "")
+
+
+def _read(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    """Yield what an instruction copies or mounts, each with what it is out of; empty: the context."""
+    if instruction.word in ("COPY", "ADD"):
+        own = (path for path in instruction.arguments[:-1] if not dockerfile.is_elsewhere(path))
+        yield from ((_from(instruction), path) for path in own)
+    if instruction.word == "RUN":
+        mounts = map(dockerfile.mount, instruction.flags)
+        yield from ((mount.get("from", ""), _source(mount)) for mount in mounts if _is_bind(mount))
+
+
+def _is_bind(mount: Mapping[str, str]) -> bool:
+    """Whether a mount shows files: one without a type does."""
+    return bool(mount) and mount.get("type", "bind") == "bind"
 
 
 def _source(mount: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from imagematrix.diagnostics import Diagnostic
-from imagematrix.planning.importing.nouns import BuildCall
+from imagematrix.planning.importing.nouns import BuildCall, is_image
 from imagematrix.text import documents
 from imagematrix.text.documents import DamagedError
 
@@ -28,7 +28,10 @@ def read(text: str, *, file: str) -> tuple[list[BuildCall], list[Diagnostic]]:
 
 def unread(file: str, why: str) -> Diagnostic:
     """Return the problem of a bake file that cannot be read."""
-    return Diagnostic(code="import_bake", file=file, message=f"`docker buildx bake --print` fails: {why}")
+    reason = next((line for line in reversed(why.splitlines()) if line.startswith("ERROR: ")), why)
+    hint = "if it needs more files or variables, print it yourself: docker buildx bake -f … --print > docker-bake.json"
+    what = f"`docker buildx bake --print` fails: {reason.removeprefix('ERROR: ')}"
+    return Diagnostic(code="import_bake", file=file, message=what, hint=hint)
 
 
 def _problems(file: str, name: str, target: Mapping[str, Any]) -> Iterator[Diagnostic]:
@@ -53,5 +56,8 @@ def _call(file: str, name: str, target: Mapping[str, Any]) -> BuildCall:
         arguments={argument: str(value) for argument, value in target.get("args", {}).items() if value is not None},
         images=images,
         pattern=images[0].rpartition("/")[2].partition(":")[2] if images else "",
-        contexts=dict(target.get("contexts", {})),
+        contexts={
+            name: value if is_image(value) else posixpath.normpath(posixpath.join(posixpath.dirname(file), value))
+            for name, value in target.get("contexts", {}).items()
+        },
     )

@@ -39,6 +39,8 @@ class ExistingMatrix:
     layers: frozenset[str] = frozenset()
     """All folders of layers, of the package too."""
     registries: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Its source folders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,15 +97,19 @@ class _Name:
     family: str
     tag: str
     pattern: str
+    is_given: bool = False
+    """A call gives it; else it follows from folders."""
 
 
 def draft(images: Sequence[LinkedImage], there: ExistingMatrix, *, problems: Sequence[Diagnostic] = ()) -> ImportDraft:
     """Return the matrix and the layers of some images; `problems` are those of the others, and remarks."""
+    images, sources, clashes = _with_folders(images, there)
     images, called, twins = _distinct(images, [_name(image) for image in images], there)
     layers, made = layered(images, [each.family for each in called], taken=there.layers)
     bases = _bases(images, there)
     families = _families(made, called, there)
-    sections, rows = [*_base_sections(bases, there), *_dockerfile_sections(layers)], list[ImportedRow]()
+    sections = [*_base_sections(bases, there), *_source_sections(sources), *_dockerfile_sections(layers)]
+    rows: list[ImportedRow] = []
     registry, notes = _registry(called, there), list[Diagnostic]()
     for family, members in families.items():
         table = [_values(made[at], bases) for at in members]
@@ -118,7 +124,7 @@ def draft(images: Sequence[LinkedImage], there: ExistingMatrix, *, problems: Seq
         layers=tuple(layers),
         rows=tuple(rows),
         differences=(*(each for each in problems if not each.severity.is_error), *dict.fromkeys(notes)),
-        problems=(*(each for each in problems if each.severity.is_error), *twins),
+        problems=(*(each for each in problems if each.severity.is_error), *clashes, *twins),
     )
 
 
@@ -127,7 +133,8 @@ def _name(image: LinkedImage) -> _Name:
     if call.images:
         repository, tag = names.split(call.images[0].partition("@")[0])
         registry, _, family = repository.rpartition("/")
-        return _Name(registry=registry, family=slug_of(family), tag=tag, pattern=call.pattern or tag)
+        pattern = call.pattern or tag
+        return _Name(registry=registry, family=slug_of(family), tag=tag, pattern=pattern, is_given=True)
     folder, _, file = call.dockerfile.rpartition("/")
     *above, own = [part for part in f"{image.own.tree.path}/{folder}".split("/") if part not in ("", "..")] or ["image"]
     variant = file.removesuffix(".Dockerfile") if file.endswith(".Dockerfile") else file.partition(".")[2]
@@ -143,6 +150,25 @@ def _name(image: LinkedImage) -> _Name:
 def slug_of(family: str) -> str:
     """Return a valid name of a family: the name itself, where it is one."""
     return family if names.is_component(family) else slug(family)
+
+
+def _with_folders(
+    images: Sequence[LinkedImage], there: ExistingMatrix
+) -> tuple[list[LinkedImage], Mapping[str, str], list[Diagnostic]]:
+    """Return the images, and the source folders to declare; without images that mean other folders by these names."""
+    known = dict(there.sources)
+    kept, problems = [], []
+    for image in images:
+        folders = {name: path for step in image.steps for name, path in (step.folders or {}).items()}
+        clashing = [name for name, path in folders.items() if known.get(name, path) != path]
+        if not clashing:
+            known |= folders
+            kept.append(image)
+            continue
+        what = f"the named context {clashing[0]!r} is {known[clashing[0]]} in another image"
+        file, hint = image.own.tree.shown(image.own.call.dockerfile), "give it another name in the Dockerfile"
+        problems.append(Diagnostic(code="import", file=file, message=what, hint=hint))
+    return kept, {name: path for name, path in known.items() if name not in there.sources}, problems
 
 
 def _distinct(
@@ -249,7 +275,7 @@ def _fill(pattern: str, row: Mapping[str, str]) -> str:
 
 def _registry(called: Sequence[_Name], there: ExistingMatrix) -> str:
     """Return the registry of all images; empty: they have several, or none."""
-    found = {name.registry for name in called}
+    found = {name.registry for name in called if name.is_given}
     registry = found.pop() if len(found) == 1 else ""
     if there.families:
         return registry if registry in there.registries else ""
@@ -266,7 +292,7 @@ def _differences(row: ImportedRow, name: _Name, registry: str) -> Iterator[Diagn
         notes.append((what, "a family has one list of layers, and this image has another"))
     if name.registry and name.registry != registry:
         hint = f'declare it: [platforms.NAME] with registry = "{name.registry}", and platform = "NAME" in the family'
-        notes.append((f"{row.name} is not published in {name.registry}", hint))
+        notes.append((f"{row.name.partition(':')[0]} is not published in {name.registry}", hint))
     notes += [(f"{row.name} is not called {other} too", "") for other in own.call.images[1:]]
     for what, hint in notes:
         yield Diagnostic(
@@ -283,6 +309,11 @@ def _base_sections(bases: Mapping[str, str], there: ExistingMatrix) -> Iterator[
     for image, name in bases.items():
         if name not in there.bases:
             yield f"[bases.{_key(name)}]\nimage = {_quoted(image)}\n"
+
+
+def _source_sections(sources: Mapping[str, str]) -> Iterator[str]:
+    if sources:
+        yield "\n".join(["[sources]", *(f"{_key(name)} = {_quoted(path)}" for name, path in sources.items()), ""])
 
 
 def _dockerfile_sections(layers: Sequence[LayerDraft]) -> Iterator[str]:

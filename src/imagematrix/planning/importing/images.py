@@ -1,23 +1,22 @@
 """An image that is built, taken apart: what it is from, and its steps; or one step that is the whole Dockerfile."""
 
 import posixpath
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagematrix.audit import contents
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.errors import InputError, did_you_mean
 from imagematrix.model import DockerfileLayer, File
 from imagematrix.planning import dockerfile, handwritten, keys
 from imagematrix.planning.dockerfile import Instruction
-from imagematrix.planning.handwritten import Ignored, Whole
+from imagematrix.planning.handwritten import Whole
+from imagematrix.planning.importing import contexts
 from imagematrix.planning.importing.nouns import BuildCall, FoundTree
 from imagematrix.text import names
 
 _WILDCARDS: Final = frozenset("*?[")
 _QUOTES: Final = frozenset("\"'`\\")
-_IGNORING: Final = ".dockerignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +43,8 @@ class ImportedStep:
     """The whole Dockerfile that it stands for."""
     given: Mapping[str, str] | None = None
     """Of a whole Dockerfile: its build arguments."""
+    folders: Mapping[str, str] | None = None
+    """Of a whole Dockerfile: the named contexts that it copies out of: name -> folder, relative to the matrix file."""
 
     @property
     def identity(self) -> Hashable:
@@ -90,13 +91,18 @@ def read(number: int, tree: FoundTree, call: BuildCall) -> ImportedImage:
     if wrong := [*handwritten.faults(text, target=call.target, given=call.arguments)]:
         raise InputError(replace(each, file=shown) for each in wrong)
     whole = handwritten.read(text, target=call.target, given=call.arguments)
-    context = _context(tree, call)
+    call = contexts.in_context(tree, call, whole)
+    context = contexts.files(tree, call)
     root = whole.root(whole.needed[-1])
     _refuse_base(whole, root, shown)
-    _refuse_missing(whole, context, shown)
-    reasons = [*_reasons(whole, context)]
-    steps = (_whole_step(tree, call, reasons, shown),) if reasons else _fixed(_steps(whole, text, context))
-    notes = [_note(shown, *each) for each in (*sorted(reasons)[:1], *_lost(whole, call))]
+    contexts.refuse_missing(whole, context, shown)
+    reasons = [*_reasons(whole, context, call.folders)]
+    _refuse_contexts(whole, call, shown)
+    steps = (_whole_step(tree, call, whole, reasons, shown),) if reasons else _fixed(_steps(whole, text, context))
+    elsewhere = call.file == call.dockerfile and call.context != (posixpath.dirname(call.dockerfile) or ".")
+    what = f"its context is taken to be {tree.shown(call.context)}, which has what it copies"
+    where = [(0, what)] if elsewhere else []
+    notes = [_note(shown, *each) for each in (*where, *sorted(reasons)[:1], *_lost(whole, call))]
     return ImportedImage(
         number=number, tree=tree, call=call, image=_outer(call, root), steps=steps, differences=tuple(notes)
     )
@@ -125,69 +131,7 @@ def _outer(call: BuildCall, image: str) -> str:
     return call.contexts.get(image, image).removeprefix("docker-image://")
 
 
-def _context(tree: FoundTree, call: BuildCall) -> Mapping[str, File]:
-    """Return what .dockerignore leaves of the context, by path in it; without git's own files."""
-    prefix = "" if call.context == "." else f"{call.context}/"
-    ignoring = next(
-        (path for path in (f"{call.dockerfile}{_IGNORING}", f"{prefix}{_IGNORING}") if path in tree.files), None
-    )
-    ignored = Ignored(tree.text(ignoring) if ignoring else "")
-    inside = (path.removeprefix(prefix) for path in tree.files if path.startswith(prefix))
-    return _Part(tree.files, prefix, [path for path in inside if not ignored(path)])
-
-
-class _Part(Mapping[str, File]):
-    """Some files of a tree, by their paths in a folder; each is read when it is asked for."""
-
-    def __init__(self, files: Mapping[str, File], prefix: str, paths: Sequence[str]) -> None:
-        self._files = files
-        self._prefix = prefix
-        self._paths = dict.fromkeys(paths)
-
-    def __getitem__(self, path: str) -> File:
-        if path not in self._paths:
-            raise KeyError(path)
-        return replace(self._files[self._prefix + path], path=path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-
-def _refuse_missing(whole: Whole, context: Mapping[str, File], shown: str) -> None:
-    """Raise InputError for files that are copied and not there, and for files that look secret."""
-    found = []
-    for stage in whole.needed:
-        for each in stage.instructions:
-            for path in _sources(each):
-                matching = [name for name in context if handwritten.is_match(name, path)]
-                if not matching and "$" not in path:
-                    what, hint = f"copies {path!r}, which is not there", did_you_mean(path, context)
-                    found.append(Diagnostic(code="missing_source", file=shown, line=each.line, message=what, hint=hint))
-                secret = [name for name in matching if contents.looks_secret(name, context[name].content)]
-                found += [_secret(shown, each.line, name) for name in secret]
-    if found:
-        raise InputError(found)
-
-
-def _secret(shown: str, line: int, name: str) -> Diagnostic:
-    what, hint = (
-        f"copies {name!r}, which looks secret",
-        "leave it out in .dockerignore, and mount it where it is needed",
-    )
-    return Diagnostic(code="secret", file=shown, line=line, message=what, hint=hint)
-
-
-def _sources(instruction: Instruction) -> Iterator[str]:
-    """Yield what a COPY or ADD takes out of the context, normalized."""
-    if instruction.word in ("COPY", "ADD") and not any(flag.startswith("from=") for flag in instruction.flags):
-        own = (path for path in instruction.arguments[:-1] if not dockerfile.is_elsewhere(path))
-        yield from (posixpath.normpath(f"/{path}").lstrip("/") or "." for path in own)
-
-
-def _reasons(whole: Whole, context: Mapping[str, File]) -> Iterator[tuple[int, str]]:
+def _reasons(whole: Whole, context: Mapping[str, File], folders: Collection[str]) -> Iterator[tuple[int, str]]:
     """Yield why a Dockerfile is not taken apart, each with its line."""
     for before, stage in zip(whole.needed, whole.needed[1:], strict=False):
         if whole.below(stage) != before:
@@ -196,10 +140,12 @@ def _reasons(whole: Whole, context: Mapping[str, File]) -> Iterator[tuple[int, s
         for line, name in stage.origins:
             if whole.named(name):
                 yield line, "is imported as a whole: it copies out of another stage"
+            elif name in folders:
+                yield line, f"is imported as a whole: it copies out of the named context {name}"
         for each in stage.instructions:
             if each.word == "RUN" and any(dockerfile.is_bind(dockerfile.mount(flag)) for flag in each.flags):
                 yield each.line, "is imported as a whole: a step mounts its context"
-            for path in _sources(each):
+            for path in contexts.copied(each):
                 yield from ((each.line, f"is imported as a whole: {why}") for why in _unshelved(path, context))
 
 
@@ -213,7 +159,9 @@ def _unshelved(path: str, context: Mapping[str, File]) -> Iterator[str]:
             yield f"{path!r} would be a template or a section of a README in a layer"
 
 
-def _whole_step(tree: FoundTree, call: BuildCall, reasons: Sequence[tuple[int, str]], shown: str) -> ImportedStep:
+def _whole_step(
+    tree: FoundTree, call: BuildCall, whole: Whole, reasons: Sequence[tuple[int, str]], shown: str
+) -> ImportedStep:
     if tree.within is None:
         line, why = reasons[0]
         raise _refusal(shown, line, why, "and its folder is outside the repository: copy it there first")
@@ -222,7 +170,39 @@ def _whole_step(tree: FoundTree, call: BuildCall, reasons: Sequence[tuple[int, s
         context=posixpath.normpath(f"{tree.within}/{call.context}"),
         target=call.target,
     )
-    return ImportedStep(line=1, word="FROM", text="", whole=layer, given=call.arguments, begins=True)
+    used = {name for stage in whole.needed for _, name in stage.origins}
+    folders = {name: posixpath.normpath(f"{tree.within}/{path}") for name, path in call.folders.items() if name in used}
+    inner = {
+        word.partition("=")[0]
+        for stage in whole.needed
+        for each in stage.instructions
+        for word in handwritten.words(each)
+    }
+    given = {name: value for name, value in call.arguments.items() if name in inner or not _is_base(whole, name)}
+    return ImportedStep(line=1, word="FROM", text="", whole=layer, given=given, folders=folders, begins=True)
+
+
+def _is_base(whole: Whole, argument: str) -> bool:
+    """Whether an argument is all of what names the image that the first stage is from: the base of the row."""
+    return whole.needed[0].image in (f"${argument}", f"${{{argument}}}")
+
+
+def _refuse_contexts(whole: Whole, call: BuildCall, shown: str) -> None:
+    """Raise InputError for a named context that is an image: only the first FROM may be replaced."""
+    found = [
+        Diagnostic(
+            code="import",
+            file=shown,
+            line=line,
+            message=f"the named context {name!r} is {call.contexts[name]}",
+            hint="name that image in the Dockerfile instead",
+        )
+        for stage in whole.needed
+        for line, name in [*stage.origins, *([(stage.line, whole.image_of(stage))] if stage != whole.needed[0] else [])]
+        if name in call.contexts and name not in call.folders
+    ]
+    if found:
+        raise InputError(found)
 
 
 def _lost(whole: Whole, call: BuildCall) -> Iterator[tuple[int, str]]:
@@ -257,7 +237,7 @@ def _steps(whole: Whole, text: str, context: Mapping[str, File]) -> Iterator[Imp
                     yield replace(step, text=comments, begins=begins)
                     begins, comments = False, ""
                 continue
-            copied = {path: _files(path, context) for path in _sources(each)}
+            copied = {path: _files(path, context) for path in contexts.copied(each)}
             yield ImportedStep(
                 line=each.line, word=each.word, text=comments + _tagged(each), copied=copied or None, begins=begins
             )
@@ -286,7 +266,7 @@ def body(text: str) -> str:
 def _argument(whole: Whole, each: Instruction, word: str) -> ImportedStep | None:
     """Return the step of an argument; None for one that names the base, which the row says."""
     name, sign, default = word.partition("=")
-    if whole.needed[0].image in (f"${name}", f"${{{name}}}"):
+    if _is_base(whole, name):
         return None
     given = whole.given.get(name)
     value = given if given is not None else handwritten.unquoted(default) if sign else whole.arguments.get(name)

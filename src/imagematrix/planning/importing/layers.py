@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix import compat
+from imagematrix.matrix.family import TAKEN
 from imagematrix.model import DockerfileLayer, File, LayerSource
 from imagematrix.planning import dockerfile, handwritten
 from imagematrix.planning.importing.images import ImportedStep, body
@@ -112,7 +113,8 @@ def _name(
     family = families[recipe_of.index(owner)] if owner is not None else "shared"
     name = slug(family)
     name = name if names.is_stage(name) else f"image-{name}"
-    return unused(name if name not in there else f"{name}-imported", {*there, *new})
+    is_taken = name in there or name in TAKEN
+    return unused(f"{name}-imported" if is_taken else name, {*there, *new})
 
 
 class _Writer:

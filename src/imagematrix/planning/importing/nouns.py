@@ -50,6 +50,16 @@ class BuildCall:
     pattern: str = ""
     """The tag of the first name, with {ARGUMENT} in the place of values that are also build arguments."""
     contexts: Mapping[str, str] = field(default_factory=dict)
-    """Named contexts: what takes the place of an image, `docker-image://…` or `target:…`."""
+    """Named contexts: the path of a folder in the tree, or what takes the place of an image: `docker-image://…`."""
     name: str = ""
     """What bake calls it."""
+
+    @property
+    def folders(self) -> Mapping[str, str]:
+        """The named contexts that are folders."""
+        return {name: value for name, value in self.contexts.items() if not is_image(value)}
+
+
+def is_image(context: str) -> bool:
+    """Whether a named context is an image, another target or something remote, and no folder."""
+    return "://" in context or context.startswith(("target:", "git@"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imagematrix.diagnostics import Diagnostic, Severity
-from imagematrix.planning.importing.nouns import BuildCall
+from imagematrix.planning.importing.nouns import BuildCall, is_image
 
 BUILDS: Final = re.compile(r"\b(?:docker|podman)(?:\s+(?:buildx|image|builder))?\s+build\b")
 """Whether a script builds an image."""
@@ -232,7 +232,10 @@ def _build(shell: _Shell, line: int, words: Sequence[_Value]) -> None:
             arguments={name: value for name, value, _ in arguments},
             images=tuple(map(_text, found["tag"])),
             pattern=_pattern(tag, variables),
-            contexts=dict(_text(each).partition("=")[::2] for each in found["contexts"]),
+            contexts={
+                name: value if is_image(value) else _place(shell, value)
+                for name, _, value in (_text(each).partition("=") for each in found["contexts"])
+            },
         )
     )
 

@@ -79,13 +79,13 @@ class Stages:
 
     def _whole(self, source: LayerSource, body: str, row: Row, *, parent: str, labels: str) -> Stage:
         """Return the stage of a whole Dockerfile: its text begins with the stages that it needs."""
-        made = whole.stages(source, body, row, parent=parent)
+        made = whole.stages(source, body, row, parent=parent, folders=self._folders)
         kinds, texts = set[Downloads](), list[str]()
         for stage in made:
             fetched, arguments = self._arguments(stage.text)
             kinds |= {fetched, downloads.of_image(stage.pulls)}
             texts.append(f"{stage.head}\n{arguments}{stage.text.strip()}\n")
-        inputs, text = whole.inputs(source, made), "\n".join(texts) + labels
+        inputs, text = whole.inputs(source, made, self._folders), "\n".join(texts) + labels
         return self._intern(Stage(layer=source.name, text=text, inputs=inputs, downloads=downloads.most_moving(kinds)))
 
     def _stage(

@@ -1,36 +1,45 @@
 """Layers that are whole Dockerfiles: their stages, and what keeps them from being built."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError, did_you_mean
-from imagematrix.model import DockerfileLayer, File, LayerSource, Row
+from imagematrix.model import SOURCES, DockerfileLayer, File, LayerSource, Row
 from imagematrix.planning import handwritten
 from imagematrix.planning.handwritten import WholeStage
 
 
-def stages(source: LayerSource, body: str, row: Row, *, parent: str) -> tuple[WholeStage, ...]:
+def stages(source: LayerSource, body: str, row: Row, *, parent: str, folders: Sequence[File]) -> tuple[WholeStage, ...]:
     """Return the stages of a layer, its own last; `body` is its Dockerfile with the row's values.
 
-    Raises InputError with everything that keeps it from being built.
+    `folders` are the files of source folders. Raises InputError with everything that keeps it from being built.
     """
     declared = _declared(source)
     found = [*handwritten.faults(body, target=declared.target)]
     made: tuple[WholeStage, ...] = ()
     if not found:
-        made = handwritten.stages(handwritten.read(body, target=declared.target), layer=source.name, parent=parent)
-        found = [*_missing(source, made), *_twins(made, row)]
+        read = handwritten.read(body, target=declared.target)
+        names = {file.path.split("/")[1] for file in folders}
+        made = handwritten.stages(read, layer=source.name, parent=parent, folders=names)
+        found = [*_missing(source, made, folders), *_twins(made, row)]
     if found:
         file = source.template_path
         raise InputError(replace(each, file=file, rows=(row.name,)) for each in found)
     return made
 
 
-def inputs(source: LayerSource, made: tuple[WholeStage, ...]) -> tuple[File, ...]:
+def inputs(source: LayerSource, made: tuple[WholeStage, ...], folders: Sequence[File]) -> tuple[File, ...]:
     """Return the files that stages of a layer read, sorted by path."""
     patterns = {pattern for stage in made for _, pattern in stage.sources}
-    return tuple(file for file in source.context if any(_names(source, pattern, file) for pattern in patterns))
+    tree = _tree(source, patterns, folders)
+    found = (file for file in tree if any(handwritten.is_match(file.path, pattern) for pattern in patterns))
+    return tuple(sorted(found, key=lambda file: file.path))
+
+
+def _tree(source: LayerSource, patterns: Collection[str], folders: Sequence[File]) -> Sequence[File]:
+    """Return the files that patterns may name; source folders have many."""
+    return (*source.context, *folders) if any(each.startswith(f"{SOURCES}/") for each in patterns) else source.context
 
 
 def _declared(source: LayerSource) -> DockerfileLayer:
@@ -39,16 +48,16 @@ def _declared(source: LayerSource) -> DockerfileLayer:
     return source.whole
 
 
-def _names(source: LayerSource, pattern: str, file: File) -> bool:
-    return handwritten.is_match(file.path.removeprefix(f"{source.name}/"), pattern)
-
-
-def _missing(source: LayerSource, made: tuple[WholeStage, ...]) -> Iterator[Diagnostic]:
-    context = _declared(source).context
-    for line, pattern in dict.fromkeys(each for stage in made for each in stage.sources):
-        if not any(_names(source, pattern, file) for file in source.context):
-            what = f"copies {pattern!r}, and {context} has no such file, or .dockerignore leaves it out"
-            hint = did_you_mean(pattern, (file.path.partition("/")[2] for file in source.context))
+def _missing(source: LayerSource, made: tuple[WholeStage, ...], folders: Sequence[File]) -> Iterator[Diagnostic]:
+    read = dict.fromkeys(each for stage in made for each in stage.sources)
+    tree = _tree(source, [pattern for _, pattern in read], folders)
+    for line, pattern in read:
+        if not any(handwritten.is_match(file.path, pattern) for file in tree):
+            root, _, within = pattern.removeprefix(f"{SOURCES}/").partition("/")
+            where = _declared(source).context if pattern.split("/")[0] != SOURCES else f"the source folder {root!r}"
+            what = f"copies {within or '.'!r}, and {where} has no such file, or .dockerignore leaves it out"
+            near = did_you_mean(within, (file.path.partition("/")[2] for file in source.context))
+            hint = near if near.startswith("did you mean") else ""
             yield Diagnostic(line=line, code="missing_source", message=what, hint=hint)
 
 
