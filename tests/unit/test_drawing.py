@@ -121,6 +121,10 @@ def test_html(small: Plan) -> None:
     page = drawing.html(small)
     assert page.startswith("<!doctype html>")
     assert drawing.svg(small) in page
+    assert page.count("<option>") == len({row.family.name for row in small.rows.values()})
+    ends = {number for pair in re.findall(r'data-from="(\d+)" data-to="(\d+)"', page) for number in pair}
+    assert ends <= set(re.findall(r'data-node="(\d+)"', page))
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
 
 
 @pytest.mark.parametrize("form", drawing.FORMS)

@@ -498,6 +498,26 @@ def test_plain_log_is_one_line_per_event() -> None:
     ]
 
 
+def test_a_log_that_has_nothing_to_say_quotes_what_a_build_printed_last() -> None:
+    """And no end that has passed: what takes longer than it was thought to says nothing of the rest."""
+    plan = plan_of({"tf": None}, rows={"tf:1-debian12": "tf"})
+    [step] = plan.steps
+    stream, now = io.StringIO(), [0.0]
+
+    with report.PlainLog(stream, plan, forecast(plan), clock=lambda: now[0]) as log:
+        log.started(step)
+        log.output(step.node.key, "\x1b[2KDownloading tensorflow (410 MB of 590 MB)" + "!" * 60)
+        for _ in range(20):
+            now[0] += 31.0
+            log.tick()
+
+    first, last = stream.getvalue().splitlines()[2], stream.getvalue().splitlines()[-1]
+    assert first.startswith("[  31.0s] tf 1-debian12 builds (31.0s): [2KDownloading tensorflow (410 MB of 590 MB)!")
+    assert first.endswith(("…; about 1 min left", "…; less than a minute left"))
+    assert "left" not in last
+    assert last.startswith("[ 620.0s] tf 1-debian12 builds (10m 20s): ")
+
+
 def test_board_shows_what_runs_over_the_counts() -> None:
     """Elapsed time and the last line of output, as text and not as markup; finished builds leave the board."""
     plan = three_rows()

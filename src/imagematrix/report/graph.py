@@ -6,6 +6,8 @@ and a node is in the middle of the nodes built on it. Files of package layers ha
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
+from importlib import resources
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -62,21 +64,25 @@ def svg(plan: Plan) -> str:
             "font-family": "system-ui, sans-serif",
         },
     )
-    ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "fill": "#ffffff"})
+    ET.SubElement(root, "rect", {"class": "page", "width": "100%", "height": "100%", "fill": "#ffffff"})
     _legend(root)
+    numbers = {step.node.key: str(number) for number, step in enumerate(plan.steps)}
     for step in plan.steps:
         for below in filter(None, (step.node.parent, step.node.packages)):
-            _edge(root, places[below], places[step.node.key])
+            edge = _edge(root, places[below], places[step.node.key])
+            edge.attrib |= {"data-from": numbers[below], "data-to": numbers[step.node.key]}
     for step in plan.steps:
-        _box(root, step, places[step.node.key])
+        _box(root, step, places[step.node.key], number=numbers[step.node.key])
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
 def html(plan: Plan) -> str:
-    """Return a page that shows the picture; hovering over a node shows its reason and its leaves."""
-    head = '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>imagematrix</title>\n'
-    return f"{head}<body>\n{svg(plan)}</body>\n</html>\n"
+    """Return a page with the picture, which zooms, finds nodes and shows one family; it works offline."""
+    families = sorted({row.family.name for row in plan.rows.values()})
+    options = "".join(f"<option>{escape(name)}</option>" for name in families)
+    page = resources.files("imagematrix").joinpath("templates/report/graph.html").read_text(encoding="utf-8")
+    return page.replace("<!-- families -->", options).replace("<!-- picture -->", svg(plan))
 
 
 def dot(plan: Plan) -> str:
@@ -162,16 +168,16 @@ def _legend(root: ET.Element) -> None:
         _text(root, text, x=x + 24, y=_MARGIN + 5, size=13)
 
 
-def _edge(root: ET.Element, start: _Place, end: _Place) -> None:
+def _edge(root: ET.Element, start: _Place, end: _Place) -> ET.Element:
     x1, y1, x2, y2 = start.x + start.width, start.y + _BOX_HEIGHT / 2, end.x, end.y + _BOX_HEIGHT / 2
     middle = (x1 + x2) / 2
     path = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
-    ET.SubElement(root, "path", {"d": path, "fill": "none", "stroke": "#a0aec0", "stroke-width": "1.5"})
+    return ET.SubElement(root, "path", {"d": path, "fill": "none", "stroke": "#a0aec0", "stroke-width": "1.5"})
 
 
-def _box(root: ET.Element, step: Step, place: _Place) -> None:
+def _box(root: ET.Element, step: Step, place: _Place, *, number: str) -> None:
     fill, edge = _COLOURS[step.verdict]
-    group = ET.SubElement(root, "g")
+    group = ET.SubElement(root, "g", {"class": step.verdict.value, "data-node": number})
     tooltip = [label(step), f"{step.verdict}: {step.reason}", f"key {step.node.key[:12]}", *step.leaves]
     ET.SubElement(group, "title").text = "\n".join(tooltip)
     box = {"x": str(place.x), "y": str(place.y), "width": str(place.width), "height": str(_BOX_HEIGHT), "rx": "7"}

@@ -22,6 +22,8 @@ _SILENT_SECONDS = 30.0
 """How long a log may say nothing: some systems end a job that is silent for longer."""
 _WAITS_SECONDS = 2.0
 """A wait that is shorter is not worth a line."""
+_LONGEST_LINE = 60
+"""Letters of a tool's line that a log quotes: a step, bytes, per cent."""
 _NAMED = 3
 """How many of the builds that run a log names when it has nothing else to say."""
 
@@ -81,6 +83,8 @@ class PlainLog:
         self._waits: dict[Key, tuple[str, float]] = {}
         """Written by the threads that build: each entry is replaced or removed as a whole."""
         self._told_waits: set[Key] = set()
+        self._last_lines: dict[Key, str] = {}
+        """As `_waits`."""
 
     def __enter__(self) -> Self:
         self._print(f"{self._lines.opening()}; takes {approx_duration(self._end.left())}")
@@ -104,6 +108,7 @@ class PlainLog:
         """Print an outcome, unless it has nothing new."""
         self._end.finished(step.node.key)
         self._running.pop(step.node.key, None)
+        self._last_lines.pop(step.node.key, None)
         if _is_news(outcome):
             self._print(self._lines.outcome(step, outcome))
             self._foretell()
@@ -113,7 +118,8 @@ class PlainLog:
         self._print(self._lines.push(step, pushed))
 
     def output(self, key: Key, line: str) -> None:
-        """Print nothing: the full output is in the node's log."""
+        """Remember the last line, for when nothing else is printed: the full output is in the node's log."""
+        self._last_lines[key] = line
 
     def waiting(self, key: Key, cache: str) -> None:
         """Note it: it is printed when it lasts."""
@@ -131,20 +137,22 @@ class PlainLog:
                 self._print(self._lines.event("wait", self._running[key][0], f"  (for the cache {cache})"))
         self._told_waits &= self._waits.keys()
         if self._running and now - self._printed >= _SILENT_SECONDS:
-            self._print(self._lines.note(f"{'; '.join(self._still(now))}; {approx_duration(self._end.left())} left"))
+            self._print(self._lines.note("; ".join(filter(None, (*self._still(now), self._end.words())))))
 
     def _still(self, now: float) -> Iterator[str]:
         waits = dict(self._waits)
         for key, (step, begun) in tuple(self._running.items())[:_NAMED]:
             verb, since = ("waits", waits[key][1]) if key in waits else ("builds", begun)
-            yield f"{label(step)} {verb} ({duration(now - since)})"
+            last = self._last_lines.get(key, "") if verb == "builds" else ""
+            yield f"{label(step)} {verb} ({duration(now - since)})" + (f": {_short(last)}" if last else "")
         if len(self._running) > _NAMED:
             yield f"{len(self._running) - _NAMED} more"
 
     def _foretell(self) -> None:
         if self._clock() - self._foretold >= _FORETOLD_EVERY_SECONDS:
             self._foretold = self._clock()
-            self._print(self._lines.note(f"{approx_duration(self._end.left())} left"))
+            if words := self._end.words():
+                self._print(self._lines.note(words))
 
     def _print(self, line: str) -> None:
         self._printed = self._clock()
@@ -225,9 +233,8 @@ class Board:
         settled = f"{sum(self._counts.values())} of {count(self._total, 'node')}"
         spent = duration(self._clock() - self._begun)
         waiting = f", {waits} waiting" if waits else ""
-        return (
-            f"{settled}{f' ({counts})' if counts else ''}{waiting}  {spent}, {approx_duration(self._end.left())} left"
-        )
+        took = ", ".join(filter(None, (spent, self._end.words())))
+        return f"{settled}{f' ({counts})' if counts else ''}{waiting}  {took}"
 
 
 class _End:
@@ -250,6 +257,11 @@ class _End:
     def left(self) -> float:
         """Return how many seconds are left."""
         return max(0.0, self._moment - self._clock())
+
+    def words(self) -> str:
+        """Say how long the rest will take; nothing once that time has passed."""
+        left = self.left()
+        return f"{approx_duration(left)} left" if left else ""
 
     def _foresee_again(self) -> None:
         if self._clock() - self._foreseen >= _FORESEEN_EVERY_SECONDS:
@@ -316,6 +328,12 @@ def _details(outcome: Outcome) -> Iterator[str]:
     if outcome.status is Status.FAILED:
         yield f": {outcome.why}"
         yield f"; log: {outcome.log}" if outcome.log else ""
+
+
+def _short(line: str) -> str:
+    """Return the beginning of a line that a tool printed, without what moves a cursor or rings a bell."""
+    plain = "".join(letter for letter in line if letter.isprintable()).strip()
+    return plain if len(plain) <= _LONGEST_LINE else f"{plain[: _LONGEST_LINE - 1]}…"
 
 
 def _is_news(outcome: Outcome) -> bool:
