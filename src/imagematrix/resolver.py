@@ -1,6 +1,8 @@
 """Asks uv: one request about requirements in, one lock or uv's refusal out."""
 
+import os
 import re
+import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,17 +12,17 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from uv import find_uv_bin
-
 from imagematrix import scratch, secrecy, site
-from imagematrix.errors import NoIndexError
+from imagematrix.errors import FlagError, NoIndexError
 from imagematrix.model import Site
 from imagematrix.planning import failure, requirements, sizes
 from imagematrix.planning.requirements import Locked, ResolveRequest
 from imagematrix.planning.sizes import Download
 from imagematrix.shell import Shell
+from imagematrix.text import versions
 
 _ASKED_FOR: Final = "requirements.in"
+_OLDEST_UV: Final = "0.13"
 _NO_SOLUTION: Final = "No solution found"
 _NO_COMPILER: Final = {"PATH": "/nonexistent"}
 """A build step has none either; those of this machine must not be found."""
@@ -35,12 +37,35 @@ class ResolveResult:
     why: str = ""
 
 
+def find_uv(shell: Shell) -> str:
+    """Return the uv to ask: that of the extra `lock`, else the one that runs this (`uvx`), else that of the PATH.
+
+    Raises FlagError where there is none that knows all options of our requests.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        found = os.environ.get("UV") or shutil.which("uv")
+    remedy = "    pip install 'imagematrix[lock]' brings one"
+    if not found:
+        raise FlagError(f"requirements are locked with uv, which is not installed here\n{remedy}")
+    _, said = shell.capture((found, "--version"))
+    _, _, version = said.partition("uv ")
+    if not versions.meets(version.partition(" ")[0].strip(), f">={_OLDEST_UV}"):
+        raise FlagError(
+            f"requirements are locked with uv {_OLDEST_UV} or newer, and {found} is {said.strip()}\n{remedy}"
+        )
+    return found
+
+
 class Uv:
     """Resolves requests with what a site fetches from."""
 
     def __init__(self, shell: Shell, where: Site) -> None:
         self._shell = shell
-        self._program = find_uv_bin()
+        self._program = find_uv(shell)
         # Of one moment, however long the run takes: its locks are of the same state of the index.
         self._cooldown = requirements.cooldown_of(where, now=datetime.now(UTC))
         self._has_wheelhouse = bool(where.wheelhouse)

@@ -122,6 +122,13 @@ def test_the_wheel_is_small_and_has_what_a_checkout_keeps_at_its_top(wheels: Map
     assert not [name for name in names if name.endswith(".pyc")]
 
 
+def test_a_plain_installation_is_small(new: Program) -> None:
+    """It has neither uv nor cryptography, and does all but to lock, verify and report."""
+    paths = [path for path in new.path.parents[1].rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in paths) < 40 * 2**20
+    assert not {"uv", "cryptography", "pytest"} & {path.parent.name for path in paths}
+
+
 def test_each_folder_begins_for_itself(old: Program, tmp_path: Path) -> None:
     """The wheel and the checkout make the same of it: modes of files too are part of keys."""
     root = tmp_path / "shop"

@@ -9,6 +9,7 @@ from imagematrix.errors import FlagError
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "cluster": ("distributed",),
     "report": ("itables", "plotly"),
+    "signing": ("cryptography",),
     "verify": ("pytest", "pytest_timeout", "testinfra"),
 }
 """Extra -> the modules that it brings."""

@@ -101,6 +101,8 @@ def node_store(project: Project) -> Store | None:
 def voucher(project: Project, client: Client) -> Voucher:
     """Return what judges the nodes of the registry. Raises FlagError where its public keys cannot be read."""
     signing = project.matrix.signing
+    if signing:
+        extras.require("signing")
     return Voucher(
         repository=project.matrix.nodes,
         bonds=project.state.bonds(),

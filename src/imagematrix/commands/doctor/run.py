@@ -182,7 +182,11 @@ def _certificates(where: Site) -> Prerequisite:
 
 
 def _index(where: Site, shell: Shell) -> Prerequisite:
-    why = Uv(shell, where).silence()
+    try:
+        why = Uv(shell, where).silence()
+    except FlagError as error:  # what is locked builds all the same
+        said, _, remedy = str(error).partition("\n    ")
+        return Prerequisite(what="index", state=PrerequisiteState.WEAK, said=said, remedy=remedy)
     if not why:
         return _good("index", "it answers" + (f", through [sites.{where.name}]" if where.name else ""))
     return _bad("index", why, "set index_url, ca_bundle and proxies in [site], or in pip's own configuration")

@@ -15,12 +15,15 @@ def init(*, folder: InitFolder, yes: Yes, dry_run: InitDryRun) -> None:
 
     from imagematrix.commands.init import run
     from imagematrix.commands.terminal import echo
+    from imagematrix.resolver import find_uv
+    from imagematrix.shell import Shell
 
     place = run.look(Path(folder).absolute())
     made = run.decide(place)
     if dry_run:
         print(run.preview(place, made))
         return
+    find_uv(Shell())  # without it nothing could be locked, so nothing is written
     if not yes and not run.agreed(place, made):
         echo("nothing was written")
         return
