@@ -10,6 +10,7 @@ from tests import projects
 from tests.unit.test_cli import Said, run
 
 from imagematrix.commands.init import run as beginning
+from imagematrix.errors import NoIndexError
 from imagematrix.planning.beginning import Surroundings, begin
 from imagematrix.project import Project
 
@@ -116,9 +117,27 @@ def test_where_a_monorepo_cannot_begin(
     assert words in said.err
 
 
-@pytest.mark.usefixtures("folder")
-def test_a_folder_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is not a folder" in run(capsys, "init", "--folder", "none").err
+def test_a_folder_that_is_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "taken").write_text("mine\n")
+    for name in ("taken", "taken/images"):
+        said = run(capsys, "init", "--folder", name)
+        assert refused(said, folder, {"taken": "mine\n"})
+        assert "taken is not a folder" in said.err
+
+
+def test_a_folder_is_made_and_what_an_index_has_to_say_can_follow(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are there; the error names the commands that lock and render them later."""
+
+    def silent(*_: object, **__: object) -> str:
+        raise NoIndexError("the package index does not answer")
+
+    monkeypatch.setattr(beginning, "lock_rows", silent)
+    said = run(capsys, "init", "--folder", "infra/images")
+    assert said.code == 3
+    assert "cd infra/images && invoke lock && invoke render" in said.err
+    assert {"infra/images/matrix.toml", "infra/images/tasks.py"} <= tree(folder).keys()
 
 
 def test_a_folder_that_cannot_be_written_to(

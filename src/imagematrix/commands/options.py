@@ -250,7 +250,9 @@ Everyones = Annotated[
     bool, _switch("Also remove nodes that other checkouts and projects of imagematrix built on this engine.")
 ]
 GcDryRun = Annotated[bool, _switch("List what would be removed, with size and reason; remove nothing.")]
-InitFolder = Annotated[str, _text("The folder to begin in (default: the current one).", default=".")]
+InitFolder = Annotated[
+    str, _text("The folder to begin in, made where there is none (default: the current one).", default=".")
+]
 InitDryRun = Annotated[bool, _switch("Print the files in full; write nothing.")]
 ImportFolders = Annotated[
     Sequence[str],

@@ -11,7 +11,7 @@ from typing import Final
 from imagematrix.commands import leaves, request
 from imagematrix.commands.lock.everything import lock_rows
 from imagematrix.disk import telling
-from imagematrix.errors import FlagError
+from imagematrix.errors import FlagError, NoIndexError
 from imagematrix.git import remotes
 from imagematrix.model import MATRIX, File
 from imagematrix.planning.beginning import Beginning, Surroundings, begin, looked_at
@@ -53,18 +53,19 @@ def look(folder: Path) -> InitPlace:
 
 
 def _refuse(folder: Path) -> None:
-    if not folder.is_dir():
-        raise FlagError(f"{folder} is not a folder: make it first")
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        raise FlagError(f"{there} is not a folder")
     if (folder / MATRIX).exists():
         raise FlagError(f"{folder / MATRIX} exists: `invoke check` checks it, `invoke add` adds a row")
     images = folder / IMAGES
     if images.exists() and (not images.is_dir() or any(images.iterdir())):
         raise FlagError(
             f"{images} exists, and generated files would be written there: move it away, or begin in another folder,\n"
-            "    for example `mkdir containers; cd containers`, then `invoke init`"
+            "    for example `invoke init --folder containers`"
         )
-    if not os.access(folder, os.W_OK):
-        raise FlagError(f"{folder} cannot be written to")
+    if not os.access(there, os.W_OK):
+        raise FlagError(f"{there} cannot be written to")
 
 
 def _server(repository: Path) -> str:
@@ -94,7 +95,8 @@ def _addition(place: InitPlace, path: str) -> str:
 
 def agreed(place: InitPlace, made: Beginning) -> bool:
     """Ask on a terminal before files are written among others; an empty folder, or a program, needs no answer."""
-    is_empty = not any(path.name != ".git" for path in place.folder.iterdir())
+    found = place.folder.iterdir() if place.folder.is_dir() else ()
+    is_empty = not any(path.name != ".git" for path in found)
     if is_empty or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
     print("\n".join(f"{path}{_addition(place, path)}" for path in made.files))
@@ -118,7 +120,11 @@ def complete(place: InitPlace, *, say: Say) -> None:
     file = str(place.folder / MATRIX)
     with request.opened_to_write(file) as project:
         rows = request.possible_rows(project, Selection())
-        say(lock_rows(project, rows, request.site_of(project), say=say))
+        try:
+            say(lock_rows(project, rows, request.site_of(project), say=say))
+        except NoIndexError as error:
+            remedy = f"what is missing is locked and rendered by: {_from_here(place)}invoke lock && invoke render"
+            raise NoIndexError(f"{error}\n    {remedy}") from None
     with request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))
         leaves.write(project, files, say=say, record=True)
@@ -127,5 +133,9 @@ def complete(place: InitPlace, *, say: Say) -> None:
 
 def next_steps(place: InitPlace) -> str:
     """Return what to do next."""
-    cd = "" if place.folder == Path.cwd() else f"cd {os.path.relpath(place.folder)} && "
-    return f"next: {cd}invoke build --matrix verify --matrix"
+    return f"next: {_from_here(place)}invoke build --matrix verify --matrix"
+
+
+def _from_here(place: InitPlace) -> str:
+    """Return what to type before a command that is about the new monorepo."""
+    return "" if place.folder == Path.cwd() else f"cd {os.path.relpath(place.folder)} && "
