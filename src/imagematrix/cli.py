@@ -8,7 +8,7 @@ from invoke import Collection, Exit, Program
 from invoke.exceptions import ParseError
 
 from imagematrix import __version__
-from imagematrix.commands import completion, spelling
+from imagematrix.commands import spelling
 from imagematrix.commands.command import Command
 from imagematrix.errors import ExitCode, did_you_mean
 from imagematrix.tasks import GROUPS, collection
@@ -53,6 +53,8 @@ class MatrixProgram(Program):
         """Find the tasks; a shell that asks what may come next is answered before anything is parsed."""
         super().parse_collection()
         if self.args.complete.value:
+            from imagematrix.commands import completion
+
             words = self.argv[self.argv.index("--") + 1 :] if "--" in self.argv else []
             for word in completion.candidates(words, _tasks(self.collection)):
                 print(word)
