@@ -92,8 +92,9 @@ FILES: Final[Mapping[str, Code]] = {
         2008, "No template, pattern or rule reads a fact or an axis.", "Correct the name, or remove it."
     ),
     "service": Code(2050, "The service.toml of a service is not valid.", "docs/services.md describes its keys."),
-    "template": Code(
-        2100, "A template cannot be rendered.", "Set the value that it lacks, in the row or in [facts]; or correct it."
+    "template": Code(2100, "A template cannot be rendered.", "Correct it; the line is that of the template."),
+    "undefined": Code(
+        2104, "A template reads a value that the row does not have.", "Set it in the row, its base or [facts]."
     ),
     "missing_source": Code(
         2101, "A layer copies a file that it does not have.", "Put it into the layer's files/, or correct the path."

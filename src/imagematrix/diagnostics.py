@@ -79,16 +79,21 @@ class Diagnostic:
     @property
     def text(self) -> str:
         """The lines that a person reads: place, level, message and code, then what to do and which rows have it."""
-        return "\n    ".join(
-            [f"{self.place}: {self.severity.level}: {self.message} [{codes.shown(self.code)}]", *self._details()]
-        )
+        return self.told()
 
-    def _details(self) -> Iterator[str]:
+    def told(self, *, whole: bool = False) -> str:
+        """Return these lines; with all rows if `whole`."""
+        first = f"{self.place}: {self.severity.level}: {self.message} [{codes.shown(self.code)}]"
+        return "\n    ".join([first, *self._details(whole=whole)])
+
+    def _details(self, *, whole: bool) -> Iterator[str]:
         if self.hint:
             yield self.hint
         if self.severity is Severity.BROKEN:
             yield 'to build it anyway, say why in the row: allow = "…"'
-        if self.rows:
+        if whole:
+            yield from self.rows
+        elif self.rows:
             yield self.rows[0] + (f" and {len(self.rows) - 1} more" if len(self.rows) > 1 else "")
 
     @property

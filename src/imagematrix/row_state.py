@@ -35,10 +35,13 @@ def states(
     rows: Sequence[Row],
     images: Collection[EngineImage],
     kept: Callable[[Dag, Collection[Key]], Collection[Key]] = lambda *_: (),
+    *,
+    unknown: str = "",
 ) -> tuple[RowState, ...]:
     """Return rows with the states of their images, sorted by name; an impossible row is not even rendered.
 
-    `kept` says which nodes of a DAG the registry has, besides those of the engine.
+    `kept` says which nodes of a DAG the registry has, besides those of the engine. `unknown` says why it is not known
+    what the engine has, if it is not.
     """
     impossible = {row.name: reason for row in rows if (reason := project.impossible(row))}
     dag = project.dag(project.leaves(row for row in rows if row.name not in impossible))
@@ -59,7 +62,7 @@ def states(
         key = final_nodes[row.name]
         missing = "stale" if row.image in named else "missing"
         found = "built" if key in present else "remote" if key in remote else missing
-        reason = doubted.get(key, "") if found == missing else "" if is_checked(row, checked) else UNCHECKED
+        reason = doubted.get(key, unknown) if found == missing else "" if is_checked(row, checked) else UNCHECKED
         return RowState(row=row, key=key, state=found, reason=reason)
 
     return tuple(state(row) for row in rows)

@@ -42,7 +42,7 @@ CASES: Mapping[str, Case] = {
     "a matrix that makes no sense": (
         MATRIX.replace('"boot"]', '"boat"]').replace('"debian12"', "12"),
         {},
-        [("matrix", "matrix.toml", 5), ("matrix", "matrix.toml", 8)],
+        [("matrix", "matrix.toml", 8), ("wrong_type", "matrix.toml", 5)],
     ),
     "a row without a wheel": (IMPOSSIBLE, {}, [("torch_on_python", "matrix.toml", 14)]),
     "a template that is none": (MATRIX, {BOOT: "# one\n{% if %}\n"}, [("template", BOOT, 2)]),
@@ -172,9 +172,9 @@ def test_workflow_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     found = [match for line in commands if (match := COMMAND.fullmatch(line))]
     assert (said.code, len(found), verdict.startswith("matrix.toml: 1 error")) == (2, len(commands), True)
     assert [(match[1], match[2]) for match in found] == [
-        ("error", "file=matrix.toml,line=14,title=torch_on_python"),
-        ("notice", "file=matrix.toml,line=13,title=python_end"),
-        ("notice", "file=matrix.toml,line=14,title=cuda_used"),
+        ("error", "file=matrix.toml,line=14,title=IM3200 torch_on_python"),
+        ("notice", "file=matrix.toml,line=13,title=IM3100 python_end"),
+        ("notice", "file=matrix.toml,line=14,title=IM3122 cuda_used"),
     ]
     assert found[0][3].endswith("%0Apytorch:2.3.0-python3.13")
 

@@ -188,7 +188,7 @@ def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "directory": "images/pytorch/2.3.0-python3.10-cuda",
         "key": projects.keys(projects.project(root))[PYTORCH, "boot"],
         "state": "missing",
-        "reason": "",
+        "reason": "no engine answers: whether its image exists is not known",
         "nearest": "",
     }
     assert run(capsys, "list").out.endswith("9 rows: 9 missing\n")

@@ -20,21 +20,34 @@ SOURCE: Final = Path(__file__).parents[2] / "src/imagematrix"
 
 
 def written() -> Iterator[str]:
-    """Yield the codes of diagnostics that stand in the source."""
+    """Yield the codes of diagnostics that stand in the source: as an argument `code`, by name, or of a document."""
     for path in SOURCE.rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        yield from re.findall(r'Mistakes\("(\w+)"\)', text)
-        constants = {
-            node.targets[0].id: node.value.value
-            for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and isinstance(node.value, ast.Constant)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {
+            target.id: node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
         }
-        for quoted, name in re.findall(r'\bcode=(?:"(\w+)"|(_[A-Z]+)\b)', text):
-            yield quoted or str(constants.get(name, "plugin"))
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Name) and call.func.id == "Mistakes":
+                yield from texts(call.args[0])
+            for value in (each.value for each in call.keywords if each.arg == "code"):
+                yield from texts(names.get(value.id, value) if isinstance(value, ast.Name) else value)
     yield from (f"dockerfile_{word.lower()}" for word in dockerfile._FORBIDDEN)
     yield from (rule.__name__ for rule in (*rules.RULES, breakage.known_breakage))
+
+
+def texts(node: ast.expr) -> Iterator[str]:
+    """Yield the words that an expression may be: a text, or one of two."""
+    match node:
+        case ast.Constant(value=str(text)) if re.fullmatch(r"[a-z_]+", text):
+            yield text
+        case ast.IfExp(body=one, orelse=other):
+            yield from (*texts(one), *texts(other))
+        case _:
+            pass
 
 
 def kinds(kind: type[UserError] = UserError) -> Iterator[str]:

@@ -89,6 +89,7 @@ CheckFormat = Annotated[
     ),
 ]
 Notes = Annotated[bool, _switch("Print notes, not only their number; JSON always has them.")]
+ShowAll = Annotated[bool, _switch("Show everything: also notes, what is alike, and each row of a long list.")]
 Why = Annotated[str, _text("Explain one node: a layer's name or the beginning of a key.", names="layers")]
 Picture = Annotated[str, _text("The picture to write: .svg, .dot or .html (default: graph.svg).", default="graph.svg")]
 BuildReport = Annotated[

@@ -1,15 +1,18 @@
 """The plan command: what a build would do, and why."""
 
+import sys
+
 from imagematrix.commands.command import command
-from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json, Only, Why
+from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json, Only, ShowAll, Why
 
 
 @command
-def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, json: Json, file: File) -> None:
+def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, all: ShowAll, json: Json, file: File) -> None:  # noqa: A002
     """Show what a build would do: each node with its verdict, its reason and the leaves that need it."""
     from imagematrix.commands import leaves, request
     from imagematrix.commands.terminal import note
     from imagematrix.planning import forecast
+    from imagematrix.report.console import terminal
     from imagematrix.report.console.plan import explanation, plan_json, plan_text
 
     project = request.opened(file)
@@ -23,4 +26,7 @@ def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, json: Json, fil
         return
     sizes = project.node_sizes(made)
     seconds = forecast.whole(made.steps, project.seconds(made, sizes), jobs=BUILD_JOBS)
-    print(plan_json(made, sizes, seconds) if json else plan_text(made, sizes, seconds), end="")
+    if json:
+        print(plan_json(made, sizes, seconds), end="")
+    else:
+        terminal.show(plan_text(made, sizes, seconds, whole=all).removesuffix("\n"), sys.stdout)

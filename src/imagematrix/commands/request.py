@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from imagematrix import site as sites
 from imagematrix.commands import extras
@@ -18,6 +19,8 @@ from imagematrix.registry.vouching import Voucher
 from imagematrix.repository import nearest_matrix
 from imagematrix.signing import verifier
 from imagematrix.text.formatting import count
+
+NOT_KNOWN: Final = "no engine answers: whether its image exists is not known"
 
 
 def opened(file: str, *, site: str = "") -> Project:
@@ -64,11 +67,12 @@ def plan(project: Project, selected: Selection) -> Plan:
     """Return what a build of the selected rows would do."""
     dag, images, store = (
         project.dag(project.leaves(possible_rows(project, selected))),
-        images_or_none(),
+        images_or_note(),
         node_store(project),
     )
-    kept = store.keys(dag, nodes(images, project.state.bonds())) if store else {}
-    return project.plan(dag, images, kept=kept, doubted=store.doubts if store else {})
+    kept = store.keys(dag, nodes(images or (), project.state.bonds())) if store else {}
+    unknown = {} if images is not None else {record.key: NOT_KNOWN for record in project.state.history()}
+    return project.plan(dag, images or (), kept=kept, doubted={**unknown, **(store.doubts if store else {})})
 
 
 def cluster(project: Project, flag: str) -> str:
@@ -121,13 +125,13 @@ def engine() -> Engine:
     return connect()
 
 
-def images_or_none() -> Sequence[EngineImage]:
+def images_or_note() -> Sequence[EngineImage] | None:
     """Ask the engine what exists; without one, a plan is still true for an empty engine, so only report it."""
     try:
         return engine().images()
     except NoEngineError as error:
         note(f"{error}\n    Continuing as if nothing had been built yet.")
-        return ()
+        return None
 
 
 def images_if_any() -> Sequence[EngineImage] | None:

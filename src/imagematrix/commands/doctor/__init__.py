@@ -1,5 +1,7 @@
 """The doctor command: every prerequisite of a build, checked."""
 
+import sys
+
 from invoke import Exit
 
 from imagematrix.commands.command import command
@@ -13,6 +15,7 @@ def doctor(*, reproducible: Reproducible, only: Only, group: Group, site: Site, 
     from imagematrix.commands import request
     from imagematrix.commands.doctor import reproduce, run
     from imagematrix.commands.terminal import note
+    from imagematrix.report.console import terminal
     from imagematrix.report.console.doctor import comparison_text, good, health_json, health_text
     from imagematrix.repository import nearest_matrix
 
@@ -25,6 +28,9 @@ def doctor(*, reproducible: Reproducible, only: Only, group: Group, site: Site, 
             raise Exit("", code=int(ExitCode.FAILED))
         return
     found = run.run(file or nearest_matrix(), request.selection(only, group), site_name=site)
-    print(health_json(found) if json else health_text(found))
+    if json:
+        print(health_json(found))
+    else:
+        terminal.show(health_text(found), sys.stdout)
     if not good(found):
         raise Exit("", code=int(ExitCode.FAILED))

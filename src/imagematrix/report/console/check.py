@@ -103,8 +103,14 @@ def writer(name: str) -> Writer:
     return WRITERS[name]
 
 
-def proof_text(proof: Proof, *, notes: bool) -> str:
-    """Write what is wrong for a reader, errors first, the verdict last; notes only on request."""
+def proof_text(proof: Proof, *, notes: bool, whole: bool = False) -> str:
+    """Write what is wrong for a reader, errors first, the verdict last; notes only on request.
+
+    What is alike is shown with examples, unless `whole`: then each thing and each row.
+    """
+    if whole:
+        shown = [each for each in proof.diagnostics if notes or each.severity.level is not Level.NOTE]
+        return "\n".join([*(each.told(whole=True) for each in shown), verdict(proof, notes=notes)])
     lines = [line for group in groups(proof, notes=notes) for line in _paragraph(group)]
     return "\n".join([*lines, verdict(proof, notes=notes)])
 

@@ -1,7 +1,10 @@
 """What `plan` prints: what would be built, for a reader and for a machine; or one node explained."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Key, Plan, Size, Step, Verdict
@@ -10,33 +13,44 @@ from imagematrix.report.outputs import PlanDocument, PlannedNode, PlanSummary
 from imagematrix.text import documents
 from imagematrix.text.formatting import abbreviate, approx_duration, count, label, quantity, size
 
-_NODES_SHOWN = 12
-_LEAVES_SHOWN = 3
-_WAITING_SHOWN = 20
+_ALL: Final = sys.maxsize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """How much of long lists is shown."""
+
+    nodes: int = 12
+    leaves: int = 3
+    waiting: int = 20
 
 
 Sizes = Mapping[Key, Size]
 """What is predicted of nodes that install Python packages."""
 
 
-def plan_text(plan: Plan, predicted: Sizes, seconds: float) -> str:
+def plan_text(plan: Plan, predicted: Sizes, seconds: float, *, whole: bool = False) -> str:
     """Say what would be built, why, how much of it is downloaded, how long it takes, and which leaves wait for it.
 
-    Similar nodes share a line; `seconds` are those of the whole plan.
+    Similar nodes share a line; `seconds` are those of the whole plan. Of long lists the beginning is shown, unless
+    `whole`.
     """
+    shown = _Shown(nodes=_ALL, leaves=_ALL, waiting=_ALL) if whole else _Shown()
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in _to_build(plan):
         groups.setdefault((step.node.layer, step.reason), []).append(step)
     lines = [
-        line for (layer, reason), steps in groups.items() for line in _group_lines(layer, reason, steps, predicted)
+        line
+        for (layer, reason), steps in groups.items()
+        for line in _group_lines(layer, reason, steps, predicted, shown)
     ]
     pulled = [label(step) for step in plan.steps if step.verdict is Verdict.PULL]
     if pulled:
-        lines += [f"pull from the registry: {abbreviate(pulled, _NODES_SHOWN)}", ""]
+        lines += [f"pull from the registry: {abbreviate(pulled, shown.nodes)}", ""]
     lines += _chained(plan)
     waiting = _waiting(plan)
     if waiting:
-        lines += [f"waiting: {abbreviate(waiting, _WAITING_SHOWN)}", "", *_stored(plan, predicted)]
+        lines += [f"waiting: {abbreviate(waiting, shown.waiting)}", "", *_stored(plan, predicted)]
     length = f"; takes {approx_duration(seconds)}" if waiting else ""
     return "\n".join([*lines, _counts_line(plan) + _total(plan, predicted) + length]) + "\n"
 
@@ -47,11 +61,11 @@ def plan_json(plan: Plan, predicted: Sizes, seconds: float) -> str:
     return documents.write(PlanDocument(nodes=nodes, summary=_summary(plan, predicted, seconds)))
 
 
-def _group_lines(layer: str, reason: str, steps: Sequence[Step], predicted: Sizes) -> list[str]:
+def _group_lines(layer: str, reason: str, steps: Sequence[Step], predicted: Sizes, shown: _Shown) -> list[str]:
     return [
         f"build {layer}: {count(len(steps), 'node')}: {reason}",
-        *(f"    {label(step)}{_download(step, predicted)}{_for(step)}" for step in steps[:_NODES_SHOWN]),
-        *([f"    and {len(steps) - _NODES_SHOWN} more"] if len(steps) > _NODES_SHOWN else []),
+        *(f"    {label(step)}{_download(step, predicted)}{_for(step, shown)}" for step in steps[: shown.nodes]),
+        *([f"    and {len(steps) - shown.nodes} more"] if len(steps) > shown.nodes else []),
         "",
     ]
 
@@ -75,8 +89,8 @@ def _stored(plan: Plan, predicted: Sizes) -> list[str]:
     return [f"to store: {size(whole.download)} of Python packages: {layers}, and {others}", ""]
 
 
-def _for(step: Step) -> str:
-    return f"  for {abbreviate(step.leaves, _LEAVES_SHOWN)}" if len(step.leaves) > 1 else ""
+def _for(step: Step, shown: _Shown) -> str:
+    return f"  for {abbreviate(step.leaves, shown.leaves)}" if len(step.leaves) > 1 else ""
 
 
 def _download(step: Step, predicted: Sizes) -> str:
