@@ -1,8 +1,9 @@
 """Measures a cold build: ours, `docker buildx bake` of the same leaves, and the leaves' own scripts one after another.
 
-Run `python benchmarks/cold.py [GROUP]` (default: quickstart) in the project's environment, with the private engine of
-`scripts/engine`: any other is refused, because ALL ITS IMAGES AND CACHES ARE REMOVED before each measurement, but for
-the bootstrapped bases, which all three are built on and bake cannot make. The scripts start with an empty cache each.
+Run `python benchmarks/cold.py [GROUP] [--no-scripts]` (default: quickstart) in the project's environment, with the
+private engine of `scripts/engine`: any other is refused, because ALL ITS IMAGES AND CACHES ARE REMOVED before each
+measurement, but for the bootstrapped bases, which all three are built on and bake cannot make. The scripts start with
+an empty cache each.
 """
 
 import json
@@ -117,7 +118,8 @@ def scripts(bench: Bench) -> float:
 
 def main() -> None:
     """Measure the three, in turn."""
-    group = sys.argv[1] if len(sys.argv) > 1 else "quickstart"
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    group = words[0] if words else "quickstart"
     project = open_project(str(REPOSITORY / "matrix.toml"))
     rows = project.possible(project.rows(Selection(groups=(group,))))
     bench = Bench(engine=connect(), project=project, rows=rows)
@@ -130,6 +132,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         theirs = bench.cold(lambda: bake(bench, where, Path(folder)))
     print(f"bake: {theirs:.0f} s; ours takes {mine / theirs:.2f} of it", flush=True)
+    if "--no-scripts" in sys.argv:
+        return
     each = scripts(bench)
     print(f"the leaves' scripts: {each:.0f} s; ours takes {mine / each:.2f} of it")
 
