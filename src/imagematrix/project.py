@@ -95,7 +95,7 @@ class Project:
             return self.diagnostics(self.matrix.rows)
         # What stands in a pattern ("{torch}"), and what other facts follow from.
         named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
-        read = compat.read() | templates | named
+        read = compat.read() | templates | named | {"base"}  # it chooses the image
 
         @cache
         def of_name(name: str, is_axis: bool) -> tuple[Diagnostic, ...]:

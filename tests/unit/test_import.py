@@ -14,7 +14,7 @@ from tests.unit.test_cli import run as run_command
 from imagematrix.commands.importing import run as importing
 from imagematrix.errors import InputError
 from imagematrix.model import Leaf
-from imagematrix.planning.importing import ImportResult
+from imagematrix.planning.importing import ImportResult, scripts
 from imagematrix.project import Project, open_project
 
 Typed = Callable[..., Said]
@@ -255,6 +255,59 @@ def test_a_script_is_read_as_far_as_it_tells(root: Path) -> None:
     assert [row.name for row in result.draft.rows] == ["x:1.0"]
     assert told(result) == [("import_call", "x/build.sh", 6), ("import_call", "x/build.sh", 8)]
     assert [(each.code, each.line) for each in result.differences] == [("import_unread", 4), ("import_unread", 7)]
+
+
+def calls(*lines: str) -> list[tuple[tuple[str, ...], Mapping[str, str]]]:
+    found, _ = scripts.read("\n".join(lines), file="b.sh")
+    return [(each.images, each.arguments) for each in found]
+
+
+def unread(*lines: str) -> list[tuple[str, int]]:
+    return [(each.code, each.line) for each in scripts.read("\n".join(lines), file="b.sh")[1]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "images"),
+    [
+        (["docker build -t a:1 ."], ["a:1"]),
+        (["sudo DOCKER_BUILDKIT=1 docker buildx build --load --tag=a:1 --network host . > log 2>&1"], ["a:1"]),
+        (["A=1; B=${A}-x", 'docker build -t "a:$B" . || exit 1'], ["a:1-x"]),
+        (["export A='1'  # why", "docker build -t a:${A} . # -t b"], ["a:1"]),
+        (["A=${1:-2}", "docker build -t a:${A:-3} ."], ["a:2"]),
+        (["set -e && cd sub && docker build -t a:1 -t b:2 . && docker push a:1"], ["a:1 b:2"]),
+        (["echo 'docker build -t no:1 .'", "docker build --build-arg 'X=>=1' -t a:1 ."], ["a:1"]),
+        (["docker buildx bake", "docker build -t a:1 \\", "  . &"], ["a:1"]),
+    ],
+)
+def test_a_call_in_a_script(lines: list[str], images: list[str]) -> None:
+    assert [" ".join(names) for names, _ in calls(*lines)] == images
+    assert unread(*lines) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["[ -n $A ] && docker build -t a:1 ."], [("import_call", 1)]),
+        (["make x || docker build -t a:1 ."], [("import_call", 1)]),
+        (["f() {", "docker build -t a:1 .", "}"], [("import_call", 2)]),
+        (["A=1", "if x; then A=2; fi", "docker build -t a:$A ."], [("import_call", 3)]),
+        (["A=1", "[ x ] && A=2", "docker build -t a:$A ."], [("import_call", 3)]),
+        (["A=(x y)", "docker build ${A[@]} -t a:1 ."], [("import_call", 2)]),
+        (["cat > x <<END", "docker build -t no:$(x) .", "END", "docker build -t a:1 ."], [("import_unread", 1)]),
+        (
+            ["case $1 in", "-a) A=$2; shift 2 ;;", "esac", "docker build -t a:$A ."],
+            [("import_call", 4)],
+        ),
+        (["cp a b; cp c d", "mv x y", "docker build ."], [("import_unread", 1), ("import_unread", 2)]),
+        (["cp a b", "mv x y"], []),
+        (["docker build -t a:`date` ."], [("import_call", 1)]),
+        (["docker build --secret id=x,src=y --platform linux/arm64 -t a:1 ."], [("import_unread", 1)] * 2),
+        (["echo 'never closed", "docker build -t a:1 ."], [("import_unread", 1)]),
+    ],
+)
+def test_what_a_script_leaves_open(lines: list[str], found: list[tuple[str, int]]) -> None:
+    """A call whose values, or whose running, only a run would tell."""
+    assert unread(*lines) == found
 
 
 def test_bake(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,7 +604,7 @@ def test_folders_without_a_script(root: Path) -> None:
     paths = ("pytorch/2.3/Dockerfile", "web/Dockerfile", "web/Dockerfile.gpu", "docker/web.Dockerfile", "Dockerfile.j2")
     write(root, {path: text.format(path) for path in paths})
     imported(".")
-    assert {row.name for row in opened().matrix.rows} == {"pytorch:2.3", "web:latest", "web-2:gpu"}
+    assert {row.name for row in opened().matrix.rows} == {"pytorch:2.3", "web:latest", "web-gpu:gpu"}
 
 
 def test_an_argument_whose_name_rules_judge(root: Path) -> None:

@@ -18,13 +18,19 @@ _IGNORING: Final = ".dockerignore"
 
 
 def in_context(tree: FoundTree, call: BuildCall, whole: Whole) -> BuildCall:
-    """Return the call with the context that its Dockerfile needs, where nothing says it: its folder, or one above."""
+    """Return the call with the context that its Dockerfile needs, where nothing says it.
+
+    That is its folder, else the nearest one above or directly below that has all, or most, of what is copied.
+    """
     if call.file != call.dockerfile:
         return call
     parts = posixpath.dirname(call.dockerfile).split("/") if "/" in call.dockerfile else []
     above = ["/".join(parts[:depth]) or "." for depth in range(len(parts), -1, -1)]
-    tried = (replace(call, context=folder) for folder in above)
-    return next((each for each in tried if not [*_missing(whole, files(tree, each))]), call)
+    prefix = "" if above[0] == "." else f"{above[0]}/"
+    inside = (path.removeprefix(prefix) for path in tree.files if path.startswith(prefix))
+    below = dict.fromkeys(prefix + path.partition("/")[0] for path in inside if "/" in path)
+    tried = (replace(call, context=folder) for folder in (*above, *below))
+    return min(tried, key=lambda each: len([*_missing(whole, files(tree, each))]))
 
 
 def _missing(whole: Whole, context: Mapping[str, File]) -> Iterator[tuple[int, str]]:

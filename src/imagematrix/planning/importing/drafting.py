@@ -16,6 +16,8 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NAMED: Final = re.compile(r"\{(\w+)\}")
 _GENERIC: Final = frozenset({".", "docker", "dockerfile", "dockerfiles", "images", "build", "containers"})
 """Folders whose names say nothing about an image."""
+_SHORT: Final = 12
+"""Characters of a tag that may distinguish families."""
 _TAG: Final = "image_tag"
 """The axis of a family whose tags follow from nothing else."""
 _HEAD: Final = """\
@@ -221,7 +223,9 @@ def _families(made: Sequence[LayeredImage], called: Sequence[_Name], there: Exis
         key = (name.family, image.layers)
         if key not in by_layers:
             wanted = f"{name.family}-imported" if name.family in there.families else name.family
-            by_layers[key] = unused(wanted, {*there.families, *found})
+            of_tag = f"{wanted}-{name.tag}"
+            is_short = wanted in found and names.is_component(of_tag) and len(name.tag) <= _SHORT
+            by_layers[key] = unused(of_tag if is_short else wanted, {*there.families, *found})
         found.setdefault(by_layers[key], []).append(at)
     return found
 

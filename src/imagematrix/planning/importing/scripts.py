@@ -22,7 +22,10 @@ _VARIABLE: Final = re.compile(
 _COMMAND: Final = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`")
 _OWN_FOLDER: Final = re.compile(r"""\bdirname\b|\$\{(?:0|BASH_SOURCE)""")
 _OPENING: Final = frozenset({"if", "for", "while", "until", "case", "select"})
-_CLOSING: Final = frozenset({"fi", "done", "esac"})
+_CLOSING: Final = frozenset({"fi", "done", "esac", "}"})
+_TESTS: Final = frozenset({"[", "[[", "test"})
+_REDIRECTION: Final = re.compile(r"&?[<>]+[&|]?")
+_HERE_DOCUMENT: Final = re.compile(r"""(?<!<)<<-?\s*["']?(\w+)["']?""")
 _FUNCTION: Final = re.compile(r"\s*(?:function\s+)?[\w-]+\s*\(\)\s*\{?|\s*function\s+\w+")
 _HARMLESS: Final = frozenset(
     {"set", "echo", "printf", "exit", "chmod", "true", ":", "export", "readonly", "exec", "pwd", "date"}
@@ -87,7 +90,9 @@ class _Shell:
     folder: str
     variables: dict[str, _Value] = field(default_factory=dict)
     depth: int = 0
-    """In how many loops and conditions."""
+    """In how many loops, conditions and functions."""
+    depends: bool = False
+    """Whether an earlier command of the line decides if this one runs."""
     calls: list[BuildCall] = field(default_factory=list)
     remarks: list[Diagnostic] = field(default_factory=list)
 
@@ -97,20 +102,24 @@ def read(text: str, *, file: str) -> tuple[list[BuildCall], list[Diagnostic]]:
     shell = _Shell(file=file, folder=posixpath.dirname(file))
     for line, logical in _lines(text):
         _line(shell, line, logical)
-    return shell.calls, shell.remarks
+    # What a script prepares matters only to a build that is read.
+    return shell.calls, [each for each in shell.remarks if shell.calls or each.severity.is_error]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines of a script, continued ones joined, each with the number of its first."""
     parts: list[str] = []
     first = 0
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = enumerate(text.split("\n"), start=1)
+    for number, line in lines:
         first = first if parts else number
         if line.endswith("\\"):
             parts.append(line[:-1])
-        else:
-            yield first, "".join([*parts, line])
-            parts = []
+            continue
+        yield first, (logical := "".join([*parts, line]))
+        parts = []
+        if document := _HERE_DOCUMENT.search(logical):
+            next((each for _, each in lines if each.strip() == document[1]), "")
     if parts:
         yield first, "".join(parts)
 
@@ -122,22 +131,37 @@ def _line(shell: _Shell, line: int, text: str) -> None:
         _unread(shell, line, text)
         return
     command: list[str] = []
+    shell.depends = False
     for word in [*words, ";"]:
         if word not in _SEPARATORS:
             command.append(word)
-        elif command:
+            continue
+        if command:
             _command(shell, line, command)
-            command = []
+        is_test = word == "&&" and bool(command) and command[0] in _TESTS
+        shell.depends = word != ";" and (shell.depends or word == "||" or is_test)
+        command = []
 
 
 def _words(text: str) -> list[str]:
     """Return the words of a line, quotes removed, operators as words of their own. Raises ValueError."""
-    lexer = shlex.shlex(_COMMAND.sub(_substituted, text), posix=True, punctuation_chars=";&|")
+    lexer = shlex.shlex(_COMMAND.sub(_substituted, text), posix=True, punctuation_chars=";&|<>")
     lexer.whitespace_split = True
     lexer.commenters = ""
     words = list(lexer)
     start = next((at for at, word in enumerate(words) if word.startswith("#")), len(words))
-    return words[:start]
+    return [*_without_redirections(words[:start])]
+
+
+def _without_redirections(words: Sequence[str]) -> Iterator[str]:
+    """Yield words without those that say where a command reads and writes: `2>&1`, `> log`."""
+    todo = list(words)
+    while todo:
+        word = todo.pop(0)
+        if _REDIRECTION.fullmatch(word):
+            todo = todo[1:]
+        elif not (word.isdecimal() and todo and _REDIRECTION.fullmatch(todo[0])):
+            yield word
 
 
 def _substituted(found: re.Match[str]) -> str:
@@ -148,17 +172,18 @@ def _command(shell: _Shell, line: int, words: list[str]) -> None:
     words = words[1:] if words[0] in ("then", "else", "elif", "do") else words
     if not words:
         return
-    first = words[0]
-    if first in _OPENING or _FUNCTION.fullmatch(" ".join(words)):
-        shell.depth += 1
+    first, is_certain = words[0], not (shell.depth or shell.depends)
+    if first in _OPENING or first == "{" or _FUNCTION.fullmatch(" ".join(words)):
         _unread(shell, line, " ".join(words))
-    elif first in _CLOSING or first == "}":
+        shell.depth += 1
+    elif first in _CLOSING:
         shell.depth = max(0, shell.depth - 1)
-    elif assigned := _assignments(words):
+    elif (assigned := _assignments(words)) and is_certain:
         for name, raw in assigned:
-            value = (_Part(text=_UNKNOWN),) if shell.depth else _expanded(shell, raw)
-            shell.variables[name] = value
+            shell.variables[name] = _expanded(shell, raw)
     else:
+        uncertain = (match[1] for word in words if (match := _ASSIGNMENT.fullmatch(word)))
+        shell.variables |= dict.fromkeys(uncertain, (_Part(text=_UNKNOWN),)) if not is_certain else {}
         _program(shell, line, words)
 
 
@@ -166,7 +191,12 @@ def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
     """Return what a command assigns, if it does nothing else."""
     rest = words[1:] if words[0] in ("export", "readonly", "local") else words
     found = [_ASSIGNMENT.fullmatch(word) for word in rest]
-    return [(match[1], match[2]) for match in found if match] if rest and all(found) else []
+    return [(match[1], _scalar(match[2])) for match in found if match] if rest and all(found) else []
+
+
+def _scalar(value: str) -> str:
+    """Return a value; of a list, that it is not known."""
+    return _UNKNOWN if value.startswith("(") else value
 
 
 def _program(shell: _Shell, line: int, words: Sequence[str]) -> None:
@@ -181,7 +211,7 @@ def _program(shell: _Shell, line: int, words: Sequence[str]) -> None:
         own = posixpath.dirname(shell.file)
         is_own = _UNKNOWN in folder or ("$" in words[1] and folder in (".", ""))
         shell.folder = own if is_own else posixpath.normpath(posixpath.join(shell.folder, folder))
-    elif words[0] not in _HARMLESS:
+    elif words[0] not in _HARMLESS and words[0] not in _TESTS:
         _unread(shell, line, " ".join(words))
 
 
@@ -189,7 +219,7 @@ def _docker(shell: _Shell, line: int, words: Sequence[str]) -> None:
     rest = [word for word in words[1:] if word not in ("buildx", "image", "builder")]
     if not rest or rest[0] != "build":
         return
-    if shell.depth:
+    if shell.depth or shell.depends:
         what = "builds an image within a loop, a condition or a function"
         _wrong(shell, line, what, "write the command once for each image, with its values")
         return
@@ -291,6 +321,9 @@ def _value(shell: _Shell, found: re.Match[str]) -> _Value:
 
 
 def _unread(shell: _Shell, line: int, text: str) -> None:
+    """Note a line that is not read, once; within a loop or a condition its first line stands for all."""
+    if shell.depth or any(each.line == line for each in shell.remarks):
+        return
     shown = text.strip().replace(_UNKNOWN, "$(…)")
     _note(shell, line, f"is not read: {shown}", "if it prepares files or values of a build, do that by hand first")
 
