@@ -109,7 +109,7 @@ FILES: Final[Mapping[str, Code]] = {
     "dockerfile_onbuild": Code(2117, "A layer has ONBUILD, which would act in images of others.", _IN_STAGE),
     "dockerfile_stage": Code(2120, "A stage of a whole Dockerfile is missing, or its name is taken.", _IN_FILE),
     "dockerfile_argument": Code(2121, "A FROM line of a whole Dockerfile names an argument without a value.", _IN_FILE),
-    "dockerfile_scratch": Code(2122, "The last stage of a whole Dockerfile is from scratch.", _IN_FILE),
+    "dockerfile_scratch": Code(2122, "A whole Dockerfile is from scratch, on something.", _IN_FILE),
     "dockerfile_cycle": Code(2123, "Stages of a whole Dockerfile are built from one another.", _IN_FILE),
     "dockerfile_parents": Code(2124, "COPY --parents is not supported in a layer.", _IN_FILE),
     "folder": Code(2130, "A folder that a stage copies from is not declared, or cannot be read.", _IN_MATRIX),

@@ -251,6 +251,16 @@ def test_what_keeps_a_dockerfile_from_being_a_layer(
     assert refused(tmp_path, dockerfile) == [(code, "services/app/Dockerfile", line) for code, line in found]
 
 
+def test_scratch_below_nothing(tmp_path: Path) -> None:
+    """Is the base of that name; on anything else, nothing of that would be in the image."""
+    dockerfile = "FROM scratch AS a\nCOPY go.mod /a\nFROM scratch\nCOPY --from=a /a /b\n"
+    made = leaf(tmp_path, dockerfile, matrix=MATRIX.replace('"debian:12"', '"scratch"'))
+    assert own(made)[0] == "FROM ${BASE_IMAGE} AS app-a"
+    matrix = MATRIX.replace('"debian:12"', '"scratch"').replace('["app"]', '["x", "app"]')
+    more = {"common/layers/x/Dockerfile.j2": "ENV A=1\n"}
+    assert [code for code, _, _ in refused(tmp_path, dockerfile, matrix=matrix, **more)] == ["dockerfile_scratch"]
+
+
 def test_a_stage_with_the_name_of_a_layer(tmp_path: Path) -> None:
     matrix = MATRIX.replace('["app"]', '["app", "app-a"]')
     more = {"common/layers/app-a/Dockerfile.j2": "ENV A=1\n"}

@@ -346,6 +346,20 @@ BAKE: Final = """{"target": {
 }}"""
 
 
+def test_an_image_that_begins_with_nothing(root: Path) -> None:
+    """Has a base of that name, whether its Dockerfile is taken apart or not."""
+    files = {
+        "x/Dockerfile": "FROM scratch\nADD rootfs.tar /\n",
+        "x/rootfs.tar": "t\n",
+        "y/Dockerfile": "FROM golang:1 AS a\nFROM scratch\nCOPY --from=a /a /b\n",
+    }
+    write(root, files)
+    assert imported(".").draft.problems == ()
+    made = leaves()
+    assert {leaf.base_image for leaf in made.values()} == {"scratch"}
+    assert "FROM ${BASE_IMAGE} AS y\n" in made["y:latest"].dockerfile
+
+
 def test_named_contexts_are_source_folders(root: Path) -> None:
     """Of a Dockerfile that copies out of them; one that means another folder by the name is left out."""
     text = "FROM debian:12\nCOPY --from=lib a.py /lib/\n"
@@ -405,7 +419,6 @@ HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
     "empty": ({"bad/Dockerfile": ""}, "bad/Dockerfile", 1, "dockerfile_from"),
     "an argument without a default": ({"bad/Dockerfile": "ARG B\nFROM $B\n"}, "bad/Dockerfile", 2, "import"),
     "a name that no registry accepts": ({"bad/Dockerfile": "FROM Debian\n"}, "bad/Dockerfile", 1, "import"),
-    "scratch": ({"bad/Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}, "bad/Dockerfile", 1, "dockerfile_scratch"),
     "a file that there is not": ({"bad/Dockerfile": "FROM debian\nCOPY x /\n"}, "bad/Dockerfile", 2, "missing_source"),
     "a secret": ({"bad/Dockerfile": "FROM debian\nCOPY .env /\n", "bad/.env": "A=1\n"}, "bad/Dockerfile", 2, "secret"),
     "no Dockerfile": ({"bad/notes.txt": ""}, "bad", 0, "import_nothing"),

@@ -13,7 +13,7 @@ _WHEELHOUSE_MOUNT: Final = "/wheelhouse"
 
 def mirrored(image: str, site: Site) -> str:
     """Return the name by which this machine pulls an image: its own, or that in the mirror of its registry."""
-    mirror = site.mirrors.get(names.host(image))
+    mirror = site.mirrors.get(names.host(image)) if image != names.SCRATCH else None
     return f"{mirror}/{names.path(image)}" if mirror else image
 
 

@@ -27,6 +27,8 @@ REPOSITORY_RULE: Final = f'expected "host[:port]/path", the path {COMPONENT_RULE
 VARIABLE_RULE: Final = "letters, digits and '_', not beginning with a digit: templates use it as a variable"
 
 _LONGEST_NAME: Final = 255
+SCRATCH: Final = "scratch"
+"""What a FROM line names where an image begins with nothing: no registry has it."""
 HUB: Final = "docker.io"
 """The registry of names that say none."""
 

@@ -23,6 +23,7 @@ from imagematrix.report.console.nightly import health_text
 from imagematrix.report.outputs import Prerequisite, PrerequisiteState
 from imagematrix.resolver import Uv
 from imagematrix.shell import Shell
+from imagematrix.text import names
 from imagematrix.text.formatting import abbreviate, ages, count, size
 
 SECONDS: Final = 8.0
@@ -163,7 +164,7 @@ def _git(shell: Shell) -> Prerequisite:
 def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="certificates", ask=lambda: _certificates(where))
     yield _Probe(what="index", ask=lambda: _index(where, shell))
-    bases = {row.base.image.partition("@")[0] for row in rows if row.base.image}
+    bases = {row.base.image.partition("@")[0] for row in rows} - {"", names.SCRATCH}
     targets = {f"{repository}:{row.tag}" for row in rows for repository in row.repositories}
     targets |= {f"{project.matrix.nodes}:latest"} if project.matrix.nodes else set()
     for name in sorted({*map(host, bases), *map(host, targets)}):

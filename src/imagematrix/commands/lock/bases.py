@@ -9,6 +9,7 @@ from imagematrix.model import Row
 from imagematrix.planning import lock
 from imagematrix.project import Project
 from imagematrix.registry import BaseDigest, host
+from imagematrix.text import names
 from imagematrix.text.formatting import count
 
 JOBS: Final = 4
@@ -51,7 +52,8 @@ def run(
 
 def _images(rows: Collection[Row]) -> list[str]:
     """Return the bases of rows that are pulled by a name that may move, sorted."""
-    return sorted({row.base.image for row in rows if row.base.image and "@" not in row.base.image})
+    images = {row.base.image for row in rows} - {"", names.SCRATCH}
+    return sorted(image for image in images if "@" not in image)
 
 
 def _ask(images: Sequence[str], registry: DigestSource, platform: str) -> Mapping[str, BaseDigest]:

@@ -247,10 +247,6 @@ def _images(whole: Whole) -> Iterator[Diagnostic]:
             what = f"{stage.image!r} names an argument without a value"
             hint = "give it a default before the first FROM, or each row a value of that name in lower case"
             yield Diagnostic(line=stage.line, code="dockerfile_argument", message=what, hint=hint)
-    if whole.final and whole.root(whole.final) == "scratch":
-        what = "the stage that is built is from scratch: nothing of the row's base would be in the image"
-        hint = "begin it with a small image, such as FROM alpine, and declare that as the base"
-        yield Diagnostic(line=whole.final.line, code="dockerfile_scratch", message=what, hint=hint)
 
 
 def _cycles(whole: Whole) -> Iterator[Diagnostic]:

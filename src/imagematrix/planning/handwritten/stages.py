@@ -11,6 +11,7 @@ from imagematrix.model import SOURCES
 from imagematrix.planning import dockerfile
 from imagematrix.planning.dockerfile import Instruction
 from imagematrix.planning.handwritten.reading import Whole, WrittenStage, unquoted, words
+from imagematrix.text.names import SCRATCH
 
 _BARE: Final = re.compile(r"[a-z0-9._-]+")
 """The name of an image that may be taken for that of a stage."""
@@ -75,7 +76,7 @@ class _Writer:
             name=name,
             head=f"FROM {flags}{image} AS {name}",
             text="\n".join(map(self._instruction, stage.instructions)),
-            pulls="" if is_own or self._whole.below(stage) or image == "scratch" else image,
+            pulls="" if is_own or self._whole.below(stage) or image == SCRATCH else image,
             sources=tuple(self._reads(stage)),
         )
 
@@ -189,7 +190,7 @@ def _normal(path: str) -> str:
 
 def _tagged(image: str) -> str:
     """Return an image by a name that is not taken for that of a stage of the leaf."""
-    return f"{image}:latest" if _BARE.fullmatch(image) and image != "scratch" else image
+    return f"{image}:latest" if _BARE.fullmatch(image) and image != SCRATCH else image
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -7,7 +7,8 @@ from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError, did_you_mean
 from imagematrix.model import SOURCES, DockerfileLayer, File, LayerSource, Row
 from imagematrix.planning import handwritten
-from imagematrix.planning.handwritten import WholeStage
+from imagematrix.planning.handwritten import Whole, WholeStage
+from imagematrix.text.names import SCRATCH
 
 
 def stages(source: LayerSource, body: str, row: Row, *, parent: str, folders: Sequence[File]) -> tuple[WholeStage, ...]:
@@ -22,7 +23,7 @@ def stages(source: LayerSource, body: str, row: Row, *, parent: str, folders: Se
         read = handwritten.read(body, target=declared.target)
         names = {file.path.split("/")[1] for file in folders}
         made = handwritten.stages(read, layer=source.name, parent=parent, folders=names)
-        found = [*_missing(source, made, folders), *_twins(made, row)]
+        found = [*_scratch(read, row, parent), *_missing(source, made, folders), *_twins(made, row)]
     if found:
         file = source.template_path
         raise InputError(replace(each, file=file, rows=(row.name,)) for each in found)
@@ -59,6 +60,16 @@ def _missing(source: LayerSource, made: tuple[WholeStage, ...], folders: Sequenc
             near = did_you_mean(within, (file.path.partition("/")[2] for file in source.context))
             hint = near if near.startswith("did you mean") else ""
             yield Diagnostic(line=line, code="missing_source", message=what, hint=hint)
+
+
+def _scratch(whole: Whole, row: Row, parent: str) -> Iterator[Diagnostic]:
+    """Yield that nothing of what is below would be in the image, where something is."""
+    final = whole.needed[-1]
+    is_first = parent == "${BASE_IMAGE}"
+    if whole.root(final) == SCRATCH and not (is_first and row.base.image == SCRATCH):
+        what = f"begins with nothing (FROM scratch), and the layer is built on {row.base.name if is_first else parent}"
+        hint = 'declare a base with image = "scratch", and name this layer first'
+        yield Diagnostic(line=final.line, code="dockerfile_scratch", message=what, hint=hint)
 
 
 def _twins(made: tuple[WholeStage, ...], row: Row) -> Iterator[Diagnostic]:
