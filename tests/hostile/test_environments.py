@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 BOOT = Path(__file__).parents[2] / "common/init/boot"
 LETTERS = string.ascii_letters + "_"
-OF_SHELLS = {"_", "IFS", "OLDPWD", "OPTIND", "PATH", "PPID", "PWD", "SHLVL", "PS1", "PS2", "PS4"}
-"""What each shell has of its own, whatever it is given."""
+OF_SHELLS = {"_", "IFS", "OLDPWD", "OPTIND", "PATH", "PPID", "PWD", "SHELL", "SHLVL", "PS1", "PS2", "PS4"}
+"""What each shell has of its own, whatever it is given; SHELL counts where it names a shell."""
 
 names = st.builds(
     str.__add__, st.sampled_from(LETTERS), st.text(LETTERS + string.digits, min_size=2, max_size=12)

@@ -71,7 +71,7 @@ def test_a_tag_or_an_axis_of_the_name_makes_it_an_axis() -> None:
 
 
 def test_other_names_are_unknown_axes() -> None:
-    with pytest.raises(InputError, match=r"unknown axis \[matrix\]\n    did you mean 'torch_build'") as caught:
+    with pytest.raises(InputError, match=r"unknown axis \[IM2000 matrix\]\n    did you mean 'torch_build'") as caught:
         rows(MATRIX.replace('torch_build = "cu118"', 'torch_biuld = "cu118"'))
     assert len(caught.value.diagnostics) == 1
     assert "owner" not in ROW_FACTS
