@@ -75,7 +75,7 @@ def test_other_names_are_unknown_axes() -> None:
         rows(MATRIX.replace('torch_build = "cu118"', 'torch_biuld = "cu118"'))
     assert len(caught.value.diagnostics) == 1
     assert "owner" not in ROW_FACTS
-    with pytest.raises(InputError, match=r"unknown axis \[matrix\]\n    known: base, torch"):
+    with pytest.raises(InputError, match=r"unknown axis \[IM2000 matrix\]\n    known: base, torch"):
         rows(MATRIX.replace('pins = "numpy<2"', 'owner = "me"'))
 
 
