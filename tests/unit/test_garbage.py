@@ -269,7 +269,7 @@ def test_a_digest_that_a_needed_tag_has_too_is_not_deleted() -> None:
     made = garbage.tags(found, name=lambda key: f"r/nodes:{key}", needs=NEEDS, mine=lambda _: True)
     assert removed(made) == [FOREIGN, "sha256:2", OTHER, "sha256:3"]
     assert [thing.bytes for thing in made.garbage] == [3, 2]
-    signed = {FOREIGN: replace(found[FOREIGN], signature="sha256-2.sig")}
+    signed = {FOREIGN: replace(found[FOREIGN], attached=("sha256-2.sig",))}
     made_of_signed = garbage.tags(signed, name=str, needs=NEEDS, mine=lambda _: True)
     assert removed(made_of_signed) == [FOREIGN, "sha256:2", "sha256-2.sig"]
     assert [thing.name for thing in made.kept] == [f"r/nodes:{OLD}"]

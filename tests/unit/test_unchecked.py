@@ -124,7 +124,7 @@ def test_moving_tags_wait_for_a_check(opened: Project) -> None:
 @pytest.mark.parametrize(("check", "why"), [(PASSED, ""), (SKIPPED, publication.UNCHECKED)])
 def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: CheckResult, why: str) -> None:
     dag = projects.dag(opened, PYTORCH)
-    [subject] = judge.subjects(opened, dag, images={dag.final_nodes[PYTORCH]: "sha256:1"})
+    subject = judge.Judge(opened).subject(dag.rows[PYTORCH], dag.final_nodes[PYTORCH], "sha256:1")
     settled = [
         Settled(
             key=subject.key,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from imagematrix import signing
 from imagematrix import site as sites
 from imagematrix.commands import extras
 from imagematrix.commands.terminal import note, on_wait, warn
@@ -17,7 +18,8 @@ from imagematrix.registry import Client
 from imagematrix.registry.store import Store
 from imagematrix.registry.vouching import Voucher
 from imagematrix.repository import nearest_matrix
-from imagematrix.signing import verifier
+from imagematrix.shell import Shell
+from imagematrix.signing import Signer, verifier
 from imagematrix.text.formatting import count
 
 NOT_KNOWN: Final = "no engine answers: whether its image exists is not known"
@@ -104,15 +106,29 @@ def node_store(project: Project) -> Store | None:
 
 def voucher(project: Project, client: Client) -> Voucher:
     """Return what judges the nodes of the registry. Raises FlagError where its public keys cannot be read."""
-    signing = project.matrix.signing
-    if signing:
+    declared = project.matrix.signing
+    if declared:
         extras.require("signing")
     return Voucher(
         repository=project.matrix.nodes,
         bonds=project.state.bonds(),
         client=client,
-        verifier=verifier(project.repository.public_keys(signing.public), signing.public) if signing else None,
+        verifier=verifier(project.repository.public_keys(declared.public), declared.public) if declared else None,
     )
+
+
+def signer(project: Project, store: Store) -> Signer | None:
+    """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
+    declared, verifier = project.matrix.signing, store.voucher.verifier
+    return signing.signer(declared, project.repository.root, Shell(), verifier) if declared and verifier else None
+
+
+def signer_if_any(project: Project, store: Store | None) -> Signer | None:
+    """Return what signs, where there is a node cache and a private key."""
+    try:
+        return signer(project, store) if store else None
+    except FlagError:
+        return None
 
 
 def here() -> Path:

@@ -32,6 +32,8 @@ from imagematrix.model import (
 from imagematrix.planning import failure, site_files, transient
 from imagematrix.shell import Shell, Source
 
+_PULLS: Final = 3
+"""How often a node is pulled whose name another process takes away."""
 _OLDEST_BUILDX: Final = (0, 13)
 """The first with --progress rawjson."""
 
@@ -193,25 +195,37 @@ class Builder:
     def _pull(self, job: BuildJob, work: NodePull, log: BuildLog) -> tuple[int, str]:
         """Pull a node by the digest that was decided upon: its tag may stand for something else by now."""
         try:
-            self.engine.pull(f"{work.repository}@{work.digest}")
-            return 0, self._taken_over(job.key, work)
+            return 0, pulled(self.engine, job.key, work)
         except RegistryError as error:
             log.feed(f"ERROR: {error}\n".encode())
             log.close()
             return 1, ""
 
-    def _taken_over(self, key: Key, work: NodePull) -> str:
-        """Keep what was pulled as if it was built here, under no other name; return its id."""
-        name = f"{work.repository}@{work.digest}"
-        image, labels = self.engine.image_id(name), self.engine.config(name).get("Labels") or {}
-        if labels.get(KEY_LABEL) == key:
-            self.engine.tag(image, node_ref(key))
-        self.engine.untag(name)
-        if labels.get(KEY_LABEL) != key:
-            raise RegistryError(
-                f"{work.repository}:{key} is not the node of that key ({name}): remove it from the registry"
-            )
-        return image
+
+def pulled(engine: Engine, key: Key, work: NodePull) -> str:
+    """Pull a node, and keep it as if it was built here, under no other name; return its id.
+
+    Raises RegistryError, also for an image that is another node.
+    """
+    name = f"{work.repository}@{work.digest}"
+    image = next(filter(None, (_tried(engine, name) for _ in range(_PULLS))), "")
+    labels = engine.config(image).get("Labels") or {} if image else {}
+    if labels.get(KEY_LABEL) == key:
+        engine.tag(image, node_ref(key))
+    engine.untag(name)
+    if not image:
+        raise RegistryError(f"{name} was pulled, and something removed it from the engine at once")
+    if labels.get(KEY_LABEL) != key:
+        raise RegistryError(
+            f"{work.repository}:{key} is not the node of that key ({name}): remove it from the registry"
+        )
+    return image
+
+
+def _tried(engine: Engine, name: str) -> str:
+    """Pull an image; return its id, or nothing if another process, which pulled it too, has taken away its name."""
+    engine.pull(name)
+    return engine.image_id(name)
 
 
 @contextmanager

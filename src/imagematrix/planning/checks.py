@@ -175,6 +175,10 @@ class Known:
     def __init__(self, history: Iterable[Settled] = ()) -> None:
         self._settled = {(one.key, one.image, one.owner, one.fingerprint): one for one in history}
 
+    def joined(self, more: Iterable[Settled]) -> "Known":
+        """Return this with more, where it says less: a suite that is settled as a whole stays so."""
+        return Known(sorted((*more, *self._settled.values()), key=lambda one: one.whole))
+
     def of(self, key: Key, image: str, owner: str, fingerprint: Key) -> Settled | None:
         """Return what is settled of a suite for exactly this image."""
         return self._settled.get((key, image, owner, fingerprint))

@@ -13,7 +13,7 @@ from imagematrix.planning.keys import digest_of
 from imagematrix.registry import answers, signatures
 from imagematrix.registry.access import Access
 from imagematrix.registry.answers import ImageConfig, Manifest
-from imagematrix.registry.signatures import Signature
+from imagematrix.registry.signatures import Attached, Signature
 from imagematrix.text import names
 from imagematrix.text.names import host
 from imagematrix.text.visible import printable
@@ -38,6 +38,8 @@ _ACCEPT: Final[Mapping[str, str]] = {"Accept": ", ".join(_TYPES)}
 _MISSING: Final = 404
 _CREATED: Final = 201
 _PAGE: Final = 1000
+_MOST_ATTACHED: Final = 4 * 2**20
+"""How many bytes a text beside an image may have."""
 
 
 class Client:
@@ -82,12 +84,26 @@ class Client:
 
     def sign(self, repository: str, digest: str, signature: Signature) -> None:
         """Keep a signature of an image beside it, in the place of all earlier ones."""
-        attached = signatures.attached(signature.text, signature.signature)
+        self.attach(repository, signatures.tag(digest), signatures.attached(signature.text, signature.signature))
+
+    def attach(self, repository: str, tag: str, attached: Attached) -> None:
+        """Keep something beside an image, in the place of what was there."""
         for blob in attached.blobs:
             self._upload(repository, blob, digest=digest_of(blob))
-        tag, headers = signatures.tag(digest), {"Content-Type": signatures.MANIFEST_TYPE}
+        headers = {"Content-Type": signatures.MANIFEST_TYPE}
         answer = self._send("PUT", repository, f"manifests/{tag}", headers=headers, data=attached.manifest)
         _good(answer, repository, tag)
+
+    def attachments(self, repository: str, tag: str, *, kind: str) -> Sequence[Signature]:
+        """Return what of a kind is kept under a tag, with its signature, which may be empty."""
+        try:
+            manifest = self.manifest(repository, tag)
+        except MissingError:
+            return ()
+        return [
+            Signature(text=self._blob(repository, one.text), signature=one.signature)
+            for one in signatures.listed(manifest.text, kind=kind, most=_MOST_ATTACHED)
+        ]
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """Return what an image says of itself."""
@@ -145,14 +161,8 @@ class Client:
         self._cancelled.set()
 
     def _signatures(self, repository: str, digest: str) -> Sequence[Signature]:
-        try:
-            manifest = self.manifest(repository, signatures.tag(digest))
-        except MissingError:
-            return ()
-        return [
-            Signature(text=self._blob(repository, one.text), signature=one.signature)
-            for one in signatures.listed(manifest.text)
-        ]
+        found = self.attachments(repository, signatures.tag(digest), kind=signatures.KIND)
+        return [one for one in found if one.signature and len(one.text) <= signatures.MOST_BYTES]
 
     def _blob(self, repository: str, digest: str) -> bytes:
         answer = _good(self._send("GET", repository, f"blobs/{digest}"), repository, digest)

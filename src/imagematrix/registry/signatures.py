@@ -22,7 +22,7 @@ MOST: Final = 8
 MOST_BYTES: Final = 64 * 1024
 """How big the text of a signature may be."""
 _CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
-_PAYLOAD_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
+KIND: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 _SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 _KEY: Final = "imagematrix.key"
 _TYPE: Final = "cosign container image signature"
@@ -30,11 +30,12 @@ _TYPE: Final = "cosign container image signature"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A signature as a manifest lists it."""
+    """A signature, or another attachment, as a manifest lists it."""
 
     text: str
     """The digest of what was signed."""
     signature: bytes
+    """Empty: what is attached is not signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +108,12 @@ def is_about(signed: bytes, key: Key, digest: str) -> bool:
     )
 
 
-def attached(signed: bytes, signature: bytes) -> Attached:
-    """Return what a registry is to keep of a signature."""
+def attached(signed: bytes, signature: bytes, *, kind: str = KIND) -> Attached:
+    """Return what a registry is to keep of a signature, or of a text of another kind, signed or not."""
     of_text = digest_of(signed)
     config = json.dumps({"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": [of_text]}}).encode()
     layer = {
-        "mediaType": _PAYLOAD_TYPE,
+        "mediaType": kind,
         "size": len(signed),
         "digest": of_text,
         "annotations": {_SIGNATURE: base64.b64encode(signature).decode()},
@@ -126,15 +127,15 @@ def attached(signed: bytes, signature: bytes) -> Attached:
     return Attached(manifest=json.dumps(manifest).encode(), blobs=(config, signed))
 
 
-def listed(manifest: bytes) -> tuple[Listed, ...]:
-    """Return the signatures of a manifest; nothing if it is not a list of signatures."""
+def listed(manifest: bytes, *, kind: str = KIND, most: int = MOST_BYTES) -> tuple[Listed, ...]:
+    """Return the signatures of a manifest, or what else of a kind is attached; nothing if it is not a list of these."""
     try:
         found = documents.read(manifest.decode(errors="replace"), _Manifest)
     except DamagedError:
         return ()
-    layers = [each for each in found.layers if each.mediaType == _PAYLOAD_TYPE and each.size <= MOST_BYTES]
+    layers = [each for each in found.layers if each.mediaType == kind and each.size <= most]
     read = ((each.digest, _decoded(each.annotations.get(_SIGNATURE, ""))) for each in layers[:MOST])
-    return tuple(Listed(text=digest, signature=signature) for digest, signature in read if signature)
+    return tuple(Listed(text=digest, signature=signature) for digest, signature in read if signature or kind != KIND)
 
 
 def _decoded(said: str) -> bytes:

@@ -42,10 +42,10 @@ class Store:
         everything below the missing ones. An image that is not accepted as the node counts as missing.
         """
         if whole:
-            return self._ask(dag.nodes.keys())
+            return self.digests(dag.nodes.keys())
         asked = {*dag.ends}.difference(present)
-        kept = self._ask(asked)
-        return {**kept, **self._ask({*dag.needed(present, kept).keys} - asked)}
+        kept = self.digests(asked)
+        return {**kept, **self.digests({*dag.needed(present, kept).keys} - asked)}
 
     def manifests(self, kept: Mapping[Key, str]) -> Mapping[Key, Manifest]:
         """Return what is known of nodes that are kept, by their digests."""
@@ -56,7 +56,8 @@ class Store:
             return {}
         return {key: found[digest] for key, digest in kept.items() if digest in found}
 
-    def _ask(self, keys: Collection[Key]) -> Mapping[Key, str]:
+    def digests(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        """Return which of some nodes are kept, each with its digest."""
         if self.is_silent:
             return _NONE
         try:

@@ -1,13 +1,13 @@
 """What is to be checked of an image, from what is remembered by the time that it is made."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from imagematrix.model import Key, Platform, Row
 from imagematrix.planning import checks
-from imagematrix.planning.checks import Subject
-from imagematrix.planning.graph import Dag
+from imagematrix.planning.checks import Settled, Subject
 from imagematrix.project import Project
 
 _PLUGIN: Final = (
@@ -23,18 +23,6 @@ _AUDITOR: Final = (
 )
 
 
-def subjects(
-    project: Project, dag: Dag, *, images: Mapping[Key, str], also: Platform | None = None
-) -> tuple[Subject, ...]:
-    """Return the checks of the existing images, and which of them are settled.
-
-    `images` are their ids, `also` is another platform whose rules they must obey.
-    """
-    judge = Judge(project)
-    final_nodes = {name: tip for name, tip in dag.final_nodes.items() if tip in images}
-    return tuple(judge.subject(dag.rows[name], tip, images[tip], also=also) for name, tip in final_nodes.items())
-
-
 class Judge:
     """Lists the checks of an image, from what is remembered when it is made."""
 
@@ -46,6 +34,12 @@ class Judge:
             auditor="".join(map(_text, _AUDITOR)),
         )
         self._known = checks.Known(project.state.settled())
+
+    def knowing(self, shared: Iterable[Settled]) -> "Judge":
+        """Return one that knows of more that is settled."""
+        other = copy.copy(self)
+        other._known = self._known.joined(shared)  # noqa: SLF001  (another one of this class)
+        return other
 
     def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
         """Return the checks of a row's image (by its id), and which of them are settled."""

@@ -1,34 +1,31 @@
 """Runs the checks of an image: a pytest of its own, then the rules of platforms."""
 
 import json
-import re
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from os import environ, pathsep
 from pathlib import Path
 from typing import Any, Final
 
-from imagematrix import audit, compat
+from imagematrix import audit
 from imagematrix.engine import Engine, docker_command
 from imagematrix.errors import LostEngineError, NoEngineError
-from imagematrix.model import Leaf, Platform
+from imagematrix.model import Platform
 from imagematrix.planning import checks
-from imagematrix.planning.checks import CheckOutcome, CheckResult, Running, Subject, Suite, Verified
-from imagematrix.project import Project
+from imagematrix.planning.checks import CheckOutcome, CheckResult, Running, Settled, Subject, Verified
 from imagematrix.secrecy import hidden
 from imagematrix.shell import Shell
 from imagematrix.verify import filesystem
 from imagematrix.verify.progress import CheckProgress, read_line
+from imagematrix.verify.task import CheckKit, CheckTask, of_layers
 
 LABEL: Final = "imagematrix.verify"
 """What the containers of checks carry; its value is the run's."""
 _CHECK_SECONDS: Final = 300
 """A check that takes longer hangs."""
-_LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _TAIL_LINES: Final = 20
 _BLOCK: Final = 4096
 """Bytes for which a disk that is full has no room."""
@@ -46,8 +43,10 @@ class _InterruptedError(Exception):
 class Runner:
     """Starts a pytest for an image and reads what it found."""
 
-    def __init__(self, project: Project, engine: Engine, *, folder: Path) -> None:
-        self._project = project
+    def __init__(self, kit: CheckKit, engine: Engine, *, folder: Path, remember: Callable[[Settled], None]) -> None:
+        """Take what checks need, and a folder of this run's own; `remember` hears what need not be checked again."""
+        self._kit = kit
+        self._remember = remember
         self._engine = engine
         self._folder = folder
         self._label = run_label(folder.name)
@@ -60,20 +59,21 @@ class Runner:
         """Return what runs now."""
         return tuple(progress.now() for progress in tuple(self._running.values()))
 
-    def verify(self, subject: Subject, leaf: Leaf) -> Verified:
+    def verify(self, task: CheckTask) -> Verified:
         """Run a subject's open suites; what they settle is remembered, also of a run that is stopped meanwhile."""
+        subject = task.subject
         begun, interruption = time.monotonic(), ""
         ran: list[CheckResult] = []
-        ended = not _layers(subject)
+        ended = not of_layers(subject)
         try:
             folder = self._begin(subject)
             if not ended:
-                self._pytest(subject, leaf, folder, ran)
+                self._pytest(task, folder, ran)
                 ended = True
             for suite in subject.open:
                 if suite.platform:
                     self._running[subject.row.name].turn_to(suite.owner)
-                    ran += self._audited(subject, leaf, suite.platform, owner=suite.owner)
+                    ran += self._audited(task, suite.platform, owner=suite.owner)
         except _InterruptedError as error:
             interruption = str(error)
         except NoEngineError as error:
@@ -85,7 +85,7 @@ class Runner:
         finally:
             self._running.pop(subject.row.name, None)
             for settled in checks.settle(subject, ran, ended=ended):
-                self._project.state.remember_settled(settled)
+                self._remember(settled)
         sound = [check for check in ran if not (interruption and check.outcome is CheckOutcome.FAILED)]
         seconds = time.monotonic() - begun
         return Verified(
@@ -105,17 +105,16 @@ class Runner:
         self._shell.cancel()
         self._engine.remove_containers(self._label)
 
-    def _audited(self, subject: Subject, leaf: Leaf, platform: Platform, *, owner: str) -> list[CheckResult]:
+    def _audited(self, task: CheckTask, platform: Platform, *, owner: str) -> list[CheckResult]:
         stop = self._closed.is_set
-        known = self._project.matrix.rules
-        rules = {name: audit.load(known[name], parameters) for name, parameters in platform.rules.items()}
-        return filesystem.audited(self._engine, subject.image, leaf.base_image, rules, owner=owner, stop=stop)
+        rules = {name: audit.load(self._kit.rules[name], parameters) for name, parameters in platform.rules.items()}
+        return filesystem.audited(self._engine, task.subject.image, task.base, rules, owner=owner, stop=stop)
 
-    def _pytest(self, subject: Subject, leaf: Leaf, folder: Path, ran: list[CheckResult]) -> None:
+    def _pytest(self, task: CheckTask, folder: Path, ran: list[CheckResult]) -> None:
         """Run the checks of layers, adding to `ran`. Raises _InterruptedError where the image is not to blame."""
-        results = folder / "results.jsonl"
+        subject, results = task.subject, folder / "results.jsonl"
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-        (folder / "request.json").write_text(json.dumps(self._request(subject, leaf, results)), encoding="utf-8")
+        (folder / "request.json").write_text(json.dumps(self._request(task, results)), encoding="utf-8")
         said: list[bytes] = []
         code = self._shell.run(self._argv(subject, folder), env=self._environment(), sink=said.append)
         told = [line for text in results.read_text(encoding="utf-8").splitlines() if (line := read_line(text))]
@@ -132,29 +131,16 @@ class Runner:
         (folder / "room").write_bytes(bytes(_BLOCK))
         if not any(check.outcome is CheckOutcome.FAILED for check in ran):
             tail = tuple(hidden(said.decode(errors="replace")).splitlines()[-_TAIL_LINES:])
-            owner = _layers(subject)[0].owner
+            owner = of_layers(subject)[0].owner
             ran.append(CheckResult(owner=owner, name="pytest", outcome=CheckOutcome.FAILED, why=why, tail=tail))
 
-    def _request(self, subject: Subject, leaf: Leaf, results: Path) -> Mapping[str, object]:
-        return {
-            "name": subject.row.name,
-            "image": subject.image,
-            "layers": subject.row.family.layers,
-            "values": dict(subject.row.values),
-            "locked": _locked(leaf),
-            # Decided here, where the project's corrections of the catalogue are known.
-            "cuda": {name: use and asdict(use) for name, use in compat.cuda_by_framework(subject.row.values).items()},
-            "services": {service.name: service.root for service in self._project.services(subject.row)},
-            "driver": compat.driver_requirement(subject.row.values),
-            "known": {suite.owner: [check.name for check in suite.known] for suite in _layers(subject)},
-            "label": self._label,
-            "results": str(results),
-        }
+    def _request(self, task: CheckTask, results: Path) -> Mapping[str, object]:
+        return {**task.request, "image": task.subject.image, "label": self._label, "results": str(results)}
 
     def _argv(self, subject: Subject, folder: Path) -> list[str]:
-        root, common = self._project.repository.root, self._project.repository.common
-        files = [str(root / common.check_file(suite.owner)) for suite in _layers(subject)]
-        own = root / common.checks_folder
+        root = self._kit.root
+        files = [str(root / self._kit.files[suite.owner]) for suite in of_layers(subject)]
+        own = root / self._kit.folder
         return [
             *(sys.executable, "-m", "pytest", "-q", "--color=no", "--tb=short", "--import-mode=importlib"),
             *("-p", "pytest_timeout", f"--timeout={_CHECK_SECONDS}", "-p", "no:cacheprovider"),
@@ -163,7 +149,7 @@ class Runner:
             *("-c", str(folder / "pytest.ini"), "--rootdir", root.anchor),
             f"--confcutdir={own if own.is_dir() else root}",  # without layers of its own, a monorepo has no such folder
             *("-p", "imagematrix.verify.plugin", "--image-request", str(folder / "request.json")),
-            *(word for name in common.plugins() for word in ("-p", name)),  # their fixtures replace those of the first
+            *(word for name in self._kit.plugins for word in ("-p", name)),  # their fixtures replace those of the first
             *files,
         ]
 
@@ -178,22 +164,6 @@ class Runner:
             "PYTEST_ADDOPTS": "",
             "PYTHONUTF8": "1",
         }
-
-
-def _layers(subject: Subject) -> list[Suite]:
-    """Return what pytest must run."""
-    return [suite for suite in subject.open if suite.platform is None]
-
-
-def _locked(leaf: Leaf) -> Mapping[str, str]:
-    """Return the packages that a leaf's locks name; a layer's lock outdoes those below it."""
-    texts = [
-        file.content.decode()
-        for stage in leaf.dockerfile_stages
-        for file in stage.inputs
-        if file.path == f"{stage.installs}/requirements.lock"
-    ]
-    return {name: version for text in texts for name, version in _LOCKED.findall(text)}
 
 
 def _check(values: Mapping[str, Any]) -> CheckResult:

@@ -16,6 +16,7 @@ from imagematrix.planning.publication import Publication
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project
 from imagematrix.registry.publisher import Unverified
+from imagematrix.registry.settlements import Settlements
 from imagematrix.registry.store import Store
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0
@@ -88,7 +89,7 @@ def decide(
         in_registry=kept,
         pushes=to_push(plan, present=present, kept=kept) if options.push and store else (),
         to_publish=to_publish,
-        unverified=publishing.unverified(project, dag),
+        unverified=publishing.unverified(project, dag, Settlements(store.voucher) if store else None),
     )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from imagematrix import report, signing
+from imagematrix import report
+from imagematrix.commands import request
 from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildOptions, decide
 from imagematrix.commands.build.images import name_leaves, pin
 from imagematrix.compat import catalogue
@@ -19,7 +20,7 @@ from imagematrix.planning.publication import Publication
 from imagematrix.project import Project
 from imagematrix.registry.store import Store
 from imagematrix.report import Document, Origins, Progress
-from imagematrix.shell import Shell, stoppable
+from imagematrix.shell import stoppable
 from imagematrix.signing import Signer
 
 
@@ -76,7 +77,7 @@ def run(
             from imagematrix.commands.build.refreshing import refresh
 
             project = refresh(project, rows, options, act=act, engine=engine, store=store, stop=stop)
-        signs = signer(project, store) if options.push and store else None
+        signs = request.signer(project, store) if options.push and store else None
         decided = decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
         if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in plan.steps):
@@ -143,9 +144,3 @@ def move_epoch(project: Project, epoch: str, layers: Collection[str]) -> Project
     project = project.refreshed(epoch, layers)
     project.repository.write_lock(lock.dump(project.lock))
     return project
-
-
-def signer(project: Project, store: Store) -> Signer | None:
-    """Return what signs nodes that are pushed; None where they are not signed. Raises FlagError where it cannot."""
-    declared, verifier = project.matrix.signing, store.voucher.verifier
-    return signing.signer(declared, project.repository.root, Shell(), verifier) if declared and verifier else None

@@ -65,7 +65,7 @@ def run(
     """
     assert store  # noqa: S101  (`request.cluster` has seen to it)
     started, clock = datetime.now(UTC), time.monotonic()
-    signer = local.signer(project, store)
+    signer = request.signer(project, store)
     with project.state.sole_builder(waiting=waiting), stoppable() as stop, closing(link):
         if options.fresh:
             project = local.move_epoch(project, local.now(), options.fresh_layers)

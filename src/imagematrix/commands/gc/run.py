@@ -14,7 +14,7 @@ from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import Record
 from imagematrix.planning.trust import named
 from imagematrix.project import Project, Selection
-from imagematrix.registry import Manifest, signatures
+from imagematrix.registry import Manifest, settlements, signatures
 from imagematrix.registry.store import Store, node_name
 from imagematrix.state import State
 from imagematrix.verify.runner import LABEL
@@ -94,19 +94,18 @@ def _repositories(rows: Iterable[Row]) -> frozenset[str]:
 
 def _stored(store: Store) -> Mapping[Key, StoredNode]:
     """Return all nodes that a registry keeps."""
-    tags = store.client.tags(store.repository)
+    tags = frozenset(store.client.tags(store.repository))
     manifests = store.client.manifests(store.repository, garbage.stored_keys(tags))
-    signed = {signatures.tag(one.digest) for one in manifests.values()}.intersection(tags)
 
     def stored(one: Manifest) -> StoredNode:
-        tag = signatures.tag(one.digest)
-        return StoredNode(digest=one.digest, blobs=one.blobs, signature=tag if tag in signed else "")
+        beside = (signatures.tag(one.digest), settlements.tag(one.digest))
+        return StoredNode(digest=one.digest, blobs=one.blobs, attached=tuple(tag for tag in beside if tag in tags))
 
     return {Key(key): stored(one) for key, one in manifests.items()}
 
 
 def _delete(store: Store, digest: str, *signed: str) -> None:
-    """Remove a node from the registry; its signatures first, so that none is left of what is gone."""
+    """Remove a node from the registry; what lies beside it first, so that none is left of what is gone."""
     for tag in signed:
         if held := store.client.digest(store.repository, tag):
             store.client.delete(store.repository, held)

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from imagematrix.commands import request
-from imagematrix.errors import FlagError
+from imagematrix.errors import FlagError, RegistryError
 from imagematrix.model import EngineImage, Row
 from imagematrix.planning import publication
 from imagematrix.planning.graph import Dag
@@ -17,6 +18,7 @@ from imagematrix.project import Project
 from imagematrix.registry import Client
 from imagematrix.registry.publisher import Publisher, PublishingEngine, Unverified
 from imagematrix.registry.publishing import beside
+from imagematrix.registry.settlements import Settlements
 from imagematrix.shell import stoppable
 from imagematrix.verify.judge import Judge
 
@@ -69,12 +71,13 @@ def run(
         asked = engine() if engine else None
         listed, bonds = asked.images() if asked else (), project.state.bonds()
         present = nodes(listed, bonds)
+        voucher = request.voucher(project, client) if project.matrix.nodes else None
         publisher = Publisher(
             engine=asked,
             client=client,
-            voucher=request.voucher(project, client) if project.matrix.nodes else None,
+            voucher=voucher,
             doubts=doubts(listed, bonds),
-            unverified=unverified(project, dag),
+            unverified=unverified(project, dag, Settlements(voucher) if voucher else None),
             stop=stop,
         )
         with beside(publisher, jobs=jobs, stop=stop) as publishing:
@@ -94,18 +97,29 @@ def run(
     )
 
 
-def unverified(project: Project, dag: Dag) -> Unverified:
-    """Return who says why a row's image is not verified: which checks passed on exactly that image."""
+def unverified(project: Project, dag: Dag, settlements: Settlements | None = None) -> Unverified:
+    """Return who says why a row's image is not verified: which checks passed on exactly that image.
+
+    What was not verified here may have been elsewhere: `settlements` are what the node cache says of that.
+    """
     judge = Judge(project)
 
-    def why(row: Row, image: str) -> str:
+    def why(judge: Judge, row: Row, image: str) -> str:
         subject = judge.subject(row, dag.final_nodes[row.name], image)
         if subject.open:
             return publication.UNVERIFIED
         return "" if subject.verified else publication.UNCHECKED
 
-    def of_any(row: Row, image: Collection[str]) -> str:
-        reasons = {why(row, digest) for digest in image}
+    def best(judge: Judge, row: Row, image: Collection[str]) -> str:
+        reasons = {why(judge, row, digest) for digest in image}
         return next(best for best in ("", publication.UNCHECKED, publication.UNVERIFIED) if best in reasons)
+
+    def of_any(row: Row, image: Collection[str]) -> str:
+        found = best(judge, row, image)
+        if found != publication.UNVERIFIED or settlements is None:
+            return found
+        with suppress(RegistryError):
+            found = best(judge.knowing(settlements.of_key(dag.final_nodes[row.name])), row, image)
+        return found
 
     return of_any

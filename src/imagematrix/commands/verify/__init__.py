@@ -5,7 +5,7 @@ import sys
 from invoke import Exit
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, Platform, VerifyJobs
+from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, Platform, Site, VerifyJobs
 from imagematrix.errors import ExitCode, InterruptedRunError
 
 
@@ -18,6 +18,7 @@ def verify(
     platform: Platform,
     jobs: VerifyJobs,
     report: AddedReport,
+    site: Site,
     file: File,
 ) -> None:
     """Check built images by running them; a passed check is not repeated while image and check stay the same."""
@@ -29,12 +30,15 @@ def verify(
     from imagematrix.report.console.verify import listener, text
 
     selection, folder = request.explicit_selection("verify", matrix, only, group), request.folder(report)
-    project = request.opened_to_run(file)
+    project = request.opened_to_run(file, site=site)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
+    store = request.node_store(project)
     result = run.run(
         project,
         rows,
         engine=request.engine(),
+        store=store,
+        signer=request.signer_if_any(project, store),
         jobs=jobs,
         platform=platform,
         listen=lambda images: listener(sys.stdout, images),

@@ -5,21 +5,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
+from imagematrix.commands.verify.cache import KeptImages
 from imagematrix.engine import Engine
-from imagematrix.errors import FlagError, NoEngineError, did_you_mean
+from imagematrix.errors import FlagError, NoEngineError, RegistryError, did_you_mean
 from imagematrix.execution import parallel
-from imagematrix.model import Leaf, Platform, Row
+from imagematrix.model import Key, Leaf, Platform, Row
 from imagematrix.planning import checks
-from imagematrix.planning.checks import Subject, Verified
+from imagematrix.planning.checks import Settled, Subject, Verified
+from imagematrix.planning.graph import Dag
 from imagematrix.planning.trust import doubts, nodes
 from imagematrix.project import Project
+from imagematrix.registry.store import Store
 from imagematrix.report.console.verify import CheckListener
 from imagematrix.shell import stoppable
+from imagematrix.signing import Signer
 from imagematrix.text import formatting
-from imagematrix.verify.judge import subjects
+from imagematrix.verify.judge import Judge
 from imagematrix.verify.runner import Runner, run_label
+from imagematrix.verify.task import CheckTask, kit, task
 
 _POLL_SECONDS: Final = 0.5
 
@@ -46,47 +52,63 @@ def run(
     rows: Sequence[Row],
     *,
     engine: Engine,
+    store: Store | None = None,
+    signer: Signer | None = None,
     jobs: int,
     platform: str = "",
     listen: Callable[[int], CheckListener],
 ) -> VerifyResult:
     """Check the selected rows' images on an engine; `listen` gives who hears of those that have something to check.
 
-    An image obeys the rules of its family's platform, and of the one that is named. Raises FlagError when there is
-    none of that name.
+    What only the node cache has is pulled, if it must be checked. What is settled is kept there too, beside the nodes,
+    and what is settled there is not checked again. An image obeys the rules of its family's platform, and of the one
+    that is named. Raises FlagError when there is none of that name.
     """
     asked = _platform(project, platform)
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
     listed, bonds = engine.images(), project.state.bonds()
-    present, doubted = nodes(listed, bonds), doubts(listed, bonds)
-    found = subjects(project, dag, images={key: image.id for key, image in present.items()}, also=asked)
+    there, doubted = nodes(listed, bonds), doubts(listed, bonds)
+    images = {key: image.id for key, image in there.items()}
+    cache = KeptImages.opened(project, store, signer) if store else None
+    if cache:
+        cache.look(_open(project, dag, images, asked))
+        images = {**cache.ids(has_blobs=engine.facts().has_blobs), **images}
+    judge = Judge(project).knowing(cache.settled if cache else ())
+    found = [
+        judge.subject(dag.rows[name], tip, images[tip], also=asked)
+        for name, tip in dag.final_nodes.items()
+        if tip in images
+    ]
     missing = [
         Verified(row=dag.rows[name], checks=(), built=False, doubt=doubted.get(tip, ""))
         for name, tip in dag.final_nodes.items()
-        if tip not in present
+        if tip not in images
     ]
     known = [_known(subject) for subject in found if not subject.open]
+    sizes = {key: there[key].bytes if key in there else cache.bytes(key) if cache else 0 for key in images}
     # The biggest take longest: begun last, they would run alone at the end.
-    waiting = sorted((subject for subject in found if subject.open), key=lambda one: -present[one.key].bytes)
+    waiting = sorted((subject for subject in found if subject.open), key=lambda one: -sizes[one.key])
     with stoppable() as stop:
-        ran = _act(
-            project,
-            waiting,
-            leaves,
-            engine=engine,
-            jobs=jobs,
-            listen=listen,
-            stop=stop,
-        )
-    images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
+        ran = _act(project, waiting, leaves, cache, engine=engine, jobs=jobs, listen=listen, stop=stop)
+    verified = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
     return VerifyResult(
         started=started,
         seconds=time.monotonic() - clock,
-        images=tuple(images),
+        images=tuple(verified),
         interrupted=stop.is_set(),
-        lost=_lost(images),
+        lost=_lost(verified),
+    )
+
+
+def _open(project: Project, dag: Dag, images: Mapping[Key, str], also: Platform | None) -> frozenset[Key]:
+    """Return the final nodes that are not known to be verified here."""
+    judge = Judge(project)
+    return frozenset(
+        tip
+        for name, tip in dag.final_nodes.items()
+        if tip not in images or judge.subject(dag.rows[name], tip, images[tip], also=also).open
     )
 
 
@@ -116,6 +138,7 @@ def _act(
     project: Project,
     subjects: Sequence[Subject],
     leaves: Mapping[str, Leaf],
+    cache: KeptImages | None,
     *,
     engine: Engine,
     jobs: int,
@@ -134,19 +157,46 @@ def _act(
         parallel.pool(jobs, name="verify") as pool,
         listen(len(subjects)) as listener,
     ):
-        runner = Runner(project, engine, folder=folder)
-        waiting = [pool.submit(runner.verify, subject, leaves[subject.row.name]) for subject in subjects]
+        checker = _Checker(project, engine, cache, folder)
+        waiting = [pool.submit(checker.check, task(project, subject, leaves[subject.row.name])) for subject in subjects]
         try:
             while waiting and not stop.is_set():
                 finished, waiting = parallel.ended(waiting, seconds=_POLL_SECONDS)
-                listener.running(runner.running())
+                listener.running(checker.runner.running())
                 for future in finished:
                     done.append(future.result())
                     listener.finished(done[-1])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             try:
-                runner.close()
+                checker.runner.close()
             except NoEngineError:  # the next run removes its containers
                 left.set()
     return done
+
+
+class _Checker:
+    """Checks images from several threads: pulls those that are not here, and keeps what is settled."""
+
+    def __init__(self, project: Project, engine: Engine, cache: KeptImages | None, folder: Path) -> None:
+        self._project = project
+        self._engine = engine
+        self._cache = cache
+        self._settled: dict[Key, list[Settled]] = {}
+        self.runner = Runner(kit(project), engine, folder=folder, remember=self._remember)
+
+    def check(self, task: CheckTask) -> Verified:
+        subject = task.subject
+        try:
+            if self._cache and not self._engine.image_id(subject.image):
+                self._project.state.bind(*self._cache.pull(self._engine, subject.key))
+        except (RegistryError, NoEngineError) as error:
+            return Verified(row=subject.row, checks=checks.joined(subject, ()), interruption=str(error))
+        verified = self.runner.verify(task)
+        if self._cache:
+            self._cache.keep(subject.key, subject.image, self._settled.pop(subject.key, []))
+        return verified
+
+    def _remember(self, settled: Settled) -> None:
+        self._settled.setdefault(settled.key, []).append(settled)
+        self._project.state.remember_settled(settled)

@@ -17,8 +17,8 @@ class StoredNode:
 
     digest: str
     blobs: Mapping[str, int]
-    signature: str = ""
-    """The tag of its signatures; empty: it has none."""
+    attached: tuple[str, ...] = ()
+    """The tags of what lies beside it: its signatures, and what is settled of its checks."""
 
 
 def stored_keys(tags: Iterable[str]) -> tuple[Key, ...]:
@@ -46,6 +46,6 @@ def tags(
             continue
         freed = sum(size for blob, size in stored.blobs.items() if blob not in counted)
         counted |= stored.blobs.keys()
-        refs = (key, stored.digest, *filter(None, [stored.signature]))
+        refs = (key, stored.digest, *stored.attached)
         garbage.append(Thing(kind=GarbageKind.TAG, name=name(key), refs=refs, bytes=freed, reason=needs.none))
     return CleanupPlan(garbage=tuple(garbage), kept=tuple(kept))
