@@ -116,9 +116,13 @@ class SleepingHost:
         name = f"{repository}:{key}"
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)
 
-    def bytes(self, image: str) -> int:
+    def size(self, image: str) -> int:
         """Return its whole size."""
         return round(self._world.missing(Key(image), set()))
+
+    def check(self, kit: bytes, task: bytes, image: str) -> bytes:
+        """Say what was checked."""
+        return b" ".join((kit, task, image.encode()))
 
     def cancel(self) -> None:
         """Cancel nothing."""

@@ -93,8 +93,12 @@ class FolderMachine:
         self.pushed.append(key)
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)
 
-    def bytes(self, image: str) -> int:
+    def size(self, image: str) -> int:
         return 200_000_000 if image else 0
+
+    def check(self, kit: bytes, task: bytes, image: str) -> bytes:
+        """Say what was checked."""
+        return b" ".join((kit, task, image.encode()))
 
     def cancel(self) -> None:
         self.stopped.set()
@@ -119,7 +123,7 @@ class LocalCluster:
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
-    def add(self, machine: FolderMachine, *, slots: int = 2, **facts: str) -> FolderMachine:
+    def add(self, machine: FolderMachine, *, slots: int = 2, **facts: Any) -> FolderMachine:
         """Let a machine join."""
         known = {"name": machine.name, "version": __version__, "platform": "linux/amd64", **facts}
         self.join(BuildMachine(MachineFacts(**known, slots=slots), machine.opened))

@@ -18,7 +18,7 @@ from imagematrix import __version__
 from imagematrix.cluster import packing
 from imagematrix.cluster.link import ListedMachine, Task
 from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
-from imagematrix.cluster.messages import JobNews, MachineFacts, RemoteResult
+from imagematrix.cluster.messages import JobNews, MachineFacts, RemoteJob, RemoteResult
 from imagematrix.model import Attempt, BuildJob, Key, NodePull, Plan, Pushed, PushStatus
 
 PULLED_A_SECOND = 100e6
@@ -114,7 +114,9 @@ class Machines:
         """Stop nothing."""
 
     def do(self, task: Task, *, lasts: object) -> RemoteResult:  # noqa: ARG002
-        job = packing.unpack(task.data).job
+        remote = packing.unpack(task.data)
+        assert isinstance(remote, RemoteJob)
+        job = remote.job
         waiting = _Waiting(key=job.key, task=task)
         with self._lock:
             self._waiting.append(waiting)
@@ -229,8 +231,12 @@ class _Host:
         name = f"{repository}:{key}"
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)
 
-    def bytes(self, image: str) -> int:
+    def size(self, image: str) -> int:
         return round(self._world.grid.missing(Key(image), ()))
+
+    def check(self, kit: bytes, task: bytes, image: str) -> bytes:
+        """Say what was checked."""
+        return b" ".join((kit, task, image.encode()))
 
     def cancel(self) -> None:
         """Cancel nothing."""

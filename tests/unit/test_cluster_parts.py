@@ -105,9 +105,10 @@ def test_big_files_travel_with_their_content(tmp_path: Path) -> None:
     """A machine has no path of another one; what is too big, or changed, is refused with its name."""
     path = tmp_path / "wheel"
     path.write_bytes(b"x" * 100)
-    sent = packing.unpack(packing.pack(remote(job(stored(path), File(path="torch/small", content=b"y"))))).job
-    assert isinstance(sent.work, DockerfileBuild)
-    assert sent.work.files == (File(path="torch/wheel", content=b"x" * 100), File(path="torch/small", content=b"y"))
+    sent = packing.unpack(packing.pack(remote(job(stored(path), File(path="torch/small", content=b"y")))))
+    assert isinstance(sent, RemoteJob)
+    assert isinstance(sent.job.work, DockerfileBuild)
+    assert sent.job.work.files == (File(path="torch/wheel", content=b"x" * 100), File(path="torch/small", content=b"y"))
 
     with pytest.raises(InputError) as refused:
         packing.pack(remote(job(stored(path, size=packing.MOST_BYTES), stored(path))))

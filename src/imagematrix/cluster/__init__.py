@@ -4,7 +4,8 @@
 engine and the registry. `messages` are what travels between them. The only home of dask.
 """
 
+from imagematrix.cluster.checking import ClusterChecks
 from imagematrix.cluster.executor import Cluster, ClusterPlan, ClusterPushes
 from imagematrix.cluster.link import Link
 
-__all__ = ["Cluster", "ClusterPlan", "ClusterPushes", "Link"]
+__all__ = ["Cluster", "ClusterChecks", "ClusterPlan", "ClusterPushes", "Link"]

@@ -284,7 +284,7 @@ class Cluster:
             if key not in self._plan.shared or key in self._weights:
                 return
         try:
-            weight = self._link.weigh(Weight(result.bytes), result.machine)
+            weight = self._link.weigh(Weight(result.size), result.machine)
         except LostMachineError:
             return
         with self._lock:

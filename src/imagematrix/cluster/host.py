@@ -1,9 +1,10 @@
 """What a machine does a run's jobs with: its engine, its site, its logins."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from imagematrix.cluster.machine import HeldNode, Voice
 from imagematrix.engine import Engine, builder, connect
@@ -16,6 +17,14 @@ from imagematrix.registry.vouching import Voucher
 from imagematrix.shell import Shell
 
 
+class Checker(Protocol):
+    """Checks images with an engine, as `verify.remote` does."""
+
+    def check(self, kit: bytes, task: bytes, image: str) -> bytes: ...
+
+    def cancel(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineHost:
     """The host of one run."""
@@ -23,6 +32,7 @@ class EngineHost:
     engine: Engine
     builder: Builder
     client: Client
+    checker: Checker
     stopped: threading.Event
 
     def image(self, ids: tuple[str, ...]) -> str:
@@ -52,19 +62,26 @@ class EngineHost:
         )
         return publisher.push(key, image, replaces=replaces)
 
-    def bytes(self, image: str) -> int:
+    def size(self, image: str) -> int:
         """Return the size of an image."""
         return next((each.bytes for each in self.engine.images() if each.id == image), 0)
+
+    def check(self, kit: bytes, task: bytes, image: str) -> bytes:
+        """Check an image, by its id."""
+        return self.checker.check(kit, task, image)
 
     def cancel(self) -> None:
         """Make everything that runs return soon."""
         self.stopped.set()
+        self.checker.cancel()
         self.client.cancel()
         self.builder.cancel()
 
 
 @contextmanager
-def opened(voice: Voice, where: Site, *, compression: str) -> Iterator[EngineHost]:
+def opened(
+    voice: Voice, where: Site, *, compression: str, checker: Callable[[Engine], Checker]
+) -> Iterator[EngineHost]:
     """Give the host of one run at this machine's site, whose images are compressed so. Raises NoEngineError."""
     engine, shell = connect(), Shell()
 
@@ -81,7 +98,9 @@ def opened(voice: Voice, where: Site, *, compression: str) -> Iterator[EngineHos
         said=voice.say,
         waiting=voice.waits,
     ) as made:
-        yield EngineHost(engine=engine, builder=made, client=Client(where), stopped=threading.Event())
+        yield EngineHost(
+            engine=engine, builder=made, client=Client(where), checker=checker(engine), stopped=threading.Event()
+        )
 
 
 class NoLog:

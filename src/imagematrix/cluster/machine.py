@@ -17,6 +17,7 @@ from imagematrix.cluster.messages import (
     JobPushed,
     JobWaits,
     MachineFacts,
+    RemoteChecks,
     RemoteJob,
     RemoteParent,
     RemoteResult,
@@ -33,6 +34,7 @@ _PUSHES: Final = 2
 """How many images a machine pushes at once beside its builds; those that others wait for not counted."""
 _SHARED_PUSHES: Final = 2
 """How many of those."""
+_PULL_SECONDS: Final = 7200.0
 _TRACE_LINES: Final = 15
 _FLUSH_SECONDS: Final = 0.2
 _MOST_LINES: Final = 50
@@ -66,8 +68,11 @@ class Host(Protocol):
     def push(self, repository: str, key: Key, image: str, *, replaces: str) -> Pushed:
         """Push an image as a node, unless the registry has one: another than that with the digest `replaces`."""
 
-    def bytes(self, image: str) -> int:
+    def size(self, image: str) -> int:
         """Return the size of an image."""
+
+    def check(self, kit: bytes, task: bytes, image: str) -> bytes:
+        """Check an image, by its id."""
 
     def cancel(self) -> None:
         """Make everything that runs return soon."""
@@ -133,14 +138,15 @@ class BuildMachine:
             return self._refusal(slot, f"has no usable engine: {error}")
         if bench is None:
             return self._refusal(slot, "was stopped")
-        self._tell(remote.run, JobBegan(key=remote.job.key, machine=self.facts.name, slot=slot))
+        key = remote.job.key if isinstance(remote, RemoteJob) else remote.image.key
+        self._tell(remote.run, JobBegan(key=key, machine=self.facts.name, slot=slot))
         return bench.work(remote, slot)
 
     def _refusal(self, slot: int, why: str) -> RemoteResult:
         attempt = Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=f"{self.facts.name} {why}", seconds=0.0)
         return RemoteResult(attempt=attempt, machine=self.facts.name, slot=slot)
 
-    def _bench_of(self, remote: RemoteJob) -> "_Bench | None":
+    def _bench_of(self, remote: RemoteJob | RemoteChecks) -> "_Bench | None":
         """Return what does the jobs of a run; a new run closes that of the one before. None: it was stopped."""
         with self._lock:
             if remote.run == self._stopped:
@@ -191,7 +197,7 @@ class Voice:
 class _Bench:
     """Does the jobs of one run."""
 
-    def __init__(self, remote: RemoteJob, machine: str, open_host: OpenHost, tell: Tell) -> None:
+    def __init__(self, remote: RemoteJob | RemoteChecks, machine: str, open_host: OpenHost, tell: Tell) -> None:
         self.run = remote.run
         self._machine = machine
         self._tell = tell
@@ -204,28 +210,33 @@ class _Bench:
         self._pulls: dict[Key, threading.Lock] = {}
         """One pull of a node at a time: two of them would take away each other's names."""
 
-    def work(self, remote: RemoteJob, slot: int) -> RemoteResult:
-        """Do a job: look whether it is done already, get its parents, build, push."""
-        begun = time.monotonic()
+    def work(self, remote: RemoteJob | RemoteChecks, slot: int) -> RemoteResult:
+        """Do a job: look whether it is done already, get its parents, build, push; or get an image and check it."""
+        begun, pushed, checked = time.monotonic(), None, b""
         try:
-            attempt, pushed = self._do(remote)
+            if isinstance(remote, RemoteChecks):
+                image = self._image(remote.repository, remote.image, _pull_of(remote))
+                attempt, checked = Attempt(ok=True, image=image), self._host.check(remote.kit, remote.task, image)
+            else:
+                attempt, pushed = self._do(remote)
         except (RegistryError, NoEngineError) as error:
             kind = FlakeKind.NETWORK if isinstance(error, RegistryError) else FlakeKind.ENGINE
-            attempt, pushed = Attempt(ok=False, flake=Flake(kind=kind), why=f"{self._machine}: {error}"), None
+            attempt = Attempt(ok=False, flake=Flake(kind=kind), why=f"{self._machine}: {error}")
         except InputError as error:
-            attempt, pushed = Attempt(ok=False, why=str(error)), None
+            attempt = Attempt(ok=False, why=str(error))
         finally:
             self._voice.flush()
         size = 0
         if attempt.ok and not pushed:
             with suppress(NoEngineError):
-                size = self._host.bytes(attempt.image)
+                size = self._host.size(attempt.image)
         return RemoteResult(
             attempt=_without_secrets(replace(attempt, seconds=time.monotonic() - begun - attempt.waited)),
             machine=self._machine,
             slot=slot,
             pushed=pushed,
-            bytes=size,
+            size=size,
+            checked=checked,
         )
 
     def cancel(self) -> None:
@@ -244,7 +255,7 @@ class _Bench:
             name = f"{remote.repository}:{job.key}"
             there = Pushed(key=job.key, name=name, status=PushStatus.PUSHED, digest=held.digest)
             return Attempt(ok=True, image=held.ids[0]), there
-        images = {parent.key: self._parent(remote, parent) for parent in remote.parents}
+        images = {parent.key: self._image(remote.repository, parent, job) for parent in remote.parents}
         attempt = self._host.do(packing.with_images(job, images))
         if not attempt.ok:
             return attempt, None
@@ -263,8 +274,8 @@ class _Bench:
             pushed = Pushed(key=remote.job.key, name=name, status=PushStatus.FAILED, attempts=1, why=str(error))
         self._tell(self.run, JobPushed(machine=self._machine, pushed=pushed))
 
-    def _parent(self, remote: RemoteJob, parent: RemoteParent) -> str:
-        """Return the id of a parent's image on this engine, pulled if need be. Raises RegistryError, NoEngineError."""
+    def _image(self, repository: str, parent: RemoteParent, job: BuildJob) -> str:
+        """Return the id of an image on this engine, pulled if need be. Raises RegistryError and NoEngineError."""
         with self._guard:
             lock = self._pulls.setdefault(parent.key, threading.Lock())
         with lock:
@@ -274,12 +285,19 @@ class _Bench:
                 raise NoEngineError(
                     f"the image of the parent is gone from the engine, and was not pushed: {parent.key}"
                 )
-            pull = NodePull(repository=remote.repository, digest=parent.digest)
-            job = replace(remote.job, key=parent.key, work=pull, names=(), push_to="")
-            pulled = self._host.do(job)
+            pull = NodePull(repository=repository, digest=parent.digest)
+            pulled = self._host.do(replace(job, key=parent.key, work=pull, names=(), push_to=""))
             if not pulled.ok:
                 raise RegistryError(pulled.why)
             return pulled.image
+
+
+def _pull_of(remote: RemoteChecks) -> BuildJob:
+    """Return the job that pulls an image to be checked."""
+    pull = NodePull(repository=remote.repository, digest=remote.image.digest)
+    return BuildJob(
+        key=remote.image.key, layer="image", work=pull, platform="", names=(), push_to="", seconds=_PULL_SECONDS
+    )
 
 
 def _without_secrets(attempt: Attempt) -> Attempt:

@@ -75,6 +75,11 @@ class Machines:
         with self._lock:
             return name in self._there
 
+    def labelled(self, label: str) -> frozenset[str]:
+        """Return those that take jobs and have a label."""
+        with self._lock:
+            return frozenset(name for name, facts in self._there.items() if label in facts.labels)
+
     def slots(self) -> int:
         """Return how many nodes all of them build at once."""
         with self._lock:

@@ -16,6 +16,8 @@ class MachineFacts:
     """The Docker platform of its engine."""
     slots: int
     """How many nodes it builds at once."""
+    labels: tuple[str, ...] = ()
+    """What it is for: `gpu`, where containers can be given one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,21 @@ class RemoteJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteChecks:
+    """The checks of one image, for whichever machine gets them."""
+
+    run: str
+    repository: str
+    """The node cache."""
+    compression: str
+    image: RemoteParent
+    kit: bytes
+    """What all checks of the project need, as `verify.remote` packs it."""
+    task: bytes
+    """What these need, likewise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteResult:
     """How a try ended on a machine."""
 
@@ -59,8 +76,10 @@ class RemoteResult:
     """Which of its own worker slots it had, from 0."""
     pushed: Pushed | None = None
     """Of a node that the registry had already, which counts as pushed; other pushes are reported as they end."""
-    bytes: int = 0
-    """The size of the image on the engine, with everything below it."""
+    size: int = 0
+    """The bytes of the image on the engine, with everything below it."""
+    checked: bytes = b""
+    """What checks found, as `verify.remote` reads it; empty: none ran to their end."""
 
 
 @dataclass(frozen=True, slots=True)

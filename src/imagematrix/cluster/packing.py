@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, cast
 
 from imagematrix import tree
-from imagematrix.cluster.messages import RemoteJob
+from imagematrix.cluster.messages import RemoteChecks, RemoteJob
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError
 from imagematrix.model import BuildJob, DockerfileBuild, File, Key, ParentImage
@@ -21,9 +21,14 @@ def pack(remote: RemoteJob) -> bytes:
     return zlib.compress(pickle.dumps(replace(remote, job=_self_contained(remote.job))), level=1)
 
 
-def unpack(data: bytes) -> RemoteJob:
+def pack_checks(remote: RemoteChecks) -> bytes:
+    """Return checks as bytes."""
+    return zlib.compress(pickle.dumps(remote), level=1)
+
+
+def unpack(data: bytes) -> RemoteJob | RemoteChecks:
     """Return the job of such bytes; they come from a coordinator of the same version, which is trusted."""
-    return cast("RemoteJob", pickle.loads(zlib.decompress(data)))  # noqa: S301  (mutual TLS: only who may build sends)
+    return cast("RemoteJob | RemoteChecks", pickle.loads(zlib.decompress(data)))  # noqa: S301  (mutual TLS: only who may build sends)
 
 
 def parents(job: BuildJob) -> tuple[ParentImage, ...]:

@@ -20,9 +20,11 @@ def worker(
     from imagematrix.model import Site as SiteNoun
 
     extras.require("cluster")
+    extras.require("verify")  # it checks images too
     from imagematrix.cluster import host, security, service
     from imagematrix.cluster.machine import BuildMachine
     from imagematrix.cluster.messages import MachineFacts
+    from imagematrix.verify.remote import RemoteChecker
 
     if len(address) != 1:
         raise FlagError("name the scheduler: imagematrix worker tls://HOST:PORT")
@@ -34,8 +36,15 @@ def worker(
         where = sites.discover(SiteNoun(), root=request.here())
     engine = connect()
     facts = MachineFacts(
-        name=name or platform.node(), version=__version__, platform=engine.facts().platform, slots=jobs
+        name=name or platform.node(),
+        version=__version__,
+        platform=engine.facts().platform,
+        slots=jobs,
+        labels=("gpu",) if engine.has_gpus() else (),
     )
     with scratch.folder("worker") as folder:
-        machine = BuildMachine(facts, lambda voice, compression: host.opened(voice, where, compression=compression))
+        machine = BuildMachine(
+            facts,
+            lambda voice, compression: host.opened(voice, where, compression=compression, checker=RemoteChecker),
+        )
         service.join(to, certificates, machine, folder=folder, engine_answers=engine.answers, say=echo)

@@ -108,6 +108,9 @@ class NightlyOptions:
     report: str
     jobs: str = ""
     keep: str
+    workers: str = ""
+    """The address of the cluster that builds and verifies; empty: this machine does."""
+    certificates: str = ""
 
 
 def new(text: str, *, epoch: str, now: float) -> NightlyRun:
@@ -162,21 +165,23 @@ def command(stage: NightlyStage, run: NightlyRun, options: NightlyOptions) -> tu
     jobs = ("--jobs", options.jobs) if options.jobs else ()
     site = ("--site", options.site) if options.site else ()
     report = ("--report", options.report)
+    spread = ("--workers", options.workers) if options.workers else ()
+    trusted = ("--certificates", options.certificates) if options.workers and options.certificates else ()
     words: Sequence[str]
     match stage:
         case NightlyStage.BASES:
             words = ("lock", "--bases", "--upgrade", *options.rows, *site)
         case NightlyStage.BUILD:
             push = ["--push"] * (options.nodes or options.images)
-            words = ("build", *rows, f"--refresh={run.epoch}", *jobs, *site, *report, *push)
+            words = ("build", *rows, f"--refresh={run.epoch}", *jobs, *site, *report, *push, *spread, *trusted)
         case NightlyStage.VERIFY:
-            words = ("verify", *rows, *jobs, *report)
+            words = ("verify", *rows, *jobs, *report, *spread, *trusted)
         case NightlyStage.PUSH:
-            words = ("push", *rows, *site, *report)
+            words = ("push", *rows, *site, *report, *spread)
         case NightlyStage.REPORT:
             words = ("report", *report)
         case NightlyStage.GC:
-            words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes))
+            words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes), *spread)
     return (*words, "--file", options.file)
 
 

@@ -99,6 +99,7 @@ def packed(kit: CheckKit) -> PackedKit:
 
 def unpacked(packed: PackedKit, folder: Path) -> CheckKit:
     """Write a kit's own files below an empty folder; return the kit as it is there."""
+    folder.mkdir()
     tree = Tree(folder)
     for path, content in packed.own.items():
         tree.replace(path, File(path=path, content=content))

@@ -1,7 +1,7 @@
 """The gc command: what nothing needs any more, removed."""
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import Everyones, File, GcDryRun, Keep, Registry, Site
+from imagematrix.commands.options import Everyones, File, GcDryRun, Keep, Registry, Site, Workers
 from imagematrix.errors import FlagError
 
 
@@ -12,6 +12,7 @@ def gc(
     keep: Keep,
     registry: Registry,
     all: Everyones,  # noqa: A002 - the flag's name
+    workers: Workers,
     site: Site,
     file: File,
 ) -> None:
@@ -26,4 +27,5 @@ def gc(
         raise FlagError('--registry: the matrix does not set nodes =  "host/path"')
     store = request.node_store(project) if registry else None
     options = run.GcOptions(nights=keep, dry=dry_run, everyones=all)
-    print(cleanup_text(run.run(project, options, engine=request.engine(), store=store, waiting=on_wait)))
+    engine = None if request.cluster(project, workers) else request.engine()
+    print(cleanup_text(run.run(project, options, engine=engine, store=store, waiting=on_wait)))

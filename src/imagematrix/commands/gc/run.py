@@ -38,11 +38,16 @@ class GcOptions:
 
 
 def run(
-    project: Project, options: GcOptions, *, engine: Engine, store: Store | None = None, waiting: Callable[[], None]
+    project: Project,
+    options: GcOptions,
+    *,
+    engine: Engine | None,
+    store: Store | None = None,
+    waiting: Callable[[], None],
 ) -> CleanupResult:
     """Remove what neither the matrix nor the last nights need; `waiting` is called when a build holds the project.
 
-    With a store that is cleaned up too; then raises RegistryError.
+    Without an engine, this checkout alone is cleaned up. With a store that is too; then raises RegistryError.
     """
     rows = project.possible(project.rows(Selection()))
     # A dry run removes nothing that a build could miss.
@@ -69,20 +74,22 @@ def run(
             garbage.tags(stored, name=lambda key: node_name(project.matrix.nodes, key), needs=needs, mine=mine),
         )
         if options.dry:
-            found = garbage.joined(found, _cache(project, options, engine, dag, history))
+            found = garbage.joined(found, _cache(project, options, engine, dag, history) if engine else CleanupPlan())
             return CleanupResult(found=found, freed=garbage.total(found.garbage), dry=True)
-        before = engine.disk_bytes()
+        before = engine.disk_bytes() if engine else 0
         _remove(project.state, engine, found.garbage)
-        # After the images: what only the build cache holds by then is found, also what a killed run left.
-        cache = _cache(project, options, engine, dag, history)
-        engine.prune_cache([ref for thing in cache.garbage for ref in thing.refs])
-        found, freed = garbage.joined(found, cache), max(0, before - engine.disk_bytes())
+        if engine:
+            # After the images: what only the build cache holds by then is found, also what a killed run left.
+            cache = _cache(project, options, engine, dag, history)
+            engine.prune_cache([ref for thing in cache.garbage for ref in thing.refs])
+            found = garbage.joined(found, cache)
+        freed = max(0, before - engine.disk_bytes()) if engine else 0
         if store:
             for thing in found.of(GarbageKind.TAG):
                 _delete(store, *thing.refs[1:])
         if store or not project.matrix.nodes:  # only the record knows what a registry still has
             kept = stored.keys() - {thing.refs[0] for thing in found.of(GarbageKind.TAG)}
-            there = needs.keys | named(engine.images()).keys() | kept
+            there = needs.keys | (named(engine.images()).keys() if engine else set()) | kept
             project.state.forget(lambda key: key in there)
         return CleanupResult(found=found, freed=freed, dry=False)
 
@@ -113,9 +120,12 @@ def _delete(store: Store, digest: str, *signed: str) -> None:
 
 
 def _look(
-    project: Project, engine: Engine, needs: Needs, history: Sequence[Record], mine: Callable[[Key], bool]
+    project: Project, engine: Engine | None, needs: Needs, history: Sequence[Record], mine: Callable[[Key], bool]
 ) -> CleanupPlan:
     """Find what is removed from this machine, but for build cache."""
+    logs = garbage.logs(project.state.logs(), needs.keys)
+    if engine is None:
+        return logs
     now = time.time()
     left = garbage.containers(
         engine.check_containers(LABEL), stopped=now - _STOPPED_SECONDS, begun=now - _RUNNING_SECONDS
@@ -128,7 +138,7 @@ def _look(
         users=engine.users(but=gone),
         layers=engine.layers,
     )
-    return garbage.joined(left, idle, garbage.logs(project.state.logs(), needs.keys))
+    return garbage.joined(left, idle, logs)
 
 
 def _cache(project: Project, options: GcOptions, engine: Engine, dag: Dag, history: Iterable[Record]) -> CleanupPlan:
@@ -164,13 +174,14 @@ def _nodes(images: Sequence[EngineImage], history: Iterable[Record]) -> list[Eng
     ]
 
 
-def _remove(state: State, engine: Engine, things: Sequence[Thing]) -> None:
+def _remove(state: State, engine: Engine | None, things: Sequence[Thing]) -> None:
     """Remove containers, images and logs."""
     refs: Mapping[GarbageKind, list[str]] = {kind: [] for kind in GarbageKind}
     for thing in things:
         refs[thing.kind] += thing.refs
-    for id_ in refs[GarbageKind.CONTAINER]:
-        engine.remove_container(id_)
-    for name in refs[GarbageKind.IMAGE]:
-        engine.untag(name)
+    if engine:
+        for id_ in refs[GarbageKind.CONTAINER]:
+            engine.remove_container(id_)
+        for name in refs[GarbageKind.IMAGE]:
+            engine.untag(name)
     state.remove_logs(refs[GarbageKind.LOG])

@@ -6,6 +6,7 @@ from invoke import Exit
 
 from imagematrix.commands.command import command
 from imagematrix.commands.options import (
+    Certificates,
     File,
     Group,
     Heartbeat,
@@ -16,6 +17,7 @@ from imagematrix.commands.options import (
     Only,
     Resume,
     Site,
+    Workers,
 )
 from imagematrix.errors import ExitCode
 
@@ -31,6 +33,8 @@ def nightly(
     push: NightlyPush,
     resume: Resume,
     heartbeat: Heartbeat,
+    workers: Workers,
+    certificates: Certificates,
     site: Site,
     file: File,
 ) -> None:
@@ -66,10 +70,13 @@ def nightly(
         report=str(Path(report).absolute() if report else project.repository.root / "report"),
         jobs=str(jobs or ""),
         keep=str(keep),
+        workers=request.cluster(project, workers),
+        certificates=certificates,
     )
     # Wrong input and a missing engine are reported before the night begins.
     project.leaves(request.possible_rows(project, selection))
-    request.engine()
+    if not options.workers:
+        request.engine()
     night = run.run(project.state, options, resume=resume, say=echo)
     print(nightly_text(night) if night else "no interrupted run to resume: nothing to do")
     if night and night.good and heartbeat and (went_wrong := monitor.call(heartbeat)):

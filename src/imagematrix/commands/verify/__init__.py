@@ -1,11 +1,23 @@
 """The verify command: images checked by running them."""
 
+import functools
 import sys
 
 from invoke import Exit
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, Platform, Site, VerifyJobs
+from imagematrix.commands.options import (
+    AddedReport,
+    AllRows,
+    Certificates,
+    File,
+    Group,
+    Only,
+    Platform,
+    Site,
+    VerifyJobs,
+    Workers,
+)
 from imagematrix.errors import ExitCode, InterruptedRunError
 
 
@@ -18,6 +30,8 @@ def verify(
     platform: Platform,
     jobs: VerifyJobs,
     report: AddedReport,
+    workers: Workers,
+    certificates: Certificates,
     site: Site,
     file: File,
 ) -> None:
@@ -33,16 +47,27 @@ def verify(
     project = request.opened_to_run(file, site=site)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     store = request.node_store(project)
-    result = run.run(
-        project,
-        rows,
-        engine=request.engine(),
-        store=store,
-        signer=request.signer_if_any(project, store),
-        jobs=jobs,
-        platform=platform,
-        listen=lambda images: listener(sys.stdout, images),
-    )
+    signer, listen = request.signer_if_any(project, store), functools.partial(listener, sys.stdout)
+    if address := request.cluster(project, workers):
+        extras.require("cluster")
+        from imagematrix.commands.build.spread import link
+        from imagematrix.commands.verify import spread
+
+        connection = link(project, address, certificates)
+        result = spread.run(
+            project, rows, link=connection, store=store, signer=signer, platform=platform, listen=listen
+        )
+    else:
+        result = run.run(
+            project,
+            rows,
+            engine=request.engine(),
+            store=store,
+            signer=signer,
+            jobs=jobs,
+            platform=platform,
+            listen=listen,
+        )
     print(text(result.images, seconds=result.seconds), end="")
     complete = reporting.verified(project, result, folder, say=echo)
     if result.interrupted:

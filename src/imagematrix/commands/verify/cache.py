@@ -46,6 +46,14 @@ class KeptImages:
             found = pool.map(lambda each: quiet(self.settlements, *each), self.manifests.items())
             self.settled = tuple(one for each in found for one in each)
 
+    def has(self, key: Key) -> bool:
+        """Whether a node is there."""
+        return key in self.manifests
+
+    def both(self, key: Key) -> tuple[str, str]:
+        """Return the digests that engines may know an image by."""
+        return self.manifests[key].config, self.manifests[key].digest
+
     def ids(self, *, has_blobs: bool) -> Mapping[Key, str]:
         """Return what an engine calls these images when it has pulled them: `has_blobs` says how it keeps images."""
         return {key: one.digest if has_blobs else one.config for key, one in self.manifests.items()}

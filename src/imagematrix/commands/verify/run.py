@@ -64,7 +64,7 @@ def run(
     and what is settled there is not checked again. An image obeys the rules of its family's platform, and of the one
     that is named. Raises FlagError when there is none of that name.
     """
-    asked = _platform(project, platform)
+    asked = platform_of(project, platform)
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
@@ -123,7 +123,8 @@ def _lost(images: Sequence[Verified]) -> NoEngineError | None:
     )
 
 
-def _platform(project: Project, name: str) -> Platform | None:
+def platform_of(project: Project, name: str) -> Platform | None:
+    """Return the platform of a name, if there is one. Raises FlagError for an unknown one."""
     if name and name not in project.matrix.platforms:
         hint = did_you_mean(name, project.matrix.platforms)
         raise FlagError(f"--platform {name}: unknown platform\n    {hint}")

@@ -1,0 +1,121 @@
+"""Checks of images on the machines of a cluster: each is sent to a machine, and again if that went away."""
+
+import itertools
+import queue
+import threading
+from collections.abc import Collection
+from typing import Final
+
+from imagematrix.cluster import packing
+from imagematrix.cluster.link import Link, LostMachineError, Task
+from imagematrix.cluster.machines import Machines, none_usable
+from imagematrix.cluster.messages import (
+    JobBegan,
+    JobNews,
+    MachineJoined,
+    MachineNews,
+    RemoteChecks,
+    RemoteParent,
+    RemoteResult,
+)
+from imagematrix.errors import NoClusterError
+from imagematrix.model import Attempt, Key
+
+_TRIES: Final = 3
+GPU: Final = "gpu"
+
+
+class ClusterChecks:
+    """Checks images on machines. `check` may be called from any thread."""
+
+    def __init__(self, link: Link, *, version: str, platform: str, repository: str, kit: bytes) -> None:
+        """Take a connection, what machines must be of, the node cache, and what all checks need."""
+        self._link = link
+        self._version = version
+        self._platform = platform
+        self._repository = repository
+        self._kit = kit
+        self._machines = Machines(version=version, platform=platform, changed=lambda: None)
+        self._begun: queue.SimpleQueue[tuple[Key, str]] = queue.SimpleQueue()
+        self._on: dict[Key, str] = {}
+        self._number = itertools.count(1)
+        self._cancelled = threading.Event()
+
+    def open(self) -> int:
+        """Connect; return how many images are checked at once. Raises NoClusterError."""
+        self._link.listen(self._hear_of_job, self._hear_of_machine)
+        self._link.connect()
+        found = self._link.machines()
+        self._machines.reset(each.facts for each in found if not each.away)
+        if not self._machines.usable():
+            raise NoClusterError(none_usable(self._link.name, found, version=self._version, platform=self._platform))
+        return self._machines.slots()
+
+    def check(self, image: RemoteParent, task: bytes, *, needs_gpu: bool, priority: float) -> RemoteResult:
+        """Check an image; what a machine's own fault cut short is tried on another one."""
+        result = _lost("no machine takes jobs")
+        for _ in range(_TRIES):
+            machines = self._places(image.key, needs_gpu=needs_gpu)
+            if self._cancelled.is_set() or not machines:
+                return result
+            try:
+                result = self._link.do(
+                    self._task(image, task, machines, priority),
+                    lasts=lambda machines=machines: (  # type: ignore[misc]
+                        bool(machines & self._machines.usable()) and not self._cancelled.is_set()
+                    ),
+                )
+            except LostMachineError as error:
+                result = _lost(str(error))
+                self._machines.shun(image.key, filter(None, [self._on.get(image.key, "")]))
+                continue
+            if result.attempt.ok or not result.attempt.flake:
+                return result
+            self._machines.failed(image.key, result.machine, result.attempt.flake.kind)
+        return result
+
+    def begun(self) -> tuple[tuple[Key, str], ...]:
+        """Return the images whose checks began since this was last asked, with their machines."""
+        found = []
+        while not self._begun.empty():
+            found.append(self._begun.get_nowait())
+        return tuple(found)
+
+    def cancel(self) -> None:
+        """Stop the checks of this run on all machines."""
+        self._cancelled.set()
+        self._link.stop()
+
+    def _places(self, key: Key, *, needs_gpu: bool) -> frozenset[str]:
+        usable = self._machines.usable()
+        better = usable & self._machines.labelled(GPU) if needs_gpu else usable
+        wanted = better or usable
+        return wanted.difference(self._machines.shunned(key)) or wanted
+
+    def _task(self, image: RemoteParent, task: bytes, machines: Collection[str], priority: float) -> Task:
+        remote = RemoteChecks(
+            run=self._link.run, repository=self._repository, compression="", image=image, kit=self._kit, task=task
+        )
+        return Task(
+            name=("checks", f"{image.key[:12]}-{next(self._number)}"),
+            version=self._version,
+            data=packing.pack_checks(remote),
+            machines=tuple(sorted(machines)),
+            priority=priority,
+            weights=(),
+        )
+
+    def _hear_of_job(self, news: JobNews) -> None:
+        if isinstance(news, JobBegan):
+            self._on[news.key] = news.machine
+            self._begun.put((news.key, news.machine))
+
+    def _hear_of_machine(self, news: MachineNews) -> None:
+        if isinstance(news, MachineJoined):
+            self._machines.joined(news.facts)
+        else:
+            self._machines.left(news.name)
+
+
+def _lost(why: str) -> RemoteResult:
+    return RemoteResult(attempt=Attempt(ok=False, why=why), machine="", slot=0)
