@@ -191,6 +191,40 @@ def test_an_interrupted_build_stops_everywhere(grid: Monorepo, two: Pair) -> Non
     assert {leaf["outcome"] for leaf in report["leaves"]} <= {"built", "skipped"}
 
 
+CHECK = """\
+def test_version(host, row):
+    assert host.file("/app.txt").content_string.strip() == row["app"]
+"""
+
+
+def test_a_night_needs_no_engine_here(grid: Monorepo, two: Pair, tmp_path: Path) -> None:
+    """Machines build and verify; images are published from registry to registry, signed nodes among them."""
+    rows = f"{two.registry}/{grid.family}/rows"
+    grid.edit("matrix.toml", "schema = 1\n", f'schema = 1\nregistry = "{rows}"\n')
+    grid.edit("common/layers/app/Dockerfile.j2", f"sleep {SECONDS}", "sleep 0")
+    (grid.root / "common/layers/app/test_app.py").write_text(CHECK)
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/no.sock", "IMAGEMATRIX_ENGINE_DIR": str(tmp_path)}
+    where = {"IMAGEMATRIX_WORKERS": ADDRESS, "IMAGEMATRIX_CERTIFICATES": str(two.certificates)}
+
+    done = grid.run("nightly", "--only", "*-1.*", env={**nowhere, **where})
+    assert done.code == 0, done.out + done.err
+    report = json.loads((grid.root / "report/report.json").read_text())
+    assert {leaf["verification"] for leaf in report["leaves"]} == {"passed"}
+    assert {name["outcome"] for leaf in report["leaves"] for name in leaf["published"]} == {"moved", "pushed"}
+    client = Client(Site())
+    assert {f"1.0-1.{number}" for number in (1, 2)} <= {*client.tags(rows)}
+
+    settled = grid.root / ".imagematrix/verified.jsonl"
+    before = settled.read_text()
+    settled.unlink()
+    done = grid.run("verify", "--only", "*-1.*", env={**nowhere, **where})
+    assert done.code == 0, done.out + done.err
+    assert not settled.exists(), before  # the node cache knew
+    done = grid.run("verify", "--only", "*-1.2", env={"DOCKER_HOST": two.machines[0].environment["DOCKER_HOST"]})
+    assert done.code == 0, done.out + done.err
+    assert not settled.exists()
+
+
 def test_a_stranger_gets_nowhere(grid: Monorepo, two: Pair, tmp_path: Path) -> None:
     """Neither with a certificate of another cluster nor without one; and nothing but TLS listens off loopback."""
     subprocess.run(
