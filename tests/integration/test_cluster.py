@@ -199,8 +199,10 @@ def test_version(host, row):
 
 def test_a_night_needs_no_engine_here(grid: Monorepo, two: Pair, tmp_path: Path) -> None:
     """Machines build and verify; images are published from registry to registry, signed nodes among them."""
-    rows = f"{two.registry}/{grid.family}/rows"
-    grid.edit("matrix.toml", "schema = 1\n", f'schema = 1\nregistry = "{rows}"\n')
+    rows, signing = f"{two.registry}/{grid.family}/rows", '{ public = "nodes.pub", key = "nodes.pem" }'
+    for argv in ("genpkey -algorithm ed25519 -out nodes.pem", "pkey -in nodes.pem -pubout -out nodes.pub"):
+        subprocess.run(["openssl", *argv.split()], cwd=grid.root, check=True)
+    grid.edit("matrix.toml", "schema = 1\n", f'schema = 1\nregistry = "{rows}"\nsigning = {signing}\n')
     grid.edit("common/layers/app/Dockerfile.j2", f"sleep {SECONDS}", "sleep 0")
     (grid.root / "common/layers/app/test_app.py").write_text(CHECK)
     nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/no.sock", "IMAGEMATRIX_ENGINE_DIR": str(tmp_path)}
@@ -210,9 +212,13 @@ def test_a_night_needs_no_engine_here(grid: Monorepo, two: Pair, tmp_path: Path)
     assert done.code == 0, done.out + done.err
     report = json.loads((grid.root / "report/report.json").read_text())
     assert {leaf["verification"] for leaf in report["leaves"]} == {"passed"}
-    assert {name["outcome"] for leaf in report["leaves"] for name in leaf["published"]} == {"moved", "pushed"}
+    assert {name["outcome"] for leaf in report["leaves"] for name in leaf["published"]} == {"kept", "moved"}
     client = Client(Site())
     assert {f"1.0-1.{number}" for number in (1, 2)} <= {*client.tags(rows)}
+    built = [node["key"] for node in report["nodes"] if node["outcome"] == "built"]
+    digests = client.digests(f"{two.registry}/{grid.family}/nodes", built)
+    assert len(digests) == len(built) == 2
+    assert all(client.signatures(f"{two.registry}/{grid.family}/nodes", {*digests.values()}).values())
 
     settled = grid.root / ".imagematrix/verified.jsonl"
     before = settled.read_text()
