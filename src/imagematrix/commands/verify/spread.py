@@ -61,7 +61,7 @@ def run(
     found = {name: _subject(judge, dag, name, cache, asked) for name, tip in dag.final_nodes.items() if cache.has(tip)}
     missing = [Verified(row=row, checks=(), built=False) for name, row in dag.rows.items() if name not in found]
     known = [Verified(row=one.row, checks=checks.joined(one, ())) for one in found.values() if not one.open]
-    tasks = [task(subject, leaves[name]) for name, subject in found.items() if subject.open]
+    tasks = [task(project, subject, leaves[name]) for name, subject in found.items() if subject.open]
     with stoppable() as stop, closing(link):
         ran = _Checking(project, cache, link).run(tasks, listen, stopped=stop.is_set) if tasks else []
     images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
