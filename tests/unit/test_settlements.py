@@ -11,7 +11,7 @@ from tests.unit.test_signing import OURS, THEIRS, public
 
 from imagematrix import signing
 from imagematrix.commands.push import run as publishing
-from imagematrix.model import Key, Site
+from imagematrix.model import KEY_LABEL, Key, Site
 from imagematrix.planning import publication
 from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled, Subject
 from imagematrix.planning.trust import Bonds
@@ -68,7 +68,7 @@ def test_what_was_verified_elsewhere(opened: Project, server: RegistryServer) ->
     """Exactly that image, by either of its digests; what was settled of it before stays settled."""
     dag = projects.dag(opened, PYTORCH)
     row, key = dag.rows[PYTORCH], dag.final_nodes[PYTORCH]
-    digest = server.put("nodes", key)
+    digest = server.put("nodes", key, config={"Labels": {KEY_LABEL: key}})
     manifest = Client(Site()).manifest(f"{server.address}/nodes", digest)
     told = publishing.unverified(opened, dag, settlements(server))
     assert told(row, [manifest.config]) == publication.UNVERIFIED
