@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -65,12 +66,16 @@ class Uv:
 
     def __init__(self, shell: Shell, where: Site) -> None:
         self._shell = shell
-        self._program = find_uv(shell)
         # Of one moment, however long the run takes: its locks are of the same state of the index.
         self._cooldown = requirements.cooldown_of(where, now=datetime.now(UTC))
         self._has_wheelhouse = bool(where.wheelhouse)
         self._environment = site.resolving_environment(where)
         self._configuration = site.resolving_toml(where)
+
+    @cached_property
+    def _program(self) -> str:
+        """The program, once something must be asked: a project without Python packages needs none."""
+        return find_uv(self._shell)
 
     def resolve(self, request: ResolveRequest) -> ResolveResult:
         """Resolve on top of the locks below or, if that has no solution, together with everything below.

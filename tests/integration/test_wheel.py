@@ -93,7 +93,7 @@ def installed(wheel: Path, folder: Path, extras: str) -> Program:
 
 @pytest.fixture(scope="module")
 def old(wheels: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return installed(wheels[OLD], tmp_path_factory.mktemp("old") / "venv", "[report,verify]")
+    return installed(wheels[OLD], tmp_path_factory.mktemp("old") / "venv", "[lock,report,verify]")
 
 
 @pytest.fixture(scope="module")

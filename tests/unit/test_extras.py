@@ -10,6 +10,9 @@ from tests import projects
 
 from imagematrix.cli import program
 from imagematrix.commands import extras
+from imagematrix.commands.doctor import run as doctor
+from imagematrix.model import Site
+from imagematrix.report.outputs import PrerequisiteState
 from imagematrix.resolver import find_uv
 from imagematrix.shell import Shell
 
@@ -89,3 +92,10 @@ def test_where_there_is_no_uv_nothing_begins(
     assert "pip install 'imagematrix[lock]'" in said
     assert says in said
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_uv")
+def test_doctor_goes_on_without_uv() -> None:
+    """A machine that only builds needs none."""
+    found = doctor._index(Site(), Shell())
+    assert (found.state, "imagematrix[lock]" in found.remedy) == (PrerequisiteState.WEAK, True)
