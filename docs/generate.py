@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import jinja2
+
 import imagematrix
 from imagematrix import codes, errors
 from imagematrix.commands.command import Command, Option
@@ -195,10 +197,11 @@ def _settings() -> Iterator[str]:
     yield "Environment variables of every container with the layer `boot`, then those of the services. An invalid value"
     yield "is reported in the log, and the container exits with status 64. Each image's README lists its own.\n"
     template = (STOCK / "common/layers/boot/files/settings.sh.j2").read_text(encoding="utf-8")
-    own = ast.literal_eval(template.partition("{% set own_settings = ")[2].partition(" %}")[0])
+    own: Any = jinja2.Environment().from_string(template).make_module({"services": ()})  # noqa: S701  # no HTML
     head = ("variable", "kind", "default", "meaning")
     yield from _table(
-        head, ((f"`{each['name']}`", each["kind"], _code(each["default"]), each["meaning"]) for each in own)
+        head,
+        ((f"`{each['name']}`", each["kind"], _code(each["default"]), each["meaning"]) for each in own.own_settings),
     )
     for service in sorted(Repository(STOCK / "matrix.toml").common.sources().services, key=lambda each: each.name):
         yield f"## {service.name}\n"

@@ -554,6 +554,27 @@ def test_the_simplest_family_is_one_line() -> None:
         matrix.parse(text.replace('"d",', '"e",'), layers={"system": True})
 
 
+def test_one_line_each_changes_names_language_and_time_of_all_images() -> None:
+    """A registry has names of its own, and a base may say another language."""
+    head = 'schema = 1\nprefix = "team"\nlanguage = "en_US.UTF-8"\ntimezone = "Europe/Berlin"\n'
+    text = 'bases.d.image = "debian:12"\nbases.e = { image = "debian:13", language = "C.UTF-8" }\n'
+    rows = '[families.x]\nlayers = ["system"]\ntag = "{base}"\naxes.base = ["d", "e"]\n'
+    one, other = matrix.parse(head + text + rows, layers={"system": True}).rows
+    assert (one.image, one.values["language"], one.values["timezone"]) == ("team/x:d", "en_US.UTF-8", "Europe/Berlin")
+    assert (other.values["language"], other.values["timezone"]) == ("C.UTF-8", "Europe/Berlin")
+    published = matrix.parse(f'registry = "r.example.com/a"\n{head}{text}{rows}', layers={"system": True}).rows[0]
+    assert published.image == "r.example.com/a/x:d"
+
+
+@pytest.mark.parametrize("line", ['language = "german"', 'timezone = "here; rm"', 'prefix = "Team"'])
+def test_what_people_meet_has_a_grammar(line: str) -> None:
+    """It stands in Dockerfiles and in names."""
+    text = f'schema = 1\n{line}\nbases.d.image = "debian:12"\nfamilies.x = {{ base = "d", layers = ["system"] }}\n'
+    with pytest.raises(InputError) as caught:
+        matrix.parse(text, layers={"system": True})
+    assert [each.line for each in caught.value.diagnostics] == [2]
+
+
 UNKNOWN = {
     "key": (("registry =", "registy ="), "2: registy: unknown key | did you mean 'registry'?"),
     "key of a family": (

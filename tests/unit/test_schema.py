@@ -26,6 +26,9 @@ schema = 1
 registry = "r.example.com/{python}"
 nodes = "r.example.com/nodes"
 compression = "zstd"
+prefix = "team"
+language = "de_DE.UTF-8"
+timezone = "Europe/Berlin"
 requires = ">=0"
 platform = "linux/arm64"
 

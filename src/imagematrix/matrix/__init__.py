@@ -1,6 +1,6 @@
 """matrix.toml: TOML text in, rows out, and which of them a command means.
 
-`parsing` is the way through; `declaration` and `family` read what is written, `facts`, `exclusion` and `grid`
+`parsing` is the way through; `declaration`, `head` and `family` read what is written, `facts`, `exclusion` and `grid`
 work out the rows, `tagging` names them, `selection` picks among them, `row_factory` makes those that are not there.
 """
 

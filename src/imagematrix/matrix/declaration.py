@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from imagematrix.matrix import family, folders, gpus, pattern, review
+from imagematrix.matrix import family, folders, gpus, head, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, DockerfileLayer, NamingRule, Platform, RuleDeclaration, Signing, Site
@@ -19,7 +19,8 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 SCHEMA: Final = 1
 
 KEYS: Final = (
-    *("schema", "requires", "registry", "nodes", "compression", "signing", "platform", "site", "sites"),
+    *("schema", "requires", "prefix", "language", "timezone"),
+    *("registry", "nodes", "compression", "signing", "platform", "site", "sites"),
     *("sources", "dockerfiles", "bases", "platforms", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
@@ -31,10 +32,8 @@ BASE_KEYS: Final = ("image", "bootstrap")
 PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
 """What each table may say; all else in a base or a platform is a fact."""
 
-PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 SUITE: Final = re.compile(r"[a-z]+")
 NETWORKS: Final = ("", "host", "none")
-COMPRESSIONS: Final = ("gzip", "zstd")
 _ANY_MOMENT: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 """Ages are counted from it where only their spelling is judged."""
 _PLAIN_URL: Final = re.compile(r"http://(?:[^/@]*@)?(?P<host>(?P<name>\[[^/\]]*\]|[^:/]+)(?::[0-9]+)?)")
@@ -49,6 +48,7 @@ _T = TypeVar("_T")
 class Declaration:
     """A whole document; families that cannot have rows are left out."""
 
+    prefix: str
     registries: tuple[str, ...]
     nodes: str
     compression: str
@@ -118,18 +118,26 @@ def read(
     ]
     site, sites = _site(document.table("site"), ""), _named(document.table("sites"), "a site", _site)
     says_os = _says_os(document)
+    everywhere = {key: each for key in head.PLACE if (each := head.place(document, key))}
     mirrors = {mirror: registry for each in (site, *sites.values()) for registry, mirror in each.mirrors.items()}
     return Declaration(
+        prefix=head.prefix(document),
         registries=_registries(document),
         nodes=_nodes(document, naming),
-        compression=_compression(document),
+        compression=head.compression(document),
         signing=_signing(document),
-        platform=_docker_platform(document),
+        platform=head.docker_platform(document),
         site=site,
         sites=sites,
         sources=folders.sources(document.table("sources")),
         dockerfiles=dockerfiles,
-        bases={name: _completed(replace(base, mirrors=mirrors), says_os=says_os) for name, base in bases.items()},
+        bases={
+            name: _completed(
+                replace(base, mirrors=mirrors, facts={**everywhere, **base.facts} if everywhere else base.facts),
+                says_os=says_os,
+            )
+            for name, base in bases.items()
+        },
         platforms=platforms,
         facts=_facts(document.table("facts")),
         families=tuple(each for each in found if each is not None),
@@ -181,15 +189,6 @@ def _nodes(document: Table, naming: Mapping[str, NamingRule]) -> str:
     return repository
 
 
-def _compression(document: Table) -> str:
-    compression = document.text("compression", COMPRESSIONS[0])
-    if compression not in COMPRESSIONS:
-        document.wrong(
-            "compression", f"{compression!r} is not a valid compression", f"expected {' or '.join(COMPRESSIONS)}"
-        )
-    return compression
-
-
 def _signing(document: Table) -> Signing | None:
     """Return how nodes are signed; None: they are not."""
     if "signing" not in document:
@@ -217,15 +216,6 @@ def _command(table: Table) -> tuple[str, ...]:
         table.wrong("command", "must be a list of strings", 'a program and its arguments: ["sign", "--key", "nodes"]')
         return ()
     return tuple(words)
-
-
-def _docker_platform(document: Table) -> str:
-    platform = document.text("platform", "linux/amd64")
-    if not PLATFORM.fullmatch(platform):
-        document.wrong(
-            "platform", f"{platform!r} is not a valid Docker platform", 'expected "os/architecture", like "linux/amd64"'
-        )
-    return platform
 
 
 def _site(site: Table, name: str) -> Site:

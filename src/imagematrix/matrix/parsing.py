@@ -93,6 +93,7 @@ def _rows(declared: declaration.Declaration, naming: Mapping[str, NamingRule], m
             cells,
             bases=declared.bases,
             registries=declared.registries,
+            prefix=declared.prefix,
             platform=declared.platform,
             naming=naming,
             mistakes=mistakes,

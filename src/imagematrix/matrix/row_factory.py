@@ -85,6 +85,7 @@ class RowFactory:
                 grid.cells(),
                 bases=self._document.bases,
                 registries=self._document.registries,
+                prefix=self._document.prefix,
                 platform=self._document.platform,
                 naming=self._naming,
                 mistakes=mistakes,

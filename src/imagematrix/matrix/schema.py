@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagematrix import audit
-from imagematrix.matrix import declaration, family, folders, gpus, review
+from imagematrix.matrix import declaration, family, folders, gpus, head, review
 from imagematrix.model import RuleDeclaration, RuleParameter
 from imagematrix.text import moments, names
 
@@ -32,9 +32,20 @@ def document() -> Schema:
         "requires": _text('The versions of imagematrix that may read this file: ">=1.0,<2".'),
         "registry": _registry(),
         "nodes": _text("The repository where nodes are kept for all machines, by their keys: host[:port]/path."),
+        "prefix": _text(
+            "What the names of images begin with that no registry names: my-team gives my-team/python:3.11."
+        ),
+        "language": _text(
+            "The language of all images, unless a base says another. Default: zh_CN.UTF-8.",
+            pattern=head.PLACE["language"][0].pattern,
+        ),
+        "timezone": _text(
+            "The time zone of all images, unless a base says another. Default: Asia/Shanghai.",
+            pattern=head.PLACE["timezone"][0].pattern,
+        ),
         "compression": {
             "description": "How filesystem layers are compressed. zstd needs Docker 23 or containerd 1.5 to pull.",
-            "enum": list(declaration.COMPRESSIONS),
+            "enum": list(head.COMPRESSIONS),
         },
         "signing": {
             "description": "How nodes are signed: only nodes signed with one of the public keys are pulled.",
@@ -56,7 +67,7 @@ def document() -> Schema:
             "required": ["public"],
         },
         "platform": _text(
-            "The Docker platform that images are built for. Default: linux/amd64.", pattern=declaration.PLATFORM.pattern
+            "The Docker platform that images are built for. Default: linux/amd64.", pattern=head.PLATFORM.pattern
         ),
         "site": _site("Where this machine fetches from, unless a site is named by --site or IMAGEMATRIX_SITE."),
         "sites": _named(

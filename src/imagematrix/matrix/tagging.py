@@ -23,6 +23,7 @@ def rows(
     *,
     bases: Mapping[str, Base],
     registries: tuple[str, ...],
+    prefix: str,
     platform: str,
     naming: Mapping[str, NamingRule],
     mistakes: Mistakes,
@@ -34,6 +35,7 @@ def rows(
     places = _Registries(grid, registries, naming, mistakes)
     images = _Images(grid, bases, mistakes)
     family = grid.declared.family
+    local = f"{prefix}/{family.name}" if prefix else family.name
     architecture = platform.partition("/")[2].partition("/")[0]
     for cell, tag in tags.fill(cells):
         repositories = places.repositories(cell)
@@ -43,7 +45,7 @@ def rows(
             tag=tag,
             axes={part.axis: part.value for part in cell.combination},
             values=cell.values,
-            image=f"{repositories[0] if repositories else family.name}:{tag}",
+            image=f"{repositories[0] if repositories else local}:{tag}",
             repositories=repositories,
             architecture=architecture,
             allow=cell.allow,

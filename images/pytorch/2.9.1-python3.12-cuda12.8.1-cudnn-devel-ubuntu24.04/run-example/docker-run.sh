@@ -10,7 +10,8 @@
 #   http://localhost:6006/monitor   reads /root/tensorboard-logs
 #   http://localhost:8888/jupyter
 #
-# Its ports are open to this machine only; ADDRESS=0.0.0.0 opens them to the network.
+# Its ports are open to this machine only; ADDRESS=0.0.0.0 opens them to the network. RESTART=unless-stopped starts it again
+# when it ends, and with the engine.
 # The web pages ask for JUPYTER_TOKEN. Where it is not set, the log shows a link with the token.
 set -eu
 
@@ -18,7 +19,7 @@ NAME=${NAME:-pytorch-test}
 
 # A variable that is only named here is passed on from this shell. If it is not set there, docker
 # removes it from the container, so variables that the image sets are passed on only if they are set.
-docker run --detach --name "$NAME" --restart unless-stopped --shm-size "${SHM_SIZE:-8g}" \
+docker run --detach --name "$NAME" --restart "${RESTART:-no}" --shm-size "${SHM_SIZE:-8g}" \
     --gpus all \
     --env SSH_AUTHORIZED_KEYS \
     --env ROOT_PASSWORD \

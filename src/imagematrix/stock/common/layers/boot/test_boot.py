@@ -3,6 +3,7 @@
 import base64
 import re
 import shlex
+from collections.abc import Mapping
 from configparser import RawConfigParser
 from datetime import datetime
 
@@ -163,10 +164,10 @@ def test_without_a_credential_ssh_takes_no_password_and_the_log_says_how_to_give
 
 
 @pytest.mark.as_root
-def test_a_key_logs_in(host: Host, machine: Machine) -> None:
+def test_a_key_logs_in(host: Host, machine: Machine, row: Mapping[str, str]) -> None:
     assert eventually(lambda: _listens(machine, 22)), machine.logs()
-    said = host.check_output(f"{SSH} -i /dev/shm/key -o BatchMode=yes root@{machine.address} 'echo $LANG; date +%Z'")
-    assert said.split() == ["zh_CN.UTF-8", "CST"]
+    said = host.check_output(f"{SSH} -i /dev/shm/key -o BatchMode=yes root@{machine.address} 'echo $LANG; echo $TZ'")
+    assert said.split() == [row.get("language", "zh_CN.UTF-8"), row.get("timezone", "Asia/Shanghai")]
 
 
 @pytest.mark.as_root
