@@ -166,6 +166,14 @@ def test_an_argument_without_a_value_of_the_row_keeps_its_default(tmp_path: Path
     assert text(tmp_path, dockerfile)[1:] == ['ARG A="x y"', 'ARG B="x y-z" C=3 D']
 
 
+def test_what_an_argument_is_not_given(tmp_path: Path) -> None:
+    """What a row has under names that mean something else; and braces are no template."""
+    matrix = MATRIX.replace('image = "debian:12"', 'image = "debian:12"\npython = "3.11"')
+    dockerfile = "FROM debian\nARG TAG=1 OS=2 FAMILY=3 LAYER=4 IF=5 PYTHON=6 X='{{ x }}{% y' Y={#\n"
+    stage = leaf(tmp_path, dockerfile, matrix=matrix)
+    assert own(stage)[1] == "ARG TAG=1 OS=2 FAMILY=3 LAYER=4 IF=5 PYTHON=\"3.11\" X='{{ x }}{% y' Y={#"
+
+
 def test_only_what_the_target_needs(tmp_path: Path) -> None:
     matrix = MATRIX.replace('Dockerfile"\n', 'Dockerfile"\ntarget = "test"\n')
     dockerfile = "FROM golang:1 AS a\nFROM debian AS b\nFROM b AS test\nFROM nosuch:${X} AS late\n"

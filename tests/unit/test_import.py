@@ -394,6 +394,15 @@ def test_a_context_above_the_dockerfile(root: Path) -> None:
     assert [file.path for file in leaf.stages[0].inputs] == ["web/src/a.py"]
 
 
+def test_an_argument_that_no_row_can_give(root: Path) -> None:
+    """Of a whole Dockerfile: that is a difference."""
+    call = "docker build -t app:1 --build-arg TAG=2 .\n"
+    write(root, {**APP, "app/Dockerfile": "FROM debian:12\nARG TAG=1\nCOPY . /app\n", "app/b.sh": call})
+    said = [each.message for each in imported("app").differences]
+    assert [message for message in said if " TAG " in message]
+    assert "ARG TAG=1" in leaves()["app:1"].dockerfile
+
+
 def test_the_argument_that_is_the_base_of_a_whole_dockerfile(root: Path) -> None:
     """Is not repeated in the row."""
     write(root, {**APP, "app/Dockerfile": "ARG B\nFROM $B\nCOPY . /app\n", "app/b.sh": SCRIPT_OF_APP})

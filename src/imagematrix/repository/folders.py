@@ -27,7 +27,7 @@ from imagematrix.tree import Tree
 _NEVER: Final = (".git", ".imagematrix")
 _IGNORING: Final = ".dockerignore"
 _MOST_FILES: Final = 10_000
-_MOST_BYTES: Final = 2 * 10**9
+_MOST_BYTES: Final = 10**9
 """What a folder may have: each leaf that copies it holds all of it."""
 
 

@@ -15,12 +15,12 @@ _BRACE: Final = re.compile(r"\{(?=[{%#])")
 """What would begin a tag of the template."""
 _TAKEN: Final = frozenset(
     {
-        *("family", "tag", "layer", "layers", "parent", "tool", "services", "driver_requirement", "torch_local"),
+        *("family", "tag", "layer", "layers", "parent", "tool", "services", "driver_requirement", "torch_local", "os"),
         *("and", "else", "false", "if", "import", "in", "is", "none", "not", "or", "true"),
         *("cycler", "dict", "joiner", "lipsum", "loop", "namespace", "range", "self", "super"),
     }
 )
-"""Names that mean something else in a template: they are no axes and no facts."""
+"""Names that mean something else in a template, and the fact that follows from a base without being declared."""
 
 
 def template(text: str) -> str:

@@ -102,7 +102,9 @@ def read(number: int, tree: FoundTree, call: BuildCall) -> ImportedImage:
     elsewhere = call.file == call.dockerfile and call.context != (posixpath.dirname(call.dockerfile) or ".")
     what = f"its context is taken to be {tree.shown(call.context)}, which has what it copies"
     where = [(0, what)] if elsewhere else []
-    notes = [_note(shown, *each) for each in (*where, *sorted(reasons)[:1], *_lost(whole, call))]
+    notes = [
+        _note(shown, *each) for each in (*where, *sorted(reasons)[:1], *_lost(whole, call, is_whole=bool(reasons)))
+    ]
     return ImportedImage(
         number=number, tree=tree, call=call, image=_outer(call, root), steps=steps, differences=tuple(notes)
     )
@@ -205,7 +207,7 @@ def _refuse_contexts(whole: Whole, call: BuildCall, shown: str) -> None:
         raise InputError(found)
 
 
-def _lost(whole: Whole, call: BuildCall) -> Iterator[tuple[int, str]]:
+def _lost(whole: Whole, call: BuildCall, *, is_whole: bool) -> Iterator[tuple[int, str]]:
     """Yield what an imported image lacks, each with its line."""
     first = whole.needed[0]
     if first.flags:
@@ -220,6 +222,8 @@ def _lost(whole: Whole, call: BuildCall) -> Iterator[tuple[int, str]]:
     for name in call.arguments:
         if name not in names and f"{{{name}}}" not in call.pattern:
             yield 0, f"the build argument {name} is left out: the Dockerfile has no such ARG"
+        elif is_whole and name in names and not handwritten.variable(name) and not _is_base(whole, name):
+            yield 0, f"the build argument {name} is left out, and its default counts: no value of a row has this name"
 
 
 def _steps(whole: Whole, text: str, context: Mapping[str, File]) -> Iterator[ImportedStep]:
