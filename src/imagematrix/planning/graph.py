@@ -1,18 +1,10 @@
-"""Nodes in, the DAG out: order, dependencies, what is needed. The only home of networkx.
+"""Nodes in, the DAG out: order, dependencies, what is needed."""
 
-Imported where a DAG is made or walked: the import takes longer than a command without one.
-"""
-
+import graphlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from imagematrix.model import Key, Node, Row
-
-if TYPE_CHECKING:
-    import networkx as nx
-
-    Digraph = nx.DiGraph[Key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +26,8 @@ class Dag:
     rows: Mapping[str, Row]
     tools: Mapping[Key, tuple[Key, ...]]
     """Files of a package layer -> the nodes that can install them: those of its rows."""
-    shape: "Digraph" = field(repr=False)
+    edges: tuple[tuple[Key, Key], ...] = field(repr=False)
+    """Each node with one that needs it, its tools included."""
     wanted: Collection[Key] = ()
     """Nodes that are built even if no row ends in them."""
     needed_by: Mapping[Key, tuple[str, ...]] | None = field(repr=False, default=None)
@@ -47,9 +40,7 @@ class Dag:
 
     def restricted(self, wanted: Collection[Key]) -> "Dag":
         """Return the DAG of some nodes and all that they need. Only rows that end in one of them are built."""
-        import networkx as nx
-
-        keys = {*wanted}.union(*(nx.ancestors(self.shape, key) for key in wanted))
+        keys = self._with_ancestors(wanted)
         final_nodes = {name: key for name, key in self.final_nodes.items() if key in wanted}
         return replace(
             self,
@@ -57,16 +48,17 @@ class Dag:
             final_nodes=final_nodes,
             rows={name: self.rows[name] for name in final_nodes},
             tools={key: able for key, able in self.tools.items() if key in keys},
-            shape=self.shape.subgraph(keys),
+            edges=tuple(edge for edge in self.edges if keys.issuperset(edge)),
             wanted=wanted,
             needed_by={key: rows for key, rows in self.rows_by_node().items() if key in keys},
         )
 
     def order(self) -> Iterator[Node]:
         """Yield every node, parents first; the same for the same rows, whatever their order in the file."""
-        import networkx as nx
-
-        return (self.nodes[key] for key in nx.topological_sort(self.shape))
+        sorter = graphlib.TopologicalSorter[Key](dict.fromkeys(self.nodes, ()))
+        for below, above in self.edges:
+            sorter.add(above, below)
+        return (self.nodes[key] for key in sorter.static_order())
 
     def needed(self, present: Collection[Key], kept: Collection[Key] = ()) -> NeededNodes:
         """Return what must be built: missing nodes on which something missing and wanted is built.
@@ -108,6 +100,18 @@ class Dag:
                 yield self.nodes[node.packages]
             key = node.parent
 
+    def _with_ancestors(self, wanted: Collection[Key]) -> set[Key]:
+        """Return nodes with all that they are built on or with."""
+        below: dict[Key, list[Key]] = {}
+        for lower, upper in self.edges:
+            below.setdefault(upper, []).append(lower)
+        found, open_ends = {*wanted}, [*wanted]
+        while open_ends:
+            new = {*below.get(open_ends.pop(), ())} - found
+            found |= new
+            open_ends += new
+        return found
+
     def _add_missing(
         self,
         final: Iterable[Key],
@@ -134,19 +138,17 @@ class Dag:
 
 def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
     """Join the nodes of rows (row name -> its nodes, first to last) where they share them."""
-    import networkx as nx
-
     ordered = {name: chains[name] for name in sorted(chains)}
     nodes = {node.key: node for chain in ordered.values() for node in chain}
     tools = _tools(ordered.values())
-    shape: Digraph = nx.DiGraph()
-    shape.add_nodes_from(nodes)
-    shape.add_edges_from((node.parent, node.key) for node in nodes.values() if node.parent)
-    shape.add_edges_from((node.packages, node.key) for node in nodes.values() if node.packages)
-    shape.add_edges_from((tool, files) for files, able in tools.items() for tool in able)
+    edges = (
+        *((node.parent, node.key) for node in nodes.values() if node.parent),
+        *((node.packages, node.key) for node in nodes.values() if node.packages),
+        *((tool, files) for files, able in tools.items() for tool in able),
+    )
     final_nodes = {name: chain[-1].key for name, chain in ordered.items()}
     rows = {name: chain[-1].leaf.row for name, chain in ordered.items()}
-    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, tools=tools, shape=nx.freeze(shape))
+    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, tools=tools, edges=edges)
 
 
 def _tools(chains: Iterable[tuple[Node, ...]]) -> Mapping[Key, tuple[Key, ...]]:
