@@ -233,7 +233,7 @@ V2 = {
 def test_the_banner_knows_both_versions_of_control_groups(host: Host, files: dict[str, str]) -> None:
     folder = host.check_output("mktemp -d")
     write = [f"mkdir -p $(dirname {name}) && echo '{text}' > {name}" for name, text in files.items()]
-    banner = host.check_output(" && ".join([f"cd {folder}", *write, f"/init/boot/banner.sh {folder}"]))
+    banner = host.check_output(" && ".join([f"cd {folder}", *write, f"LC_ALL=C.UTF-8 /init/boot/banner.sh {folder}"]))
     assert "CPU        0.5 cores" in banner
     assert "Memory     0.2 GiB, in use: 0.1 GiB" in banner
 
