@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -64,16 +64,23 @@ axes   = { base = ["debian12"], torch = ["2.4.1", "2.5.1"] }
 
 
 def write(folder: Path) -> None:
-    """Write all pages into a folder, and the picture beside it; what has not changed keeps its time."""
+    """Write all pages into a folder, and the pictures beside it; what has not changed keeps its time."""
     folder.mkdir(exist_ok=True)
     texts = {folder / f"{name}.md": text for name, text in pages().items()}
-    for path, text in {**texts, folder.parent / "pictures/graph.svg": picture()}.items():
+    drawn = {folder.parent / f"pictures/{name}.svg": text for name, text in pictures().items()}
+    for path, text in {**texts, **drawn}.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
 
-def picture() -> str:
-    """Return the picture of the README: three images, as on an engine that has the first one."""
+def pictures() -> Mapping[str, str]:
+    """Return the pictures that are committed, by name: that of the README, and those of concepts.md."""
+    flow = import_module("pictures")
+    return {"graph": _graph(), **{name: flow.svg(chains) for name, chains in flow.PICTURES.items()}}
+
+
+def _graph() -> str:
+    """Return three images as `graph` draws them, as on an engine that has the first one."""
     with TemporaryDirectory() as folder:
         for name, text in _PICTURED.items():
             (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)

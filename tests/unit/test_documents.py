@@ -2,9 +2,13 @@
 
 import importlib.util
 import re
+import sys
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Final
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -19,13 +23,16 @@ DOCS: Final = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
-def generate() -> ModuleType:
+def generate() -> Iterator[ModuleType]:
+    """Load it as the site does: with its folder on the path."""
+    sys.path.insert(0, str(DOCS))
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(DOCS))
 
 
 def test_the_reference_names_everything(generate: ModuleType) -> None:
@@ -60,6 +67,24 @@ def test_the_example_builds_the_site_with_each_change_and_publishes_it_from_main
     assert (jobs["publish"]["needs"], jobs["publish"]["if"]) == ("site", "github.ref == 'refs/heads/main'")
 
 
-def test_the_picture_of_the_readme_is_new(generate: ModuleType) -> None:
-    """`scripts/inv docs` draws it again."""
-    assert (DOCS / "pictures/graph.svg").read_text(encoding="utf-8") == generate.picture()
+def test_the_pictures_are_new(generate: ModuleType) -> None:
+    """`scripts/inv docs` draws them again; each is shown somewhere."""
+    drawn = generate.pictures()
+    assert {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "pictures").iterdir()} == drawn
+    shown = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("index.md", "concepts.md"))
+    assert [name for name in drawn if f"](pictures/{name}.svg)" not in shown] == []
+
+
+def test_boxes_of_pictures_do_not_overlap_and_hold_their_texts(generate: ModuleType) -> None:
+    for name, text in generate.pictures().items():
+        if name == "graph":  # it has tests of its own
+            continue
+        root = ET.fromstring(text)  # noqa: S314  # our own
+        boxes = [each.attrib for each in root.iter("{http://www.w3.org/2000/svg}rect") if "x" in each.attrib]
+        places = [(float(box["x"]), float(box["y"]), float(box["width"]), float(box["height"])) for box in boxes]
+        for one, other in combinations(places, 2):
+            assert one[0] + one[2] < other[0] or other[0] + other[2] < one[0] or abs(one[1] - other[1]) > one[3], name
+        texts = [each for each in root.iter("{http://www.w3.org/2000/svg}text") if each.attrib["font-size"] == "13"]
+        assert [
+            each.text for each, place in zip(texts, places, strict=True) if 7 * len(each.text or "") > place[2]
+        ] == []
