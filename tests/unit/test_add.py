@@ -297,7 +297,7 @@ def test_facts_that_nobody_knows_are_named_and_can_be_said(add: Add, root: Path)
     assert said.code == 2
     assert said.err == (
         "common/layers/python/Dockerfile.j2:2: error: a template wants this:"
-        ' installer for python 3.12 is not known: facts.python."3.12" [undefined]\n'
+        ' installer for python 3.12 is not known: facts.python."3.12" [IM2104 undefined]\n'
         "    say it too: invoke add pytorch torch=2.3.0 python=3.12 base=debian installer=…\n"
     )
     assert add("pytorch torch=2.3.0 python=3.12 base=debian installer=i312").code == 0
