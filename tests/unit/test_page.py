@@ -11,6 +11,7 @@ import pytest
 from tests import nights
 from tests.chat import Chat
 
+from imagematrix import __version__
 from imagematrix.errors import FlagError
 from imagematrix.model import Status
 from imagematrix.planning.nightly import NightlyHealth
@@ -39,6 +40,7 @@ def test_the_page_holds_what_a_morning_needs(page: str) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.partition("<body>")[2].partition("<script")[0]))
 
     blocked = next(step.leaves for step in GRID.steps if step.node.key == PYTORCH)
+    assert f"imagematrix {__version__} ·" in text
     assert "broken since 2026-11-02, 2 runs in a row" in text
     assert f"invoke build --only &#39;{blocked[0]}&#39;" in text
     assert "did not complete: exit code: 1" in text

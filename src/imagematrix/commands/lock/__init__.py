@@ -17,4 +17,4 @@ def lock(*, upgrade: Upgrade, bases: Bases, only: Only, group: Group, site: Site
         before = repository.locks(), repository.apt_locks()
         done = lock_rows(project, rows, where, upgrade=upgrade, only_bases=bases, say=echo)
         is_changed = before != (repository.locks(), repository.apt_locks())
-    print(f"{done}: run `invoke render`, and commit locks and leaves" if is_changed else done)
+    print(f"{done}\nnext: invoke render, then commit locks and leaves" if is_changed else done)
