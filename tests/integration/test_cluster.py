@@ -170,10 +170,10 @@ def test_a_worker_and_an_engine_are_killed(grid: Monorepo, two: Pair) -> None:
     running = started(grid, two)
     second.log.clear()
     second.kill_engine()
-    second.await_line("the engine does not answer")
+    second.await_line("its engine does not answer")
     out, report = ended(running, grid)
     second.start_engine()
-    second.await_line("the engine is back")
+    second.await_line("takes jobs again")
     assert running.returncode == 0, out
     all_there(grid, two, report)
 

@@ -28,7 +28,7 @@ from imagematrix.cluster.messages import (
 )
 from imagematrix.engine.log import LogFile
 from imagematrix.errors import InputError, NoClusterError
-from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, Pushed, PushStatus, Row
+from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, Pushed, PushStatus, Row, UsedMachine
 from imagematrix.planning import placement
 
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ class Cluster:
         """Return how many nodes the machines build at once."""
         return self._machines.slots()
 
-    def set_aside(self) -> tuple[str, ...]:
-        """Return the machines that failed too often for their own reasons."""
-        return self._machines.set_aside()
+    def used(self) -> tuple[UsedMachine, ...]:
+        """Return the machines that have been there in this run."""
+        return self._machines.used()
 
     def pushes(self) -> "ClusterPushes":
         """Return what became of the pushes."""
@@ -309,7 +309,7 @@ class Cluster:
             case JobWaits():
                 self._waiting(news.key, news.cache)
             case JobPushed():
-                self._images.pushed(news.pushed)
+                self._images.pushed(replace(news.pushed, machine=news.machine, ended=time.monotonic()))
 
     def _print(self, news: JobPrinted) -> None:
         with self._lock:

@@ -4,8 +4,8 @@ import heapq
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -30,11 +30,10 @@ from imagematrix.secrecy import hidden
 if TYPE_CHECKING:
     from imagematrix.execution.parallel import ThreadPoolExecutor
 
-_PUSHES: Final = 2
-"""How many images a machine pushes at once beside its builds; those that others wait for not counted."""
-_SHARED_PUSHES: Final = 2
-"""How many of those."""
+PUSHES: Final = 2
+"""How many images a machine pushes at once beside its builds, and how many of those that others wait for."""
 _PULL_SECONDS: Final = 7200.0
+_FULL: Final = "no space left on device"
 _TRACE_LINES: Final = 15
 _FLUSH_SECONDS: Final = 0.2
 _MOST_LINES: Final = 50
@@ -85,8 +84,10 @@ OpenHost = Callable[["Voice", str], AbstractContextManager[Host]]
 class BuildMachine:
     """Does the jobs that reach this machine. Several threads call `work` at once."""
 
-    def __init__(self, facts: MachineFacts, open_host: OpenHost) -> None:
+    def __init__(self, facts: MachineFacts, open_host: OpenHost, *, pushes: int = PUSHES) -> None:
+        """Take what it is, what opens the host of a run, and how many images are pushed at once."""
         self.facts = facts
+        self._pushes = pushes
         self._open = open_host
         self._tell: Tell = lambda _run, _news: None
         self._lock = threading.Lock()
@@ -155,7 +156,7 @@ class BuildMachine:
                 if self._bench:
                     self._bench.close()
                 self._bench = None
-                self._bench = _Bench(remote, self.facts.name, self._open, self._tell)
+                self._bench = _Bench(remote, self.facts.name, self._open, self._tell, self._pushes)
             return self._bench
 
 
@@ -197,28 +198,30 @@ class Voice:
 class _Bench:
     """Does the jobs of one run."""
 
-    def __init__(self, remote: RemoteJob | RemoteChecks, machine: str, open_host: OpenHost, tell: Tell) -> None:
+    def __init__(
+        self, remote: RemoteJob | RemoteChecks, machine: str, open_host: OpenHost, tell: Tell, pushes: int
+    ) -> None:
         self.run = remote.run
         self._machine = machine
         self._tell = tell
         self._voice = Voice(self.run, tell)
         self._resources = ExitStack()
         self._host = self._resources.enter_context(open_host(self._voice, remote.compression))
-        self._pushing = self._pushers(_PUSHES)
-        self._pushing_shared = self._pushers(_SHARED_PUSHES)
+        self._pushing = self._pushers(pushes)
+        self._pushing_shared = self._pushers(pushes)
         self._guard = threading.Lock()
         self._pulls: dict[Key, threading.Lock] = {}
         """One pull of a node at a time: two of them would take away each other's names."""
 
     def work(self, remote: RemoteJob | RemoteChecks, slot: int) -> RemoteResult:
         """Do a job: look whether it is done already, get its parents, build, push; or get an image and check it."""
-        begun, pushed, checked = time.monotonic(), None, b""
+        begun, pushed, checked, pulled = time.monotonic(), None, b"", _Stopwatch()
         try:
             if isinstance(remote, RemoteChecks):
-                image = self._image(remote.repository, remote.image, _pull_of(remote))
+                image = self._image(remote.repository, remote.image, _pull_of(remote), pulled)
                 attempt, checked = Attempt(ok=True, image=image), self._host.check(remote.kit, remote.task, image)
             else:
-                attempt, pushed = self._do(remote)
+                attempt, pushed = self._do(remote, pulled)
         except (RegistryError, NoEngineError) as error:
             kind = FlakeKind.NETWORK if isinstance(error, RegistryError) else FlakeKind.ENGINE
             attempt = Attempt(ok=False, flake=Flake(kind=kind), why=f"{self._machine}: {error}")
@@ -231,7 +234,13 @@ class _Bench:
             with suppress(NoEngineError):
                 size = self._host.size(attempt.image)
         return RemoteResult(
-            attempt=_without_secrets(replace(attempt, seconds=time.monotonic() - begun - attempt.waited)),
+            attempt=_without_secrets(
+                replace(
+                    _judged(attempt, self._machine),
+                    seconds=time.monotonic() - begun - attempt.waited,
+                    pulled=pulled.seconds,
+                )
+            ),
             machine=self._machine,
             slot=slot,
             pushed=pushed,
@@ -248,14 +257,14 @@ class _Bench:
         self._host.cancel()
         self._resources.close()
 
-    def _do(self, remote: RemoteJob) -> tuple[Attempt, Pushed | None]:
+    def _do(self, remote: RemoteJob, pulled: "_Stopwatch") -> tuple[Attempt, Pushed | None]:
         job = remote.job
         held = self._host.held(remote.repository, job.key)
         if held and held.digest != remote.replaces:  # another machine was faster, or a lost result
             name = f"{remote.repository}:{job.key}"
             there = Pushed(key=job.key, name=name, status=PushStatus.PUSHED, digest=held.digest)
             return Attempt(ok=True, image=held.ids[0]), there
-        images = {parent.key: self._image(remote.repository, parent, job) for parent in remote.parents}
+        images = {parent.key: self._image(remote.repository, parent, job, pulled) for parent in remote.parents}
         attempt = self._host.do(packing.with_images(job, images))
         if not attempt.ok:
             return attempt, None
@@ -274,11 +283,11 @@ class _Bench:
             pushed = Pushed(key=remote.job.key, name=name, status=PushStatus.FAILED, attempts=1, why=str(error))
         self._tell(self.run, JobPushed(machine=self._machine, pushed=pushed))
 
-    def _image(self, repository: str, parent: RemoteParent, job: BuildJob) -> str:
+    def _image(self, repository: str, parent: RemoteParent, job: BuildJob, pulled: "_Stopwatch") -> str:
         """Return the id of an image on this engine, pulled if need be. Raises RegistryError and NoEngineError."""
         with self._guard:
             lock = self._pulls.setdefault(parent.key, threading.Lock())
-        with lock:
+        with pulled.running(), lock:
             if image := self._host.image(parent.ids):
                 return image
             if not parent.digest:
@@ -286,10 +295,10 @@ class _Bench:
                     f"the image of the parent is gone from the engine, and was not pushed: {parent.key}"
                 )
             pull = NodePull(repository=repository, digest=parent.digest)
-            pulled = self._host.do(replace(job, key=parent.key, work=pull, names=(), push_to=""))
-            if not pulled.ok:
-                raise RegistryError(pulled.why)
-            return pulled.image
+            made = self._host.do(replace(job, key=parent.key, work=pull, names=(), push_to=""))
+            if not made.ok:
+                raise RegistryError(made.why)
+            return made.image
 
 
 def _pull_of(remote: RemoteChecks) -> BuildJob:
@@ -298,6 +307,28 @@ def _pull_of(remote: RemoteChecks) -> BuildJob:
     return BuildJob(
         key=remote.image.key, layer="image", work=pull, platform="", names=(), push_to="", seconds=_PULL_SECONDS
     )
+
+
+class _Stopwatch:
+    """Adds up seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - begun
+
+
+def _judged(attempt: Attempt, machine: str) -> Attempt:
+    """Return an attempt that failed on a full disk as this machine's own fault: another one may have room."""
+    if attempt.ok or attempt.flake or not any(_FULL in line.lower() for line in (attempt.why, *attempt.tail)):
+        return attempt
+    return replace(attempt, flake=Flake(kind=FlakeKind.ENGINE), why=f"{machine}: its disk is full: {attempt.why}")
 
 
 def _without_secrets(attempt: Attempt) -> Attempt:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from imagematrix.cluster.link import ListedMachine
 from imagematrix.cluster.messages import MachineFacts
-from imagematrix.model import FlakeKind, Key
+from imagematrix.model import FlakeKind, Key, UsedMachine
 from imagematrix.planning import placement
 
 
@@ -38,6 +38,8 @@ class Machines:
         self._platform = platform
         self._changed = changed
         self._there: dict[str, MachineFacts] = {}
+        self._seen: dict[str, MachineFacts] = {}
+        """Those that have been there."""
         self._first_slots: dict[str, int] = {}
         self._slots_given = 0
         self._shunned: dict[Key, set[str]] = {}
@@ -109,14 +111,23 @@ class Machines:
             with self._lock:
                 self._faults[machine] += 1
 
-    def set_aside(self) -> tuple[str, ...]:
-        """Return the machines that failed too often for their own reasons."""
+    def used(self) -> tuple[UsedMachine, ...]:
+        """Return the machines that have been there, those that left too."""
         with self._lock:
-            return tuple(sorted(self._set_aside()))
+            return tuple(
+                UsedMachine(
+                    name=facts.name,
+                    slots=facts.slots,
+                    labels=facts.labels,
+                    faults=self._faults[facts.name],
+                    is_set_aside=facts.name in self._set_aside(),
+                )
+                for facts in sorted(self._seen.values(), key=lambda facts: facts.name)
+            )
 
     def _add(self, facts: MachineFacts) -> None:
         if (facts.version, facts.platform) == (self._version, self._platform):
-            self._there[facts.name] = facts
+            self._there[facts.name] = self._seen[facts.name] = facts
             self._first_slots.setdefault(facts.name, self._slots_given)
             if self._first_slots[facts.name] == self._slots_given:
                 self._slots_given += facts.slots

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler, Worker
 
 _PING_SECONDS: Final = 2.0
-"""How often a machine asks whether its engine is there."""
+"""How often a machine asks whether its engine and its disk are well."""
 _AGAIN_SECONDS: Final = 3.0
 """How long a machine waits for a scheduler before it asks again."""
 _LOOPBACK: Final = "127.0.0.1"
@@ -51,10 +51,13 @@ def join(
     machine: BuildMachine,
     *,
     folder: Path,
-    engine_answers: Callable[[], bool],
+    trouble: Callable[[], str],
     say: Say,
 ) -> None:
-    """Let this machine do jobs until SIGINT or SIGTERM; it waits for a scheduler that is not there (yet, or again)."""
+    """Let this machine do jobs until SIGINT or SIGTERM; it waits for a scheduler that is not there (yet, or again).
+
+    It takes no jobs while `trouble` says why.
+    """
     dask()
 
     async def run(stop: asyncio.Event) -> None:
@@ -65,7 +68,7 @@ def join(
                 async with dask_worker(str(to), secure, machine, folder) as worker:
                     say(f"{machine.facts.name}: takes jobs from {to}, {machine.facts.slots} at once")
                     waits = False
-                    await _serve(worker, stop, engine_answers, say)
+                    await _serve(worker, stop, trouble, say)
             except (OSError, TimeoutError, RuntimeError, ValueError) as error:
                 if not waits:
                     say(f"{machine.facts.name}: no scheduler takes this machine at {to}: {error}; trying again")
@@ -124,17 +127,16 @@ def _facts(machine: BuildMachine) -> Callable[["Worker"], Awaitable[dict[str, ob
     return facts
 
 
-async def _serve(worker: "Worker", stop: asyncio.Event, engine_answers: Callable[[], bool], say: Say) -> None:
-    """Serve until the connection ends; while the engine is away, take no jobs."""
+async def _serve(worker: "Worker", stop: asyncio.Event, trouble: Callable[[], str], say: Say) -> None:
+    """Serve until the connection ends; while there is trouble, take no jobs."""
     from distributed.core import Status
 
     while not stop.is_set() and worker.status not in {Status.closed, Status.closing, Status.failed}:
-        there = await asyncio.to_thread(engine_answers)
-        if there == (worker.status == Status.paused):
-            say(f"{worker.name}: " + ("the engine is back" if there else "the engine does not answer: takes no jobs"))
-            why = "" if there else "its engine does not answer"
+        why = await asyncio.to_thread(trouble)
+        if bool(why) == (worker.status == Status.running):
+            say(f"{worker.name}: " + (f"takes no jobs: {why}" if why else "takes jobs again"))
             worker.batched_send({"op": "imagematrix-away", "why": why})
-            worker.status = Status.running if there else Status.paused
+            worker.status = Status.paused if why else Status.running
         await _pause(stop, _PING_SECONDS)
 
 

@@ -148,6 +148,14 @@ WorkerJobs = Annotated[
     int,
     _number("Number of nodes to build in parallel (default: number of processors + 1).", default=BUILD_JOBS),
 ]
+WorkerPushJobs = Annotated[
+    int,
+    _number("Number of images to push in parallel, and of those that other nodes wait for (default: 2).", default=2),
+]
+FreeDisk = Annotated[
+    int,
+    _number("Take no jobs while the engine's disk has fewer GB free than this (default: 2).", default=2, least=0),
+]
 
 ExecutorName = Annotated[
     str,

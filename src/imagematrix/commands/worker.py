@@ -1,12 +1,37 @@
 """The worker command: this machine builds for a cluster."""
 
+import functools
+import shutil
+from typing import TYPE_CHECKING
+
 from imagematrix.commands.command import command
-from imagematrix.commands.options import Certificates, ClusterName, File, Scheduler, Site, WorkerJobs
+from imagematrix.commands.options import (
+    Certificates,
+    ClusterName,
+    File,
+    FreeDisk,
+    Scheduler,
+    Site,
+    WorkerJobs,
+    WorkerPushJobs,
+)
+from imagematrix.text.formatting import size
+
+if TYPE_CHECKING:
+    from imagematrix.engine import Engine
 
 
 @command
 def worker(
-    *, address: Scheduler, jobs: WorkerJobs, name: ClusterName, certificates: Certificates, site: Site, file: File
+    *,
+    address: Scheduler,
+    jobs: WorkerJobs,
+    push_jobs: WorkerPushJobs,
+    free_disk: FreeDisk,
+    name: ClusterName,
+    certificates: Certificates,
+    site: Site,
+    file: File,
 ) -> None:
     """Build for a cluster on this machine, until it is stopped: its engine does what `build --workers` sends."""
     import platform
@@ -46,5 +71,16 @@ def worker(
         machine = BuildMachine(
             facts,
             lambda voice, compression: host.opened(voice, where, compression=compression, checker=RemoteChecker),
+            pushes=push_jobs,
         )
-        service.join(to, certificates, machine, folder=folder, engine_answers=engine.answers, say=echo)
+        trouble = functools.partial(_trouble, engine, free_disk * 10**9)
+        service.join(to, certificates, machine, folder=folder, trouble=trouble, say=echo)
+
+
+def _trouble(engine: "Engine", least: int) -> str:
+    """Return why this machine takes no jobs now; empty: it does."""
+    if not engine.answers():
+        return "its engine does not answer"
+    folder = engine.storage()
+    free = shutil.disk_usage(folder).free if folder else least
+    return "" if free >= least else f"its disk has {size(free)} free, and {size(least)} must stay free (--free-disk)"

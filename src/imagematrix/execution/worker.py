@@ -78,7 +78,7 @@ class Worker:
     def work(self, begun: Begun, put: Callable[[News], None]) -> None:
         """Build a step, with retries, and put its outcome: always exactly one."""
         step, retries = begun.step, list[Retry]()
-        spent, waited, queued = list[float](), list[float](), list[float]()
+        spent, waited, queued, pulled = list[float](), list[float](), list[float](), list[float]()
 
         def attempt() -> Attempt:
             if self.stop.is_set():
@@ -91,6 +91,7 @@ class Worker:
             spent.append(busy)
             waited.append(made.waited)
             queued.append(made.queued)
+            pulled.append(made.pulled)
             if made.ok and not made.is_settled:
                 put(StepSettles(step=step))
                 return _guarded(self.settle, begun.job, made)
@@ -108,6 +109,7 @@ class Worker:
             status=status,
             seconds=sum(spent),
             waited=sum(waited),
+            pulled=sum(pulled),
             attempts=len(spent),
             retries=tuple(retries),
             started=begun.started + sum(queued[:1]),

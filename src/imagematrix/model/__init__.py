@@ -35,7 +35,17 @@ from imagematrix.model.matrix import (
     Signing,
     Site,
 )
-from imagematrix.model.outcome import Attempt, Flake, FlakeKind, Outcome, Pushed, PushStatus, Retry, Status
+from imagematrix.model.outcome import (
+    Attempt,
+    Flake,
+    FlakeKind,
+    Outcome,
+    Pushed,
+    PushStatus,
+    Retry,
+    Status,
+    UsedMachine,
+)
 from imagematrix.model.plan import Key, Node, Plan, Step, Verdict
 from imagematrix.model.sources import (
     MATRIX,
@@ -116,6 +126,7 @@ __all__ = [
     "Step",
     "Stored",
     "Tool",
+    "UsedMachine",
     "Verdict",
     "VersionRule",
     "node_ref",

@@ -73,6 +73,8 @@ class Attempt:
     """Seconds in which it waited for a machine, before it began."""
     seconds: float | None = None
     """What it took on its machine, without `waited`; None: as long as the executor was busy with it."""
+    pulled: float = 0.0
+    """How many of these seconds went by while it pulled what it is built on."""
     is_settled: bool = True
     """False of a success that can still be lost: somebody must wait until it cannot, and needs no worker slot for it.
     """
@@ -106,6 +108,24 @@ class Pushed:
     """What the registry has of it, where that was found to be what was pushed."""
     why: str = ""
     """Why it failed."""
+    machine: str = ""
+    """Which machine of a cluster pushed it."""
+    ended: float | None = None
+    """When it ended there, on the clock of the run; None: it was pushed from here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedMachine:
+    """A machine of the cluster that a run had."""
+
+    name: str
+    slots: int
+    """How many nodes it builds at once."""
+    labels: tuple[str, ...] = ()
+    faults: int = 0
+    """How often it failed for its own reasons."""
+    is_set_aside: bool = False
+    """It failed so often that it got no more jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +138,8 @@ class Outcome:
     """What its tries took, without their waits."""
     waited: float = 0.0
     """Seconds in which they waited for a cache that another build used."""
+    pulled: float = 0.0
+    """Seconds in which they pulled what the node is built on."""
     attempts: int = 0
     retries: tuple[Retry, ...] = ()
     started: float | None = None

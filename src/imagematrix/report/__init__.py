@@ -8,7 +8,7 @@ from imagematrix.report.console.build import summary
 from imagematrix.report.console.live import Board, PlainLog, Progress, listener
 from imagematrix.report.console.plan import plan_json, plan_text
 from imagematrix.report.document import Document, LeafEntry, NodeEntry
-from imagematrix.report.record import ImageFact, Origins, make
+from imagematrix.report.record import ImageFact, Origins, make, with_machines
 from imagematrix.text.formatting import label
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "plan_json",
     "plan_text",
     "summary",
+    "with_machines",
 ]

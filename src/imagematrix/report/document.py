@@ -54,6 +54,8 @@ class NodeEntry:
     """What its tries took, without their waits."""
     waited: Seconds = 0.0
     """Seconds in which they waited for a cache that another build used."""
+    pulled: Seconds = 0.0
+    """Seconds, of those that they took, in which they pulled what the node is built on."""
     log: str
     attempts: Count
     retries: tuple[RetryEntry, ...] = ()
@@ -147,6 +149,24 @@ class PushEntry:
     attempts: Count = 0
     retries: tuple[RetryEntry, ...] = ()
     why: str
+    machine: str = ""
+    """The machine of a cluster that pushed it; empty: this one."""
+    started: Seconds | None = None
+    """Seconds since the run began, where a machine pushed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineEntry:
+    """A machine of the cluster that the run had."""
+
+    name: str
+    slots: Count
+    """How many nodes it builds at once."""
+    labels: tuple[str, ...] = ()
+    faults: Count = 0
+    """How often it failed for its own reasons."""
+    is_set_aside: bool = False
+    """It got no more jobs, because it failed too often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +195,8 @@ class Document:
     locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Lock -> package -> version, of all locks that leaves name."""
     pushes: tuple[PushEntry, ...] = ()
+    machines: tuple[MachineEntry, ...] = ()
+    """Those of the cluster; none: it ran on this machine."""
     facts: Mapping[str, date] = field(default_factory=dict)
     """Data file of the catalogue -> the day on which its sources were last looked at."""
 

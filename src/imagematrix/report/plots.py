@@ -46,17 +46,23 @@ def timeline(overview: Overview) -> Figure:
         for critical in (False, True)
         if (chosen := [n for n in nodes if n.outcome is outcome and (n.key in overview.critical) is critical])
     ]
+    traces += _pulls(nodes, seconds)
     slots = 1 + max((node.lane or 0 for node in nodes), default=0)
+    lines = _lines(overview.run, slots)
+    traces += _pushes(overview.run, lines, seconds)
     axis = {"title": {"text": f"{unit} since the run began"}, "rangemode": "tozero"}
     machines = {node.lane: node.machine for node in nodes}
     builders = {
-        "tickvals": list(range(slots)),
-        "ticktext": [machines.get(slot) or f"builder {slot + 1}" for slot in range(slots)],
+        "tickvals": list(range(slots + len(lines))),
+        "ticktext": [
+            *(machines.get(slot) or f"builder {slot + 1}" for slot in range(slots)),
+            *(f"{name} pushes" for name in lines),
+        ],
         "autorange": "reversed",
         "fixedrange": True,
     }
     layout = {"barmode": "overlay", "xaxis": axis, "yaxis": builders, "hovermode": "closest"}
-    return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _SLOT_PIXELS * max(slots, 3)}}
+    return {"data": traces, "layout": {**layout, "height": _FRAME_PIXELS + _SLOT_PIXELS * max(slots + len(lines), 3)}}
 
 
 def _began(node: NodeEntry) -> float:
@@ -80,6 +86,46 @@ def _bars(name: str, nodes: Sequence[NodeEntry], outcome: Status, unit: int, *, 
             "line": {"color": "var(--critical)" if critical else "var(--surface)", "width": 2.5 if critical else 0.5},
         },
     }
+
+
+def _pulls(nodes: Sequence[NodeEntry], unit: int) -> list[Figure]:
+    """Draw over the builds of machines when they pulled what they are built on, which comes first."""
+    chosen = [node for node in nodes if node.pulled >= 1]
+    spans = [(_began(node), node.pulled, node.lane, f"pulled for {duration(node.pulled)}") for node in chosen]
+    return _thin("pull", spans, unit) if spans else []
+
+
+def _lines(run: PastRun, slots: int) -> Mapping[str, int]:
+    """Return the lanes of the machines that pushed, below the worker slots."""
+    names = sorted({push.machine for push in run.pushes if push.machine and push.started is not None})
+    return {name: slots + number for number, name in enumerate(names)}
+
+
+def _pushes(run: PastRun, lines: Mapping[str, int], unit: int) -> list[Figure]:
+    """Draw when machines pushed."""
+    spans = [
+        (push.started or 0.0, push.seconds, lines[push.machine], f"{run.by_key[push.node].label}<br>{push.outcome}")
+        for push in run.pushes
+        if push.machine in lines and push.node in run.by_key
+    ]
+    return _thin("push", spans, unit) if spans else []
+
+
+def _thin(name: str, spans: Sequence[tuple[float, float, int | None, str]], unit: int) -> list[Figure]:
+    return [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": name,
+            "base": [round(begun / unit, 3) for begun, _, _, _ in spans],
+            "x": [round(took / unit, 3) for _, took, _, _ in spans],
+            "y": [lane for _, _, lane, _ in spans],
+            "width": 0.3,
+            "hovertext": [said for _, _, _, said in spans],
+            "hoverinfo": "text",
+            "marker": {"color": "var(--reused)"},
+        }
+    ]
 
 
 def dag(run: PastRun) -> Figure:

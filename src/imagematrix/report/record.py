@@ -1,14 +1,14 @@
 """A plan and its outcomes in, the run's document out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 
-from imagematrix.model import Key, Outcome, Plan, Pushed, Status, Step
+from imagematrix.model import Key, Outcome, Plan, Pushed, Status, Step, UsedMachine
 from imagematrix.planning import sizes
 from imagematrix.planning.requirements import Locked
 from imagematrix.report import document
-from imagematrix.report.document import INTERRUPTED, Document, FailedNode, LeafEntry, NodeEntry, PushEntry
+from imagematrix.report.document import INTERRUPTED, Document, FailedNode, LeafEntry, MachineEntry, NodeEntry, PushEntry
 from imagematrix.text.formatting import label
 
 
@@ -64,6 +64,11 @@ def make(
     )
 
 
+def with_machines(run: Document, machines: Iterable[UsedMachine]) -> Document:
+    """Add the machines that a run had."""
+    return replace(run, machines=tuple(MachineEntry(**asdict(machine)) for machine in machines))
+
+
 def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntry:
     below = [bytes_of.get(key) for key in (step.node.parent, step.node.packages) if key]
     whole, known = bytes_of.get(step.node.key), [size for size in below if size is not None]
@@ -77,6 +82,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
         outcome=Status.FAILED if interrupted else outcome.status,
         seconds=outcome.seconds,
         waited=outcome.waited,
+        pulled=outcome.pulled,
         log=outcome.log,
         attempts=outcome.attempts,
         retries=document.retries(outcome.retries),
@@ -136,4 +142,6 @@ def _push(pushed: Pushed) -> PushEntry:
         attempts=pushed.attempts,
         retries=document.retries(pushed.retries),
         why=pushed.why,
+        machine=pushed.machine,
+        started=None if pushed.ended is None else max(0.0, pushed.ended - pushed.seconds),
     )

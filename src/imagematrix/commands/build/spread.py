@@ -24,7 +24,7 @@ from imagematrix.commands.build.run import BuildResult
 from imagematrix.commands.build.signed_pushes import signed
 from imagematrix.errors import NoClusterError
 from imagematrix.execution import schedule
-from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, Verdict
+from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, UsedMachine, Verdict
 from imagematrix.planning import estimates, placement
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.publication import Publication
@@ -74,7 +74,7 @@ def run(
         decided = _without_pulls(decide(project, rows, options, engine=None, store=store))
         if store.is_silent:
             raise NoClusterError(f"{store.repository} does not answer (above), and machines exchange images through it")
-        outcomes, pushes = _act(
+        outcomes, pushes, machines = _act(
             project, decided, options, link=link, store=store, signer=signer, listen=listen, stop=stop
         )
         pin(project, decided)
@@ -90,7 +90,9 @@ def run(
         origins=local.origins(project, rows),
     )
     lost = NoClusterError(_missing(store.repository, missing)) if missing and not stop.is_set() else None
-    return BuildResult(report=made, published=published, interrupted=stop.is_set(), lost=lost)
+    return BuildResult(
+        report=report.with_machines(made, machines), published=published, interrupted=stop.is_set(), lost=lost
+    )
 
 
 def _without_pulls(decided: BuildDecision) -> BuildDecision:
@@ -111,10 +113,10 @@ def _act(
     signer: Signer | None,
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
-) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...]]:
+) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...], tuple[UsedMachine, ...]]:
     plan = decided.plan
     if all(step.verdict is Verdict.REUSE for step in plan.steps):
-        return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps), ()
+        return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps), (), ()
     seconds = estimates.seconds(plan.steps, history=project.state.history(), sizes=project.node_sizes(plan))
     kept = _kept_parents(decided, store)
     shown = MachineProgress(plan)
@@ -143,6 +145,7 @@ def _act(
     ):
         shown.show(progress, cluster.begun)
         recorder = BuildRecorder(shown, project.state, decided, pushes, repository=store.repository)
+        begun = time.monotonic()
         outcomes = schedule.run(
             plan,
             cluster,
@@ -157,7 +160,12 @@ def _act(
             settle=cluster.settle,
             tick=shown.tick,
         )
-        return outcomes, recorder.published()[0]
+        ended = (_on_clock(pushed, begun) for pushed in recorder.published()[0])
+        return outcomes, tuple(ended), cluster.used()
+
+
+def _on_clock(pushed: Pushed, begun: float) -> Pushed:
+    return pushed if pushed.ended is None else replace(pushed, ended=pushed.ended - begun)
 
 
 def _published(

@@ -5,6 +5,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 from imagematrix.model import PushStatus, Status
+from imagematrix.report import bound
 from imagematrix.report.document import Document, LeafEntry, NodeEntry
 from imagematrix.text.formatting import abbreviate, count, duration, size
 
@@ -36,6 +37,7 @@ def summary(report: Document, *, color: bool = False) -> str:
     _draw_drifts(console, report)
     _draw_untried(console, report)
     _draw_pushes(console, report)
+    _draw_machines(console, report)
     _say(console, _last_line(report), "bold")
     drawn: StringIO = console.file  # type: ignore[assignment]
     return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines()) + "\n"
@@ -162,4 +164,15 @@ def _last_line(report: Document) -> str:
     pushed = sum(each.outcome == PushStatus.PUSHED for each in report.pushes)
     pushes = f", {pushed} of {len(report.pushes)} pushed" if report.pushes else ""
     nodes = f"{count(built, 'node')} built{pushes}"
-    return f"{count(len(outcomes), 'image')}: {counted}; {nodes} in {duration(report.seconds)}"
+    ratio = bound.ratio(report)
+    near = f", {ratio:.2f} x the shortest possible on {count(len(report.machines), 'machine')}" if ratio else ""
+    return f"{count(len(outcomes), 'image')}: {counted}; {nodes} in {duration(report.seconds)}{near}"
+
+
+def _draw_machines(console: "Console", report: Document) -> None:
+    """Name the machines that failed too often for their own reasons."""
+    for machine in report.machines:
+        if machine.is_set_aside:
+            said = f"{machine.name} was set aside: it failed {count(machine.faults, 'time')} for its own reasons"
+            _say(console, said, _STYLES[Status.SKIPPED])
+            _say(console, "  report.json has the tries that failed; `imagematrix cluster status` asks all machines\n")
