@@ -33,7 +33,7 @@ def own_engine(*, megabytes: int = 0, store: str = "") -> Iterator[Mapping[str, 
     try:
         prepare(folder)
         if megabytes:
-            _mount(folder, megabytes)
+            mount(folder, megabytes)
         subprocess.run([ENGINE, "start"], env=environment, check=True, capture_output=True)
         yield where
     finally:

@@ -13,16 +13,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.engines import ENGINE, prepare
+from tests.integration.engines import ENGINE, mount, prepare
 
 BRIDGE = "imxcluster"
 NETWORK = "10.198.77"
 HOST = f"{NETWORK}.1"
+PROGRAM = (sys.executable, "-m", "imagematrix")
+DISK_MEGABYTES = 3000
+"""What the engine of a machine has for itself."""
 
 _RELAY = """\
 import asyncio, sys
@@ -58,6 +61,11 @@ class Machine:
     folder: Path
     environment: Mapping[str, str]
     """What leads clients to its engine; its socket is reached from this machine too."""
+    registry: str
+    way: Path
+    """Leads to the registry."""
+    number: int
+    relay: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[str] | None" = None
     reader: threading.Thread | None = None
     log: list[str] = field(default_factory=list)
@@ -69,8 +77,8 @@ class Machine:
     def kill_engine(self) -> None:
         os.kill(int((self.folder / "docker.pid").read_text()), signal.SIGKILL)
 
-    def start_worker(self, address: str, certificates: Path, *, jobs: int) -> None:
-        argv = [sys.executable, "-m", "imagematrix", "worker", address, "--jobs", str(jobs), "--name", self.name]
+    def start_worker(self, address: str, certificates: Path, *words: str, program: Sequence[str] = PROGRAM) -> None:
+        argv = [*program, "worker", address, "--jobs", "1", "--name", self.name, "--free-disk", "0", *words]
         self.worker = subprocess.Popen(
             [*self._inside(), *argv, "--certificates", str(certificates)],
             env={**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"},
@@ -90,6 +98,33 @@ class Machine:
         if self.reader:
             self.reader.join(30)
             self.reader = None
+
+    def cut(self) -> None:
+        """Pull its network cable."""
+        _ip("link", "set", f"imxv{self.number}", "down")
+
+    def plug_in(self) -> None:
+        _ip("link", "set", f"imxv{self.number}", "up")
+
+    def reach_registry(self) -> None:
+        port = self.registry.rpartition(":")[2]
+        self.relay = subprocess.Popen([*self._inside(), sys.executable, "-c", _RELAY, port, str(self.way)])
+
+    def lose_registry(self) -> None:
+        if self.relay:
+            self.relay.kill()
+            self.relay.wait()
+            self.relay = None
+
+    def fill_disk(self) -> None:
+        """Leave no room on the disk of its engine."""
+        with suppress(OSError), (self.folder / "data/ballast").open("wb") as ballast:
+            while True:
+                ballast.write(bytes(2**20))
+                ballast.flush()
+
+    def empty_disk(self) -> None:
+        (self.folder / "data/ballast").unlink()
 
     def await_line(self, text: str, *, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
@@ -142,23 +177,19 @@ def _bridge() -> Iterator[None]:
 def _machine(number: int, registry: str, way: Path) -> Iterator[Machine]:
     name, folder = f"imxcl{number}", Path(tempfile.mkdtemp(prefix="imx-", dir="/var/tmp"))
     environment = {"IMAGEMATRIX_ENGINE_DIR": str(folder), "DOCKER_HOST": f"unix://{folder}/docker.sock"}
-    machine = Machine(name=name, folder=folder, environment=environment)
+    machine = Machine(name=name, folder=folder, environment=environment, registry=registry, way=way, number=number)
     _ip("netns", "add", name)
-    relay = None
     try:
         _connect(name, number)
-        relay = subprocess.Popen(
-            ["ip", "netns", "exec", name, sys.executable, "-c", _RELAY, registry.rpartition(":")[2], str(way)]
-        )
+        machine.reach_registry()
         prepare(folder)
+        mount(folder, DISK_MEGABYTES)
         machine.start_engine()
         yield machine
     finally:
         machine.stop_worker(signal.SIGKILL)
         machine.run(str(ENGINE), "stop", "--purge")
-        if relay is not None:
-            relay.kill()
-            relay.wait()
+        machine.lose_registry()
         _ip("netns", "delete", name)
         shutil.rmtree(folder, ignore_errors=True)
 

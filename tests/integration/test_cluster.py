@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.integration import namespaces
 from tests.integration.monorepo import Done, Monorepo, until
-from tests.integration.namespaces import HOST, Machine
+from tests.integration.namespaces import HOST, PROGRAM, Machine
 
 from imagematrix.model import Site
 from imagematrix.registry import Client
@@ -29,29 +29,43 @@ PORT = 18786
 ADDRESS = f"tls://{HOST}:{PORT}"
 
 
-@dataclass(frozen=True)
+FEW = "*-2.[0-3]"
+"""As many apps as a fault needs."""
+
+
+@dataclass
 class Pair:
     """Two machines that build for a scheduler on this one."""
 
     machines: Sequence[Machine]
     certificates: Path
     registry: str
+    scheduler: "subprocess.Popen[bytes]"
+
+    def restart_scheduler(self) -> None:
+        """Kill it, and start another one."""
+        self.scheduler.kill()
+        self.scheduler.wait(30)
+        self.scheduler = scheduling(self.certificates)
+
+
+def scheduling(certificates: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([*PROGRAM, "cluster", "start", ADDRESS, "--certificates", str(certificates)])
 
 
 @pytest.fixture(scope="module")
 def two(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     certificates = tmp_path_factory.mktemp("cluster") / "certificates"
-    program = [sys.executable, "-m", "imagematrix"]
-    subprocess.run([*program, "cluster", "certificates", str(certificates)], check=True)
+    subprocess.run([*PROGRAM, "cluster", "certificates", str(certificates)], check=True)
     with namespaces.pair(registry) as machines:
-        scheduler = subprocess.Popen([*program, "cluster", "start", ADDRESS, "--certificates", str(certificates)])
+        made = Pair(machines, certificates, registry, scheduling(certificates))
         try:
             for machine in machines:
-                machine.start_worker(ADDRESS, certificates, jobs=1)
-            yield Pair(machines=machines, certificates=certificates, registry=registry)
+                machine.start_worker(ADDRESS, certificates)
+            yield made
         finally:
-            scheduler.terminate()
-            scheduler.wait(30)
+            made.scheduler.terminate()
+            made.scheduler.wait(30)
 
 
 @pytest.fixture
@@ -77,11 +91,10 @@ def spread(grid: Monorepo, two: Pair, *words: str) -> tuple[Done, Any]:
     return done, json.loads((folder / "report.json").read_text()) if folder.exists() else None
 
 
-def started(grid: Monorepo, two: Pair) -> "subprocess.Popen[str]":
+def started(grid: Monorepo, two: Pair, only: str = "*") -> "subprocess.Popen[str]":
     """Begin a build on both machines; return when both of them run an app."""
-    running = grid.start(
-        *("build", "--matrix", "--report", "report", "--workers", ADDRESS, "--certificates", str(two.certificates))
-    )
+    where = ("--workers", ADDRESS, "--certificates", str(two.certificates))
+    running = grid.start("build", "--only", f"{grid.family}:{only}", "--report", "report", *where)
     until(lambda: all(sleeps(machine) for machine in two.machines), seconds=60)
     return running
 
@@ -165,7 +178,7 @@ def test_a_worker_and_an_engine_are_killed(grid: Monorepo, two: Pair) -> None:
     assert {retry["kind"] for node in lost for retry in node["retries"]} == {"engine"}
 
     first.log.clear()
-    first.start_worker(ADDRESS, two.certificates, jobs=1)
+    first.start_worker(ADDRESS, two.certificates)
     grid.edit("common/layers/app/Dockerfile.j2", "RUN sleep", "ENV AGAIN=1\nRUN sleep")
     running = started(grid, two)
     second.log.clear()
@@ -229,6 +242,104 @@ def test_a_night_needs_no_engine_here(grid: Monorepo, two: Pair, tmp_path: Path)
     done = grid.run("verify", "--only", "*-1.2", env={"DOCKER_HOST": two.machines[0].environment["DOCKER_HOST"]})
     assert done.code == 0, done.out + done.err
     assert not settled.exists()
+
+
+def test_the_network_of_a_machine_is_cut(grid: Monorepo, two: Pair) -> None:
+    """What it had is built elsewhere; it joins again by itself."""
+    first, second = two.machines
+    running = started(grid, two, FEW)
+    second.log.clear()
+    second.cut()
+    try:
+        out, report = ended(running, grid)
+    finally:
+        second.plug_in()
+    assert running.returncode == 0, out
+    all_there(grid, two, report)
+    assert {node["machine"] for node in built(report) if node["attempts"] > 1} == {first.name}
+    second.await_line("takes jobs from")
+
+
+def test_the_scheduler_is_killed_and_started_again(grid: Monorepo, two: Pair) -> None:
+    """The coordinator and the machines connect again."""
+    running = started(grid, two, FEW)
+    two.restart_scheduler()
+    out, report = ended(running, grid)
+    assert running.returncode == 0, out
+    all_there(grid, two, report)
+    assert any(node["attempts"] > 1 for node in built(report))
+
+
+def test_the_coordinator_is_killed(grid: Monorepo, two: Pair) -> None:
+    """Its builds stop everywhere; the next run goes on from what was pushed."""
+    running = started(grid, two, FEW)
+    until(lambda: '"layer":"app"' in built_before(grid), seconds=60)
+    running.kill()
+    running.communicate()
+    until(lambda: not any(sleeps(machine) for machine in two.machines), seconds=10)
+    done, report = spread(grid, two, "--only", f"{grid.family}:{FEW}")
+    assert done.code == 0, done.out + done.err
+    reused = [leaf for leaf in report["leaves"] if leaf["outcome"] == "reused"]
+    assert reused
+    assert {leaf["outcome"] for leaf in report["leaves"]} == {"built", "reused"}
+
+
+def built_before(grid: Monorepo) -> str:
+    record = grid.root / ".imagematrix/built.jsonl"
+    return record.read_text() if record.exists() else ""
+
+
+def test_the_registry_is_away_from_one_machine(grid: Monorepo, two: Pair) -> None:
+    """That machine is no black hole: the other one builds everything."""
+    first, second = two.machines
+    running = started(grid, two, FEW)
+    second.lose_registry()
+    try:
+        out, report = ended(running, grid)
+    finally:
+        second.reach_registry()
+    assert running.returncode == 0, out
+    all_there(grid, two, report)
+    assert {node["machine"] for node in built(report) if node["attempts"] > 1} == {first.name}
+
+
+def test_a_full_disk_on_one_machine(grid: Monorepo, two: Pair) -> None:
+    """Its builds are made elsewhere, and it is set aside once that has happened twice."""
+    first, second = two.machines
+    grid.edit("common/layers/app/Dockerfile.j2", "&& cat", "&& head -c 30000000 /dev/urandom > /big && cat")
+    running = started(grid, two)
+    second.fill_disk()
+    try:
+        out, report = ended(running, grid)
+    finally:
+        second.empty_disk()
+    assert running.returncode == 0, out
+    all_there(grid, two, report)
+    assert {node["machine"] for node in built(report) if node["attempts"] > 1} == {first.name}
+    assert {machine["name"]: machine["is_set_aside"] for machine in report["machines"]} == {
+        first.name: False,
+        second.name: True,
+    }
+    assert f"{second.name} was set aside" in out
+
+
+OLD = "import imagematrix; imagematrix.__version__ = '0.0.1'; from imagematrix.cli import program; program.run()"
+
+
+def test_a_worker_of_another_version(grid: Monorepo, two: Pair) -> None:
+    """It gets no jobs, and the status says what it has."""
+    first, second = two.machines
+    second.stop_worker()
+    second.log.clear()
+    second.start_worker(ADDRESS, two.certificates, program=(sys.executable, "-c", OLD))
+    done, report = spread(grid, two, "--only", f"{grid.family}:*-2.0")
+    status = grid.run("cluster", "status", ADDRESS, "--certificates", str(two.certificates))
+    second.stop_worker()
+    second.start_worker(ADDRESS, two.certificates)
+    assert done.code == 0, done.out + done.err
+    all_there(grid, two, report)
+    assert {node["machine"] for node in built(report)} == {first.name}
+    assert "imagematrix 0.0.1" in status.out
 
 
 def test_a_stranger_gets_nowhere(grid: Monorepo, two: Pair, tmp_path: Path) -> None:

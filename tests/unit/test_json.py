@@ -30,6 +30,7 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "`checks` of a leaf:": CheckResult,
     "`published` of a leaf:": document.NameEntry,
     "`pushes`, one for each node": document.PushEntry,
+    "`machines`, one for each machine": document.MachineEntry,
     "`retries` of a node": document.RetryEntry,
 }
 """What stands above a table, and what it describes."""

@@ -230,6 +230,7 @@ def test_json_is_the_contract() -> None:
                 "outcome": "built",
                 "seconds": 16.123,
                 "waited": 0.0,
+                "pulled": 0.0,
                 "log": "logs/python.log",
                 "attempts": 2,
                 "retries": [
@@ -253,6 +254,7 @@ def test_json_is_the_contract() -> None:
                 "outcome": "failed",
                 "seconds": 3.0,
                 "waited": 0.0,
+                "pulled": 0.0,
                 "log": "logs/tf.log",
                 "attempts": 1,
                 "retries": [],
@@ -274,6 +276,7 @@ def test_json_is_the_contract() -> None:
                 "outcome": "skipped",
                 "seconds": 0.0,
                 "waited": 0.0,
+                "pulled": 0.0,
                 "log": "",
                 "attempts": 0,
                 "retries": [],
@@ -328,8 +331,11 @@ def test_json_is_the_contract() -> None:
                 "attempts": 3,
                 "retries": [],
                 "why": "500",
+                "machine": "",
+                "started": None,
             }
         ],
+        "machines": [],
     }
 
 

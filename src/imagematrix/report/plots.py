@@ -96,7 +96,7 @@ def _pulls(nodes: Sequence[NodeEntry], unit: int) -> list[Figure]:
 
 
 def _lines(run: PastRun, slots: int) -> Mapping[str, int]:
-    """Return the lanes of the machines that pushed, below the worker slots."""
+    """Return where the pushes of each machine are drawn, below the worker slots."""
     names = sorted({push.machine for push in run.pushes if push.machine and push.started is not None})
     return {name: slots + number for number, name in enumerate(names)}
 
@@ -119,7 +119,7 @@ def _thin(name: str, spans: Sequence[tuple[float, float, int | None, str]], unit
             "name": name,
             "base": [round(begun / unit, 3) for begun, _, _, _ in spans],
             "x": [round(took / unit, 3) for _, took, _, _ in spans],
-            "y": [lane for _, _, lane, _ in spans],
+            "y": [line for _, _, line, _ in spans],
             "width": 0.3,
             "hovertext": [said for _, _, _, said in spans],
             "hoverinfo": "text",
