@@ -68,7 +68,8 @@ def programs() -> Path:
     return Path(os.environ.get("IMAGEMATRIX_ENGINE_DIR", "/var/lib/imagematrix/engine")) / "root"
 
 
-def _mount(folder: Path, megabytes: int) -> None:
+def mount(folder: Path, megabytes: int) -> None:
+    """Put what an engine holds on a file system of its own size."""
     disk = folder / "disk"
     (folder / "data").mkdir()
     subprocess.run(["truncate", "--size", f"{megabytes}M", disk], check=True)

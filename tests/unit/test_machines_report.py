@@ -54,7 +54,7 @@ def run() -> Document:
 
 
 def test_how_far_a_run_was_from_the_shortest_possible(run: Document) -> None:
-    """The longest chain takes 30 s, all builds take 25 s of two worker slots: 35 s were 1.17 times as long as needed."""
+    """The longest chain takes 30 s, all builds 25 s of two worker slots: 35 s were 1.17 times as long as needed."""
     assert bound.ratio(run) == pytest.approx(35 / 30)
     assert "1.17 x the shortest possible on 2 machines" in report.summary(run, color=False)
     one = replace(run, machines=run.machines[:1])
