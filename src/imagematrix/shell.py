@@ -200,7 +200,8 @@ class OpenProgram:
 
     def __init__(self, argv: Sequence[str]) -> None:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe)
+        # A group of its own: Ctrl-C reaches only this process, which may need the program to stop others.
+        self._process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
 
     def ask(self, line: bytes) -> bytes:
         """Return the answer. Raises EndedError when the program ends instead."""

@@ -292,7 +292,7 @@ def built_before(grid: Monorepo) -> str:
 
 
 def test_the_registry_is_away_from_one_machine(grid: Monorepo, two: Pair) -> None:
-    """That machine is no black hole: the other one builds everything."""
+    """It does not swallow job after job: the other machine builds them."""
     first, second = two.machines
     running = started(grid, two, FEW)
     second.lose_registry()

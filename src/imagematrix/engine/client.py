@@ -30,7 +30,6 @@ def open_client(environment: Mapping[str, str], *, seconds: int = _TIMEOUT_SECON
         client = docker.from_env(
             version=_API_VERSION,
             timeout=seconds,
-            use_ssh_client=True,
             environment={**os.environ, **environment},
         )
         # REQUESTS_CA_BUNDLE, usual behind company proxies, would override the engine's own certificate.

@@ -1,12 +1,14 @@
 """Which engine answers, and which docker clients reach it."""
 
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from imagematrix.engine import tunnel
 from imagematrix.engine.answering import answering
 from imagematrix.engine.build_cache import EngineCache
 from imagematrix.engine.client import open_client, private_folder
@@ -46,7 +48,7 @@ class Engine(EngineImages, EngineContainers, EngineCache):
             version: Any = self._client.version()
         return EngineFacts(
             version=str(said["ServerVersion"]),
-            is_private=bool(self.environment),
+            is_private=self.environment.get("DOCKER_HOST", "").startswith(f"unix://{private_folder()}/"),
             data=str(said["DockerRootDir"]),
             has_blobs=any("containerd" in value for _, value in said["DriverStatus"] or ()),
             platform=f"{version['Os']}/{version['Arch']}",
@@ -66,10 +68,24 @@ class Engine(EngineImages, EngineContainers, EngineCache):
             return False
 
     def storage(self) -> Path | None:
-        """Return the folder in which the engine keeps its images; None when that is on another machine."""
+        """Return the folder in which the engine keeps its images; None when that is on another machine.
+
+        A socket here may be the end of a tunnel: the folder is the engine's if it has the engine's own id.
+        """
         host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "unix://"
-        folder = Path(self.facts().data)
-        return folder if host.startswith("unix://") and folder.is_dir() else None
+        with answering():
+            said: Any = self._client.info()
+        folder = Path(str(said["DockerRootDir"]))
+        is_here = host.startswith("unix://") and folder.is_dir() and _is_of(folder, said)
+        return folder if is_here else None
+
+
+def _is_of(folder: Path, said: Mapping[str, Any]) -> bool:
+    """Whether a folder is that of an engine, by what the engine says of itself."""
+    try:
+        return (folder / "engine-id").read_text(encoding="utf-8").strip() == str(said["ID"])
+    except OSError:  # only root may look
+        return bool(said["Name"] == platform.node())
 
 
 def connect() -> Engine:
@@ -90,7 +106,8 @@ def connect() -> Engine:
 
 
 def _candidates() -> Iterator[Mapping[str, str]]:
-    yield {}
+    host = os.environ.get("DOCKER_HOST", "")
+    yield {"DOCKER_HOST": tunnel.opened(host)} if tunnel.is_remote(host) else {}
     private = private_folder() / "docker.sock"
     if "DOCKER_HOST" not in os.environ and private.exists():
         yield {"DOCKER_HOST": f"unix://{private}"}
