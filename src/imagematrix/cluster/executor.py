@@ -184,6 +184,10 @@ class Cluster:
         """Return the machines that have been there in this run."""
         return self._machines.used()
 
+    def digests(self) -> Mapping[Key, str]:
+        """Return the digests of the nodes that the registry has since this run."""
+        return self._images.digests()
+
     def pushes(self) -> "ClusterPushes":
         """Return what became of the pushes."""
         return ClusterPushes(self._images, lambda machine: self._link.is_up() and self._machines.has(machine))

@@ -123,6 +123,11 @@ class ClusterImages:
         with self._changed:
             return tuple(push for push in self._pushes.values() if push.attempts)
 
+    def digests(self) -> Mapping[Key, str]:
+        """Return the digests of what the registry has by now, also of what it had already when a machine looked."""
+        with self._changed:
+            return {key: push.digest for key, push in self._pushes.items() if self._is_pushed(key)}
+
     def _is_pushed(self, key: Key) -> bool:
         push = self._pushes.get(key)
         return push is not None and push.status is PushStatus.PUSHED

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,7 +24,7 @@ from imagematrix.commands.build.run import BuildResult
 from imagematrix.commands.build.signed_pushes import signed
 from imagematrix.errors import NoClusterError
 from imagematrix.execution import schedule
-from imagematrix.model import Key, Outcome, Plan, Pushed, PushStatus, Row, Status, UsedMachine, Verdict
+from imagematrix.model import Key, Outcome, Plan, Pushed, Row, Status, UsedMachine, Verdict
 from imagematrix.planning import estimates, placement
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.publication import Publication
@@ -39,6 +39,17 @@ from imagematrix.shell import Shell, stoppable
 from imagematrix.signing import Signer
 
 _READY: Final = (Status.BUILT, Status.REUSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """All that machines have done."""
+
+    outcomes: tuple[Outcome, ...]
+    pushes: tuple[Pushed, ...] = ()
+    digests: Mapping[Key, str] = field(default_factory=dict)
+    """What the registry has since this run."""
+    machines: tuple[UsedMachine, ...] = ()
 
 
 def link(project: Project, address: str, certificates: str) -> Link:
@@ -74,24 +85,22 @@ def run(
         decided = _without_pulls(decide(project, rows, options, engine=None, store=store))
         if store.is_silent:
             raise NoClusterError(f"{store.repository} does not answer (above), and machines exchange images through it")
-        outcomes, pushes, machines = _act(
-            project, decided, options, link=link, store=store, signer=signer, listen=listen, stop=stop
-        )
+        done = _act(project, decided, options, link=link, store=store, signer=signer, listen=listen, stop=stop)
         pin(project, decided)
-        published = _published(project, decided, outcomes, options, store=store, stop=stop)
-        facts, missing = _facts(decided, outcomes, pushes, store)
+        published = _published(project, decided, done.outcomes, options, store=store, stop=stop)
+        facts, missing = _facts(decided, done, store)
     made = report.make(
         decided.plan,
-        outcomes,
+        done.outcomes,
         facts,
-        pushes=pushes,
+        pushes=done.pushes,
         started=started,
         seconds=time.monotonic() - clock,
         origins=local.origins(project, rows),
     )
     lost = NoClusterError(_missing(store.repository, missing)) if missing and not stop.is_set() else None
     return BuildResult(
-        report=report.with_machines(made, machines), published=published, interrupted=stop.is_set(), lost=lost
+        report=report.with_machines(made, done.machines), published=published, interrupted=stop.is_set(), lost=lost
     )
 
 
@@ -113,10 +122,10 @@ def _act(
     signer: Signer | None,
     listen: Callable[[Plan, Forecast], Progress],
     stop: threading.Event,
-) -> tuple[tuple[Outcome, ...], tuple[Pushed, ...], tuple[UsedMachine, ...]]:
+) -> _Done:
     plan = decided.plan
     if all(step.verdict is Verdict.REUSE for step in plan.steps):
-        return tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps), (), ()
+        return _Done(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
     seconds = estimates.seconds(plan.steps, history=project.state.history(), sizes=project.node_sizes(plan))
     kept = _kept_parents(decided, store)
     shown = MachineProgress(plan)
@@ -161,7 +170,7 @@ def _act(
             tick=shown.tick,
         )
         ended = (_on_clock(pushed, begun) for pushed in recorder.published()[0])
-        return outcomes, tuple(ended), cluster.used()
+        return _Done(outcomes=outcomes, pushes=tuple(ended), digests=cluster.digests(), machines=cluster.used())
 
 
 def _on_clock(pushed: Pushed, begun: float) -> Pushed:
@@ -209,14 +218,11 @@ def _kept_parents(decided: BuildDecision, store: Store) -> Mapping[Key, RemotePa
     }
 
 
-def _facts(
-    decided: BuildDecision, outcomes: Sequence[Outcome], pushes: Sequence[Pushed], store: Store
-) -> tuple[Mapping[str, ImageFact], Sequence[str]]:
+def _facts(decided: BuildDecision, done: _Done, store: Store) -> tuple[Mapping[str, ImageFact], Sequence[str]]:
     """Return what the registry has of the rows' images, by row name, and the rows whose images it should have."""
     plan = decided.plan
-    ready = {outcome.key for outcome in outcomes if outcome.status in _READY}
-    pushed = {push.key: push.digest for push in pushes if push.status is PushStatus.PUSHED}
-    digests = {**decided.in_registry, **pushed}
+    ready = {outcome.key for outcome in done.outcomes if outcome.status in _READY}
+    digests = {**decided.in_registry, **done.digests}
     finals = {key: digests[key] for key in ready & {*plan.final_nodes.values()} if key in digests}
     manifests = store.manifests(finals) if finals else {}
     rows = {name: manifests[key] for name, key in plan.final_nodes.items() if key in manifests}
