@@ -15,10 +15,12 @@ from imagematrix.cluster import Link, certificates, packing, security, status
 from imagematrix.cluster.machines import Machines
 from imagematrix.cluster.messages import MachineFacts, RemoteJob
 from imagematrix.cluster.security import address
+from imagematrix.commands.doctor import machines as doctor
 from imagematrix.errors import FlagError, InputError, NoClusterError
 from imagematrix.model import BuildJob, DockerfileBuild, File, FlakeKind, Key, ParentImage, Stored
 from imagematrix.planning.keys import Sha256
 from imagematrix.planning.placement import Placement, Whereabouts, place, shared
+from imagematrix.report.outputs import PrerequisiteState
 
 
 @pytest.mark.parametrize(
@@ -239,6 +241,24 @@ def test_a_cluster_without_a_machine_for_the_run(cluster: LocalCluster, tmp_path
     said = status.text(cluster.address, "")
     assert "3 machines, 4 worker slots" in said
     assert said.count("takes no jobs") == 1
+
+
+def test_what_doctor_says_of_a_cluster(cluster: LocalCluster, tmp_path: Path) -> None:
+    project = projects.project(tmp_path / "project")
+
+    def asked() -> tuple[PrerequisiteState, str]:
+        found = doctor.cluster(project, cluster.address, "")
+        return found.state, f"{found.said} {found.remedy}"
+
+    state, said = asked()
+    assert state is PrerequisiteState.BAD
+    assert "imagematrix worker" in said
+    cluster.add(FolderMachine(tmp_path, "good"))
+    assert asked() == (PrerequisiteState.GOOD, "1 machine, 2 worker slots ")
+    cluster.add(FolderMachine(tmp_path, "old"), version="0.0.1")
+    state, said = asked()
+    assert state is PrerequisiteState.WEAK
+    assert "1 machine, 2 worker slots; old: it has imagematrix 0.0.1" in said
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

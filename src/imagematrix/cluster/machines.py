@@ -17,11 +17,12 @@ def none_usable(cluster: str, found: Sequence[ListedMachine], *, version: str, p
             f"no machine has joined the cluster at {cluster}\n"
             f"    run `imagematrix worker {cluster}` on each machine that has an engine"
         )
-    why = [f"{each.facts.name}: {_unusable(each, version, platform)}" for each in found]
+    why = [f"{each.facts.name}: {unusable(each, version, platform)}" for each in found]
     return "\n    ".join([f"no machine of the cluster at {cluster} can build for {platform}", *sorted(why)])
 
 
-def _unusable(machine: ListedMachine, version: str, platform: str) -> str:
+def unusable(machine: ListedMachine, version: str, platform: str) -> str:
+    """Say why a machine gets no jobs of a run, and what to do; empty: it gets some."""
     if machine.facts.version != version:
         return f"it has imagematrix {machine.facts.version}, and this is {version}: install the same version on both"
     if machine.facts.platform != platform:

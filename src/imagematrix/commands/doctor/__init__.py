@@ -5,12 +5,22 @@ import sys
 from invoke import Exit
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import File, Group, Json, Only, Reproducible, Site
+from imagematrix.commands.options import Certificates, File, Group, Json, Only, Reproducible, Site, Workers
 from imagematrix.errors import ExitCode
 
 
 @command
-def doctor(*, reproducible: Reproducible, only: Only, group: Group, site: Site, json: Json, file: File) -> None:
+def doctor(
+    *,
+    reproducible: Reproducible,
+    only: Only,
+    group: Group,
+    workers: Workers,
+    certificates: Certificates,
+    site: Site,
+    json: Json,
+    file: File,
+) -> None:
     """Check every prerequisite of a build: engine, buildx, disk, package index, registries, the matrix itself."""
     from imagematrix.commands import request
     from imagematrix.commands.doctor import reproduce, run
@@ -21,13 +31,14 @@ def doctor(*, reproducible: Reproducible, only: Only, group: Group, site: Site, 
 
     if reproducible:
         project = request.opened(file, site=site)
-        selected = request.selection(only, group)
-        compared = reproduce.run(project, selected, reproducible, engine=request.engine(), said=note)
+        chosen = request.selection(only, group)
+        compared = reproduce.run(project, chosen, reproducible, engine=request.engine(), said=note)
         print(comparison_text(compared))
         if compared.difference:
             raise Exit("", code=int(ExitCode.FAILED))
         return
-    found = run.run(file or nearest_matrix(), request.selection(only, group), site_name=site)
+    selected, spread = request.selection(only, group), (workers, certificates)
+    found = run.run(file or nearest_matrix(), selected, site_name=site, spread=spread)
     if json:
         print(health_json(found))
     else:

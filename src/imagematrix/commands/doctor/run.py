@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import site
+from imagematrix.commands import extras, request
 from imagematrix.compat import catalogue
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
@@ -45,18 +46,29 @@ class _Probe:
     """The state to report if the question fails."""
 
 
-def run(file: str, selection: Selection, *, site_name: str, seconds: float = SECONDS) -> tuple[Prerequisite, ...]:
+def run(
+    file: str,
+    selection: Selection,
+    *,
+    site_name: str,
+    spread: tuple[str, str] = ("", ""),
+    seconds: float = SECONDS,
+) -> tuple[Prerequisite, ...]:
     """Check all prerequisites of a build of the selected rows; with an invalid matrix, what depends on it is skipped.
 
+    `spread` is the address of a cluster, and the directory of its certificates: with one, no engine is needed here.
     A prerequisite that does not answer within so many seconds is reported.
     """
     shell = Shell()
-    machine = [*_machine(shell)]
+    machine = [*_engine_probes(shell), *_machine(shell)]
     try:
         project = open_project(file).at_site(site_name)
         rows = project.possible(project.rows(selection))
     except InputError as error:
         return (_bad("matrix", str(error), "see `invoke check`"), *_answers(machine, shell, seconds))
+    address, certificates = spread[0] or project.matrix.site.workers, spread[1]
+    if address:
+        machine = [_Probe(what="cluster", ask=lambda: _cluster(project, address, certificates)), *_machine(shell)]
     probes = [*_matrix(project, rows), *machine]
     try:
         where = site.discover(project.matrix.site, root=project.repository.root)
@@ -126,10 +138,22 @@ def _catalogue() -> Prerequisite:
     return Prerequisite(what="catalogue", state=PrerequisiteState.WEAK, said=f"old facts: {ages(old)}", remedy=remedy)
 
 
-def _machine(shell: Shell) -> Iterator[_Probe]:
+def _cluster(project: Project, address: str, certificates: str) -> Prerequisite:
+    """Tell which machines would build; the images travel through the registry of `nodes`."""
+    request.cluster(project, address)
+    extras.require("cluster")
+    from imagematrix.commands.doctor import machines
+
+    return machines.cluster(project, address, certificates)
+
+
+def _engine_probes(shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="engine", ask=_engine)
     yield _Probe(what="buildx", ask=lambda: _good("buildx", builder.buildx_version(shell, buildx_command(connect()))))
     yield _Probe(what="disk", ask=_disk)
+
+
+def _machine(shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="catalogue", ask=_catalogue)
     yield _Probe(what="git", ask=lambda: _git(shell), severity=PrerequisiteState.WEAK)
 
