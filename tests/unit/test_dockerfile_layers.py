@@ -238,6 +238,10 @@ WRONG: Final[Mapping[str, tuple[str, list[tuple[str, int]]]]] = {
         "ARG TAG\nFROM golang:$TAG AS a\nFROM debian\nCOPY --from=a /a /b\n",
         [("dockerfile_argument", 2)],
     ),
+    "names that arguments cannot have": (
+        "ARG =1\nFROM debian\nARG a-b --c A\n",
+        [("dockerfile_arguments", 1), ("dockerfile_arguments", 3), ("dockerfile_arguments", 3)],
+    ),
     "scratch": ("FROM debian AS a\nFROM scratch\nCOPY --from=a /a /b\n", [("dockerfile_scratch", 2)]),
     "two stages of one name": ("FROM debian AS a\nFROM debian AS A\n", [("dockerfile_stage", 2)]),
     "a circle": (
@@ -333,6 +337,15 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "services/app/link").symlink_to("/etc/passwd")
     assert refused(tmp_path) == [("unsafe_path", "services/app/link", 0)]
     assert refused(tmp_path, **{"services/app/.dockerignore": "link\n"}) == []
+
+
+@pytest.mark.parametrize("target", ["loop", "..", "/etc", "src"])
+def test_a_link_on_the_way(tmp_path: Path, target: str) -> None:
+    """Is reported by its own path, wherever it leads."""
+    opened(tmp_path)
+    (tmp_path / "services/app/loop").symlink_to(target)
+    found = refused(tmp_path, "FROM debian\nCOPY loop/passwd /x\n")
+    assert found == [("unsafe_path", "services/app/loop", 0)]
 
 
 def test_the_repository_as_context(tmp_path: Path) -> None:

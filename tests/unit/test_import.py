@@ -173,6 +173,26 @@ def test_other_files_are_another_beginning(root: Path) -> None:
     assert "RUN two" in leaves()["x:latest"].stages[1].text
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("RUN a  b", "RUN a b", True),
+        ("RUN a \\\n    b", "RUN a \\\n  b", True),
+        ("RUN echo 'a  b'", "RUN echo 'a b'", False),
+        ("RUN <<E\na\nE", "RUN <<E\na\n\nE", False),
+        ("# why\nRUN a", "RUN a", True),
+        ("COPY f /f", "COPY ./f /f", False),
+        ("ARG A=1\nRUN a", "ARG A=2\nRUN a", True),
+        ("ARG A=1\nARG B=$A\nRUN a", "ARG A=1\nARG B=${A}\nRUN a", False),
+    ],
+)
+def test_which_steps_are_the_same(root: Path, one: str, other: str, is_same: bool) -> None:
+    texts = {"x/Dockerfile": f"FROM debian:12\n{one}\nRUN x\n", "y/Dockerfile": f"FROM debian:12\n{other}\nRUN y\n"}
+    write(root, {**texts, "x/f": "f\n", "y/f": "f\n"})
+    assert imported("x", "y").differences == ()
+    assert ("shared" in leaves()["x:latest"].row.family.layers) is is_same
+
+
 def test_what_does_no_work_is_not_shared(root: Path) -> None:
     write(root, {f"{name}/Dockerfile": f"FROM debian:12\nENV A=1\nRUN {name}\n" for name in "xy"})
     imported("x", "y")
@@ -438,6 +458,7 @@ HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
         1,
         "import",
     ),
+    "nothing but its base": ({"bad/Dockerfile": "FROM debian\n"}, "bad/Dockerfile", 0, "import"),
     "itself": (
         {"bad/Dockerfile": "FROM x:1\nRUN y\n", "bad/b.sh": "docker build -t x:1 .\n"},
         "bad/Dockerfile",

@@ -167,7 +167,7 @@ def _found(tree: Tree, patterns: Collection[str], leave_out: Callable[[str, bool
     """Yield the files below the folders that patterns begin with."""
     for start in {handwritten.literal(pattern) for pattern in patterns}:
         within = "" if start == "." else start
-        if not within or tree.is_folder(within):
+        if not within or not tree.problem(within, expected=stat.S_IFDIR):
             below = partial(_below, within, leave_out)
             yield from (posixpath.join(within, path) for path in tree.files(within, skip=_is_left, leave_out=below))
         elif not leave_out(within, False) and tree.is_file(within):

@@ -11,6 +11,7 @@ from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import did_you_mean
 from imagematrix.planning import dockerfile
 from imagematrix.planning.dockerfile import Instruction
+from imagematrix.text import names
 
 _VARIABLE: Final = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?::(?P<how>[-+])(?P<other>[^}]*))?\})")
 _WORD: Final = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
@@ -220,6 +221,10 @@ def _instructions(text: str, whole: Whole) -> Iterator[Diagnostic]:
         if each.word == "FROM" and len(each.arguments) != 1 and not _is_named(each.arguments):
             what, hint = f"{each.text!r} is not a valid FROM", "expected FROM IMAGE or FROM IMAGE AS NAME"
             yield Diagnostic(line=each.line, code="dockerfile_from", message=what, hint=hint)
+        for name in (word.partition("=")[0] for word in words(each)):
+            if not names.is_variable(name):
+                what, hint = f"{name!r} is not a valid name of an argument", "expected letters, digits and _"
+                yield Diagnostic(line=each.line, code="dockerfile_arguments", message=what, hint=hint)
         if first and each.line < first and each.word != "ARG":
             what, hint = f"{each.word} before the first FROM", "only ARG may be there"
             yield Diagnostic(line=each.line, code="dockerfile_from", message=what, hint=hint)
@@ -229,15 +234,15 @@ def _instructions(text: str, whole: Whole) -> Iterator[Diagnostic]:
 
 
 def _targets(whole: Whole) -> Iterator[Diagnostic]:
-    names: set[str] = set()
+    known: set[str] = set()
     for stage in whole.stages:
-        if stage.name in names:
+        if stage.name in known:
             what = f"two stages are named {stage.name!r}"
             yield Diagnostic(line=stage.line, code="dockerfile_stage", message=what, hint="rename one of them")
-        names |= {stage.name} - {""}
+        known |= {stage.name} - {""}
     if whole.final is None:
         what = f"there is no stage {whole.target!r} to build"
-        yield Diagnostic(line=1, code="dockerfile_stage", message=what, hint=did_you_mean(whole.target, names))
+        yield Diagnostic(line=1, code="dockerfile_stage", message=what, hint=did_you_mean(whole.target, known))
 
 
 def _images(whole: Whole) -> Iterator[Diagnostic]:
@@ -256,8 +261,8 @@ def _cycles(whole: Whole) -> Iterator[Diagnostic]:
     except graphlib.CycleError as error:
         circle = [whole.stages[number] for number in error.args[1]]
         line = min(stage.line for stage in circle)
-        names = " -> ".join(stage.name or str(stage.number) for stage in circle)
-        what, hint = f"these stages are built from one another: {names}", "copy out of a stage before this one"
+        shown = " -> ".join(stage.name or str(stage.number) for stage in circle)
+        what, hint = f"these stages are built from one another: {shown}", "copy out of a stage before this one"
         yield Diagnostic(line=line, code="dockerfile_cycle", message=what, hint=hint)
     for stage in whole.needed:
         for line, name in stage.origins:

@@ -16,7 +16,8 @@ from imagematrix.planning.importing.nouns import BuildCall, FoundTree
 from imagematrix.text import names
 
 _WILDCARDS: Final = frozenset("*?[")
-_QUOTES: Final = frozenset("\"'`\\")
+_LITERAL: Final = frozenset("\"'`\\")
+"""What blanks may count within."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,11 @@ class ImportedStep:
             return self.whole
         if self.argument:
             return ("ARG", self.argument, self.begins, self.value if self.is_fixed else None)
-        text = body(self.text)
-        return (text if _QUOTES & set(text) else " ".join(text.split()), self.begins, _contents(self.copied))
+        (instruction,) = dockerfile.instructions(body(self.text))
+        text = instruction.text
+        blanks_count = not _LITERAL.isdisjoint(text)
+        words = text if blanks_count else " ".join(text.split())
+        return (words, instruction.tail, self.begins, _contents(self.copied))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,7 +156,7 @@ class _Writer:
         theirs = {user: self._images[user].steps[at] for user in users}
         values = {each.value or "" for each in theirs.values()}
         if step.is_fixed and "$" in (step.value or ""):
-            return f"ARG {step.argument}={handwritten.plain(step.value or '')}"
+            return handwritten.plain(f"ARG {step.argument}={step.value}")
         if step.is_fixed or not (len(values) > 1 or any(each.is_given and each.value for each in theirs.values())):
             return _literal(step)
         name = self._variable(step.argument, theirs, layer)
@@ -165,7 +165,7 @@ class _Writer:
             self.variables[user][step.argument] = name
         is_plain = not any(_SPECIAL.search(value) for value in values)
         quoted = name if is_plain else handwritten.escaped(name)
-        return f'ARG {step.argument}="{{{{ {quoted} }}}}"'
+        return f'ARG {handwritten.plain(step.argument)}="{{{{ {quoted} }}}}"'
 
     def _variable(self, argument: str, theirs: Mapping[int, ImportedStep], layer: str) -> str:
         """Return the name of the row's value: no rule reads it, and no other argument of these images has it."""
@@ -185,7 +185,7 @@ def free(argument: str) -> str:
     """Return the name of the row's value for an argument: rules judge some names, and templates take others."""
     name = handwritten.variable(argument)
     is_free = name and name not in compat.read() and name not in _RESERVED
-    return name if is_free else f"arg_{argument.lower()}"
+    return name if is_free else f"arg_{_STRANGE.sub('_', argument.lower())}"
 
 
 _RESERVED: Final = frozenset({"base", "os", "reason", "allow", "impossible", "gpus"})
@@ -194,7 +194,7 @@ _RESERVED: Final = frozenset({"base", "os", "reason", "allow", "impossible", "gp
 
 def _literal(step: ImportedStep) -> str:
     if step.value is None:
-        return f"ARG {step.argument}"
+        return handwritten.plain(f"ARG {step.argument}")
     return handwritten.plain(f'ARG {step.argument}="{_SPECIAL.sub(_escaped, step.value)}"')
 
 

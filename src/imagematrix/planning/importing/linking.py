@@ -46,11 +46,18 @@ def _whole_name(name: str) -> str:
 def _linked(image: ImportedImage, named: Mapping[str, ImportedImage], above: tuple[ImportedImage, ...]) -> LinkedImage:
     if image in above:
         circle = " -> ".join(_shown(each) for each in (*above[above.index(image) :], image))
-        raise _refusal(above[-1], f"these images are built on one another: {circle}", "build one of them on a base")
+        raise _refusal(
+            above[-1],
+            f"these images are built on one another: {circle}",
+            "build one of them on a base",
+            code="import_cycle",
+        )
     below = named.get(_whole_name(image.image))
     if below is None and image.image.startswith(TARGET):
         raise _refusal(image, f"{image.image} is not imported", "import the bake file of that target too")
     if below is None:
+        if not image.steps:
+            raise _refusal(image, f"is {image.image} and nothing else", "use that image itself, as a base")
         return LinkedImage(own=image, base=image.image, steps=image.steps)
     under = _linked(below, named, (*above, image))
     first, *rest = image.steps or (None,)
@@ -62,6 +69,6 @@ def _shown(image: ImportedImage) -> str:
     return next(iter(image.call.images), image.call.name or image.call.dockerfile)
 
 
-def _refusal(image: ImportedImage, what: str, hint: str) -> InputError:
+def _refusal(image: ImportedImage, what: str, hint: str, *, code: str = "import") -> InputError:
     file = image.tree.shown(image.call.dockerfile)
-    return InputError([Diagnostic(code="import_cycle", file=file, line=0, message=what, hint=hint)])
+    return InputError([Diagnostic(code=code, file=file, line=0, message=what, hint=hint)])
