@@ -71,6 +71,12 @@ bridge_up() {
     echo "$gateway"
 }
 
+# Is there a bridge whose name begins with $1? Reads to the end: where a pipe counts as failed if any of its programs
+# fails, `grep -q` would leave `ip` to die of what it has still to say.
+any_bridge() {
+    ip -o link show type bridge | awk -v name=": $1" 'index($0, name) { found = 1 } END { exit !found }'
+}
+
 # Takes bridge $1 away with the packet filter rules that name it or its network. After the last of
 # the bridges whose names begin with $2, turns forwarding off again if it was off before.
 bridge_down() {
@@ -86,7 +92,7 @@ bridge_down() {
             done || [ "${PIPESTATUS[1]}" = 1 ] || return 1
     done
     ip link delete "$name" || return 1
-    if [ -e "$(forwarding_mark)" ] && ! ip -o link show type bridge | grep -q ": $ours"; then
+    if [ -e "$(forwarding_mark)" ] && ! any_bridge "$ours"; then
         echo 0 >/proc/sys/net/ipv4/ip_forward || return 1
         rm -f "$(forwarding_mark)"
     fi
