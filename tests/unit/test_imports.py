@@ -73,6 +73,7 @@ HOMES: Final[Mapping[str, str]] = {
     "itables": "report",
     "jinja2": "planning.render.templates report",
     "msgspec": "text.documents",
+    "networkx": "planning.graph",
     "packaging": "text",
     "pip": "site",  # whose word the default index is
     "plotly": "report",
@@ -231,6 +232,7 @@ def test_the_command_line_starts_light(module: str) -> None:
         "docker",
         "filelock",
         "jinja2",
+        "networkx",
         "packaging",
         "requests",
         "rich",
@@ -249,4 +251,4 @@ def test_a_process_that_runs_checks_imports_no_planner() -> None:
     """One starts for each image, so unneeded imports would slow each of them down."""
     code = "import sys, imagematrix.verify.plugin; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {"imagematrix.project", "jinja2"}.isdisjoint(done.stdout.split())
+    assert {"imagematrix.project", "jinja2", "networkx"}.isdisjoint(done.stdout.split())

@@ -1,10 +1,18 @@
-"""Nodes in, the DAG out: order, dependencies, what is needed."""
+"""Nodes in, the DAG out: order, dependencies, what is needed. The only home of networkx.
 
-import graphlib
+Imported where a DAG is made or walked: the import takes longer than a command without one.
+"""
+
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from imagematrix.model import Key, Node, Row
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    Digraph = nx.DiGraph[Key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +34,7 @@ class Dag:
     rows: Mapping[str, Row]
     tools: Mapping[Key, tuple[Key, ...]]
     """Files of a package layer -> the nodes that can install them: those of its rows."""
-    edges: tuple[tuple[Key, Key], ...] = field(repr=False)
-    """Each node with one that needs it, its tools included."""
+    shape: "Digraph" = field(repr=False)
     wanted: Collection[Key] = ()
     """Nodes that are built even if no row ends in them."""
     needed_by: Mapping[Key, tuple[str, ...]] | None = field(repr=False, default=None)
@@ -40,7 +47,9 @@ class Dag:
 
     def restricted(self, wanted: Collection[Key]) -> "Dag":
         """Return the DAG of some nodes and all that they need. Only rows that end in one of them are built."""
-        keys = self._with_ancestors(wanted)
+        import networkx as nx
+
+        keys = {*wanted}.union(*(nx.ancestors(self.shape, key) for key in wanted))
         final_nodes = {name: key for name, key in self.final_nodes.items() if key in wanted}
         return replace(
             self,
@@ -48,17 +57,16 @@ class Dag:
             final_nodes=final_nodes,
             rows={name: self.rows[name] for name in final_nodes},
             tools={key: able for key, able in self.tools.items() if key in keys},
-            edges=tuple(edge for edge in self.edges if keys.issuperset(edge)),
+            shape=self.shape.subgraph(keys),
             wanted=wanted,
             needed_by={key: rows for key, rows in self.rows_by_node().items() if key in keys},
         )
 
     def order(self) -> Iterator[Node]:
         """Yield every node, parents first; the same for the same rows, whatever their order in the file."""
-        sorter = graphlib.TopologicalSorter[Key](dict.fromkeys(self.nodes, ()))
-        for below, above in self.edges:
-            sorter.add(above, below)
-        return (self.nodes[key] for key in sorter.static_order())
+        import networkx as nx
+
+        return (self.nodes[key] for key in nx.topological_sort(self.shape))
 
     def needed(self, present: Collection[Key], kept: Collection[Key] = ()) -> NeededNodes:
         """Return what must be built: missing nodes on which something missing and wanted is built.
@@ -100,18 +108,6 @@ class Dag:
                 yield self.nodes[node.packages]
             key = node.parent
 
-    def _with_ancestors(self, wanted: Collection[Key]) -> set[Key]:
-        """Return nodes with all that they are built on or with."""
-        below: dict[Key, list[Key]] = {}
-        for lower, upper in self.edges:
-            below.setdefault(upper, []).append(lower)
-        found, open_ends = {*wanted}, [*wanted]
-        while open_ends:
-            new = {*below.get(open_ends.pop(), ())} - found
-            found |= new
-            open_ends += new
-        return found
-
     def _add_missing(
         self,
         final: Iterable[Key],
@@ -138,17 +134,19 @@ class Dag:
 
 def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
     """Join the nodes of rows (row name -> its nodes, first to last) where they share them."""
+    import networkx as nx
+
     ordered = {name: chains[name] for name in sorted(chains)}
     nodes = {node.key: node for chain in ordered.values() for node in chain}
     tools = _tools(ordered.values())
-    edges = (
-        *((node.parent, node.key) for node in nodes.values() if node.parent),
-        *((node.packages, node.key) for node in nodes.values() if node.packages),
-        *((tool, files) for files, able in tools.items() for tool in able),
-    )
+    shape: Digraph = nx.DiGraph()
+    shape.add_nodes_from(nodes)
+    shape.add_edges_from((node.parent, node.key) for node in nodes.values() if node.parent)
+    shape.add_edges_from((node.packages, node.key) for node in nodes.values() if node.packages)
+    shape.add_edges_from((tool, files) for files, able in tools.items() for tool in able)
     final_nodes = {name: chain[-1].key for name, chain in ordered.items()}
     rows = {name: chain[-1].leaf.row for name, chain in ordered.items()}
-    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, tools=tools, edges=edges)
+    return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, tools=tools, shape=nx.freeze(shape))
 
 
 def _tools(chains: Iterable[tuple[Node, ...]]) -> Mapping[Key, tuple[Key, ...]]:
