@@ -97,7 +97,7 @@ def test_what_exists_is_left_out(opened: Project, monkeypatch: pytest.MonkeyPatc
     """Jobs whose nodes the engine has."""
     everything = projects.plan(opened)
     images = projects.believe(opened, *(projects.image(step.node.key) for step in everything.steps[:-1]))
-    monkeypatch.setattr("imagematrix.commands.request.images_or_none", lambda: images)
+    monkeypatch.setattr("imagematrix.commands.request.images_or_note", lambda: images)
     monkeypatch.setattr("imagematrix.commands.request.node_store", lambda _: None)
 
     jobs = json.loads(export(opened, "jobs", missing=True).text)["jobs"]

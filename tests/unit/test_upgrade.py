@@ -140,7 +140,7 @@ def test_the_plan_command_says_so_too(
     """Also where nothing was ever built: CI has no record of earlier builds."""
     rendered(opened(tmp_path))
     installed.upgrade()
-    monkeypatch.setattr(request, "images_or_none", lambda: ())
+    monkeypatch.setattr(request, "images_or_note", lambda: ())
     collection()["plan"].body(None, file=str(tmp_path / "matrix.toml"))
     assert "imagematrix 1.0.0 rendered the leaves, and this is 1.1.0" in capsys.readouterr().err
     assert lock.parse(lock_text(tmp_path)).imagematrix == "1.0.0"
