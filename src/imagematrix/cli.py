@@ -89,11 +89,11 @@ def _mistake(error: ParseError, found: Collection) -> str:
 
 def _completion_script(shell: str) -> str:
     """Return the script that completes our programs. Raises Exit, with code 2, for a shell that is not supported."""
-    known = sorted(path.name for path in _SCRIPTS.iterdir())
+    known = sorted(path.suffix[1:] for path in _SCRIPTS.iterdir())
     if shell not in known:
         hint = did_you_mean(shell, known)
         raise Exit(f"--print-completion-script {shell}: not supported\n    {hint}", code=int(ExitCode.BAD_INPUT))
-    return (_SCRIPTS / shell).read_text(encoding="utf-8").replace("@programs@", " ".join(_COMPLETED))
+    return (_SCRIPTS / f"imagematrix.{shell}").read_text(encoding="utf-8").replace("@programs@", " ".join(_COMPLETED))
 
 
 program = MatrixProgram(name="imagematrix", binary="imagematrix", namespace=collection(), version=__version__)

@@ -57,14 +57,15 @@ def test_hadolint() -> None:
 
 def test_shellcheck() -> None:
     """Every distinct script passes: those of the leaves, those they are made from, those of this repository."""
-    folders = (IMAGES, ROOT / "common", STOCK / "common", ROOT / "scripts", ROOT / ".ci")
+    completion = STOCK.parent / "templates/completion"
+    folders = (IMAGES, ROOT / "common", STOCK / "common", ROOT / "scripts", ROOT / ".ci", completion)
     scripts = distinct(
         path
         for folder in folders
         for path in folder.rglob("*")
         if path.suffix != ".j2" and path.is_file() and is_script(path)
     )
-    assert {"build-scripts.sh", "docker-run.sh", "boot.sh", "bootstrap.sh", "engine", "inv"} <= {
+    assert {"build-scripts.sh", "docker-run.sh", "boot.sh", "bootstrap.sh", "engine", "inv", "imagematrix.bash"} <= {
         Path(script).name for script in scripts
     }
     assert output("shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts) == ""
