@@ -70,6 +70,7 @@ def test_a_plan_names_the_version_that_renders_a_stage_differently(tmp_path: Pat
         ({**OWN, "common/layers/system/Dockerfile.j2": "ENV MINE=1\n"}, MATRIX, "system"),
         ({**OWN, "common/init/boot/late.sh": "#!/bin/sh\n"}, MATRIX, "boot"),
         (OWN, MATRIX.replace('tag = "1"', 'tag = "2"'), "boot"),
+        (OWN, MATRIX.replace('bootstrap = "bookworm"', 'image = "debian:12"'), "boot"),
         (OWN, MATRIX.replace('"system", "app"', '"system", "tools", "app"'), "app"),
     ],
 )

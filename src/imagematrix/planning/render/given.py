@@ -45,7 +45,7 @@ class Given:
             "values": {name: self._plain(values.get(name)) for name in sorted(names)},
             "own": {name: self._own(name) for name in sorted({layer, *self._included(layer)})},
             "below": layers[: layers.index(layer)],
-            "row": row.name if layer == layers[-1] else "",
+            "labels": (row.name, row.base.image, row.base.bootstrap) if layer == layers[-1] else (),
         }
 
     def _included(self, layer: str) -> Iterator[str]:
