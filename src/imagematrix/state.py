@@ -37,6 +37,7 @@ _MOST_BYTES: Final = 256 * 2**20
 """How much of one file of the state is read: the record of 100,000 nodes takes half of it."""
 _RUN_FILE: Final = re.compile(r"[^/]+\.json")
 _LOG_FILE: Final = re.compile(r"[^/]+\.log")
+_NODE_LOG: Final = re.compile(r"[^/]+-[0-9a-f]{12}\.log")
 _RUNS_KEPT: Final = 60
 """Two months of nights."""
 
@@ -68,6 +69,13 @@ class State:
         with self._sparing(str(path)) as spared:
             tree.replace(path, File(path=path.name, content=hidden(text).encode()))
         return not spared
+
+    def keep_logs(self, folder: Path, names: Collection[str]) -> None:
+        """Remove the logs of earlier runs from a folder of a report: those of nodes that are not among `names`."""
+        with self._sparing(str(folder)):
+            for path in folder.glob("*.log"):
+                if _NODE_LOG.fullmatch(path.name) and path.name not in names:
+                    path.unlink(missing_ok=True)
 
     @contextmanager
     def sole_builder(self, *, waiting: Callable[[], None]) -> Iterator[None]:

@@ -65,20 +65,23 @@ def test_checks_are_added_to_the_run_they_belong_to(project: Project, tmp_path: 
 
 
 def test_logs_of_what_failed_lie_beside_the_page(project: Project, tmp_path: Path) -> None:
-    """And are linked; a log that this checkout does not have is named alone."""
+    """And are linked; those of earlier runs go. A log that this checkout does not have is named alone."""
     plan = nights.grid(12)
     key = next(step.node.key for step in plan.steps if step.node.layer == "pytorch")
     made = nights.night(plan, 0, broken=frozenset({key}))
     [failed] = [node for node in made.nodes if node.outcome == "failed"]
-    with project.state.log(f"{'a' * 64}-pytorch.log") as log:
+    for name in (f"tensorflow-{'b' * 12}.log", "mine.log"):
+        (tmp_path / "report/logs").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "report/logs" / name).write_text("of an earlier run")
+    with project.state.log(f"pytorch-{'a' * 12}.log") as log:
         log.write("the end of it\n")
-    here = replace(failed, log=f".imagematrix/logs/{'a' * 64}-pytorch.log")
+    here = replace(failed, log=f".imagematrix/logs/pytorch-{'a' * 12}.log")
     nodes = tuple(here if node is failed else node for node in made.nodes)
 
     reporting.built(project, replace(made, nodes=nodes), (), tmp_path / "report", say=print)
 
-    [copied] = (tmp_path / "report/logs").iterdir()
-    assert copied.read_text() == "the end of it\n"
+    copied, mine = sorted((tmp_path / "report/logs").iterdir(), reverse=True)
+    assert (copied.read_text(), mine.name) == ("the end of it\n", "mine.log")
     assert f'href="logs/{copied.name}"' in (tmp_path / "report/index.html").read_text(encoding="utf-8")
     reporting.built(project, made, (), tmp_path / "other", say=print)
     assert not (tmp_path / "other/logs").exists()

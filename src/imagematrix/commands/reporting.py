@@ -151,6 +151,7 @@ def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, sa
     }
     further = _further(project.extensions, document.read(text), say)
     written = [project.state.try_write(folder / name, form) for name, form in {**forms, **further}.items()]
+    project.state.keep_logs(folder / _LOGS, logs.values())
     _tell(made, project.extensions, say)
     return all(written) and len(further) == len(project.extensions.report_formats)
 
