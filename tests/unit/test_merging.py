@@ -90,6 +90,24 @@ def test_reports_in_folders_are_joined(tmp_path: Path) -> None:
     assert replace(whole, checkout=FIRST.checkout) == merging.merge([FIRST, SECOND])
 
 
+def test_logs_of_the_jobs_lie_beside_the_page_of_all(tmp_path: Path) -> None:
+    """They are in the folders of the jobs; a link there is not followed."""
+    opened = projects.project(tmp_path / "project")
+    log = f".imagematrix/logs/app-{'a' * 12}.log"
+    part = run(0, (replace(node("app", Status.FAILED), log=log),))
+    (tmp_path / "report/job/logs").mkdir(parents=True)
+    (tmp_path / "report/job/report.json").write_text(document.write(part))
+    (tmp_path / "report/job/logs" / Path(log).name).write_text("the end of it")
+
+    reporting.merged(opened, tmp_path / "report", tmp_path / "whole", say=print)
+    assert (tmp_path / "whole/logs" / Path(log).name).read_text() == "the end of it"
+
+    (tmp_path / "report/job/logs" / Path(log).name).unlink()
+    (tmp_path / "report/job/logs" / Path(log).name).symlink_to("/etc/hostname")
+    reporting.merged(opened, tmp_path / "report", tmp_path / "other", say=print)
+    assert not (tmp_path / "other/logs").exists()
+
+
 def test_no_report_at_all(tmp_path: Path) -> None:
     """A folder without any, one that does not exist, one that holds something else."""
     opened = projects.project(tmp_path / "project")

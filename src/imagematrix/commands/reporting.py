@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from imagematrix.commands import checkout, spelling
@@ -93,11 +94,12 @@ def merged(project: Project, parts: Path, folder: Path, *, say: Say) -> Path:
 
     Raises FlagError when there is none, or one that imagematrix did not write; DiskError as `again` does.
     """
-    texts = [_report_in(part) for part in sorted(parts.glob("*/")) if part.absolute() != folder]
-    found = [document.read(text) for text in texts if text]
+    texts = {part: _report_in(part) for part in sorted(parts.glob("*/")) if part.absolute() != folder}
+    found = {part: document.read(text) for part, text in texts.items() if text}
     if not found:
         raise FlagError(f"--merge {parts}: no directory in it has a report.json")
-    if not _leave(project, merging.merge(found), folder, say=say):
+    logs = {node.log: log for part, read in found.items() for node in read.nodes if (log := _log_in(part, node.log))}
+    if not _leave(project, merging.merge(found.values()), folder, logs=logs, say=say):
         raise DiskError(f"the report in {folder} is not complete")
     return folder / _PAGE
 
@@ -122,7 +124,17 @@ def _before(project: Project, folder: Path | None) -> Document | None:
     return document.read(text) if text else None
 
 
-def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -> bool:
+def _log_in(part: Path, log: str) -> str:
+    """Return the log of a node that lies in the folder of a report, empty when it does not."""
+    path = part / _LOGS / Path(log).name
+    if not log or not path.is_file() or path.is_symlink():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _leave(
+    project: Project, made: Document, folder: Path | None, *, logs: Mapping[str, str] = MappingProxyType({}), say: Say
+) -> bool:
     if made.checkout == Checkout():
         made = replace(made, checkout=checkout.of(project.repository))
     text = document.write(made)
@@ -133,25 +145,38 @@ def _leave(project: Project, made: Document, folder: Path | None, *, say: Say) -
 
     nights = nightly.health(project.state.night_text(), now=time.time())
     seen = overview.make(runs.view(made), _past(project, say), nights=nights, typed=_typed())
-    return _hand_out(project, folder, text, seen, say=say)
+    return _hand_out(project, folder, text, seen, logs=logs, say=say)
 
 
-def _hand_out(project: Project, folder: Path, text: str, made: "Overview", *, say: Say) -> bool:
-    """Write a run's report into a folder, in all formats, and notify the webhook; return whether all was written."""
+def _hand_out(
+    project: Project,
+    folder: Path,
+    text: str,
+    made: "Overview",
+    *,
+    logs: Mapping[str, str] = MappingProxyType({}),
+    say: Say,
+) -> bool:
+    """Write a run's report into a folder, in all formats, and notify the webhook; return whether all was written.
+
+    `logs` are those that this checkout does not have: path in the report -> text.
+    """
     from imagematrix.report import html, junit, markdown
 
-    failed = (broken.node.log for broken in made.broken)
-    logs = {path: Path(path).name for path in failed if path and project.state.log_text(path)}
+    failed = {
+        path: project.state.log_text(path) or logs.get(path, "") for path in (each.node.log for each in made.broken)
+    }
+    copied = {path: Path(path).name for path, log in failed.items() if log}
     forms = {
         _JSON: text,
         "junit.xml": junit.text(made.run),
         "summary.md": markdown.summary(made),
-        **{f"{_LOGS}/{name}": project.state.log_text(path) for path, name in logs.items()},
-        _PAGE: html.page(made, _screenshots(folder), logs),
+        **{f"{_LOGS}/{name}": failed[path] for path, name in copied.items()},
+        _PAGE: html.page(made, _screenshots(folder), copied),
     }
     further = _further(project.extensions, document.read(text), say)
     written = [project.state.try_write(folder / name, form) for name, form in {**forms, **further}.items()]
-    project.state.keep_logs(folder / _LOGS, logs.values())
+    project.state.keep_logs(folder / _LOGS, copied.values())
     _tell(made, project.extensions, say)
     return all(written) and len(further) == len(project.extensions.report_formats)
 
