@@ -117,6 +117,7 @@ class Link:
         distributed = dask()
         secure = guard.security(self._to, self._certificates)
         try:
+            guard.reach(self._to, seconds=_CONNECT_SECONDS)
             client: Client = distributed.Client(
                 str(self._to), security=secure, timeout=_CONNECT_SECONDS, set_as_default=False, name=NAME
             )
@@ -260,7 +261,8 @@ def _read(event: tuple[float, bytes]) -> Any:  # noqa: ANN401 - of any kind of n
 
 
 def _unreachable(to: guard.ClusterAddress, error: Exception) -> str:
-    reason = str(error.__cause__ or error)
+    said = error.strerror if isinstance(error, OSError) else ""
+    reason = str(error.__cause__ or said or error)
     if any(word in reason.lower() for word in _TLS_WORDS):
         return (
             f"{to} and this machine do not trust each other: {reason}\n"

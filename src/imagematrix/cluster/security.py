@@ -6,6 +6,7 @@ side proves that it holds a certificate of the cluster.
 
 import ipaddress
 import os
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def reach(to: ClusterAddress, *, seconds: float) -> None:
+    """See that somebody listens at an address. Raises OSError.
+
+    Dask tries again and again where nobody does, for as long as it may, and then does not say why it failed.
+    """
+    socket.create_connection((to.host.strip("[]"), to.port), timeout=seconds).close()
 
 
 def security(to: ClusterAddress, certificates: str) -> "Security | None":

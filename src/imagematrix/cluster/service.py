@@ -65,13 +65,15 @@ def join(
         while not stop.is_set():
             secure = guard.security(to, certificates)  # anew each time: certificates may have been renewed
             try:
+                await asyncio.to_thread(guard.reach, to, seconds=_AGAIN_SECONDS)
                 async with dask_worker(str(to), secure, machine, folder) as worker:
                     say(f"{machine.facts.name}: takes jobs from {to}, {machine.facts.slots} at once")
                     waits = False
                     await _serve(worker, stop, trouble, say)
             except (OSError, TimeoutError, RuntimeError, ValueError) as error:
                 if not waits:
-                    say(f"{machine.facts.name}: no scheduler takes this machine at {to}: {error}; trying again")
+                    said = (isinstance(error, OSError) and error.strerror) or error
+                    say(f"{machine.facts.name}: no scheduler takes this machine at {to}: {said}; trying again")
                 waits = True
             await _pause(stop, _AGAIN_SECONDS)
 

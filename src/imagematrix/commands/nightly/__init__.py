@@ -73,9 +73,13 @@ def nightly(
         workers=request.cluster(project, workers),
         certificates=certificates,
     )
-    # Wrong input and a missing engine are reported before the night begins.
+    # Wrong input, and an engine or a cluster that does not answer, are reported before the night begins.
     project.leaves(request.possible_rows(project, selection))
-    if not options.workers:
+    if options.workers:
+        from imagematrix.cluster import status
+
+        status.text(options.workers, certificates)
+    else:
         request.engine()
     night = run.run(project.state, options, resume=resume, say=echo)
     print(nightly_text(night) if night else "no interrupted run to resume: nothing to do")
