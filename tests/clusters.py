@@ -37,6 +37,8 @@ class FolderMachine:
     """Ends a build otherwise than well."""
     seconds: Callable[[BuildJob], float] = lambda _job: 0.0
     is_registry_away: bool = False
+    refused: Collection[Key] = ()
+    """What the registry does not take."""
     pushes: Collection[Key] | None = None
     """What it pushes, before it is stopped; None: everything."""
     done: list[Key] = field(default_factory=list)
@@ -84,7 +86,7 @@ class FolderMachine:
         name = f"{repository}:{key}"
         if self.stopped.is_set():
             return Pushed(key=key, name=name, status=PushStatus.INTERRUPTED, why="interrupted")
-        if self.is_registry_away:
+        if self.is_registry_away or key in self.refused:
             return Pushed(key=key, name=name, status=PushStatus.FAILED, attempts=3, why="the registry is away")
         there = self.root / repository / key
         if replaces and digest(there) == replaces:

@@ -323,6 +323,52 @@ def test_a_scheduler_is_restarted(
     assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in plan.final_nodes.values())
 
 
+def test_a_push_that_fails_after_the_next_build_began(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
+) -> None:
+    """All rows are there; the push is reported, and the next run makes up for it."""
+    night, shared = Night(), placement.shared(plan)
+    alone = {step.node.parent for step in plan.steps if step.node.parent} - shared
+    lost = next(step.node.key for step in plan.steps if step.node.key in alone)
+    for machine in machines.values():
+        machine.refused = {lost}
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+        pushes = {push.key: push.status for push in executor.pushes().rest()}
+        assert {push.key for push in executor.pushes().nodes() if push.status is PushStatus.FAILED} == {lost}
+
+    assert pushes[lost] is PushStatus.FAILED
+    assert {(outcome.status, outcome.attempts) for outcome in outcomes.values()} == {(Status.BUILT, 1)}
+    registry = tmp_path / "machines" / REGISTRY
+    assert {key for key in outcomes if not (registry / key).is_dir()} == {lost}
+
+
+def test_what_another_machine_pushed_meanwhile_is_used(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
+) -> None:
+    """No key has two images in use: what is built on the node is built on the one that the registry has."""
+    night, registry = Night(), tmp_path / "machines" / REGISTRY
+    parents = {step.node.parent for step in plan.steps if step.node.parent}
+    chosen = next(step.node.key for step in plan.steps if step.node.key in parents)
+
+    def pushed_meanwhile(job: BuildJob) -> Attempt | None:
+        if job.key == chosen and not (registry / chosen).exists():
+            (registry / chosen).mkdir(parents=True)
+            (registry / chosen / "other.txt").write_text("made elsewhere")
+        return None
+
+    for machine in machines.values():
+        machine.attempt = pushed_meanwhile
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    assert outcomes[chosen].image == digest(registry / chosen)
+    children = [step.node.key for step in plan.steps if step.node.parent == chosen]
+    assert children
+    assert all((registry / child / "other.txt").exists() for child in children)
+
+
 def test_what_is_not_signed_is_built_again_and_replaced(
     plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
 ) -> None:

@@ -259,18 +259,27 @@ class _Bench:
 
     def _do(self, remote: RemoteJob, pulled: "_Stopwatch") -> tuple[Attempt, Pushed | None]:
         job = remote.job
-        held = self._host.held(remote.repository, job.key)
-        if held and held.digest != remote.replaces:  # another machine was faster, or a lost result
-            name = f"{remote.repository}:{job.key}"
-            there = Pushed(key=job.key, name=name, status=PushStatus.PUSHED, digest=held.digest)
-            return Attempt(ok=True, image=held.ids[0]), there
+        if there := self._there(remote):  # another machine was faster, or a lost result
+            return there
         images = {parent.key: self._image(remote.repository, parent, job, pulled) for parent in remote.parents}
         attempt = self._host.do(packing.with_images(job, images))
         if not attempt.ok:
             return attempt, None
+        if there := self._there(remote):  # by a machine that was cut off: what follows is built on that image
+            return there
         pool = self._pushing_shared if remote.is_shared else self._pushing
         pool.submit(self._push, remote, attempt.image)
         return attempt, None
+
+    def _there(self, remote: RemoteJob) -> tuple[Attempt, Pushed] | None:
+        """Return the image that the registry has of a job's node, as what a try made."""
+        key = remote.job.key
+        held = self._host.held(remote.repository, key)
+        if held is None or held.digest == remote.replaces:
+            return None
+        name = f"{remote.repository}:{key}"
+        pushed = Pushed(key=key, name=name, status=PushStatus.PUSHED, digest=held.digest)
+        return Attempt(ok=True, image=held.ids[0]), pushed
 
     def _pushers(self, number: int) -> "ThreadPoolExecutor":
         return self._resources.enter_context(parallel.pool(number, name="push", waits=False))
