@@ -175,6 +175,11 @@ def test_a_night_in_which_everything_broke_fits_into_a_message() -> None:
         ({}, "main", ["git@git.example.com:team/images.git"], ("team/images", "main", "")),
         ({}, "", ["https://git.example.com/a/team/images/"], ("team/images", "", "")),
         ({}, "", [], ("folder", "", "")),
+        ({}, "", ["https://robot:t0ken@git.example.com/images.git"], ("images", "", "")),
+        ({}, "", ["https://t0ken@git.example.com/team/images"], ("team/images", "", "")),
+        ({}, "", ["ssh://git@git.example.com:2222/team/images.git"], ("team/images", "", "")),
+        ({}, "", ["/srv/git/images.git", "git@h:a/b.git"], ("git/images", "", "")),
+        ({}, "", ["https://git.example.com/"], ("folder", "", "")),
         ({"CI_PROJECT_PATH": "a/b", "CI_COMMIT_REF_NAME": "x", "CI_JOB_URL": "u"}, "", [], ("a/b", "x", "u")),
         (
             {"GITHUB_SERVER_URL": "s", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "7", "GITHUB_REF_NAME": "x"},

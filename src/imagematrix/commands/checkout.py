@@ -16,7 +16,8 @@ _PROJECTS: Final = ("GITHUB_REPOSITORY", "CI_PROJECT_PATH")
 _BRANCHES: Final = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME", "BRANCH_NAME")
 _LINKS: Final = (LINK, "CI_JOB_URL", "BUILD_URL")
 """Variables of GitHub, GitLab and Jenkins, the first of which counts."""
-_REMOTE: Final = re.compile(r"(?:^|[/:])(?P<project>[^/:]+/[^/:]+?)(?:\.git)?/?$")
+_REMOTE: Final = re.compile(r"(?:[a-z+]+://[^/]*/|[^/:]+:(?!//)|/)(?P<path>.+)")
+"""An address of git, and its path, which holds no login: `https://…/team/images.git`, `git@host:team/images.git`."""
 
 
 def of(repository: Repository) -> Checkout:
@@ -42,13 +43,20 @@ def described(
     environment: Mapping[str, str], *, branch: str, commit: str, remotes: Sequence[str], folder: str
 ) -> Checkout:
     """Decide what to call a run: the CI system knows the branch of a detached commit, git what lies here."""
-    found = next((match["project"] for match in map(_REMOTE.search, remotes) if match), folder)
+    named = next((name for name in map(_project, remotes) if name), folder)
     return Checkout(
-        project=_first(environment, _PROJECTS) or found,
+        project=_first(environment, _PROJECTS) or named,
         branch=branch or _first(environment, _BRANCHES),
         commit=commit,
         link=_first(environment, _LINKS) or _github_run(environment),
     )
+
+
+def _project(remote: str) -> str:
+    """Return the last two parts of an address's path."""
+    match = _REMOTE.fullmatch(remote)
+    parts = [part for part in match["path"].split("/") if part] if match else []
+    return "/".join(parts[-2:]).removesuffix(".git")
 
 
 def _first(environment: Mapping[str, str], names: Sequence[str]) -> str:
