@@ -14,7 +14,7 @@ from tests.unit.test_cli import run as run_command
 from imagematrix.commands.importing import run as importing
 from imagematrix.errors import InputError
 from imagematrix.model import Leaf
-from imagematrix.planning.importing import ImportResult, scripts
+from imagematrix.planning.importing import ImportResult, differences, scripts
 from imagematrix.project import Project, open_project
 
 Typed = Callable[..., Said]
@@ -193,6 +193,35 @@ def test_which_steps_are_the_same(root: Path, one: str, other: str, is_same: boo
     assert ("shared" in leaves()["x:latest"].row.family.layers) is is_same
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("RUN one", "RUN two"),
+        ("RUN one\n", ""),
+        ("RUN one\n", "RUN one\nRUN two\n"),
+        ("ENV B=1\nRUN one", "RUN one\nENV B=1"),
+        ('ARG A="1"', 'ARG A="2"'),
+        ('ARG A="1"\n', ""),
+        ("--chmod=755 ", ""),
+        ("COPY --chmod=755 x/f /f", "COPY --chmod=755 x/g /f"),
+        (" /f", " /g"),
+    ],
+)
+def test_each_difference_of_a_leaf_is_found(root: Path, old: str, new: str) -> None:
+    """Whatever drafted it."""
+    text = "FROM debian:12\nARG A=1\nENV B=1\nRUN one\nCOPY --chmod=755 f /f\n"
+    write(root, {"x/Dockerfile": text, "x/f": "f\n"})
+    [row] = imported("x").draft.rows
+    assert list(differences(row, leaves()["x:latest"], {})) == []
+    template = root / "common/layers/x/Dockerfile.j2"
+    assert old in template.read_text()
+    template.write_text(template.read_text().replace(old, new))
+    write(root, {"common/layers/x/files/g": "g\n"})
+    found = list(differences(row, leaves()["x:latest"], {}))
+    assert {(each.code, each.file) for each in found} == {("import_difference", "x/Dockerfile")}
+    assert all(each.line for each in found)
+
+
 def test_what_does_no_work_is_not_shared(root: Path) -> None:
     write(root, {f"{name}/Dockerfile": f"FROM debian:12\nENV A=1\nRUN {name}\n" for name in "xy"})
     imported("x", "y")
@@ -210,6 +239,27 @@ def test_an_image_that_is_built_on_another_one(root: Path) -> None:
     assert {name: leaf.row.family.layers for name, leaf in leaves().items()} == {"x:1": ("y", "x"), "y:1": ("y",)}
     assert opened().matrix.registries == ("r.example.com/team",)
     assert result.differences == ()
+
+
+def test_an_argument_with_another_value_above(root: Path) -> None:
+    """Of an image that is built on another one: each layer has a value of its own, and knows none of the one below."""
+    files = {
+        "x/Dockerfile": "FROM y:1\nARG V\nRUN x $V\n",
+        "y/Dockerfile": "FROM debian:12\nARG V\nARG W\nRUN y\n",
+        "build.sh": "docker build -t y:1 --build-arg V=1 --build-arg W=w y\ndocker build -t x:1 --build-arg V=2 x\n",
+    }
+    write(root, files)
+    assert imported(".").differences == ()
+    below, above = leaves()["x:1"].stages
+    assert [line for line in below.text.splitlines() if line.startswith("ARG")][1:] == ['ARG V="1"', 'ARG W="w"']
+    assert [line for line in above.text.splitlines() if line.startswith("ARG")][1:] == ['ARG V="2"']
+
+
+def test_arguments_at_the_end_of_a_beginning_belong_to_what_follows(root: Path) -> None:
+    write(root, {f"{name}/Dockerfile": f"FROM debian:12\nRUN a\nARG V=1\nRUN {name}\n" for name in "xy"})
+    imported("x", "y")
+    below, above = leaves()["x:latest"].stages
+    assert ("ARG V" in below.text, "ARG V" in above.text) == (False, True)
 
 
 def test_stages_on_one_another_are_taken_apart(root: Path) -> None:
@@ -603,6 +653,14 @@ def test_a_matrix_that_cannot_be_continued_is_left_as_it_is(root: Path) -> None:
     assert (result.matrix, bool(result.why_beside)) == ("imported.toml", True)
     project = open_project("imported.toml")
     assert list(project.leaves(project.matrix.rows)) == [f"tools-imported:1{END}"]
+
+
+def test_a_matrix_is_not_continued_if_that_changes_a_row(root: Path) -> None:
+    write(root, {**folders(), "matrix.toml": MATRIX})
+    draft = imported("tools", dry=True).draft
+    text = MATRIX + draft.sections
+    assert importing._why_not(opened(), draft, text) == ""
+    assert "tools:plain" in importing._why_not(opened(), draft, text.replace('layers = ["boot"]', 'layers = ["tools"]'))
 
 
 def test_a_matrix_that_is_wrong_is_reported_first(root: Path) -> None:

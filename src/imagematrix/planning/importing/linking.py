@@ -60,9 +60,7 @@ def _linked(image: ImportedImage, named: Mapping[str, ImportedImage], above: tup
             raise _refusal(image, f"is {image.image} and nothing else", "use that image itself, as a base")
         return LinkedImage(own=image, base=image.image, steps=image.steps)
     under = _linked(below, named, (*above, image))
-    first, *rest = image.steps or (None,)
-    own = (replace(first, begins=True), *filter(None, rest)) if first else ()
-    return replace(under, own=image, steps=(*under.steps, *own))
+    return replace(under, own=image, steps=(*under.steps, *image.steps))
 
 
 def _shown(image: ImportedImage) -> str:
