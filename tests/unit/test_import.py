@@ -241,6 +241,17 @@ def test_an_image_that_is_built_on_another_one(root: Path) -> None:
     assert result.differences == ()
 
 
+def test_an_image_that_is_built_on_one_that_is_left_out(root: Path) -> None:
+    """Is left out too: no registry has what it is built on."""
+    files = {
+        "x/Dockerfile": "FROM y:1\nRUN x\n",
+        "y/Dockerfile": "FROM debian:12\nRUNN y\n",
+        "build.sh": "docker build -t y:1 y\ndocker build -t x:1 x\n",
+    }
+    write(root, files)
+    assert told(imported(".")) == [("dockerfile_instruction", "y/Dockerfile", 2), ("import", "x/Dockerfile", 0)]
+
+
 def test_an_argument_with_another_value_above(root: Path) -> None:
     """Of an image that is built on another one: each layer has a value of its own, and knows none of the one below."""
     files = {

@@ -44,11 +44,11 @@ def plan(
     found, refused = Collector(), without or {}
     calls = [(tree, call) for tree in trees for call in _calls(tree, found)]
     read = [
-        found.attempt(partial(images.read, number, tree, call))
+        None if number in refused else found.attempt(partial(images.read, number, tree, call))
         for number, (tree, call) in enumerate(calls)
-        if number not in refused
     ]
-    made, circles = linked([each for each in read if each])
+    left_out = [call for (_, call), image in zip(calls, read, strict=True) if image is None]
+    made, circles = linked([each for each in read if each], left_out)
     return draft(
         made, there, problems=(*found.diagnostics, *circles, *(each for why in refused.values() for each in why))
     )

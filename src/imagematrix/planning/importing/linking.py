@@ -1,12 +1,14 @@
 """Images that are built on one another: each with all its steps, down to an image that nobody here builds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import Collector, InputError
 from imagematrix.planning.importing.bake import TARGET
 from imagematrix.planning.importing.images import ImportedImage, ImportedStep
+from imagematrix.planning.importing.nouns import BuildCall
 from imagematrix.text import names
 
 
@@ -20,21 +22,26 @@ class LinkedImage:
     steps: tuple[ImportedStep, ...]
 
 
-def linked(images: Sequence[ImportedImage]) -> tuple[list[LinkedImage], list[Diagnostic]]:
-    """Return the images that end in a base, and what is wrong with the others: they are built on each other."""
-    named: dict[str, ImportedImage] = {}
-    for image in images:
-        for name in _names(image):
+def linked(
+    images: Sequence[ImportedImage], left_out: Iterable[BuildCall]
+) -> tuple[list[LinkedImage], list[Diagnostic]]:
+    """Return the images that end in a base, and what is wrong with the others.
+
+    They are built on each other, or on an image that cannot be imported: `left_out`.
+    """
+    named: dict[str, ImportedImage | None] = {}
+    for call, image in (*((image.call, image) for image in images), *((call, None) for call in left_out)):
+        for name in _names(call):
             named.setdefault(name, image)
     found = Collector()
-    made = [found.attempt(lambda image=image: _linked(image, named, ())) for image in images]  # type: ignore[misc]
+    made = [found.attempt(partial(_linked, image, named, ())) for image in images]
     return [each for each in made if each], found.diagnostics
 
 
-def _names(image: ImportedImage) -> Iterator[str]:
-    yield from map(_whole_name, image.call.images)
-    if image.call.name:
-        yield f"{TARGET}{image.call.name}"
+def _names(call: BuildCall) -> Iterator[str]:
+    yield from map(_whole_name, call.images)
+    if call.name:
+        yield f"{TARGET}{call.name}"
 
 
 def _whole_name(name: str) -> str:
@@ -43,7 +50,9 @@ def _whole_name(name: str) -> str:
     return ":".join(names.split(name))
 
 
-def _linked(image: ImportedImage, named: Mapping[str, ImportedImage], above: tuple[ImportedImage, ...]) -> LinkedImage:
+def _linked(
+    image: ImportedImage, named: Mapping[str, ImportedImage | None], above: tuple[ImportedImage, ...]
+) -> LinkedImage:
     if image in above:
         circle = " -> ".join(_shown(each) for each in (*above[above.index(image) :], image))
         raise _refusal(
@@ -52,9 +61,10 @@ def _linked(image: ImportedImage, named: Mapping[str, ImportedImage], above: tup
             "build one of them on a base",
             code="import_cycle",
         )
-    below = named.get(_whole_name(image.image))
-    if below is None and image.image.startswith(TARGET):
-        raise _refusal(image, f"{image.image} is not imported", "import the bake file of that target too")
+    name = _whole_name(image.image)
+    below = named.get(name)
+    if below is None and (name in named or name.startswith(TARGET)):
+        raise _refusal(image, f"is built on {image.image}, which is not imported", "import that one first")
     if below is None:
         if not image.steps:
             raise _refusal(image, f"is {image.image} and nothing else", "use that image itself, as a base")
