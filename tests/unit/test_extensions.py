@@ -134,7 +134,10 @@ def test_check_does_not_run_the_plugin_of_a_checkout(example: Project, tmp_path:
     assert not (tmp_path / "ran").exists()
 
     path.write_text(f"__import__('pathlib').Path({str(tmp_path / 'ran')!r}).touch()\n")
-    open_project(str(example.repository.matrix_file)).with_own_plugins()
+    opened_again = open_project(str(example.repository.matrix_file))
+    assert [each for each in opened_again.proof() if each.code == "plugin"] == []
+    assert not (tmp_path / "ran").exists()
+    opened_again.with_own_plugins()
     assert (tmp_path / "ran").exists()
 
 
