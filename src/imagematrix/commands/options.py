@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Annotated, Final
 
+from imagematrix import codes
 from imagematrix.commands.command import Option
 
 _PROCESSORS: Final = os.cpu_count() or 1
@@ -109,7 +110,13 @@ Merge = Annotated[
 Catalogue = Annotated[bool, _switch("Write catalogue.html instead, for the users of the published images.")]
 CodeWords = Annotated[
     Sequence[str],
-    Option(help="Codes of messages, as IM3200 or torch_on_python.", kind=list, default=(), varargs=True),
+    Option(
+        help="Codes of messages, as IM3200 or torch_on_python.",
+        kind=list,
+        default=(),
+        varargs=True,
+        choices=tuple(each.id for each in codes.CODES.values()),
+    ),
 ]
 
 # Many machines.
