@@ -136,6 +136,17 @@ def test_one_dockerfile_with_other_values_is_one_family(root: Path) -> None:
     assert [row.values["download_url"] for row in rows] == ["https://example.com/", "https://example.com/whl/cu121"]
 
 
+def test_a_tag_that_names_a_value_which_other_tags_do_not(root: Path) -> None:
+    """Each row has a value for each axis, even if nothing needs it there."""
+    text = "FROM debian:12\nARG V\nRUN v $V\n"
+    calls = (
+        "P=3.8\ndocker build -t x:1-py$P --build-arg V=1 --build-arg P=$P x\ndocker build -t x:two --build-arg V=2 x\n"
+    )
+    write(root, {"x/Dockerfile": text, "build.sh": calls})
+    imported(".")
+    assert {row.name: row.values["p"] for row in opened().matrix.rows} == {"x:1-py3.8": "3.8", "x:two": ""}
+
+
 def test_a_value_that_only_some_images_have(root: Path) -> None:
     """Is empty in the others."""
     files = {
@@ -239,6 +250,32 @@ def test_an_image_that_is_built_on_another_one(root: Path) -> None:
     assert {name: leaf.row.family.layers for name, leaf in leaves().items()} == {"x:1": ("y", "x"), "y:1": ("y",)}
     assert opened().matrix.registries == ("r.example.com/team",)
     assert result.differences == ()
+
+
+def test_a_whole_dockerfile_takes_no_value_of_the_layers_below(root: Path) -> None:
+    """Its arguments have the names of the row's values: those of other layers are called otherwise."""
+    files = {
+        **APP,
+        "app/Dockerfile": "FROM y:1\nARG V=1\nCOPY . /app\nRUN x $V\n",
+        "y/Dockerfile": "FROM debian:12\nARG V\nRUN y $V\n",
+        "build.sh": "docker build -t y:1 --build-arg V=2 y\ndocker build -t app:1 app\n",
+    }
+    write(root, files)
+    assert imported(".").differences[1:] == ()
+    below, above = leaves()["app:1"].stages
+    assert ('ARG V="2"' in below.text, "ARG V=1" in above.text) == (True, True)
+
+
+def test_two_whole_dockerfiles_with_other_values(root: Path) -> None:
+    """Of one argument cannot be one row."""
+    files = {
+        **APP,
+        "app/Dockerfile": "FROM y:1\nARG V=1\nCOPY . /app\n",
+        "y/Dockerfile": "FROM debian:12\nARG V\nCOPY . /y\n",
+        "build.sh": "docker build -t y:1 --build-arg V=2 y\ndocker build -t app:1 app\n",
+    }
+    write(root, files)
+    assert told(imported(".")) == [("import", "app/Dockerfile", 0)]
 
 
 def test_an_image_that_is_built_on_one_that_is_left_out(root: Path) -> None:
@@ -520,6 +557,12 @@ HOSTILE: Final[Mapping[str, tuple[Mapping[str, str], str, int, str]]] = {
         "import",
     ),
     "nothing but its base": ({"bad/Dockerfile": "FROM debian\n"}, "bad/Dockerfile", 0, "import"),
+    "a value of several lines": (
+        {"bad/Dockerfile": "FROM debian\nARG V\nRUN x\n", "bad/b.sh": "docker build --build-arg 'V=a\tb' .\n"},
+        "bad/b.sh",
+        1,
+        "import",
+    ),
     "itself": (
         {"bad/Dockerfile": "FROM x:1\nRUN y\n", "bad/b.sh": "docker build -t x:1 .\n"},
         "bad/Dockerfile",

@@ -213,7 +213,10 @@ def _rendered(
         draft = importing.plan(trees, there, without=refused)
         if not draft.rows:
             return draft, ()
-        parsed = _parsed(repository, text(draft), project, draft)
+        try:
+            parsed = _parsed(repository, text(draft), project, draft)
+        except InputError as error:
+            raise FlagError(f"import: the draft is not a valid matrix, and nothing was written:\n{error}") from None
         differences, new = _compared(repository, draft, parsed, text(draft))
         if not new:
             return draft, differences

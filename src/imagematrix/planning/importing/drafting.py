@@ -114,7 +114,7 @@ def draft(images: Sequence[LinkedImage], there: ExistingMatrix, *, problems: Seq
     rows: list[ImportedRow] = []
     registry, notes = _registry(called, there), list[Diagnostic]()
     for family, members in families.items():
-        table = [_values(made[at], bases) for at in members]
+        table = _completed([_values(made[at], bases) for at in members])
         tag = _tag([called[at] for at in members], [made[at] for at in members], table)
         sections.append(_family_section(family, made[members[0]].layers, tag, table))
         for at in members:
@@ -157,20 +157,30 @@ def slug_of(family: str) -> str:
 def _with_folders(
     images: Sequence[LinkedImage], there: ExistingMatrix
 ) -> tuple[list[LinkedImage], Mapping[str, str], list[Diagnostic]]:
-    """Return the images, and the source folders to declare; without images that mean other folders by these names."""
+    """Return the images, and the source folders to declare; without images that mean something else by a name."""
     known = dict(there.sources)
     kept, problems = [], []
     for image in images:
         folders = {name: path for step in image.steps for name, path in (step.folders or {}).items()}
-        clashing = [name for name, path in folders.items() if known.get(name, path) != path]
-        if not clashing:
+        others = [name for name, path in folders.items() if known.get(name, path) != path]
+        clash = f"the named context {others[0]!r} is {known[others[0]]} in another image" if others else _clash(image)
+        if not clash:
             known |= folders
             kept.append(image)
             continue
-        what = f"the named context {clashing[0]!r} is {known[clashing[0]]} in another image"
         file, hint = image.own.tree.shown(image.own.call.dockerfile), "give it another name in the Dockerfile"
-        problems.append(Diagnostic(code="import", file=file, message=what, hint=hint))
+        problems.append(Diagnostic(code="import", file=file, message=clash, hint=hint))
     return kept, {name: path for name, path in known.items() if name not in there.sources}, problems
+
+
+def _clash(image: LinkedImage) -> str:
+    """Return what two whole Dockerfiles of an image mean by one argument, where they differ; empty: nothing."""
+    known: dict[str, str | None] = {}
+    for step in image.steps:
+        for name, value in (step.given or {}).items():
+            if known.setdefault(name, value) != value:
+                return f"the argument {name} has another value in the Dockerfile that it is built on"
+    return ""
 
 
 def _distinct(
@@ -238,6 +248,12 @@ def _values(image: LayeredImage, bases: Mapping[str, str]) -> dict[str, str]:
         name = image.variables.get(argument) or free(argument)
         values.setdefault(name, call.arguments.get(argument, ""))
     return values
+
+
+def _completed(table: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return rows with a value for each axis: one that only other rows have is empty."""
+    axes = dict.fromkeys(name for values in table for name in values)
+    return [{name: values.get(name, "") for name in axes} for values in table]
 
 
 def _tag(called: Sequence[_Name], made: Sequence[LayeredImage], table: Sequence[dict[str, str]]) -> str:

@@ -14,6 +14,7 @@ from imagematrix.planning.handwritten import Whole
 from imagematrix.planning.importing import contexts
 from imagematrix.planning.importing.nouns import BuildCall, FoundTree
 from imagematrix.text import names
+from imagematrix.text.visible import CONTROL
 
 _WILDCARDS: Final = frozenset("*?[")
 _LITERAL: Final = frozenset("\"'`\\")
@@ -42,8 +43,8 @@ class ImportedStep:
     """Arguments before it do not count for it: a stage begins."""
     whole: DockerfileLayer | None = None
     """The whole Dockerfile that it stands for."""
-    given: Mapping[str, str] | None = None
-    """Of a whole Dockerfile: its build arguments."""
+    given: Mapping[str, str | None] | None = None
+    """Of a whole Dockerfile: its arguments, with the values of the build; None: its own default counts."""
     folders: Mapping[str, str] | None = None
     """Of a whole Dockerfile: the named contexts that it copies out of: name -> folder, relative to the matrix file."""
 
@@ -95,6 +96,7 @@ def read(number: int, tree: FoundTree, call: BuildCall) -> ImportedImage:
     if wrong := [*handwritten.faults(text, target=call.target, given=call.arguments)]:
         raise InputError(replace(each, file=shown) for each in wrong)
     whole = handwritten.read(text, target=call.target, given=call.arguments)
+    _refuse_values(tree, call)
     call = contexts.in_context(tree, call, whole)
     context = contexts.files(tree, call)
     root = whole.root(whole.needed[-1])
@@ -120,6 +122,14 @@ def _refusal(file: str, line: int, what: str, hint: str) -> InputError:
 
 def _note(file: str, line: int, what: str) -> Diagnostic:
     return Diagnostic(code="import_difference", severity=Severity.NOTE, file=file, line=line, message=what)
+
+
+def _refuse_values(tree: FoundTree, call: BuildCall) -> None:
+    """Raise InputError for a build argument that a row cannot have."""
+    for name, value in call.arguments.items():
+        if CONTROL.search(value):
+            what, hint = f"the build argument {name} has several lines", "write them to a file that is copied"
+            raise _refusal(tree.shown(call.file), call.line, what, hint)
 
 
 def _refuse_base(whole: Whole, root: str, shown: str) -> None:
@@ -178,13 +188,13 @@ def _whole_step(
     )
     used = {name for stage in whole.needed for _, name in stage.origins}
     folders = {name: posixpath.normpath(f"{tree.within}/{path}") for name, path in call.folders.items() if name in used}
-    inner = {
-        word.partition("=")[0]
-        for stage in whole.needed
-        for each in stage.instructions
-        for word in handwritten.words(each)
+    head = (word for each in whole.head for word in handwritten.words(each))
+    inner = (word for stage in whole.needed for each in stage.instructions for word in handwritten.words(each))
+    names_inside = {word.partition("=")[0] for word in inner}
+    declared = {*(word.partition("=")[0] for word in head), *names_inside}
+    given = {
+        name: call.arguments.get(name) for name in sorted(declared) if name in names_inside or not _is_base(whole, name)
     }
-    given = {name: value for name, value in call.arguments.items() if name in inner or not _is_base(whole, name)}
     return ImportedStep(line=1, word="FROM", text="", whole=layer, given=given, folders=folders, begins=True)
 
 

@@ -125,13 +125,16 @@ class _Writer:
         self._recipe_of = recipe_of
         self.values: list[dict[str, str]] = [{} for _ in images]
         self.variables: list[dict[str, str]] = [{} for _ in images]
+        self._taken: list[set[str]] = [set() for _ in images]
+        """Names that a whole Dockerfile of the image would take for its own arguments."""
+        for at, image in enumerate(images):
+            for step in image.steps:
+                self._give(at, step.given or {})
 
     def layer(self, name: str, steps: Recipe, found: Segment) -> LayerDraft:
         """Write the layer that is a segment of a recipe."""
         users = [at for at, number in enumerate(self._recipe_of) if number in found.members]
         if whole := steps[found.start].whole:
-            for at in users:
-                self._give(at, self._images[at].steps[found.start].given or {})
             return LayerDraft(name=name, whole=whole)
         lines = [self._argument(step, at, users, name) for at, step in self._in_scope(steps, found.start)]
         files: dict[str, File] = {}
@@ -171,14 +174,21 @@ class _Writer:
         """Return the name of the row's value: no rule reads it, and no other argument of these images has it."""
         name = free(argument)
         given = {user: each.value or "" for user, each in theirs.items()}
-        is_other = any(self.values[user].get(name, value) != value for user, value in given.items())
+        is_other = any(
+            self.values[user].get(name, value) != value or (name in self._taken[user] and name not in self.values[user])
+            for user, value in given.items()
+        )
         return f"{_STRANGE.sub('_', layer)}_{name}" if is_other else name
 
-    def _give(self, user: int, given: Mapping[str, str]) -> None:
+    def _give(self, user: int, given: Mapping[str, str | None]) -> None:
         """Note the values of a whole Dockerfile, whose arguments have the names of the row's values."""
         found = {argument: handwritten.variable(argument) for argument in given}
-        self.variables[user] |= {argument: name for argument, name in found.items() if name}
-        self.values[user] |= {name: given[argument] for argument, name in found.items() if name}
+        self._taken[user] |= {*found.values()} - {""}
+        for argument, name in found.items():
+            value = given[argument]
+            if name and value is not None:
+                self.variables[user][argument] = name
+                self.values[user][name] = value
 
 
 def free(argument: str) -> str:
