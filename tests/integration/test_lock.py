@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.integration.monorepo import Done, Monorepo
 
-from imagematrix.planning import sizes
+from imagematrix.planning import requirements
 
 MATRIX = """\
 schema = 1
@@ -73,7 +73,7 @@ def test_locked_once_and_for_all(root: Path) -> None:
     assert "\n    # downloads 11053 bytes\n    # via" in text
     assert "://" not in text
     assert run(root, "render").code == 0
-    assert (root / "images/small/one/tools/requirements.lock").read_text() == sizes.without(text)
+    assert (root / "images/small/one/tools/requirements.lock").read_text() == requirements.installed(text)
 
     again = run(root, "lock", env=NOWHERE)
     assert (again.code, again.out) == (0, "1 locks, 0 resolved, 0 files changed\n")

@@ -76,7 +76,8 @@ def test_a_night_goes_on_whatever_comes_of_its_parts(
     client = Client(Site())
     published = client.tags(f"{registry}/{monorepo.family}/{monorepo.family}")
     assert [tag for tag in published if tag.count("-") == 1] == ["1.0-1.1", "1.0-1.3"]
-    assert len(client.tags(f"{registry}/{monorepo.family}/nodes")) == 6  # base, tools, two apps and boots
+    kept = client.tags(f"{registry}/{monorepo.family}/nodes")
+    assert len([tag for tag in kept if re.fullmatch("[0-9a-f]{64}", tag)]) == 6  # base, tools, two apps and boots
     assert (monorepo.root / "report/index.html").exists()
     assert record(monorepo)["finished"]
     assert "build   exit code 1" in done.out
