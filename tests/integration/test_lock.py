@@ -79,7 +79,7 @@ def test_locked_once_and_for_all(root: Path) -> None:
     assert (again.code, again.out) == (0, "1 locks, 0 resolved, 0 files changed\n")
     lost = run(root, "lock", "--upgrade", env={**NOWHERE, "UV_NO_CACHE": "1"})
     assert lost.code == 3, lost.out + lost.err
-    assert lost.err.startswith("the package index does not answer: the committed locks are unchanged\nerror: ")
+    assert lost.err.startswith("the package index does not answer: the committed locks are unchanged [IM1005]\nerror: ")
     assert list(locks(root).values()) == [text]
 
 
