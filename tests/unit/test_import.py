@@ -16,6 +16,7 @@ from imagematrix.errors import InputError
 from imagematrix.model import Leaf
 from imagematrix.planning.importing import ImportResult, differences, scripts
 from imagematrix.project import Project, open_project
+from imagematrix.tree import Tree
 
 Typed = Callable[..., Said]
 END: Final = "-python3.8-some-base"
@@ -645,6 +646,27 @@ def test_a_dry_run_writes_nothing(root: Path) -> None:
     write(root, folders())
     result = imported("tools", dry=True)
     assert "[families.tools]" in result.text
+    assert written(root) == set()
+
+
+def test_a_dry_run_beside_a_matrix_writes_nothing(root: Path) -> None:
+    write(root, {**folders(), "matrix.toml": MATRIX})
+    before = {path for path in root.rglob("*") if path.is_file()}
+    assert imported("tools", dry=True).is_added
+    assert {path for path in root.rglob("*") if path.is_file()} == before
+    assert (root / "matrix.toml").read_text() == MATRIX
+
+
+def test_a_file_that_cannot_be_read(root: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is no reason for a traceback, and nothing is written."""
+    write(root, folders())
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise PermissionError(13, "Permission denied", "tools/Dockerfile")
+
+    monkeypatch.setattr(Tree, "read", refuse)
+    said = typed("import", "tools")
+    assert (said.code, "cannot read tools/Dockerfile" in said.err, "Traceback" in said.err) == (1, True, False)
     assert written(root) == set()
 
 

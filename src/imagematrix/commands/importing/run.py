@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Final
 from imagematrix import matrix
 from imagematrix.commands import request
 from imagematrix.diagnostics import Diagnostic
-from imagematrix.disk import telling
+from imagematrix.disk import disk_words, telling
 from imagematrix.engine import buildx_command
-from imagematrix.errors import FlagError, InputError, NoEngineError, UserError
+from imagematrix.errors import DiskError, FlagError, InputError, NoEngineError, UserError
 from imagematrix.model import File, Matrix
 from imagematrix.planning import importing
 from imagematrix.planning.importing import ExistingMatrix, FoundTree, ImportDraft, ImportResult
@@ -29,15 +30,20 @@ _NEVER: Final = (".git", ".imagematrix")
 
 
 def run(words: Sequence[str], *, file: str, dry: bool) -> ImportResult:
-    """Import folders. Raises FlagError for one that does not exist, InputError for a matrix that cannot be read."""
+    """Import folders.
+
+    Raises FlagError for one that does not exist, InputError for a matrix that cannot be read, DiskError for a file
+    that cannot be.
+    """
     _refuse_missing(words)
     matrix_file = Path(file or nearest_matrix()).absolute()
     repository = Repository(matrix_file)
     trees = [_tree(Path(word), word, repository) for word in words]
-    if matrix_file.exists():
-        with request.opened_to_write(str(matrix_file)) as project:
-            return _added(project, trees, dry=dry)
-    return _begun(repository, trees, dry=dry)
+    if not matrix_file.exists():
+        return _begun(repository, trees, dry=dry)
+    opened = nullcontext(request.opened(str(matrix_file))) if dry else request.opened_to_write(str(matrix_file))
+    with opened as project:
+        return _added(project, trees, dry=dry)
 
 
 def refuse_incomplete(done: ImportResult) -> None:
@@ -60,19 +66,30 @@ class _Files(Mapping[str, File]):
 
     def __init__(self, folder: Path) -> None:
         self._shelf = Shelf(Tree(folder))
-        self._paths = dict.fromkeys(self._shelf.tree.survey("", skip=_is_left)[0])
+        with _reading():
+            self._paths = dict.fromkeys(self._shelf.tree.survey("", skip=_is_left)[0])
         self._read = cache(self._shelf.file)
 
     def __getitem__(self, path: str) -> File:
         if path not in self._paths:
             raise KeyError(path)
-        return self._read(path, path)
+        with _reading():
+            return self._read(path, path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 
     def __len__(self) -> int:
         return len(self._paths)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what the disk refuses into an error without a traceback."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"import: cannot read {error.filename}: {disk_words(error)}") from None
 
 
 def _is_left(name: str) -> bool:
@@ -100,7 +117,7 @@ def _bake(path: Path) -> tuple[str, str]:
     except NoEngineError as error:
         return "", str(error)
     words = (program, "bake", "--progress", "quiet", "--file", path.name, "--print")
-    code, said = Shell().capture(["env", "-C", str(path.parent), *words])
+    code, said = Shell().capture(["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(path.parent), *words])
     return (said, "") if code == 0 else ("", said.strip())
 
 
