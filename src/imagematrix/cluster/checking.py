@@ -10,6 +10,8 @@ from imagematrix.cluster import packing
 from imagematrix.cluster.link import Link, LostMachineError, Task
 from imagematrix.cluster.machines import Machines, none_usable
 from imagematrix.cluster.messages import (
+    CHECKS,
+    GPU,
     JobBegan,
     JobNews,
     MachineJoined,
@@ -22,7 +24,6 @@ from imagematrix.errors import NoClusterError
 from imagematrix.model import Attempt, Key
 
 _TRIES: Final = 3
-GPU: Final = "gpu"
 
 
 class ClusterChecks:
@@ -49,6 +50,11 @@ class ClusterChecks:
         self._machines.reset(each.facts for each in found if not each.away)
         if not self._machines.usable():
             raise NoClusterError(none_usable(self._link.name, found, version=self._version, platform=self._platform))
+        if not self._checking():
+            raise NoClusterError(
+                f"no machine of the cluster at {self._link.name} checks images\n"
+                "    install imagematrix[cluster,verify] on them, and start their workers again"
+            )
         return self._machines.slots()
 
     def check(self, image: RemoteParent, task: bytes, *, needs_gpu: bool, priority: float) -> RemoteResult:
@@ -86,8 +92,11 @@ class ClusterChecks:
         self._cancelled.set()
         self._link.stop()
 
+    def _checking(self) -> frozenset[str]:
+        return self._machines.usable() & self._machines.labelled(CHECKS)
+
     def _places(self, key: Key, *, needs_gpu: bool) -> frozenset[str]:
-        usable = self._machines.usable()
+        usable = self._checking()
         better = usable & self._machines.labelled(GPU) if needs_gpu else usable
         wanted = better or usable
         return wanted.difference(self._machines.shunned(key)) or wanted

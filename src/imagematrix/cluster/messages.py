@@ -1,8 +1,12 @@
 """What travels between the coordinator and the machines: small, frozen, without secrets."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from imagematrix.model import Attempt, BuildJob, Key, Pushed
+
+CHECKS: Final = "checks"
+GPU: Final = "gpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,7 @@ class MachineFacts:
     slots: int
     """How many nodes it builds at once."""
     labels: tuple[str, ...] = ()
-    """What it is for: `gpu`, where containers can be given one."""
+    """What it can do: `CHECKS`, where pytest and testinfra are installed; `GPU`, where containers can be given one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

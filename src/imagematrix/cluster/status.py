@@ -21,4 +21,4 @@ def text(at: str, certificates: str) -> str:
 def _line(machine: ListedMachine) -> str:
     facts = machine.facts
     state = f"takes no jobs: {machine.away}" if machine.away else count(facts.slots, "worker slot")
-    return f"  {facts.name}  {facts.platform}  imagematrix {facts.version}  {state}"
+    return "  ".join(["", facts.name, facts.platform, f"imagematrix {facts.version}", state, *facts.labels])

@@ -45,10 +45,9 @@ def worker(
     from imagematrix.model import Site as SiteNoun
 
     extras.require("cluster")
-    extras.require("verify")  # it checks images too
     from imagematrix.cluster import host, security, service
     from imagematrix.cluster.machine import BuildMachine
-    from imagematrix.cluster.messages import MachineFacts
+    from imagematrix.cluster.messages import CHECKS, GPU, MachineFacts
     from imagematrix.verify.remote import RemoteChecker
 
     if len(address) != 1:
@@ -65,7 +64,7 @@ def worker(
         version=__version__,
         platform=engine.facts().platform,
         slots=jobs,
-        labels=("gpu",) if engine.has_gpus() else (),
+        labels=(*([CHECKS] * extras.has("verify")), *([GPU] * engine.has_gpus())),
     )
     with scratch.folder("worker") as folder:
         machine = BuildMachine(
