@@ -141,8 +141,7 @@ class LocalCluster:
 
     def away(self, name: str, why: str) -> None:
         """Let a machine say that it takes no jobs, as one does whose engine does not answer."""
-        worker = self._workers[name]
-        self._loop.call_soon_threadsafe(worker.batched_send, {"op": "imagematrix-away", "why": why})
+        self._loop.call_soon_threadsafe(service.turn, self._workers[name], why)
 
     def restart_scheduler(self) -> None:
         """Kill the scheduler, and start another one at the same address."""

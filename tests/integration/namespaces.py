@@ -117,11 +117,10 @@ class Machine:
             self.relay = None
 
     def fill_disk(self) -> None:
-        """Leave no room on the disk of its engine."""
-        with suppress(OSError), (self.folder / "data/ballast").open("wb") as ballast:
-            while True:
-                ballast.write(bytes(2**20))
-                ballast.flush()
+        """Leave room on the disk of its engine for what the engine itself writes, and for no image."""
+        ballast = self.folder / "data/ballast"
+        free = shutil.disk_usage(self.folder / "data").free
+        subprocess.run(["fallocate", "--length", str(free - 12 * 2**20), ballast], check=True)
 
     def empty_disk(self) -> None:
         (self.folder / "data/ballast").unlink()

@@ -323,6 +323,31 @@ def test_a_scheduler_is_restarted(
     assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in plan.final_nodes.values())
 
 
+def test_what_waits_on_a_machine_whose_engine_goes_away_begins_elsewhere(
+    plan: Plan, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Nobody waits for a weight on a machine that takes no jobs."""
+    folder = tmp_path / "machines"
+    first, second = (cluster.add(FolderMachine(folder, name), slots=1) for name in ("first", "second"))
+    first.seconds = second.seconds = lambda _job: 0.2
+    night, gone = Night(), threading.Event()
+
+    def leave() -> None:
+        until(second.begun.is_set)
+        cluster.away("second", "its engine does not answer")
+        gone.set()
+
+    threading.Thread(target=leave).start()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert gone.is_set()
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    assert len(second.done) <= 1
+    assert {outcome.machine for outcome in outcomes.values()} <= {"first", "second"}
+    assert sorted({*first.done, *second.done}) == sorted(outcomes)
+
+
 def test_a_push_that_fails_after_the_next_build_began(
     plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
 ) -> None:

@@ -160,7 +160,7 @@ class Link:
         """
         client = self._open()
         try:
-            found = client.scatter([weight], workers=[machine], hash=False)
+            found = client.scatter([weight], workers=[machine], hash=False, timeout=_LOOK_SECONDS)
         except (Exception, *_CANCELLED) as error:  # noqa: BLE001  (Dask's own, of any type)
             raise LostMachineError(f"{machine} went away: {error!r}") from None
         return cast("list[Future[Weight]]", found)[0]

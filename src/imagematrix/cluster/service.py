@@ -137,9 +137,16 @@ async def _serve(worker: "Worker", stop: asyncio.Event, trouble: Callable[[], st
         why = await asyncio.to_thread(trouble)
         if bool(why) == (worker.status == Status.running):
             say(f"{worker.name}: " + (f"takes no jobs: {why}" if why else "takes jobs again"))
-            worker.batched_send({"op": "imagematrix-away", "why": why})
-            worker.status = Status.paused if why else Status.running
+            turn(worker, why)
         await _pause(stop, _PING_SECONDS)
+
+
+def turn(worker: "Worker", why: str) -> None:
+    """Let a machine take no jobs any more, for this reason; for none, let it take jobs again."""
+    from distributed.core import Status
+
+    worker.batched_send({"op": "imagematrix-away", "why": why})
+    worker.status = Status.paused if why else Status.running
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
