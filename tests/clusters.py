@@ -141,7 +141,8 @@ class LocalCluster:
 
     def away(self, name: str, why: str) -> None:
         """Let a machine say that it takes no jobs, as one does whose engine does not answer."""
-        self._loop.call_soon_threadsafe(service.turn, self._workers[name], why)
+        trouble = service.Trouble(why=why, ends_jobs=True)
+        self._loop.call_soon_threadsafe(service.turn, self._workers[name], trouble)
 
     def restart_scheduler(self) -> None:
         """Kill the scheduler, and start another one at the same address."""

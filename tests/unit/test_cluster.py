@@ -348,6 +348,29 @@ def test_what_waits_on_a_machine_whose_engine_goes_away_begins_elsewhere(
     assert sorted({*first.done, *second.done}) == sorted(outcomes)
 
 
+def test_an_engine_that_answers_nothing_more(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """Its builds never end: they are made on the other machine as soon as its own says so."""
+    night, victim = Night(), machines["a"]
+    victim.seconds = lambda _job: 60.0
+
+    def leave() -> None:
+        until(victim.begun.is_set)
+        until(lambda: bool(executor.begun()))
+        cluster.away("a", "its engine does not answer")
+
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        threading.Thread(target=leave).start()
+        begun = time.monotonic()
+        outcomes = ran(plan, executor, night, jobs=at_once)
+        took = time.monotonic() - begun
+
+    assert {(outcome.status, outcome.machine) for outcome in outcomes.values()} == {(Status.BUILT, "b")}
+    assert took < 45
+    assert any("a: its engine does not answer" in retry.why for retry in night.retries)
+
+
 def test_a_push_that_fails_after_the_next_build_began(
     plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine], tmp_path: Path
 ) -> None:

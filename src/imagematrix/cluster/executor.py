@@ -304,16 +304,22 @@ class Cluster:
     def _hear_of_job(self, news: JobNews) -> None:
         match news:
             case JobBegan():
-                with self._lock:
-                    if news.key in self._trying:
-                        self._trying[news.key].machine = news.machine
-                self._begun.put((news.key, news.machine))
+                self._note_begun(news)
             case JobPrinted():
                 self._print(news)
             case JobWaits():
                 self._waiting(news.key, news.cache)
             case JobPushed():
                 self._images.pushed(replace(news.pushed, machine=news.machine, ended=time.monotonic()))
+
+    def _note_begun(self, news: JobBegan) -> None:
+        with self._lock:
+            trying = self._trying.get(news.key)
+            if trying:
+                trying.machine = news.machine
+        if trying and not self._machines.has(news.machine):  # it left in the meantime
+            self._link.give_up(trying.task, f"{news.machine} takes no jobs any more")
+        self._begun.put((news.key, news.machine))
 
     def _print(self, news: JobPrinted) -> None:
         with self._lock:
@@ -326,8 +332,13 @@ class Cluster:
     def _hear_of_machine(self, news: MachineNews) -> None:
         if isinstance(news, MachineJoined):
             self._machines.joined(news.facts)
-        else:
-            self._machines.left(news.name)
+            return
+        self._machines.left(news.name)
+        if news.ends_jobs:
+            with self._lock:
+                there = [each for each in self._trying.values() if each.machine == news.name]
+            for each in there:
+                self._link.give_up(each.task, f"{news.name}: {news.why}")
 
     def _end_hopeless(self) -> None:
         """End the tries that no machine can do any more, and the waits for pushes of machines that left."""

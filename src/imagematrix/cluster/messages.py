@@ -167,6 +167,8 @@ class MachineLeft:
 
     name: str
     why: str
+    ends_jobs: bool
+    """Those that it has will not end, or nobody will hear of it."""
 
 
 JobNews = JobBegan | JobPrinted | JobWaits | JobPushed

@@ -76,7 +76,8 @@ class ClusterPlugin(SchedulerPlugin):
         facts = self._machines.pop(worker, None)
         self._away.pop(worker, None)
         if facts:
-            self._tell(MachineLeft(name=facts.name, why="it left the cluster, or its connection broke"))
+            why = "it left the cluster, or its connection broke"
+            self._tell(MachineLeft(name=facts.name, why=why, ends_jobs=True))
 
     def transition(self, key: object, start: str, finish: str, *_: object, **how: Any) -> None:  # noqa: ANN401, ARG002
         """Report a try that will not end."""
@@ -109,11 +110,11 @@ class ClusterPlugin(SchedulerPlugin):
             for address, facts in self._machines.items()
         ]
 
-    def _note_away(self, worker: str, why: str) -> None:
+    def _note_away(self, worker: str, why: str, ends_jobs: bool) -> None:
         facts = self._machines.get(worker)
         if facts and why:
             self._away[worker] = why
-            self._tell(MachineLeft(name=facts.name, why=why))
+            self._tell(MachineLeft(name=facts.name, why=why, ends_jobs=ends_jobs))
         elif facts and self._away.pop(worker, None):
             self._tell(MachineJoined(facts=facts))
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,16 @@ _AGAIN_SECONDS: Final = 3.0
 _LOOPBACK: Final = "127.0.0.1"
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why a machine takes no jobs."""
+
+    why: str = ""
+    """Empty: it takes some."""
+    ends_jobs: bool = False
+    """Those that it has will not end: its engine may answer nothing, and never say so."""
 
 
 def schedule(to: ClusterAddress, certificates: str, *, say: Say) -> None:
@@ -51,12 +61,12 @@ def join(
     machine: BuildMachine,
     *,
     folder: Path,
-    trouble: Callable[[], str],
+    trouble: Callable[[], Trouble],
     say: Say,
 ) -> None:
     """Let this machine do jobs until SIGINT or SIGTERM; it waits for a scheduler that is not there (yet, or again).
 
-    It takes no jobs while `trouble` says why.
+    It takes no jobs while there is `trouble`.
     """
     dask()
 
@@ -129,24 +139,24 @@ def _facts(machine: BuildMachine) -> Callable[["Worker"], Awaitable[dict[str, ob
     return facts
 
 
-async def _serve(worker: "Worker", stop: asyncio.Event, trouble: Callable[[], str], say: Say) -> None:
+async def _serve(worker: "Worker", stop: asyncio.Event, trouble: Callable[[], Trouble], say: Say) -> None:
     """Serve until the connection ends; while there is trouble, take no jobs."""
     from distributed.core import Status
 
     while not stop.is_set() and worker.status not in {Status.closed, Status.closing, Status.failed}:
-        why = await asyncio.to_thread(trouble)
-        if bool(why) == (worker.status == Status.running):
-            say(f"{worker.name}: " + (f"takes no jobs: {why}" if why else "takes jobs again"))
-            turn(worker, why)
+        found = await asyncio.to_thread(trouble)
+        if bool(found.why) == (worker.status == Status.running):
+            say(f"{worker.name}: " + (f"takes no jobs: {found.why}" if found.why else "takes jobs again"))
+            turn(worker, found)
         await _pause(stop, _PING_SECONDS)
 
 
-def turn(worker: "Worker", why: str) -> None:
-    """Let a machine take no jobs any more, for this reason; for none, let it take jobs again."""
+def turn(worker: "Worker", trouble: Trouble) -> None:
+    """Let a machine take no jobs any more; if there is no trouble, let it take jobs again."""
     from distributed.core import Status
 
-    worker.batched_send({"op": "imagematrix-away", "why": why})
-    worker.status = Status.paused if why else Status.running
+    worker.batched_send({"op": "imagematrix-away", "why": trouble.why, "ends_jobs": trouble.ends_jobs})
+    worker.status = Status.paused if trouble.why else Status.running
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

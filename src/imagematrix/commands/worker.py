@@ -18,6 +18,7 @@ from imagematrix.commands.options import (
 from imagematrix.text.formatting import size
 
 if TYPE_CHECKING:
+    from imagematrix.cluster.service import Trouble
     from imagematrix.engine import Engine
 
 
@@ -76,10 +77,14 @@ def worker(
         service.join(to, certificates, machine, folder=folder, trouble=trouble, say=echo)
 
 
-def _trouble(engine: "Engine", least: int) -> str:
-    """Return why this machine takes no jobs now; empty: it does."""
+def _trouble(engine: "Engine", least: int) -> "Trouble":
+    """Return why this machine takes no jobs now, if there is a reason."""
+    from imagematrix.cluster.service import Trouble
+
     if not engine.answers():
-        return "its engine does not answer"
+        return Trouble(why="its engine does not answer", ends_jobs=True)
     folder = engine.storage()
     free = shutil.disk_usage(folder).free if folder else least
-    return "" if free >= least else f"its disk has {size(free)} free, and {size(least)} must stay free (--free-disk)"
+    if free >= least:
+        return Trouble()
+    return Trouble(why=f"its disk has {size(free)} free, and {size(least)} must stay free (--free-disk)")
