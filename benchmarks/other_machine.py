@@ -16,6 +16,7 @@ import uuid
 from pathlib import Path
 
 from benchmarks.up_to_date import LEAVES, REPEATS, REPOSITORY, make_project, timed
+from tests import node_images
 
 from imagematrix.engine import connect
 from imagematrix.model import Site
@@ -31,9 +32,7 @@ def fill(root: Path, repository: str) -> None:
     manifest = client.manifest(repository, "any")
     argv = [sys.executable, "-m", "imagematrix", "plan", "--json"]
     planned = json.loads(subprocess.run(argv, cwd=root, check=True, stdout=subprocess.PIPE).stdout)
-    for node in planned["nodes"]:
-        if node["layer"] == "boot":
-            client.tag(manifest, node["key"])
+    node_images.put(client, manifest, [node["key"] for node in planned["nodes"] if node["layer"] == "boot"])
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from tests import node_images
 from tests.integration.monorepo import Monorepo, SecureRegistry, built, outcomes, until
 from tests.integration.proxy import Fault, before
 
@@ -123,16 +124,14 @@ def test_an_empty_engine_and_a_full_registry(monorepo: Monorepo, registry: str) 
     monorepo.engine.push(image)
     monorepo.engine.untag(image)
     manifest = client.manifest(repository, "any")
-    for node in planned:
-        if node["layer"] == "boot":
-            client.tag(manifest, node["key"])
+    configs = node_images.put(client, manifest, [node["key"] for node in planned if node["layer"] == "boot"])
 
     done, report = monorepo.build()
     assert done.code == 0, done.out + done.err
     assert done.out == "300 images are up to date\n"
-    assert {(leaf["outcome"], leaf["digest"], leaf["bytes"]) for leaf in report["leaves"]} == {
-        ("reused", manifest.digest if monorepo.engine.facts().has_blobs else manifest.config, manifest.bytes)
-    }
+    assert {leaf["outcome"] for leaf in report["leaves"]} == {"reused"}
+    digests = {leaf["digest"] for leaf in report["leaves"]}
+    assert digests == configs or (monorepo.engine.facts().has_blobs and len(digests) == len(configs))
     assert {node["key"] for node in planned if node["layer"] != "base"}.isdisjoint(
         image.key for image in monorepo.engine.images()
     )
