@@ -1,6 +1,7 @@
 """The `imagematrix` command: the same tasks without a tasks.py, and usage errors with exit code 2 and a hint."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from invoke.exceptions import ParseError
 
 from imagematrix import __version__
 from imagematrix.commands import spelling
-from imagematrix.commands.command import Command
+from imagematrix.commands.command import Command, mute
 from imagematrix.errors import ExitCode, did_you_mean
 from imagematrix.tasks import GROUPS, collection
 
@@ -23,6 +24,13 @@ class MatrixProgram(Program):
 
     def print_help(self) -> None:
         """Print the commands by what they are for, instead of invoke's own options."""
+        try:
+            self._print_help()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            mute()
+
+    def _print_help(self) -> None:
         print(f"Usage: {self.binary} COMMAND [--flags] [COMMAND [--flags] ...]\n")
         for purpose, commands in GROUPS.items():
             print(f"{purpose}:")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -231,3 +233,12 @@ def test_another_matrix_file_makes_its_directory_the_root(
 def test_a_graph_is_written_where_it_was_asked_for(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "graph", "--out", "deep/dag.svg").code == 0
     assert (root / "deep/dag.svg").read_text().startswith("<svg")
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """As in `imagematrix | head`: no traceback."""
+    with subprocess.Popen([sys.executable, "-m", "imagematrix"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout
+        assert run.stderr
+        run.stdout.close()
+        assert (run.wait(), run.stderr.read()) == (0, b"")

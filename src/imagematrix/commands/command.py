@@ -135,8 +135,8 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
                 body(**given)
         except UserError as error:
             raise Exit(secrecy.hidden(reworded(_message(error, given))), code=int(error.code)) from None
-        except BrokenPipeError:  # the reader of our output (`| head`) has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            mute()
         except KeyboardInterrupt:
             raise Exit("interrupted", code=int(ExitCode.INTERRUPTED)) from None
         except Exit:
@@ -149,6 +149,11 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
             raise Exit(secrecy.hidden(what), code=int(ExitCode.FAILED)) from None
 
     return run
+
+
+def mute() -> None:
+    """Print nothing more: the reader of our output (`| head`) has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _message(error: UserError, given: Mapping[str, Any]) -> str:
