@@ -67,7 +67,7 @@ base = ["quickstart"]
 fault = ["setuid", "binary"]
 
 [families.{family}-boot]
-layers = ["boot"]
+layers = ["notebook", "boot"]
 tag = "{{fault}}"
 
 [families.{family}-boot.axes]
@@ -213,6 +213,13 @@ FAULTS = {
     ),
 }
 
+SERVICES = """\
+{% for service in services %}
+COPY --link services/{{ service.name }}/ /init/services/{{ service.name }}/
+{% endfor %}
+"""
+"""What a layer `boot` of one's own has to copy for its images to have the services."""
+
 PYTHONS = {"version": "3.10", "build": "3.13", "linked": "3.13", "torch": "3.13"}
 
 CAUSES: Mapping[str, Mapping[str, str]] = {
@@ -246,7 +253,7 @@ CAUSES: Mapping[str, Mapping[str, str]] = {
 
 EXPECTED: Mapping[str, Collection[str]] = {
     "none": set(),
-    "locale": {"test_it_speaks_chinese_without_garbling"},
+    "locale": {"test_it_speaks_its_language_without_garbling"},
     "password": {"test_nobody_has_a_password"},
     "token": {"test_no_setting_of_the_image_is_a_secret"},
     "key": {"test_no_credential_lies_in_a_file"},
@@ -277,7 +284,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
     for layer, template in {
         "system": f"ENV SALT={salt}\n{faults}",
         "python": f"ENV SALT={salt}\nENV LAYER=python\n",
-        "boot": f"ENV SALT={salt}\n{faults}",
+        "notebook": f"ENV SALT={salt}\nENV LAYER=notebook\n",
+        "boot": f"ENV SALT={salt}\n{SERVICES}{faults}",
         "tensorflow": f"ENV SALT={salt}\n{faults}",
         "paddle": f"ENV SALT={salt}\n{faults}",
         "torch": f"{TORCH}ENV SALT={salt}\n{faults}",  # what is not on trial is done once: the salt comes after it
@@ -285,7 +293,9 @@ def broken(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
         folder = root / "common/layers" / layer
         folder.mkdir(parents=True)
         (folder / "Dockerfile.j2").write_text(template)
-        shutil.copy(STOCK / f"common/layers/{layer}/test_{layer}.py", folder)
+        if layer != "notebook":  # it is there for its services alone
+            shutil.copy(STOCK / f"common/layers/{layer}/test_{layer}.py", folder)
+    shutil.copytree(STOCK / "common/services", root / "common/services")  # a `boot` of one's own brings its own
     shutil.copy(STOCK / "common/layers/fixtures.py", root / "common/layers/conftest.py")
     for image in (BASE, TENSORFLOW, PADDLE, TORCH_BASE):
         if not engine.image_id(image):
