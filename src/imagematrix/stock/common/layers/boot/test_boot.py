@@ -52,6 +52,11 @@ def anyone(job: Job) -> Ended:
     return job("sh", "-c", words, environment={"LC_ALL": "th_TH.UTF-8"}, user="12345:0", read_only=True)
 
 
+def printed(job: Ended) -> list[str]:
+    """Return what a job itself printed: a busy engine may log what boot.sh says on stderr after it."""
+    return [line for line in job.output.splitlines() if not line.startswith("[boot]")]
+
+
 def test_a_job_ends_with_its_own_exit_code(elsewhere: Ended) -> None:
     assert elsewhere.code == 7
 
@@ -62,7 +67,7 @@ def test_the_time_zone_is_also_that_of_what_starts_without_it(elsewhere: Ended) 
 
 
 def test_a_job_runs_under_any_user_and_without_a_writable_root(anyone: Ended) -> None:
-    assert (anyone.code, anyone.output.splitlines()[-3:-1]) == (0, ["user", "home"])
+    assert (anyone.code, printed(anyone)[-3:-1]) == (0, ["user", "home"])
 
 
 def test_any_user_has_a_python_that_it_may_install_into(host: Host, restricted: Machine, image: Image) -> None:
@@ -78,7 +83,7 @@ def test_any_user_has_a_python_that_it_may_install_into(host: Host, restricted: 
 
 
 def test_any_language_is_one_setting_also_without_a_writable_root(anyone: Ended) -> None:
-    assert anyone.output.splitlines()[-1] == "พฤหัสบดี"
+    assert printed(anyone)[-1] == "พฤหัสบดี"
 
 
 def test_every_setting_that_is_wrong_is_named(host: Host) -> None:
