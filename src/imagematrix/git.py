@@ -72,10 +72,7 @@ def revision(shell: Shell, root: Path) -> str:
 
 def branch(root: Path) -> str:
     """Return the branch that a folder is at; empty outside a repository, at no branch, or without git."""
-    try:
-        code, text = Shell().capture(["git", "-C", str(root), "symbolic-ref", "--quiet", "--short", "HEAD"])
-    except FileNotFoundError:
-        return ""
+    code, text = Shell().capture(["git", "-C", str(root), "symbolic-ref", "--quiet", "--short", "HEAD"])
     return "" if code else text.strip()
 
 
@@ -101,10 +98,7 @@ def merged(texts: Mapping[str, bytes]) -> tuple[bytes, bool]:
 
 def remotes(root: Path) -> tuple[str, ...]:
     """Return the addresses that a repository is fetched from and pushed to; none without git."""
-    try:
-        code, text = Shell().capture(["git", "-C", str(root), "remote", "--verbose"])
-    except FileNotFoundError:
-        return ()
+    code, text = Shell().capture(["git", "-C", str(root), "remote", "--verbose"])
     return () if code else tuple(line.split()[1] for line in text.splitlines() if len(line.split()) > 1)
 
 

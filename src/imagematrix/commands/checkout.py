@@ -26,17 +26,10 @@ def of(repository: Repository) -> Checkout:
     return described(
         os.environ,
         branch=git.branch(root),
-        commit=_commit(repository),
+        commit=git.revision(Shell(), root),
         remotes=git.remotes(root),
         folder=repository.git_root.name,
     )
-
-
-def _commit(repository: Repository) -> str:
-    try:
-        return git.revision(Shell(), repository.root)
-    except FileNotFoundError:  # there is no git
-        return ""
 
 
 def described(
