@@ -22,7 +22,7 @@ KIND: Final = "application/vnd.imagematrix.checks.v1+jsonl"
 
 def tag(digest: str) -> str:
     """Return the tag that what is settled of an image has."""
-    return f"{digest.replace(':', '-')}.checks"
+    return signatures.tag(digest, kind="checks")
 
 
 class Settlements:

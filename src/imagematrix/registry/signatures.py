@@ -79,9 +79,9 @@ class _Text:
     optional: Mapping[str, Any] | None = None
 
 
-def tag(digest: str) -> str:
-    """Return the tag that the signatures of an image have."""
-    return f"{digest.replace(':', '-')}.sig"
+def tag(digest: str, *, kind: str = "sig") -> str:
+    """Return the tag of what is attached to an image: its signatures, or what else is of a kind."""
+    return f"{digest.replace(':', '-')}.{kind}"
 
 
 def text(repository: str, key: Key, digest: str) -> bytes:
