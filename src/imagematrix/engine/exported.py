@@ -3,12 +3,10 @@
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
-from imagematrix.planning.keys import Sha256
+from imagematrix.audit import Kind
+from imagematrix.engine.saved import KINDS, sha256
 from imagematrix.planning.reproducible import Fingerprint
-
-_CHUNK_BYTES: Final = 1 << 20
 
 
 def fingerprints(path: Path) -> Iterator[tuple[str, Fingerprint]]:
@@ -16,25 +14,14 @@ def fingerprints(path: Path) -> Iterator[tuple[str, Fingerprint]]:
     with tarfile.open(path) as archive:
         for entry in archive:
             content = archive.extractfile(entry) if entry.isreg() else None
-            hashed = Sha256()
-            while content and (chunk := content.read(_CHUNK_BYTES)):
-                hashed.add(chunk)
             yield (
                 entry.name,
                 Fingerprint(
-                    kind=_KINDS.get(entry.type, "other"),
+                    kind=KINDS.get(entry.type, Kind.OTHER),
                     mode=f"{entry.mode:o}",
                     owner=f"{entry.uid}:{entry.gid}",
                     time=int(entry.mtime),
                     target=entry.linkname,
-                    content=hashed.text() if content else "",
+                    content=sha256(content) if content else "",
                 ),
             )
-
-
-_KINDS: Final = {
-    tarfile.REGTYPE: "file",
-    tarfile.DIRTYPE: "directory",
-    tarfile.SYMTYPE: "symlink",
-    tarfile.LNKTYPE: "hardlink",
-}

@@ -21,13 +21,14 @@ _SAMPLES: Final = ((1 << 20, 1), (1 << 28, 16))
 _SAMPLE_OF_LARGE: Final = 64
 """Of larger ones every 64th: compressing 5 GB takes minutes."""
 
-_KINDS: Final[Mapping[bytes, Kind]] = {
+KINDS: Final[Mapping[bytes, Kind]] = {
     tarfile.REGTYPE: Kind.FILE,
     tarfile.AREGTYPE: Kind.FILE,
     tarfile.DIRTYPE: Kind.DIRECTORY,
     tarfile.SYMTYPE: Kind.SYMLINK,
     tarfile.LNKTYPE: Kind.HARDLINK,
 }
+"""Types of a tar's entries; all others are `Kind.OTHER`."""
 
 _Kept = TypeVar("_Kept")
 
@@ -79,7 +80,8 @@ def _checksum(stream: IO[bytes]) -> int:
     return checksum
 
 
-def _sha256(stream: IO[bytes]) -> str:
+def sha256(stream: IO[bytes]) -> str:
+    """Return the hash of what is left of a stream."""
     hashing = Sha256()
     while block := stream.read(_BLOCK):
         hashing.add(block)
@@ -136,14 +138,14 @@ class Blob:
         for member, stream in _members(self._unpacked(), every=True):
             yield Entry(
                 path=_relative(member.name),
-                kind=_KINDS.get(member.type, Kind.OTHER),
+                kind=KINDS.get(member.type, Kind.OTHER),
                 mode=member.mode,
                 uid=member.uid,
                 gid=member.gid,
                 size=member.size,
                 target=_relative(member.linkname) if member.islnk() else member.linkname,
                 checked=lambda stream=stream: _checksum(stream),  # type: ignore[misc]
-                hashed=lambda stream=stream: _sha256(stream),  # type: ignore[misc]
+                hashed=lambda stream=stream: sha256(stream),  # type: ignore[misc]
                 content=lambda stream=stream: stream.read(),  # type: ignore[misc]
             )
 
