@@ -152,7 +152,7 @@ async def _serve(worker: "Worker", stop: asyncio.Event, trouble: Callable[[], Tr
 
 
 def turn(worker: "Worker", trouble: Trouble) -> None:
-    """Let a machine take no jobs any more; if there is no trouble, let it take jobs again."""
+    """Stop sending jobs to a machine that is in trouble; without trouble, send jobs again."""
     from distributed.core import Status
 
     worker.batched_send({"op": "imagematrix-away", "why": trouble.why, "ends_jobs": trouble.ends_jobs})
