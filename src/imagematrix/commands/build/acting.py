@@ -3,17 +3,16 @@
 import shutil
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from imagematrix import git, site
-from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildOptions
+from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildMeans, BuildOptions
 from imagematrix.commands.build.recorder import BuildRecorder
 from imagematrix.commands.build.takeover import TakingOver
 from imagematrix.engine import Engine, builder, disk
 from imagematrix.execution import schedule
-from imagematrix.execution.protocol import Executor
-from imagematrix.model import Key, Plan, Step
+from imagematrix.model import Key, Step
 from imagematrix.planning import estimates, jobs
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.jobs import JobFactory
@@ -21,26 +20,10 @@ from imagematrix.project import Project
 from imagematrix.registry import Client
 from imagematrix.registry.publisher import Publisher
 from imagematrix.registry.publishing import beside
-from imagematrix.registry.store import Store
-from imagematrix.report import Progress
 from imagematrix.shell import Shell
-from imagematrix.signing import Signer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a run has to act with."""
-
-    engine: Engine
-    store: Store | None
-    signer: Signer | None
-    wrap: Callable[[Executor], Executor]
-    """Gets the executor of the engine, returns the one that does the jobs."""
-    listen: Callable[[Plan, Forecast], Progress]
-    stop: threading.Event
-
-
-def act(project: Project, decided: BuildDecision, options: BuildOptions, means: Means) -> BuildDone:
+def act(project: Project, decided: BuildDecision, options: BuildOptions, means: BuildMeans) -> BuildDone:
     """Carry out what was decided."""
     engine, store, stop = means.engine, means.store, means.stop
     plan, repository, shell = decided.plan, project.matrix.nodes, Shell()

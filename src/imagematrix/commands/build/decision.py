@@ -1,6 +1,7 @@
 """All that a build is going to do, decided before anything is built."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,9 @@ from imagematrix.commands.push import run as publishing
 from imagematrix.commands.terminal import note
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, did_you_mean
+from imagematrix.execution.protocol import Executor
 from imagematrix.model import EngineImage, Key, Outcome, Plan, Pushed, Row
+from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import to_push
 from imagematrix.planning.publication import Publication
@@ -18,6 +21,8 @@ from imagematrix.project import Project
 from imagematrix.registry.publisher import Unverified
 from imagematrix.registry.settlements import Settlements
 from imagematrix.registry.store import Store
+from imagematrix.report import Progress
+from imagematrix.signing import Signer
 
 TIME_LIMIT_SECONDS: Final = 120 * 60.0
 """Nothing that is well takes so long: 5 GB at 1 MB/s are 83 minutes, compiling Horovod takes 20."""
@@ -58,6 +63,20 @@ class BuildDecision:
     """Last nodes of rows that are published."""
     unverified: Unverified
     """Says of their images why they are not verified."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildMeans:
+    """What a run has to act with."""
+
+    engine: Engine
+    store: Store | None
+    wrap: Callable[[Executor], Executor]
+    """Gets the executor of the engine, returns the one that does the jobs."""
+    listen: Callable[[Plan, Forecast], Progress]
+    stop: threading.Event
+    signer: Signer | None = None
+    """Signs nodes that are pushed; None: none is pushed, or they are not signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,10 @@
 """Builds anew what downloads something that no lock names, and keeps the nodes whose content is the same."""
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildOptions, decide
+from imagematrix.commands.build.acting import act
+from imagematrix.commands.build.decision import BuildMeans, BuildOptions, decide
 from imagematrix.commands.terminal import note
 from imagematrix.engine import Engine, saved
 from imagematrix.engine.saved import Blob
@@ -15,34 +14,16 @@ from imagematrix.planning.graph import Dag
 from imagematrix.planning.reproducible import Difference, Fingerprint
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project
-from imagematrix.registry.store import Store
-from imagematrix.signing import Signer
 
 
-class _Act(Protocol):
-    def __call__(
-        self, project: Project, decided: BuildDecision, options: BuildOptions, /, *, signer: Signer | None
-    ) -> BuildDone: ...
-
-
-def refresh(
-    project: Project,
-    rows: Sequence[Row],
-    options: BuildOptions,
-    *,
-    act: _Act,
-    engine: Engine,
-    store: Store | None,
-    stop: threading.Event,
-) -> Project:
+def refresh(project: Project, rows: Sequence[Row], options: BuildOptions, means: BuildMeans) -> Project:
     """Return the project with a lock in which exactly the nodes of the rows have moved whose content did.
 
     A node that is built on another one of them is looked at only where that did not move: else it is rebuilt anyway.
     One that is nowhere is not looked at: the build downloads it today. What cannot be built counts as moved, so that
     the build tries it again and reports it.
     """
-    trial = _Trial(options=options, rows=rows, act=act, engine=engine, store=store, stop=stop)
-    return _settled(project, rows, trial.moved)
+    return _settled(project, rows, _Trial(options=options, rows=rows, means=means).moved)
 
 
 def all_moved(project: Project, rows: Sequence[Row], epoch: str) -> Project:
@@ -76,26 +57,23 @@ class _Trial:
 
     options: BuildOptions
     rows: Sequence[Row]
-    act: _Act
-    engine: Engine
-    store: Store | None
-    stop: threading.Event
+    means: BuildMeans
 
     def moved(self, project: Project, due: Sequence[Node], dag: Dag, leaves: Mapping[str, Leaf]) -> Project:
         """Build nodes anew; return the project at a lock in which those have moved whose content differs."""
-        present = nodes(self.engine.images(), project.state.bonds())
-        kept = self.store.keys(dag.restricted([node.key for node in due]), present) if self.store else {}
+        present = nodes(self.means.engine.images(), project.state.bonds())
+        kept = self.means.store.keys(dag.restricted([node.key for node in due]), present) if self.means.store else {}
         tried = _at(project, due, self.options.refresh)
         new = {node.moving: node.key for node in tried.dag(leaves).nodes.values() if node.moving}
         # A resumed run meets those that it has moved before.
         later = [node for node in due if new[node.moving] != node.key]
         there = [node for node in later if node.key in present or node.key in kept]
-        if not there or self.stop.is_set():
+        if not there or self.means.stop.is_set():
             return project
         self._build(tried, there, {node.key: kept[node.key] for node in there if node.key not in present})
-        if self.stop.is_set():
+        if self.means.stop.is_set():
             return project
-        after = nodes(self.engine.images(), project.state.bonds())
+        after = nodes(self.means.engine.images(), project.state.bonds())
 
         def is_changed(node: Node) -> bool:
             return self._is_changed(node, after.get(node.key), after.get(new[node.moving]), present)
@@ -103,29 +81,34 @@ class _Trial:
         return _at(project, [node for node in there if is_changed(node)], self.options.refresh)
 
     def _build(self, tried: Project, there: Sequence[Node], pulled: Mapping[Key, str]) -> None:
-        names = tuple(f"{node.leaf.row.name}/{node.layer}" for node in there)
+        names = tuple(map(_name, there))
         note(f"{len(there)} nodes download what no lock names: they are built again, and compared")
         options = replace(self.options, only_nodes=names, push=False, fresh=False)
-        decided = decide(tried, self.rows, options, engine=self.engine, store=self.store)
+        decided = decide(tried, self.rows, options, engine=self.means.engine, store=self.means.store)
         pulls = tuple(_pull(node, pulled[node.key]) for node in there if node.key in pulled)
         plan = replace(decided.plan, steps=(*decided.plan.steps, *pulls))
-        self.act(tried, replace(decided, plan=plan), options, signer=None)
+        act(tried, replace(decided, plan=plan), options, self.means)
 
     def _is_changed(
         self, node: Node, old: EngineImage | None, new: EngineImage | None, present: Mapping[Key, EngineImage]
     ) -> bool:
-        name = f"{node.leaf.row.name}/{node.layer}"
+        name = _name(node)
         if old is None or new is None:
             return True
-        change = _change(self.engine, old.id, new.id)
+        change = _change(self.means.engine, old.id, new.id)
         if change:
             note(f"{name}: what it downloads has moved: /{change.path} ({change.what})")
             return True
         note(f"{name}: what it downloads has not moved")
         for each in present[node.key].names if node.key in present else ():
-            self.engine.tag(old.id, each)  # the new image took the names of rows
-        self.engine.untag(node_ref(new.key))
+            self.means.engine.tag(old.id, each)  # the new image took the names of rows
+        self.means.engine.untag(node_ref(new.key))
         return False
+
+
+def _name(node: Node) -> str:
+    """Name a node as `--only-nodes` does."""
+    return f"{node.leaf.row.name}/{node.layer}"
 
 
 def _pull(node: Node, digest: str) -> Step:

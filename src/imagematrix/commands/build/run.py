@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from imagematrix import report
 from imagematrix.commands import request
-from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildOptions, decide
+from imagematrix.commands.build.decision import BuildDone, BuildMeans, BuildOptions, decide
 from imagematrix.commands.build.images import name_leaves, pin
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine
@@ -21,7 +21,6 @@ from imagematrix.project import Project
 from imagematrix.registry.store import Store
 from imagematrix.report import Document, Origins, Progress
 from imagematrix.shell import stoppable
-from imagematrix.signing import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,26 +61,20 @@ def run(
     """
     started, clock = datetime.now(UTC), time.monotonic()
     with project.state.sole_builder(waiting=waiting), stoppable() as stop:
-
-        def act(
-            project: Project, decided: BuildDecision, options: BuildOptions, /, *, signer: Signer | None
-        ) -> BuildDone:
-            from imagematrix.commands.build import acting  # slow to import, and mostly there is nothing to do
-
-            given = acting.Means(engine=engine, store=store, signer=signer, wrap=wrap, listen=listen, stop=stop)
-            return acting.act(project, decided, options, given)
-
+        means = BuildMeans(engine=engine, store=store, wrap=wrap, listen=listen, stop=stop)
         if options.fresh:
             project = move_epoch(project, now(), options.fresh_layers)
         if options.refresh:
             from imagematrix.commands.build.refreshing import refresh
 
-            project = refresh(project, rows, options, act=act, engine=engine, store=store, stop=stop)
+            project = refresh(project, rows, options, means)
         signs = request.signer(project, store) if options.push and store else None
         decided = decide(project, rows, options, engine=engine, store=store)
         plan = decided.plan
         if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            done = act(project, decided, options, signer=signs)
+            from imagematrix.commands.build.acting import act  # slow to import, and mostly there is nothing to do
+
+            done = act(project, decided, options, replace(means, signer=signs))
         else:
             done = BuildDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
         bonds = pin(project, decided)
