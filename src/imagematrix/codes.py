@@ -156,7 +156,7 @@ FILES: Final[Mapping[str, Code]] = {
     ),
     "max_size": Code(
         2501,
-        "An image is bigger than its platform accepts, by the sizes of its locks.",
+        "An image is bigger than its destination accepts, by the sizes of its locks.",
         "Take fewer packages, or a smaller base.",
     ),
 }

@@ -24,7 +24,7 @@ PLACES = (
     "[[families.plain.row]]\nbase = 'debian'\npython = '3.12'\nallow = {value}",
     "[[families.plain.row]]\nbase = 'debian'\npython = '3.12'\nimpossible = {value}",
     "[[families.pytorch.exclude]]\ntorch = '2.3.0'\nreason = {value}",
-    "[platforms.art]\nregistry = {value}",
+    "[destinations.art]\nregistry = {value}",
     "[site]\nindex_url = {value}",
     "[sites.{value}]\nnetwork = 'host'",
 )

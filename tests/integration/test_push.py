@@ -64,7 +64,7 @@ def test_what_is_pushed_and_what_moves(image: Monorepo, registry: str) -> None:
     done = image.run("push", "--matrix", "--report", "report")
     assert done.code == 1
     assert published(json.loads((image.root / "report/report.json").read_text())) == ["kept"] * 2 + ["waiting"] * 4
-    assert "waiting: 4 tags: not all checks of its layers and its platform have passed" in done.out
+    assert "waiting: 4 tags: not all checks of its layers and its destination have passed" in done.out
     assert f"verify:  invoke verify --only '{image.family}:1.0-1.1'" in done.out
     assert tags(first).keys() == tags(second).keys() == {"immutable"}
 

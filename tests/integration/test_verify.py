@@ -29,7 +29,7 @@ TORCH_BASE = "python:3.13-debian13"
 MATRIX = """\
 schema = 1
 
-[platforms.strict.rules]
+[destinations.strict.rules]
 official-base.images = ["python:*"]
 base-unchanged.files = []
 no-new-setuid = {{}}
@@ -60,7 +60,7 @@ fault = ["none", "locale", "password", "token", "key", "version", "idle", "copy"
 [families.{family}-strict]
 layers = ["system"]
 tag = "{{fault}}"
-platform = "strict"
+destination = "strict"
 
 [families.{family}-strict.axes]
 base = ["quickstart"]
@@ -341,12 +341,12 @@ def test_each_defect_is_what_its_check_says(verified: Any) -> None:
     assert missed == {}
 
 
-def test_platform_rules_name_the_files(verified: Any) -> None:
+def test_destination_rules_name_the_files(verified: Any) -> None:
     told = {
         (leaf["tag"], check["name"]): [check["why"], *check["tail"]]
         for leaf in verified["leaves"]
         for check in leaf["checks"]
-        if check["owner"] == "platform strict"
+        if check["owner"] == "destination strict"
     }
     assert told["setuid", "no-new-setuid"] == ["/opt/run mode 4755"]
     assert told["binary", "base-unchanged"] == ["/usr/bin/shuf removed", "/usr/bin/tac changed"]
@@ -367,13 +367,13 @@ def test_only_what_failed_is_repeated(verified: Any, broken: Monorepo) -> None:
     )
 
 
-def test_any_image_can_be_held_against_a_platform(broken: Monorepo) -> None:
-    done = broken.run("verify", "--only", "*:none", "--platform", "strickt")
+def test_any_image_can_be_held_against_a_destination(broken: Monorepo) -> None:
+    done = broken.run("verify", "--only", "*:none", "--destination", "strickt")
     assert (done.code, "did you mean 'strict'?" in done.err) == (2, True)
     broken.edit("matrix.toml", "base-unchanged.files = []", 'base-unchanged.files = ["/opt/python/bin/pip"]')
-    done = broken.run("verify", "--only", "*:none", "--platform", "strict", "--report", "strict")
+    done = broken.run("verify", "--only", "*:none", "--destination", "strict", "--report", "strict")
     [leaf] = json.loads((broken.root / "strict/report.json").read_text())["leaves"]
-    rules = [check["name"] for check in leaf["checks"] if check["owner"] == "platform strict"]
+    rules = [check["name"] for check in leaf["checks"] if check["owner"] == "destination strict"]
     assert (done.code, len(rules)) == (0, 4), done.out
 
 

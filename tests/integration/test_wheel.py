@@ -174,7 +174,7 @@ def test_what_a_monorepo_adds_is_built_and_verified_and_survives_an_upgrade(
     passed = {(check["owner"], check["name"]) for check in leaf["checks"] if check["outcome"] == "passed"}
     assert {
         ("motd", "test_users_are_welcomed"),
-        ("platform lean", "no-compilers"),
+        ("destination lean", "no-compilers"),
         ("boot", "test_every_service_runs_and_the_health_check_says_so"),
     } <= passed
 

@@ -1,4 +1,4 @@
-"""What a platform's review finds in an image: made tars in, offences out."""
+"""What a destination's review finds in an image: made tars in, offences out."""
 
 import gzip
 import io
@@ -173,8 +173,8 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVA
         ("etc/apt/sources.list.d/a.list", "deb http://me:c@example.com/ stable main\n", "a login in an address"),
         ("root/.docker/config.json", '{"auths": {"example.com": {"auth": "YWJj"}}}', "a registry's login"),
         ("root/.aws/credentials", "[default]\naws_secret_access_key = c\n", "a cloud's key"),
-        ("etc/sync_passwd", "root:c\n", "a secret of the build or of a platform"),
-        ("run/secrets/token", "c", "a secret of the build or of a platform"),
+        ("etc/sync_passwd", "root:c\n", "a secret of the build or of a destination"),
+        ("run/secrets/token", "c", "a secret of the build or of a destination"),
     ],
 )
 def test_a_credential_is_found_in_every_layer(path: str, text: str, what: str) -> None:
@@ -231,7 +231,7 @@ def test_services_write_to_standard_output(path: str, text: str, found: Sequence
     assert offences({path: text}, asked=asked)["logs-on-stdout"] == expected
     # What counts is what is seen in the end.
     assert offences({path: text}, {path: GOOD}, asked=asked)["logs-on-stdout"] == ()
-    # What the base brings is the platform's own.
+    # What the base brings is the destination's own.
     assert offences({}, asked=asked, base=[{**BASE, path: text}])["logs-on-stdout"] == ()
 
 
@@ -267,7 +267,7 @@ def test_what_the_image_runs_writes_to_standard_output(command: Sequence[str], t
         ({}, ["/*/bin/fetch"]),
     ],
 )
-def test_what_a_platforms_tools_need_is_there(layer: Made, missing: Sequence[str]) -> None:
+def test_what_a_destinations_tools_need_is_there(layer: Made, missing: Sequence[str]) -> None:
     """Whoever brings it, the base or the image; and a later layer did not take it away."""
     asked: Asked = {"required-files": {"paths": ("/*/bin/fetch", "/home/*/utils.sh")}}
     assert offences(layer, asked=asked)["required-files"] == tuple(f"{each} is missing" for each in missing)
@@ -323,12 +323,12 @@ def offences(evidence: Evidence, *, paths: Annotated[Globs, "What counts as a co
 
 def brought(root: Path, rule: str = NO_COMPILERS, *, said: str = '{ paths = ["/usr/bin/cc"] }') -> Matrix:
     """Return a monorepo's matrix, with a rule of its own in common/rules."""
-    matrix = f"{projects.MATRIX}\n[platforms.lean.rules]\nno-compilers = {said}\n"
+    matrix = f"{projects.MATRIX}\n[destinations.lean.rules]\nno-compilers = {said}\n"
     return projects.project(root, matrix=matrix, files={**projects.FILES, "common/rules/no-compilers.py": rule}).matrix
 
 
 def judged(matrix: Matrix, *layers: Made) -> Sequence[str]:
-    [(name, parameters)] = matrix.platforms["lean"].rules.items()
+    [(name, parameters)] = matrix.destinations["lean"].rules.items()
     rules = {name: audit.load(matrix.rules[name], parameters)}
     read = filesystem.read(iter(saved(*map(tar, layers))), rules)
     return audit.judge(rules, read, base="debian:12", below=1)[name]

@@ -104,5 +104,5 @@ def test_how_far_an_image_is_follows_what_pytest_writes(tmp_path: Path) -> None:
 
     with results.open("a") as stream:
         stream.write('me": "failed"}\n')
-    progress.turn_to("platform art")
-    assert progress.now() == Running(row=FIRST, check="platform art", done=2, total=2)
+    progress.turn_to("destination art")
+    assert progress.now() == Running(row=FIRST, check="destination art", done=2, total=2)

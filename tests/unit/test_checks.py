@@ -8,7 +8,7 @@ import pytest
 from tests import projects
 from tests.projects import MATRIX, PLAIN, PYTORCH
 
-from imagematrix.model import Platform
+from imagematrix.model import Destination
 from imagematrix.planning import checks
 from imagematrix.planning.checks import CheckOutcome, CheckResult, Settled, Subject, Texts
 from imagematrix.project import Project
@@ -28,7 +28,7 @@ def decide(
     *,
     files: Mapping[str, str] = FILES,
     plugin: str = "plugin",
-    platforms: Sequence[Platform] = (),
+    destinations: Sequence[Destination] = (),
     history: Sequence[Settled] = (),
     image: str = "sha256:1",
 ) -> Subject:
@@ -38,7 +38,7 @@ def decide(
         dag.final_nodes[name],
         image,
         texts=Texts(files=files, plugin=plugin, rules={"no-new-setuid": "text", "max-size": "text"}, auditor="auditor"),
-        platforms=platforms,
+        destinations=destinations,
         known=checks.Known(history),
     )
 
@@ -150,17 +150,17 @@ def test_checks_run_again_when_the_image_or_its_row_changes(opened: Project, old
     assert [suite.owner for suite in decide(changed, history=history).open] == ["system", "torch"]
 
 
-def test_a_platforms_rules_are_a_suite_of_their_own_until_they_change(opened: Project) -> None:
-    platform = Platform(name="art", rules={"no-new-setuid": {}})
-    [rules] = [suite for suite in decide(opened, platforms=[platform]).open if suite.platform]
-    assert (rules.owner, rules.platform) == ("platform art", platform)
-    history = ran(decide(opened, platforms=[platform]), check("platform art", "no-new-setuid"))
+def test_a_destinations_rules_are_a_suite_of_their_own_until_they_change(opened: Project) -> None:
+    destination = Destination(name="art", rules={"no-new-setuid": {}})
+    [rules] = [suite for suite in decide(opened, destinations=[destination]).open if suite.destination]
+    assert (rules.owner, rules.destination) == ("destination art", destination)
+    history = ran(decide(opened, destinations=[destination]), check("destination art", "no-new-setuid"))
 
-    again = decide(opened, platforms=[platform], history=history)
-    changed = decide(opened, platforms=[Platform(name="art", rules={"max-size": {"limit": 1}})], history=history)
+    again = decide(opened, destinations=[destination], history=history)
+    changed = decide(opened, destinations=[Destination(name="art", rules={"max-size": {"limit": 1}})], history=history)
 
     assert [suite.owner for suite in again.open] == ["system", "torch"]
-    assert "platform art" in [suite.owner for suite in changed.open]
+    assert "destination art" in [suite.owner for suite in changed.open]
 
 
 @pytest.mark.parametrize("line", ["", '{"key": "0', '{"key": "0"}', "[]"])

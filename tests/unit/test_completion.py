@@ -59,7 +59,7 @@ def completed(capsys: pytest.CaptureFixture[str], *words: str) -> set[str]:
         ("build --group ''", {"gpu"}),
         ("build --group gpu --only py", {"pytorch:2.3.0-debian"}),
         ("build --only=pl", {"--only=plain:3.11-debian"}),
-        ("verify --platform ''", set()),
+        ("verify --destination ''", set()),
         ("build --site ''", {"tencent"}),
         ("plan --why torc", {"torch"}),
         ("layers --copy tens", {"tensorflow", "tensorrt"}),

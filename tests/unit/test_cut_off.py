@@ -10,7 +10,7 @@ from tests.projects import PLAIN
 
 from imagematrix import scratch
 from imagematrix.commands.verify.run import _lost
-from imagematrix.model import Key, Platform, Row
+from imagematrix.model import Destination, Key, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import ENGINE_STOPPED, CheckOutcome, CheckResult, Subject, Suite, Verified
 from imagematrix.report import document, html, junit, markdown, overview, runs
@@ -18,7 +18,7 @@ from imagematrix.report.console import verify as console
 
 PASSED = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
 FAILED = CheckResult(owner="system", name="test_gpu", outcome=CheckOutcome.FAILED, why="it is broken")
-RULE = CheckResult(owner="platform art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
+RULE = CheckResult(owner="destination art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
 FULL = "cannot write .imagematrix/verify/x: No space left on device"
 
 
@@ -70,7 +70,9 @@ def test_the_engine_is_to_blame_where_nothing_else_is(
 
 def test_rules_that_were_not_judged_are_not_settled() -> None:
     """Also when some of them were settled before; those that were judged are, although the checks were interrupted."""
-    suite = Suite(owner="platform art", fingerprint=Key("f"), known=(RULE,), platform=Platform(name="art", rules={}))
+    suite = Suite(
+        owner="destination art", fingerprint=Key("f"), known=(RULE,), destination=Destination(name="art", rules={})
+    )
     row = nights.grid(3).rows[next(iter(nights.grid(3).final_nodes))]
     subject = Subject(row=row, key=Key("k"), image="sha256:1", suites=(suite,))
 

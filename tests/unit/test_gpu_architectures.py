@@ -1,4 +1,4 @@
-"""GPU architectures: what a build has code for, and which GPUs a row, a family or a platform names."""
+"""GPU architectures: what a build has code for, and which GPUs a row, a family or a destination names."""
 
 from collections.abc import Mapping
 
@@ -135,13 +135,13 @@ schema = 1
 [bases.b]
 bootstrap = "bookworm"
 {base}
-[platforms.p]
-{platform}
+[destinations.p]
+{destination}
 [families.f]
 layers = ["system"]
 tag = "{{torch}}"
 base = "b"
-platform = "p"
+destination = "p"
 {family}
 [families.f.axes]
 torch = ["2.6.0"]
@@ -152,7 +152,7 @@ torch = "2.7.0"
 
 
 def rows(**said: str) -> Mapping[str, Row]:
-    text = MATRIX.format(**{"base": "", "platform": "", "family": "", "row": "", **said})
+    text = MATRIX.format(**{"base": "", "destination": "", "family": "", "row": "", **said})
     return {row.tag: row for row in matrix.parse(text, layers=LAYERS).rows}
 
 
@@ -160,20 +160,20 @@ class TestDeclared:
     """`gpus` in matrix.toml."""
 
     def test_the_nearest_counts(self) -> None:
-        """A row, else its family, else its platform; and the line of it is the one to blame."""
-        made = rows(platform='gpus = ["sm_80"]', family='gpus = ["sm_90", "sm_120"]', row='gpus = ["sm_100"]')
+        """A row, else its family, else its destination; and the line of it is the one to blame."""
+        made = rows(destination='gpus = ["sm_80"]', family='gpus = ["sm_90", "sm_120"]', row='gpus = ["sm_100"]')
         assert {tag: row.values["gpus"] for tag, row in made.items()} == {"2.6.0": "sm_90 sm_120", "2.7.0": "sm_100"}
         assert made["2.6.0"].place("gpus") == ("families", "f", "gpus")
         assert made["2.7.0"].place("gpus") == ("families", "f", "row", 0, "gpus")
-        [row, _] = rows(platform='gpus = ["sm_80"]').values()
-        assert (row.values["gpus"], row.place("gpus")) == ("sm_80", ("platforms", "p", "gpus"))
+        [row, _] = rows(destination='gpus = ["sm_80"]').values()
+        assert (row.values["gpus"], row.place("gpus")) == ("sm_80", ("destinations", "p", "gpus"))
         assert "gpus" not in rows()["2.6.0"].values
 
     def test_it_is_not_an_axis(self) -> None:
         assert rows(family='gpus = ["sm_90"]')["2.6.0"].axes.keys() == {"base", "torch"}
 
     def test_an_axis_cannot_have_the_name(self) -> None:
-        text = MATRIX.format(base="", platform="", family="", row="").replace(
+        text = MATRIX.format(base="", destination="", family="", row="").replace(
             "torch = [", 'gpus = ["sm_90"]\ntorch = ['
         )
         with pytest.raises(InputError) as raised:
@@ -182,13 +182,13 @@ class TestDeclared:
             each.message for each in raised.value.diagnostics
         ]
 
-    @pytest.mark.parametrize("place", ["platform", "family", "row"])
+    @pytest.mark.parametrize("place", ["destination", "family", "row"])
     @pytest.mark.parametrize("wrong", ["90", "9.0", "SM_90", "sm_9", "sm_90a", "sm_9000", "compute_90", "h100", ""])
     def test_what_is_none_is_told_with_its_line(self, place: str, wrong: str) -> None:
         with pytest.raises(InputError) as raised:
             rows(**{place: f'gpus = ["sm_80",\n "{wrong}"]'})
         [problem] = raised.value.diagnostics
-        text = MATRIX.format(**{"base": "", "platform": "", "family": "", "row": "", place: "@"})
+        text = MATRIX.format(**{"base": "", "destination": "", "family": "", "row": "", place: "@"})
         assert problem.line == text[: text.index("@")].count("\n") + 2
         assert "is not a GPU architecture" in problem.message
 
@@ -205,7 +205,7 @@ class TestDeclared:
         ],
     )
     def test_other_forms_and_places_are_refused(self, place: str, said: str) -> None:
-        text = MATRIX.format(**{"base": "", "platform": "", "family": "", "row": "", place: said})
+        text = MATRIX.format(**{"base": "", "destination": "", "family": "", "row": "", place: said})
         with pytest.raises(InputError) as raised:
             matrix.parse(text, layers=LAYERS)
         assert all("gpus" in problem.message for problem in raised.value.diagnostics)

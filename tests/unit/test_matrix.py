@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imagematrix import matrix
 from imagematrix.errors import InputError
-from imagematrix.model import Matrix, Platform, Site
+from imagematrix.model import Destination, Matrix, Site
 from imagematrix.text import toml_text
 
 LAYERS = {"system": True, "python": True, "torch": True, "boot": True, "draft": False}
@@ -211,18 +211,20 @@ class TestRows:
         assert len({id(row.base) for row in same if row.axes["base"] == "cuda121"}) == 1
 
     def test_a_registry_by_pattern(self) -> None:
-        """The matrix's own, or a platform's."""
+        """The matrix's own, or a destination's."""
         text = changed(("registry.example.com:5000/mlops", "r{python}.example.com/{base}"))
         assert parse(text).rows[-1].image == "r3.13.example.com/debian13/pytorch:2.5.1-python3.13-debian13"
 
-    def test_a_platform(self) -> None:
+    def test_a_destination(self) -> None:
         """Its registry counts, its facts are values of the family's rows and may fill in patterns."""
         said = 'registry = "swr.{region}.example.com/team"\nmax_size = "9.5 GB"\nregion = "ap-1"\n'
         facts = '[facts.region."ap-1"]\ncity = "Hong Kong"\n'
-        text = changed(('groups = ["amd", "gpu"]', 'platform = "art"'), ("nvidia/cuda:", "swr.{region}.example.com/c:"))
-        row = parse(text + f"[platforms.art]\n{said}{facts}").rows[0]
+        text = changed(
+            ('groups = ["amd", "gpu"]', 'destination = "art"'), ("nvidia/cuda:", "swr.{region}.example.com/c:")
+        )
+        row = parse(text + f"[destinations.art]\n{said}{facts}").rows[0]
 
-        assert row.platform == Platform(
+        assert row.destination == Destination(
             name="art",
             registries=("swr.{region}.example.com/team",),
             max_bytes=9_500_000_000,
@@ -233,8 +235,8 @@ class TestRows:
         assert row.axes.keys() == {"base", "torch"}
         assert row.image == "swr.ap-1.example.com/team/pytorch:2.3.0-python3.10-cuda121"
         assert row.base.image == "swr.ap-1.example.com/c:12.1.0-cudnn8-devel-ubuntu22.04"
-        assert row.place("region") == ("platforms", "art", "region")
-        assert parse(GOOD).rows[0].platform is None
+        assert row.place("region") == ("destinations", "art", "region")
+        assert parse(GOOD).rows[0].destination is None
 
     @pytest.mark.parametrize(
         ("nodes", "problem"),
@@ -347,9 +349,9 @@ class TestRows:
         with pytest.raises(InputError, match="the tag '1-latest' of a row is the moving tag of another: base=deb, v=1"):
             parse(text)
 
-    def test_a_platform_without_a_registry(self) -> None:
+    def test_a_destination_without_a_registry(self) -> None:
         """Images are named with the matrix's own."""
-        text = changed(('groups = ["amd", "gpu"]', 'platform = "art"')) + "[platforms.art]\n"
+        text = changed(('groups = ["amd", "gpu"]', 'destination = "art"')) + "[destinations.art]\n"
         assert parse(text).rows[0].image == parse(GOOD).rows[0].image
 
     @pytest.mark.parametrize(
@@ -358,10 +360,12 @@ class TestRows:
     )
     def test_sizes(self, text: str, size: int) -> None:
         """A number and a unit, decimal or binary."""
-        found = parse(changed(('groups = ["amd", "gpu"]', 'platform = "a"')) + f'[platforms.a]\nmax_size = "{text}"\n')
-        platform = found.rows[0].platform
-        assert platform
-        assert platform.max_bytes == size
+        found = parse(
+            changed(('groups = ["amd", "gpu"]', 'destination = "a"')) + f'[destinations.a]\nmax_size = "{text}"\n'
+        )
+        destination = found.rows[0].destination
+        assert destination
+        assert destination.max_bytes == size
 
     @pytest.mark.parametrize(
         ("text", "problem"),
@@ -369,7 +373,7 @@ class TestRows:
             ('rules = ["no-setuid"]', "unknown rule 'no-setuid' | did you mean 'no-new-setuid'?"),
             (
                 'rules = ["max-size"]',
-                "the rule 'max-size' needs limit | write it as [platforms.art.rules.max-size] limit",
+                "the rule 'max-size' needs limit | write it as [destinations.art.rules.max-size] limit",
             ),
             ("rules.no-setuid = {}", "unknown rule 'no-setuid' | did you mean 'no-new-setuid'?"),
             ("rules.max-size = {}", "'limit' is missing"),
@@ -381,30 +385,32 @@ class TestRows:
             ('rules = "max-size"', "the string 'max-size' is not a list of strings"),
         ],
     )
-    def test_rules_of_a_platform_that_are_none(self, text: str, problem: str) -> None:
+    def test_rules_of_a_destination_that_are_none(self, text: str, problem: str) -> None:
         header = len(GOOD.splitlines()) + 1
-        found = problems(f"{GOOD}[platforms.art]\n{text}\n")
+        found = problems(f"{GOOD}[destinations.art]\n{text}\n")
         assert any(problem in each for each in found)
         assert all(int(each.partition(":")[0]) > header for each in found)
-        assert not any("platforms.art.platforms" in each for each in found)
+        assert not any("destinations.art.destinations" in each for each in found)
 
-    def test_rules_of_a_platform(self) -> None:
+    def test_rules_of_a_destination(self) -> None:
         """In a table, or in a list as earlier versions had them."""
         table = 'official-base.images = ["a/*"]\nno-new-setuid = {}\nmax-size.limit = "1 GB"\n'
         listed = 'rules = ["official-base", "no-new-setuid", "max-size"]\nofficial_bases = ["a/*"]\nmax_size = "1 GB"\n'
-        platform = parse(GOOD + f"[platforms.art.rules]\n{table}").platforms["art"]
-        assert platform.rules == {
+        destination = parse(GOOD + f"[destinations.art.rules]\n{table}").destinations["art"]
+        assert destination.rules == {
             "official-base": {"images": ("a/*",)},
             "no-new-setuid": {},
             "max-size": {"limit": 10**9},
         }
-        assert (platform.max_bytes, platform.facts) == (10**9, {})
-        assert parse(GOOD + f"[platforms.art]\n{listed}").platforms["art"] == platform
+        assert (destination.max_bytes, destination.facts) == (10**9, {})
+        assert parse(GOOD + f"[destinations.art]\n{listed}").destinations["art"] == destination
 
-    def test_an_exclude_by_a_fact_of_the_platform(self) -> None:
+    def test_an_exclude_by_a_fact_of_the_destination(self) -> None:
         """Is as good as one by a base's."""
-        text = changed(('groups = ["amd", "gpu"]', 'platform = "a"'), (EXCLUDE, 'torch = "2.4.1"\nkind = "x"\n' + WHY))
-        text += '[platforms.a]\nkind = "x"\n'
+        text = changed(
+            ('groups = ["amd", "gpu"]', 'destination = "a"'), (EXCLUDE, 'torch = "2.4.1"\nkind = "x"\n' + WHY)
+        )
+        text += '[destinations.a]\nkind = "x"\n'
         assert {row.axes["torch"] for row in parse(text).rows} == {"2.3.0", "2.5.1"}
 
     def test_sites(self) -> None:
@@ -627,13 +633,27 @@ UNKNOWN = {
         ("{torch}-", "{torhc}-"),
         "15: families.pytorch.tag: unknown name {torhc} | did you mean 'torch'?",
     ),
-    "platform of a family": (
-        (GROUPS, 'platform = "tencnet"\n[platforms.tencent]\n[families.pytorch.axes]'),
-        "16: families.pytorch.platform: unknown platform 'tencnet' | did you mean 'tencent'?",
+    "destination of a family": (
+        (GROUPS, 'destination = "tencnet"\n[destinations.tencent]\n[families.pytorch.axes]'),
+        "16: families.pytorch.destination: unknown destination 'tencnet' | did you mean 'tencent'?",
     ),
-    "platform where there is none": (
+    "destination by its former name": (
         (GROUPS, 'platform = "ti"\n\n[families.pytorch.axes]'),
-        "16: families.pytorch.platform: unknown platform 'ti' | none is declared",
+        (
+            "16: families.pytorch.platform: platform is now destination"
+            " | rename the key, and [platforms.NAME] to [destinations.NAME]"
+        ),
+    ),
+    "destinations by their former name": (
+        (ROW, ROW + '[platforms.ti]\nmax_size = "9 GB"\n[platforms.ti.rules]\nno-new-setuid = {}\n[platforms.b]\n'),
+        (
+            "30: platforms: [platforms] is now [destinations]"
+            " | rename the tables to [destinations.NAME], and the key platform of families to destination"
+        ),
+    ),
+    "destination where there is none": (
+        (GROUPS, 'destination = "ti"\n\n[families.pytorch.axes]'),
+        "16: families.pytorch.destination: unknown destination 'ti' | none is declared",
     ),
     "key of a site": (
         (GROUPS, '[sites.x]\nindex_uri = "x"\n[families.pytorch.axes]'),
@@ -897,10 +917,10 @@ RULES = {
             " | a pattern is text with {name} of an axis or fact, nothing else in braces"
         ),
     ),
-    "braces of a platform that nobody uses": (
-        (ROW, ROW + '[platforms.a]\nregistry = "{a-b}"\n'),
+    "braces of a destination that nobody uses": (
+        (ROW, ROW + '[destinations.a]\nregistry = "{a-b}"\n'),
         (
-            "31: platforms.a.registry: the braces of '{a-b}' are wrong"
+            "31: destinations.a.registry: the braces of '{a-b}' are wrong"
             " | a pattern is text with {name} of an axis or fact, nothing else in braces"
         ),
     ),
@@ -926,17 +946,17 @@ RULES = {
             f' | expected "host[:port]/path", the path {PATH_RULE}'
         ),
     ),
-    "platform against base": (
-        (GROUPS, 'platform = "a"\n[platforms.a]\ncuda = "12.4"\n[families.pytorch.axes]'),
-        f"18: platforms.a.cuda: '12.4' contradicts cuda = '12.1' (line 6) | {AGREE}",
+    "destination against base": (
+        (GROUPS, 'destination = "a"\n[destinations.a]\ncuda = "12.4"\n[families.pytorch.axes]'),
+        f"18: destinations.a.cuda: '12.4' contradicts cuda = '12.1' (line 6) | {AGREE}",
     ),
     "size": (
-        (ROW, ROW + '[platforms.a]\nmax_size = "big"\n'),
-        ('31: platforms.a.max_size: \'big\' is not a size | expected a number and a unit, like "9.5 GB" or "9 GiB"'),
+        (ROW, ROW + '[destinations.a]\nmax_size = "big"\n'),
+        ('31: destinations.a.max_size: \'big\' is not a size | expected a number and a unit, like "9.5 GB" or "9 GiB"'),
     ),
     "size of nothing": (
-        (ROW, ROW + '[platforms.a]\nmax_size = "0 GB"\n'),
-        '31: platforms.a.max_size: \'0 GB\' is not a size | expected a number and a unit, like "9.5 GB" or "9 GiB"',
+        (ROW, ROW + '[destinations.a]\nmax_size = "0 GB"\n'),
+        '31: destinations.a.max_size: \'0 GB\' is not a size | expected a number and a unit, like "9.5 GB" or "9 GiB"',
     ),
     "trusted host with a scheme": (
         (ROW, ROW + '[site]\ntrusted_hosts = ["m.example.com", "http://m.example.com"]\n'),
@@ -971,12 +991,12 @@ RULES = {
         ('31: site.extra_index_urls: b.io is used without TLS, which pip refuses | trust it: trusted_hosts = ["b.io"]'),
     ),
     "size that is a number": (
-        (ROW, ROW + "[platforms.a]\nmax_size = 9.5\n"),
-        f"31: platforms.a.max_size: the number 9.5 is not a string | {QUOTE}",
+        (ROW, ROW + "[destinations.a]\nmax_size = 9.5\n"),
+        f"31: destinations.a.max_size: the number 9.5 is not a string | {QUOTE}",
     ),
-    "name of a platform": (
-        (ROW, ROW + "[platforms.Art]\n"),
-        f"30: platforms.Art: 'Art' is not a valid name for a platform | expected {PATH_RULE}",
+    "name of a destination": (
+        (ROW, ROW + "[destinations.Art]\n"),
+        f"30: destinations.Art: 'Art' is not a valid name for a destination | expected {PATH_RULE}",
     ),
     "name of a site": (
         (ROW, ROW + "[sites.Home]\n"),

@@ -83,7 +83,7 @@ def test_an_image_that_is_not_verified() -> None:
     """Its tags wait; one that is right already is right, and one that could not move either way is reported."""
     made = publication.decide_moving(TARGET, held(NEW.versions), NEW, verified=False)
     assert (made.outcome, made.digest) == (PublishOutcome.WAITING, "sha256:old")
-    assert made.why == "not all checks of its layers and its platform have passed"
+    assert made.why == "not all checks of its layers and its destination have passed"
     assert publication.decide_moving(TARGET, NEW, NEW, verified=False).outcome is PublishOutcome.KEPT
     assert publication.decide_moving(TARGET, held(None), NEW, verified=False).outcome is PublishOutcome.REFUSED
 

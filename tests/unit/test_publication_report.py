@@ -45,7 +45,7 @@ def test_the_summary() -> None:
         "a.io/x/torch:2.4-20261122-abc   pushed   sha256:1\n"
         "a.io/x/torch:2.4                moved    sha256:1   1.2 GB to pull\n"
         "\n"
-        "waiting: 2 tags: not all checks of its layers and its platform have passed\n"
+        "waiting: 2 tags: not all checks of its layers and its destination have passed\n"
         "  a.io/x/torch:2.5, a.io/x/torch:2.5-latest\n"
         "  verify:  invoke verify --only 'torch:2.5'\n"
         "\n"

@@ -309,16 +309,16 @@ def test_how_big_rows_get(tmp_path: Path) -> None:
     assert not any("Python packages" in line for line in lock(tmp_path, FakeResolver()))
 
 
-def test_a_row_that_is_too_big_for_its_platform(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_row_that_is_too_big_for_its_destination(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Is a warning, of all rows that are alike; the layers to blame are named, and what is unknown."""
-    limit = '\n[platforms.small]\nmax_size = "6 MB"\n'
-    matrix = projects.MATRIX.replace('groups = ["gpu"]', 'groups = ["gpu"]\nplatform = "small"') + limit
+    limit = '\n[destinations.small]\nmax_size = "6 MB"\n'
+    matrix = projects.MATRIX.replace('groups = ["gpu"]', 'groups = ["gpu"]\ndestination = "small"') + limit
     projects.write(tmp_path, matrix=matrix, files={**LOCKED, TORCH: "torch=={{ torch }}\nnumpy==2.1.0\n"})
     lock(tmp_path, FakeResolver())
 
     program.run(["imagematrix", "check", "--file", str(tmp_path / "matrix.toml")])
     assert capfd.readouterr().out.startswith(
-        "matrix.toml:31: warning: platform small takes images of at most 6.0 MB, and the Python packages alone are"
+        "matrix.toml:31: warning: destination small takes images of at most 6.0 MB, and the Python packages alone are"
         " about 9.3 MB [IM2501 max_size]\n"
         "    torch 6.2 MB, python 3.1 MB; not counted: the base, what apt installs\n"
         "    pytorch:2.3.0-python3.10-cuda and 7 more\n"

@@ -66,7 +66,7 @@ cuda = "12.1.0"
 [bases.deb]
 bootstrap = "bookworm"
 
-[platforms.art]
+[destinations.art]
 registry = ["swr.{region}.example.com/team", "mirror.example.com"]
 max_size = "9.5 GB"
 rules = ["max-size", "official-base"]
@@ -80,7 +80,7 @@ region = "ap-1"
 layers = ["system"]
 tag = "{torch}-{base}"
 groups = ["gpu"]
-platform = "art"
+destination = "art"
 gpus = ["sm_80", "sm_90"]
 promises = ["torch"]
 axes.base = ["cuda", "deb"]
@@ -147,7 +147,7 @@ def test_the_keys_are_those_of_the_parser() -> None:
         (declaration.SIGNING_KEYS, _of("signing"), {"key", *written["signing"]}),  # a key, or a command
         (folders.DOCKERFILE_KEYS, _named("dockerfiles"), written["dockerfiles"]["app"]),
         (declaration.BASE_KEYS, _named("bases"), {**written["bases"]["cuda"], **written["bases"]["deb"]}),
-        (declaration.PLATFORM_KEYS, _named("platforms"), written["platforms"]["art"]),
+        (declaration.DESTINATION_KEYS, _named("destinations"), written["destinations"]["art"]),
         (family.KEYS, _named("families"), of_family),
         (family.ROW_KEYS, _named("families")["properties"]["row"]["items"], {"allow", "impossible", "gpus"}),
         ((family.REASON,), _named("families")["properties"]["allow"]["items"], {"reason"}),
@@ -202,8 +202,11 @@ def test_every_key_is_described() -> None:
             "site.network: 'bridge' is not one of ['', 'host', 'none']",
         ),
         (
-            ("schema = 1\n", 'schema = 1\nplatforms.a.max_size = "big"\n'),
-            "platforms.a.max_size: 'big' does not match '^(?:([0-9]+(?:\\\\.[0-9]+)?) *(?:([KMGTkmgt])([Ii]?))?[Bb])$'",
+            ("schema = 1\n", 'schema = 1\ndestinations.a.max_size = "big"\n'),
+            (
+                "destinations.a.max_size: 'big' does not match"
+                " '^(?:([0-9]+(?:\\\\.[0-9]+)?) *(?:([KMGTkmgt])([Ii]?))?[Bb])$'"
+            ),
         ),
     ],
 )

@@ -10,7 +10,7 @@ from tests import nights, projects
 from tests.projects import PLAIN, PYTORCH
 
 from imagematrix.commands.push import run as publishing
-from imagematrix.model import Platform, Row
+from imagematrix.model import Destination, Row
 from imagematrix.planning import checks, publication
 from imagematrix.planning.checks import CheckOutcome, CheckResult, ImageOutcome, Settled, Verified
 from imagematrix.project import Project, Selection
@@ -23,7 +23,7 @@ from imagematrix.verify import judge
 
 PASSED = CheckResult(owner="system", name="test_ssh", outcome=CheckOutcome.PASSED)
 SKIPPED = CheckResult(owner="system", name="test_gpu", outcome=CheckOutcome.SKIPPED, why="no GPU")
-RULE = CheckResult(owner="platform art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
+RULE = CheckResult(owner="destination art", name="no-new-setuid", outcome=CheckOutcome.PASSED)
 CHECK_FILE = {"common/layers/torch/test_torch.py": "def test_cuda(): ..."}
 GRID = nights.grid(6)
 
@@ -113,7 +113,7 @@ def test_the_page_for_users_says_so() -> None:
 
 
 def test_moving_tags_wait_for_a_check(opened: Project) -> None:
-    """Also when all rules of a platform are settled, and when all checks were skipped."""
+    """Also when all rules of a destination are settled, and when all checks were skipped."""
     dag = projects.dag(opened, PLAIN, PYTORCH)
 
     why = publishing.unverified(opened, dag)
@@ -145,14 +145,14 @@ def test_a_check_that_was_skipped_verifies_nothing(opened: Project, check: Check
     assert told(row, ["sha256:2"]) == publication.UNVERIFIED
 
 
-def test_a_platforms_rules_alone_verify_nothing(opened: Project) -> None:
+def test_a_destinations_rules_alone_verify_nothing(opened: Project) -> None:
     dag = projects.dag(opened, PLAIN)
     subject = checks.decide(
         dag.rows[PLAIN],
         dag.final_nodes[PLAIN],
         "sha256:1",
         texts=checks.Texts(files={}, plugin="", rules={"no-new-setuid": ""}, auditor=""),
-        platforms=[Platform(name="art", rules={"no-new-setuid": {}})],
+        destinations=[Destination(name="art", rules={"no-new-setuid": {}})],
         known=checks.Known(),
     )
     again = replace(subject, suites=tuple(replace(one, known=(RULE,), whole=True) for one in subject.suites))

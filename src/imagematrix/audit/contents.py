@@ -32,7 +32,7 @@ _SECRETS: Final = tuple(
             rb'"(?:auth|identitytoken)"\s*:\s*"[^"]+"',
         ),
         ("a cloud's key", r"(?:.*/)?\.aws/credentials", rb"aws_secret_access_key\s*=\s*\S+"),
-        ("a secret of the build or of a platform", r"etc/sync_passwd|run/secrets/.+", rb"\S+"),
+        ("a secret of the build or of a destination", r"etc/sync_passwd|run/secrets/.+", rb"\S+"),
     )
 )
 """What a credential looks like: where it lies, what is in it."""

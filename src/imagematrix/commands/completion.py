@@ -44,8 +44,8 @@ class ProjectNames:
     def sites(self, _: Sequence[str]) -> Iterable[str]:
         return self._table("sites")
 
-    def platforms(self, _: Sequence[str]) -> Iterable[str]:
-        return self._table("platforms")
+    def destinations(self, _: Sequence[str]) -> Iterable[str]:
+        return self._table("destinations")
 
     def layers(self, words: Sequence[str]) -> Iterable[str]:
         return (*self.stock_layers(words), *(folder.name for folder in _folders(self._root / _LAYERS)))
@@ -74,7 +74,7 @@ NAMES: Final[Mapping[str, Callable[[ProjectNames, Sequence[str]], Iterable[str]]
     "copied layers": ProjectNames.copied_layers,
     "groups": ProjectNames.groups,
     "layers": ProjectNames.layers,
-    "platforms": ProjectNames.platforms,
+    "destinations": ProjectNames.destinations,
     "row words": ProjectNames.row_words,
     "rows": ProjectNames.rows,
     "sites": ProjectNames.sites,

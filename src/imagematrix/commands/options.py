@@ -254,10 +254,11 @@ Heartbeat = Annotated[
         environment="IMAGEMATRIX_HEARTBEAT",
     ),
 ]
-Platform = Annotated[
+Destination = Annotated[
     str,
     _text(
-        "Also check the rules of this platform; those of a family's own platform are always checked.", names="platforms"
+        "Also check the rules of this destination; those of a family's own destination are always checked.",
+        names="destinations",
     ),
 ]
 Keep = Annotated[int, _number("Keep everything that one of the last N nights needed (default: 7).", default=7, least=0)]

@@ -55,7 +55,7 @@ def horovod_is_compiled(horovod: str, base_image: str) -> Iterator[Diagnostic]:
 def horovod_after_framework(
     horovod: str, layers: str, torch: str = "", tensorflow: str = "", base_image: str = "", bootstrap: str = ""
 ) -> Iterator[Diagnostic]:
-    """Frameworks come first: it is compiled against what is installed before it. Bases of platforms may bring one."""
+    """Frameworks come first: it is compiled against what is installed before it. A destination's base may bring one."""
     order = layers.split()
     if "horovod" not in order:
         return

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from imagematrix.matrix import family, folders, gpus, head, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
-from imagematrix.model import Base, DockerfileLayer, NamingRule, Platform, RuleDeclaration, Signing, Site
+from imagematrix.model import Base, Destination, DockerfileLayer, NamingRule, RuleDeclaration, Signing, Site
 from imagematrix.text import moments, names, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
@@ -21,7 +21,7 @@ SCHEMA: Final = 1
 KEYS: Final = (
     *("schema", "requires", "prefix", "language", "timezone"),
     *("registry", "nodes", "compression", "signing", "platform", "site", "sites"),
-    *("sources", "dockerfiles", "bases", "platforms", "families", "facts"),
+    *("sources", "dockerfiles", "bases", "destinations", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
 SITE_KEYS: Final = (
@@ -29,8 +29,8 @@ SITE_KEYS: Final = (
     *("exclude_newer", "exclude_newer_package", "mirrors", "network", "workers"),
 )
 BASE_KEYS: Final = ("image", "bootstrap")
-PLATFORM_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
-"""What each table may say; all else in a base or a platform is a fact."""
+DESTINATION_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
+"""What each table may say; all else in a base or a destination is a fact."""
 
 SUITE: Final = re.compile(r"[a-z]+")
 NETWORKS: Final = ("", "host", "none")
@@ -59,7 +59,7 @@ class Declaration:
     sources: Mapping[str, str]
     dockerfiles: Mapping[str, DockerfileLayer]
     bases: Mapping[str, Base]
-    platforms: Mapping[str, Platform]
+    destinations: Mapping[str, Destination]
     facts: Mapping[Pair, tuple[Fact, ...]]
     families: tuple[Declared, ...]
     whole: bool
@@ -101,10 +101,10 @@ def read(
     rules: Mapping[str, RuleDeclaration],
     naming: Mapping[str, NamingRule],
 ) -> Declaration:
-    """Read every section of matrix.toml; `rules` are those that platforms may name, `naming` those of plugins."""
-    document.allow(*KEYS)
+    """Read every section of matrix.toml; `rules` are those that destinations may name, `naming` those of plugins."""
+    document.allow(*KEYS, *_renamed(document))
     bases = _named(document.table("bases"), "a base", _base)
-    platforms = _named(document.table("platforms"), "a platform", partial(_platform, known=rules))
+    destinations = _named(document.table("destinations"), "a destination", partial(_destination, known=rules))
     dockerfiles = folders.dockerfiles(document.table("dockerfiles"), layers=layers)
     layers = {**layers, **dict.fromkeys(dockerfiles, True)}
     declared = document.table("families")
@@ -113,7 +113,7 @@ def read(
     if not bases and "bases" not in document:
         mistakes.add(("bases",), "no base is declared", "declare one: [bases.NAME]")
     found = [
-        family.read(declared.table(name), layers=layers, bases=bases, platforms=platforms, mistakes=mistakes)
+        family.read(declared.table(name), layers=layers, bases=bases, destinations=destinations, mistakes=mistakes)
         for name in sorted(declared)
     ]
     site, sites = _site(document.table("site"), ""), _named(document.table("sites"), "a site", _site)
@@ -138,11 +138,19 @@ def read(
             )
             for name, base in bases.items()
         },
-        platforms=platforms,
+        destinations=destinations,
         facts=_facts(document.table("facts")),
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
     )
+
+
+def _renamed(document: Table) -> Iterator[str]:
+    """Yield `platforms` where it is a table, what [destinations] was called once; that is noted with its remedy."""
+    if isinstance(document.raw("platforms"), dict):
+        hint = "rename the tables to [destinations.NAME], and the key platform of families to destination"
+        document.wrong("platforms", "[platforms] is now [destinations]", hint, code="unknown_key")
+        yield "platforms"
 
 
 def _named(tables: Table, what: str, read: Callable[[Table, str], _T]) -> dict[str, _T]:
@@ -307,7 +315,7 @@ def _says_os(document: Table) -> bool:
     """Whether anything but bases says what `os` is: then theirs is not derived, it might contradict that."""
     families = [document.table("families").table(name) for name in document.table("families")]
     tables = [table for family in families for table in (family.table("axes"), *family.tables("row"))]
-    tables += [document.table("platforms").table(name) for name in document.table("platforms")]
+    tables += [document.table("destinations").table(name) for name in document.table("destinations")]
     facts = document.table("facts")
     tables += [facts.table(axis).table(value) for axis in facts for value in facts.table(axis)]
     return "os" in facts or any("os" in table for table in tables)
@@ -321,15 +329,15 @@ def _completed(base: Base, *, says_os: bool) -> Base:
     return replace(base, facts=dict(sorted({**base.facts, "os": system}.items())))
 
 
-def _platform(platform: Table, name: str, *, known: Mapping[str, RuleDeclaration]) -> Platform:
-    asked = review.read(platform, known)
-    return Platform(
+def _destination(destination: Table, name: str, *, known: Mapping[str, RuleDeclaration]) -> Destination:
+    asked = review.read(destination, known)
+    return Destination(
         name=name,
-        registries=_registries(platform),
-        max_bytes=review.most_bytes(platform, asked),
+        registries=_registries(destination),
+        max_bytes=review.most_bytes(destination, asked),
         rules=asked,
-        gpus=gpus.read(platform),
-        facts=_own_facts(platform, PLATFORM_KEYS),
+        gpus=gpus.read(destination),
+        facts=_own_facts(destination, DESTINATION_KEYS),
     )
 
 

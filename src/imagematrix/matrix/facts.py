@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.errors import did_you_mean
-from imagematrix.model import Base, Platform
+from imagematrix.model import Base, Destination
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
@@ -20,10 +20,10 @@ class Consequences:
     """A value of an axis with everything that follows from it. Made once for each value: identity is equality."""
 
     axis: str
-    """Empty for a platform, which is of all rows of a family, and for what a row says itself."""
+    """Empty for a destination, which is of all rows of a family, and for what a row says itself."""
     value: str
     values: Mapping[str, str]
-    """The value itself (but not a platform's name) and its facts, sorted by name."""
+    """The value itself (but not a destination's name) and its facts, sorted by name."""
     origins: Mapping[str, KeyPath]
     """Where each fact stands; nothing for the value itself."""
 
@@ -38,19 +38,19 @@ class Fact:
 
 
 class Facts:
-    """All facts a matrix declares, by its bases, its platforms and its facts."""
+    """All facts a matrix declares, by its bases, its destinations and its facts."""
 
     def __init__(
         self,
         declared: Mapping[Pair, tuple[Fact, ...]],
         *,
         bases: Mapping[str, Base],
-        platforms: Mapping[str, Platform],
+        destinations: Mapping[str, Destination],
         mistakes: Mistakes,
     ) -> None:
         self._declared = declared
         self._bases = bases
-        self._platforms = platforms
+        self._destinations = destinations
         self._mistakes = mistakes
         self._known: dict[Pair, Consequences] = {}
 
@@ -62,7 +62,7 @@ class Facts:
         return known
 
     def of(self, at: KeyPath, facts: Mapping[str, str]) -> Consequences:
-        """Return what follows from facts of a platform or a row that stand there; contradictions are noted."""
+        """Return what follows from facts of a destination or a row that stand there; contradictions are noted."""
         values: dict[str, str] = {}
         origins: dict[str, KeyPath] = {}
         self._add(_said_by(at, facts), values, origins)
@@ -97,8 +97,8 @@ class Facts:
         self._mistakes.add(fact.at, what, hint, other=at)
 
     def is_named(self, name: str) -> bool:
-        """Whether any base, platform or value, used or not, has a fact of this name."""
-        own = [owner.facts for owner in self._bases.values()] + [owner.facts for owner in self._platforms.values()]
+        """Whether any base, destination or value, used or not, has a fact of this name."""
+        own = [owner.facts for owner in self._bases.values()] + [owner.facts for owner in self._destinations.values()]
         said = (fact.name for facts in self._declared.values() for fact in facts)
         return any(name in facts for facts in own) or name in said
 
@@ -118,7 +118,7 @@ class Facts:
 
 
 def _said_by(at: KeyPath, facts: Mapping[str, str]) -> Iterator[Fact]:
-    """Yield the facts of a base or a platform that stands there."""
+    """Yield the facts of a base or a destination that stands there."""
     return (Fact(name=name, value=value, at=(*at, name)) for name, value in facts.items())
 
 

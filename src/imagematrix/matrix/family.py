@@ -7,7 +7,7 @@ from imagematrix.errors import did_you_mean
 from imagematrix.matrix import gpus
 from imagematrix.matrix.exclusion import Exclude
 from imagematrix.matrix.grid import Declared, HandRow
-from imagematrix.model import BASE_LAYER, SOURCES, WHEELHOUSE, Base, Family, Platform
+from imagematrix.model import BASE_LAYER, SOURCES, WHEELHOUSE, Base, Destination, Family
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
@@ -15,8 +15,14 @@ from imagematrix.text.shape import Mistakes, Table, check_variables
 TAKEN: Final = (BASE_LAYER, WHEELHOUSE, SOURCES, "init")
 """Stages and folders of every leaf."""
 
-KEYS: Final = ("layers", "tag", "groups", "platform", gpus.KEY, "promises", "base", "axes", "exclude", "allow", "row")
+KEYS: Final = (
+    *("layers", "tag", "groups", "destination", gpus.KEY),
+    *("promises", "base", "axes", "exclude", "allow", "row"),
+)
 """What a family may say."""
+
+RENAMED: Final = "platform"
+"""What `destination` was called before `platforms` named Docker's: a matrix of that time gets a remedy."""
 
 REASON: Final = "reason"
 """The key by which a rule gives its reason."""
@@ -49,7 +55,7 @@ They are no axes, unless [axes] or the tag of the family names them.
 NO_AXES: Final[Mapping[str, str]] = {
     REASON: "this key is reserved for the reason of an exclude",
     **{key: taken for key, (_, taken) in REASONS.items()},
-    gpus.KEY: "this key is reserved for the GPUs of rows, families and platforms",
+    gpus.KEY: "this key is reserved for the GPUs of rows, families and destinations",
 }
 
 LAYER_RULE: Final = (
@@ -63,11 +69,11 @@ def read(
     *,
     layers: Mapping[str, bool],
     bases: Mapping[str, Base],
-    platforms: Mapping[str, Platform],
+    destinations: Mapping[str, Destination],
     mistakes: Mistakes,
 ) -> Declared | None:
     """Return a family, or nothing where it cannot have rows."""
-    return _Reader(table, bases, mistakes).read(layers, platforms)
+    return _Reader(table, bases, mistakes).read(layers, destinations)
 
 
 def _near(word: str, axes: Iterable[str]) -> str:
@@ -90,7 +96,7 @@ class _Reader:
         self._doubted: set[str] = set()
         self._whole = True
 
-    def read(self, layers: Mapping[str, bool], platforms: Mapping[str, Platform]) -> Declared | None:
+    def read(self, layers: Mapping[str, bool], destinations: Mapping[str, Destination]) -> Declared | None:
         table = self._table
         if not names.is_component(self._name):
             what = f"no registry accepts the name {self._name!r}"
@@ -100,12 +106,12 @@ class _Reader:
             layers=self._layers(layers),
             tag=self._tag(),
             groups=tuple(sorted(table.texts("groups"))),
-            platform=self._platform(platforms),
+            destination=self._destination(destinations),
             promises=tuple(table.texts("promises")) if "promises" in table else None,
         )
         gpus_of_family = gpus.read(table)
         before = len(self._mistakes)
-        table.allow(*KEYS)
+        table.allow(*KEYS, RENAMED)
         axes = self._axes()
         rows = self._rows(axes)
         excludes = self._rules("exclude", why="say why such rows are not wanted")
@@ -153,13 +159,17 @@ class _Reader:
         """Whether the family is a base and layers alone, and so one row."""
         return "base" in self._table and "axes" not in self._table and "row" not in self._table
 
-    def _platform(self, platforms: Mapping[str, Platform]) -> Platform | None:
-        name = self._table.text("platform")
-        if "platform" in self._table and name not in platforms:
+    def _destination(self, destinations: Mapping[str, Destination]) -> Destination | None:
+        if RENAMED in self._table:
             self._whole = False
-            if isinstance(self._table.raw("platform"), str):
-                self._table.wrong("platform", f"unknown platform {name!r}", did_you_mean(name, platforms))
-        return platforms.get(name)
+            hint = "rename the key, and [platforms.NAME] to [destinations.NAME]"
+            self._table.wrong(RENAMED, "platform is now destination", hint, code="unknown_key")
+        name = self._table.text("destination")
+        if "destination" in self._table and name not in destinations:
+            self._whole = False
+            if isinstance(self._table.raw("destination"), str):
+                self._table.wrong("destination", f"unknown destination {name!r}", did_you_mean(name, destinations))
+        return destinations.get(name)
 
     def _axes(self) -> dict[str, dict[str, KeyPath]]:
         """Return the values of each axis; those that only rows name have none."""

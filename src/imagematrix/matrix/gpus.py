@@ -1,4 +1,4 @@
-"""The GPUs that images must run on: `gpus = ["sm_90"]`, of a row, else of its family, else of its platform."""
+"""The GPUs that images must run on: `gpus = ["sm_90"]`, of a row, else of its family, else of its destination."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ KEY: Final = "gpus"
 
 ARCHITECTURE: Final = re.compile(r"sm_[1-9][0-9]{1,2}")
 _RULE: Final = 'expected sm_ and a compute capability without its dot, like "sm_90" for 9.0'
-_OWNER: Final = "say it in a row, in its family or in its platform"
+_OWNER: Final = "say it in a row, in its family or in its destination"
 
 
 def read(table: Table) -> tuple[str, ...]:

@@ -80,12 +80,12 @@ class Grid:
             (row, tuple(facts.follow(axis, row.values[axis]) for axis in declared.axes), _own(row, facts))
             for row in declared.rows
         )
-        platform = declared.family.platform
-        self._platform: Combination = ()
-        if platform:
-            self._platform = (facts.of(("platforms", platform.name), platform.facts),)
+        destination = declared.family.destination
+        self._destination: Combination = ()
+        if destination:
+            self._destination = (facts.of(("destinations", destination.name), destination.facts),)
         by_hand = ((*combination, *own) for _, combination, own in self._by_hand)
-        self.known = _known([*self._columns, *by_hand, self._platform])
+        self.known = _known([*self._columns, *by_hand, self._destination])
         """Every axis and fact of the family, each with all its values."""
 
     def cells(self) -> tuple[Cell, ...]:
@@ -106,7 +106,7 @@ class Grid:
     def used(self, cells: Iterable[Cell]) -> set[Consequences]:
         """Return every value of the given rows, and of those written by hand."""
         by_hand = ((*combination, *own) for _, combination, own in self._by_hand)
-        return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand, [self._platform])))
+        return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand, [self._destination])))
 
     def may_be(self, name: str) -> bool:
         """Whether a name that no row has may be one of what was left out of the declaration."""
@@ -129,7 +129,7 @@ class Grid:
 
     def _of_axes(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         for combination in product(*self._columns):
-            parts = self._platform + combination
+            parts = self._destination + combination
             values, clashes = self._merge(parts)
             if _hits(rules, parts, values, has_clashes=bool(clashes)):
                 continue
@@ -139,7 +139,7 @@ class Grid:
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[Combination, KeyPath] = {}
         for row, combination, own in self._by_hand:
-            parts = self._platform + combination + own
+            parts = self._destination + combination + own
             values, clashes = self._merge(parts)
             hits = _hits(rules, parts, values, has_clashes=bool(clashes))
             for rule in hits:
@@ -170,12 +170,12 @@ class Grid:
         return {**places, "allow": cell.allowed_at} if cell.allow else places
 
     def _gpus(self, row: HandRow | None) -> tuple[tuple[str, ...], KeyPath] | None:
-        """Return the GPUs of a row, and where they are named: by itself, else its family, else its platform."""
-        family, platform = self.declared, self.declared.family.platform
+        """Return the GPUs of a row, and where they are named: by itself, else its family, else its destination."""
+        family, destination = self.declared, self.declared.family.destination
         said = (
             (row.gpus if row else (), row.at if row else ()),
             (family.gpus, family.at),
-            (platform.gpus if platform else (), ("platforms", platform.name) if platform else ()),
+            (destination.gpus if destination else (), ("destinations", destination.name) if destination else ()),
         )
         return next(((named, (*at, gpus.KEY)) for named, at in said if named), None)
 
@@ -185,7 +185,7 @@ class Grid:
 
     def origins(self, cell: Cell) -> tuple[Mapping[str, KeyPath], ...]:
         """Return where the facts of a row are written, by each value they follow from."""
-        return tuple(part.origins for part in (*cell.combination, *cell.own, *self._platform))
+        return tuple(part.origins for part in (*cell.combination, *cell.own, *self._destination))
 
     def _is_repeated(self, row: HandRow, earlier: KeyPath | None) -> bool:
         axes = self.declared.axes

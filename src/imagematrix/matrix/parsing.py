@@ -28,7 +28,7 @@ def parse(
     """Return the matrix a text declares; raise InputError with all of its problems.
 
     `layers` names the folders of common/layers, each with whether it holds a Dockerfile.j2; `rules` are those that
-    platforms may name, None: those that come with imagematrix. `naming` are those of plugins for
+    destinations may name, None: those that come with imagematrix. `naming` are those of plugins for
     names of repositories: host -> rule.
     """
     known = audit.stock() if rules is None else rules
@@ -47,7 +47,7 @@ def parse(
         rows=tuple(sorted(rows, key=lambda row: row.name)),
         bases=declared.bases,
         families={family.family.name: family.family for family in declared.families},
-        platforms=declared.platforms,
+        destinations=declared.destinations,
         rules=known,
         naming=naming,
         sources=declared.sources,
@@ -79,7 +79,7 @@ def _are_too_many(families: tuple[Declared, ...], mistakes: Mistakes) -> bool:
 
 
 def _rows(declared: declaration.Declaration, naming: Mapping[str, NamingRule], mistakes: Mistakes) -> list[Row]:
-    facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=mistakes)
+    facts = Facts(declared.facts, bases=declared.bases, destinations=declared.destinations, mistakes=mistakes)
     found: list[Row] = []
     used: set[Consequences] = set()
     is_whole = declared.whole

@@ -1,11 +1,11 @@
-"""`[platforms.X.rules]`: which rules count, and their parameters.
+"""`[destinations.X.rules]`: which rules count, and their parameters.
 
-    [platforms.art.rules]
+    [destinations.art.rules]
     no-new-setuid = {}
     max-size = {limit = "9.5 GB"}
 
 Rules without parameters may be a list, `rules = ["no-new-setuid"]`. The form of earlier versions is read too: a list,
-and the parameters of its rules as keys of the platform.
+and the parameters of its rules as keys of the destination.
 """
 
 import re
@@ -26,36 +26,36 @@ _BESIDE: Final[Mapping[tuple[str, str], str]] = {
     ("required-files", "paths"): "required",
 }
 BESIDE: Final = {key: f"{parameter} of {rule}" for (rule, parameter), key in _BESIDE.items() if key != "max_size"}
-"""The keys of a platform that are parameters of rules in a list, and whose; `max_size` also stands alone."""
+"""The keys of a destination that are parameters of rules in a list, and whose; `max_size` also stands alone."""
 
 _Parameters = dict[str, int | tuple[str, ...]]
 
 
-def read(platform: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
-    """Return a platform's rules with their parameters; what is wrong is noted where it stands."""
-    if isinstance(platform.raw("rules"), dict):
-        return _from_table(platform, known)
-    return _from_list(platform, known)
+def read(destination: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
+    """Return a destination's rules with their parameters; what is wrong is noted where it stands."""
+    if isinstance(destination.raw("rules"), dict):
+        return _from_table(destination, known)
+    return _from_list(destination, known)
 
 
-def most_bytes(platform: Table, asked: Mapping[str, _Parameters]) -> int:
-    """Return how big a platform's images may be, in bytes; 0: there is no limit. `check` warns without the rule too."""
+def most_bytes(destination: Table, asked: Mapping[str, _Parameters]) -> int:
+    """Return how big a destination's images may be, in bytes; 0: no limit. `check` warns without the rule too."""
     rule, parameter = MAX_SIZE
-    limit = asked.get(rule, {}).get(parameter) or _size(platform, "max_size")
+    limit = asked.get(rule, {}).get(parameter) or _size(destination, "max_size")
     return limit if isinstance(limit, int) else 0
 
 
-def limit_places(platform: str) -> tuple[KeyPath, ...]:
-    """Return where a platform may say how big its images may be."""
-    at = ("platforms", platform)
+def limit_places(destination: str) -> tuple[KeyPath, ...]:
+    """Return where a destination may say how big its images may be."""
+    at = ("destinations", destination)
     return ((*at, "rules", *MAX_SIZE), (*at, "max_size"))
 
 
-def _from_table(platform: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
-    table = platform.table("rules")
+def _from_table(destination: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
+    table = destination.table("rules")
     for (rule, parameter), key in _BESIDE.items():
-        if key in platform:
-            platform.wrong(key, f"{key} is a parameter of the rule {rule!r}", _hint(platform, rule, parameter))
+        if key in destination:
+            destination.wrong(key, f"{key} is a parameter of the rule {rule!r}", _hint(destination, rule, parameter))
     found = {}
     for name in table:
         if name in known:
@@ -73,27 +73,27 @@ def _parameters(table: Table, rule: RuleDeclaration) -> _Parameters:
     return {name: _value(table, name, parameter) for name, parameter in rule.parameters.items() if name in table}
 
 
-def _from_list(platform: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
+def _from_list(destination: Table, known: Mapping[str, RuleDeclaration]) -> Mapping[str, _Parameters]:
     found = {}
-    for name, whole in platform.texts("rules").items():
-        at = whole[len(platform.at) :]
+    for name, whole in destination.texts("rules").items():
+        at = whole[len(destination.at) :]
         if name not in known:
-            platform.wrong(at, f"unknown rule {name!r}", did_you_mean(name, known))
+            destination.wrong(at, f"unknown rule {name!r}", did_you_mean(name, known))
             continue
         beside = {parameter: _BESIDE.get((name, parameter), "") for parameter in known[name].parameters}
         for parameter, key in beside.items():
-            if known[name].parameters[parameter].is_required and key not in platform:
-                platform.wrong(at, f"the rule {name!r} needs {parameter}", _hint(platform, name, parameter))
+            if known[name].parameters[parameter].is_required and key not in destination:
+                destination.wrong(at, f"the rule {name!r} needs {parameter}", _hint(destination, name, parameter))
         found[name] = {
-            parameter: _value(platform, key, known[name].parameters[parameter])
+            parameter: _value(destination, key, known[name].parameters[parameter])
             for parameter, key in beside.items()
-            if key in platform
+            if key in destination
         }
     return found
 
 
-def _hint(platform: Table, rule: str, parameter: str) -> str:
-    return f"write it as [{dotted(platform.at)}.rules.{rule}] {parameter} = ..."
+def _hint(destination: Table, rule: str, parameter: str) -> str:
+    return f"write it as [{dotted(destination.at)}.rules.{rule}] {parameter} = ..."
 
 
 def _value(table: Table, key: str, parameter: RuleParameter) -> int | tuple[str, ...]:

@@ -33,7 +33,7 @@ class RowFactory:
         self._document = declaration.read(document, layers=layers, rules=audit.stock(), naming=naming, mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: adding such a row reports it.
         declared = self._document
-        self._facts = Facts(declared.facts, bases=declared.bases, platforms=declared.platforms, mistakes=ignored)
+        self._facts = Facts(declared.facts, bases=declared.bases, destinations=declared.destinations, mistakes=ignored)
         self._family = next(each for each in self._document.families if each.family.name == family)
 
     @property

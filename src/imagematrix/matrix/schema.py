@@ -81,7 +81,7 @@ def document() -> Schema:
         ),
         "dockerfiles": _dockerfiles(),
         "bases": {**_named("What images start from.", _base()), "minProperties": 1},
-        "platforms": _named("Where images are used: their registries, their limits, their facts.", _platform()),
+        "destinations": _named("Where images are used: their registries, their limits, their facts.", _destination()),
         "families": {**_named("Image lines.", _family()), "minProperties": 1},
         "facts": _facts(),
     }
@@ -125,7 +125,7 @@ def _base() -> Schema:
     }
 
 
-def _platform() -> Schema:
+def _destination() -> Schema:
     described = {
         "registry": _registry(),
         "max_size": _text(
@@ -137,9 +137,9 @@ def _platform() -> Schema:
         gpus.KEY: _gpus("The GPUs it has, for the images of its families."),
     }
     return {
-        "description": "A platform: its registry and limits; and facts of it.",
+        "description": "A destination: its registry and limits; and facts of it.",
         **_table(
-            declaration.PLATFORM_KEYS,
+            declaration.DESTINATION_KEYS,
             described,
             others=_fact("Any other key is a fact, which templates of its families see."),
         ),
@@ -202,8 +202,8 @@ def _family() -> Schema:
             least=1,
         ),
         "groups": _texts("Names by which --group selects its rows.", of="A group."),
-        "platform": _text("Where its images are used: one of [platforms]."),
-        gpus.KEY: _gpus("The GPUs its images must run on, in place of its platform's."),
+        "destination": _text("Where its images are used: one of [destinations]."),
+        gpus.KEY: _gpus("The GPUs its images must run on, in place of its destination's."),
         "promises": _texts(
             "The names whose minor version its moving tags never change. Default: its axes that"
             " are versions, cuda, python and"

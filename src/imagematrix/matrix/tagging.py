@@ -100,14 +100,14 @@ class _Tags:
 
 
 class _Registries:
-    """Where the images of one family's rows go: the registries of its platform, else the matrix's."""
+    """Where the images of one family's rows go: the registries of its destination, else the matrix's."""
 
     def __init__(
         self, grid: Grid, of_matrix: tuple[str, ...], naming: Mapping[str, NamingRule], mistakes: Mistakes
     ) -> None:
-        platform = grid.declared.family.platform
-        own = platform.registries if platform else ()
-        at = ("platforms", platform.name, "registry") if platform and own else ("registry",)
+        destination = grid.declared.family.destination
+        own = destination.registries if destination else ()
+        at = ("destinations", destination.name, "registry") if destination and own else ("registry",)
         self._found = [
             _Registry(grid, text, (*at, index), naming, mistakes) for index, text in enumerate(own or of_matrix)
         ]

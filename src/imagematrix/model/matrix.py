@@ -36,12 +36,12 @@ class Base:
 
 
 RuleParameters = Mapping[str, int | tuple[str, ...]]
-"""What matrix.toml says of a platform's rule: parameter -> bytes or globs."""
+"""What matrix.toml says of a destination's rule: parameter -> bytes or globs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleParameter:
-    """A key that a rule of platforms has in matrix.toml."""
+    """A key that a rule of destinations has in matrix.toml."""
 
     kind: str
     """`Size`: bytes, or `Globs`."""
@@ -51,7 +51,7 @@ class RuleParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDeclaration:
-    """A rule of platforms as its module declares it."""
+    """A rule of destinations as its module declares it."""
 
     meaning: str
     parameters: Mapping[str, RuleParameter]
@@ -61,7 +61,7 @@ class RuleDeclaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class Destination:
     """Where images are used: the registry that holds them, and the rules for them."""
 
     name: str
@@ -84,7 +84,7 @@ class Family:
     layers: tuple[str, ...]
     tag: str
     groups: tuple[str, ...] = ()
-    platform: Platform | None = None
+    destination: Destination | None = None
     promises: tuple[str, ...] | None = None
     """Axes and facts whose minor version its moving tags never leave; None: its axes that are versions, and what
     follows from them of CUDA, Python and the frameworks."""
@@ -100,9 +100,9 @@ class Row:
     axes: Mapping[str, str]
     """Axis -> value, sorted by axis; always with the `base`."""
     values: Mapping[str, str]
-    """What templates may use: the axes, and all facts that follow from them and from the platform.
+    """What templates may use: the axes, and all facts that follow from them and from the destination.
 
-    `gpus` are the GPUs that it must run on, as its row, its family or its platform says: `sm_80 sm_90`.
+    `gpus` are the GPUs that it must run on, as its row, its family or its destination says: `sm_80 sm_90`.
     """
     image: str
     """The name it is built under: `[registry/]family:tag`, in the first of its registries."""
@@ -117,7 +117,7 @@ class Row:
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Axis -> where its value is written, when it came from a file."""
     origins: tuple[Mapping[str, Place], ...] = field(default=(), compare=False, repr=False)
-    """Fact -> where it is written, by each axis it follows from and by the platform."""
+    """Fact -> where it is written, by each axis it follows from and by the destination."""
 
     @property
     def name(self) -> str:
@@ -125,9 +125,9 @@ class Row:
         return f"{self.family.name}:{self.tag}"
 
     @property
-    def platform(self) -> Platform | None:
+    def destination(self) -> Destination | None:
         """Where it is used; nothing: anywhere."""
-        return self.family.platform
+        return self.family.destination
 
     @property
     def directory(self) -> str:
@@ -190,9 +190,9 @@ class Matrix:
     """Sorted by name; includes impossible rows."""
     bases: Mapping[str, Base]
     families: Mapping[str, Family]
-    platforms: Mapping[str, Platform] = field(default_factory=dict)
+    destinations: Mapping[str, Destination] = field(default_factory=dict)
     rules: Mapping[str, RuleDeclaration] = field(default_factory=dict)
-    """The rules that platforms may apply to images."""
+    """The rules that destinations may apply to images."""
     naming: Mapping[str, NamingRule] = field(default_factory=dict)
     """Rules of plugins for the names of repositories, by host."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -206,7 +206,7 @@ class Matrix:
     signing: Signing | None = None
     """None: nodes are not signed."""
     registries: tuple[str, ...] = ()
-    """Patterns, for the families without a platform, or whose platform names none."""
+    """Patterns, for the families without a destination, or whose destination names none."""
     platform: str = "linux/amd64"
     """Docker's word for system and processor."""
     site: Site = field(default_factory=Site)

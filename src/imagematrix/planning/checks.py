@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from imagematrix.model import Key, Platform, Row
+from imagematrix.model import Destination, Key, Row
 from imagematrix.planning.keys import key_of
 from imagematrix.text import documents
 from imagematrix.text.documents import Seconds
@@ -20,8 +20,8 @@ ENGINE_STOPPED: Final = "the engine stopped answering"
 ENGINE_RESTARTED: Final = "the engine was restarted"
 ENGINE_LOST: Final = frozenset({ENGINE_STOPPED, ENGINE_RESTARTED})
 """Why checks end early when the engine goes away."""
-_PLATFORM: Final = "platform "
-"""What the owner of a platform's rules begins with; the name of a layer has no space."""
+_DESTINATION: Final = "destination "
+"""What the owner of a destination's rules begins with; the name of a layer has no space."""
 
 
 class CheckOutcome(StrEnum):
@@ -50,7 +50,7 @@ class CheckResult:
     """One thing proven of an image, or not."""
 
     owner: str
-    """The layer whose folder holds it; of a platform's rule: `platform NAME`."""
+    """The layer whose folder holds it; of a destination's rule: `destination NAME`."""
     name: str
     outcome: CheckOutcome
     seconds: Seconds = 0.0
@@ -64,7 +64,7 @@ class CheckResult:
     @property
     def proves(self) -> bool:
         """It is a check of a layer, and it was not skipped."""
-        return not self.owner.startswith(_PLATFORM) and self.outcome is not CheckOutcome.SKIPPED
+        return not self.owner.startswith(_DESTINATION) and self.outcome is not CheckOutcome.SKIPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Suite:
     """What is settled already."""
     whole: bool = False
     """All of it is settled: nothing runs."""
-    platform: Platform | None = None
+    destination: Destination | None = None
     """Whose rules these are; None: they are the checks of a layer."""
 
 
@@ -193,7 +193,7 @@ class Texts:
     plugin: str
     """What runs them."""
     rules: Mapping[str, str]
-    """All rules of platforms, by name."""
+    """All rules of destinations, by name."""
     auditor: str
     """What judges by rules."""
 
@@ -204,12 +204,12 @@ def decide(
     image: str,
     *,
     texts: Texts,
-    platforms: Iterable[Platform],
+    destinations: Iterable[Destination],
     known: Known,
 ) -> Subject:
-    """Return the checks of a row's image, by its id; `platforms` are those whose rules it must obey."""
+    """Return the checks of a row's image, by its id; `destinations` are those whose rules it must obey."""
 
-    def suite(owner: str, inputs: Mapping[str, str], platform: Platform | None = None) -> Suite:
+    def suite(owner: str, inputs: Mapping[str, str], destination: Destination | None = None) -> Suite:
         fingerprint = key_of(inputs)
         settled = known.of(key, image, owner, fingerprint)
         return Suite(
@@ -217,7 +217,7 @@ def decide(
             fingerprint=fingerprint,
             known=settled.checks if settled else (),
             whole=settled is not None and settled.whole,
-            platform=platform,
+            destination=destination,
         )
 
     def suites() -> Iterator[Suite]:
@@ -225,11 +225,11 @@ def decide(
             if layer in texts.files:
                 inputs = {"check": texts.files[layer], "plugin": texts.plugin, "name": row.name, **_values(row)}
                 yield suite(layer, inputs)
-        for platform in platforms:
-            if platform.rules:
-                rules = {f"rule {rule}": texts.rules[rule] for rule in platform.rules}
-                inputs = {"platform": repr(platform), "auditor": texts.auditor, "base": row.base.image, **rules}
-                yield suite(f"{_PLATFORM}{platform.name}", inputs, platform)
+        for destination in destinations:
+            if destination.rules:
+                rules = {f"rule {rule}": texts.rules[rule] for rule in destination.rules}
+                inputs = {"destination": repr(destination), "auditor": texts.auditor, "base": row.base.image, **rules}
+                yield suite(f"{_DESTINATION}{destination.name}", inputs, destination)
 
     return Subject(row=row, key=key, image=image, suites=tuple(suites()))
 
@@ -242,12 +242,12 @@ def settle(subject: Subject, ran: Sequence[CheckResult], *, ended: bool = True) 
     """Return what is worth remembering of a run of a subject's open suites.
 
     If the layers' checks were interrupted, those that passed are settled, but no suite as a whole.
-    The rules of a platform are judged all at once, or none is.
+    The rules of a destination are judged all at once, or none is.
     """
     own = {suite.owner: [one for one in ran if one.owner == suite.owner] for suite in subject.open}
     return tuple(
         _settled(
-            subject, suite, own[suite.owner], ended=bool(own[suite.owner]) if suite.platform is not None else ended
+            subject, suite, own[suite.owner], ended=bool(own[suite.owner]) if suite.destination is not None else ended
         )
         for suite in subject.open
     )

@@ -37,7 +37,7 @@ class PublishOutcome(StrEnum):
 
 
 GOOD: Final = frozenset({PublishOutcome.PUSHED, PublishOutcome.MOVED, PublishOutcome.KEPT})
-UNVERIFIED: Final = "not all checks of its layers and its platform have passed"
+UNVERIFIED: Final = "not all checks of its layers and its destination have passed"
 UNCHECKED: Final = "unchecked: none of its layers has a check that could pass"
 
 

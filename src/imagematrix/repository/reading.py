@@ -57,7 +57,7 @@ class Common:
         return layer in self._own_layers()
 
     def rules(self) -> Mapping[str, str]:
-        """Return the rules for platforms that the monorepo brings: file -> text."""
+        """Return the rules for destinations that the monorepo brings: file -> text."""
         tree = self._own.tree
         names = sorted(tree.files(_RULES, skip=lambda name: name == "__pycache__"))
         return {file: tree.text(file) for file in (f"{_RULES}/{name}" for name in names if name.endswith(".py"))}

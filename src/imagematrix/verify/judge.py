@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from imagematrix.model import Key, Platform, Row
+from imagematrix.model import Destination, Key, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Settled, Subject
 from imagematrix.project import Project
@@ -41,14 +41,14 @@ class Judge:
         other._known = self._known.joined(shared)  # noqa: SLF001  (another one of this class)
         return other
 
-    def subject(self, row: Row, key: Key, image: str, *, also: Platform | None = None) -> Subject:
+    def subject(self, row: Row, key: Key, image: str, *, also: Destination | None = None) -> Subject:
         """Return the checks of a row's image (by its id), and which of them are settled."""
         return checks.decide(
             row,
             key,
             image,
             texts=self._texts,
-            platforms=tuple({one.name: one for one in (row.platform, also) if one}.values()),
+            destinations=tuple({one.name: one for one in (row.destination, also) if one}.values()),
             known=self._known,
         )
 

@@ -1,4 +1,4 @@
-"""Runs the checks of an image: a pytest of its own, then the rules of platforms."""
+"""Runs the checks of an image: a pytest of its own, then the rules of destinations."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from typing import Any, Final
 from imagematrix import audit
 from imagematrix.engine import Engine, docker_command
 from imagematrix.errors import LostEngineError, NoEngineError
-from imagematrix.model import Platform
+from imagematrix.model import Destination
 from imagematrix.planning import checks
 from imagematrix.planning.checks import CheckOutcome, CheckResult, Running, Settled, Subject, Verified
 from imagematrix.secrecy import hidden
@@ -71,9 +71,9 @@ class Runner:
                 self._pytest(task, folder, ran)
                 ended = True
             for suite in subject.open:
-                if suite.platform:
+                if suite.destination:
                     self._running[subject.row.name].turn_to(suite.owner)
-                    ran += self._audited(task, suite.platform, owner=suite.owner)
+                    ran += self._audited(task, suite.destination, owner=suite.owner)
         except _InterruptedError as error:
             interruption = str(error)
         except NoEngineError as error:
@@ -105,9 +105,9 @@ class Runner:
         self._shell.cancel()
         self._engine.remove_containers(self._label)
 
-    def _audited(self, task: CheckTask, platform: Platform, *, owner: str) -> list[CheckResult]:
+    def _audited(self, task: CheckTask, destination: Destination, *, owner: str) -> list[CheckResult]:
         stop = self._closed.is_set
-        rules = {name: audit.load(self._kit.rules[name], parameters) for name, parameters in platform.rules.items()}
+        rules = {name: audit.load(self._kit.rules[name], parameters) for name, parameters in destination.rules.items()}
         return filesystem.audited(self._engine, task.subject.image, task.base, rules, owner=owner, stop=stop)
 
     def _pytest(self, task: CheckTask, folder: Path, ran: list[CheckResult]) -> None:

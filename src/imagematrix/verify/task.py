@@ -71,7 +71,7 @@ def task(project: Project, subject: Subject, leaf: Leaf) -> CheckTask:
 
 def of_layers(subject: Subject) -> list[Suite]:
     """Return what pytest must run."""
-    return [suite for suite in subject.open if suite.platform is None]
+    return [suite for suite in subject.open if suite.destination is None]
 
 
 def kit(project: Project) -> CheckKit:

@@ -1,4 +1,4 @@
-"""What it runs, and what its supervisor runs, writes to standard output, where the platform reads."""
+"""What it runs, and what its supervisor runs, writes to standard output, where the destination reads."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""It is not bigger than the platform takes, neither unpacked nor compressed."""
+"""It is not bigger than the destination takes, neither unpacked nor compressed."""
 
 from collections.abc import Iterator
 from typing import Annotated

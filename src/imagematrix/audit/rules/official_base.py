@@ -1,4 +1,4 @@
-"""It starts from an image that the platform lets one start from."""
+"""It starts from an image that the destination lets one start from."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase

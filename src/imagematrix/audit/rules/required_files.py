@@ -1,4 +1,4 @@
-"""It has the files that the platform's own tools need."""
+"""It has the files that the destination's own tools need."""
 
 from collections.abc import Iterator
 from typing import Annotated

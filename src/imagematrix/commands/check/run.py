@@ -8,7 +8,7 @@ from imagematrix import __version__, compat
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.errors import InputError
 from imagematrix.matrix import review
-from imagematrix.model import Platform, Row, Size
+from imagematrix.model import Destination, Row, Size
 from imagematrix.planning.proof import Proof
 from imagematrix.planning.sizes import total
 from imagematrix.project import Opened, Project
@@ -66,14 +66,15 @@ def _worst_first(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def _too_big(project: Project) -> Iterator[Diagnostic]:
-    """Yield a warning for the rows whose Python packages alone are more than their platform takes."""
+    """Yield a warning for the rows whose Python packages alone are more than their destination takes."""
     rows: dict[tuple[str, Diagnostic], list[str]] = {}
     for row in project.obtainable:
-        if row.platform and row.platform.max_bytes and (finding := _excess(row.platform, _sizes(project, row))):
-            rows.setdefault((row.platform.name, finding), []).append(row.name)
+        to = row.destination
+        if to and to.max_bytes and (finding := _excess(to, _sizes(project, row))):
+            rows.setdefault((to.name, finding), []).append(row.name)
     places = locate(project.repository.matrix_text()) if rows else {}
-    for (platform, finding), names in rows.items():
-        line = next(places[at][0] for at in review.limit_places(platform) if at in places)
+    for (destination, finding), names in rows.items():
+        line = next(places[at][0] for at in review.limit_places(destination) if at in places)
         yield replace(finding, file=project.repository.matrix_file.name, line=line, rows=tuple(sorted(names)))
 
 
@@ -84,16 +85,16 @@ def _sizes(project: Project, row: Row) -> Mapping[str, Size]:
         return {}
 
 
-def _excess(platform: Platform, of_layers: Mapping[str, Size]) -> Diagnostic | None:
+def _excess(destination: Destination, of_layers: Mapping[str, Size]) -> Diagnostic | None:
     whole = total(of_layers.values())
-    if whole.installed <= platform.max_bytes:
+    if whole.installed <= destination.max_bytes:
         return None
     biggest = sorted(of_layers, key=lambda layer: -of_layers[layer].installed)[:_LAYERS_SHOWN]
     unknown = f", {count(whole.unknown, 'file')} of unknown size" if whole.unknown else ""
     return Diagnostic(
         severity=Severity.UNKNOWN,
         about="max_size",
-        message=f"platform {platform.name} takes images of at most {size(platform.max_bytes)},"
+        message=f"destination {destination.name} takes images of at most {size(destination.max_bytes)},"
         f" and the Python packages alone are about {size(whole.installed)}",
         hint=f"{', '.join(f'{layer} {size(of_layers[layer].installed)}' for layer in biggest)};"
         f" not counted: the base, what apt installs{unknown}",

@@ -10,10 +10,10 @@ from imagematrix.commands.options import (
     AddedReport,
     AllRows,
     Certificates,
+    Destination,
     File,
     Group,
     Only,
-    Platform,
     Site,
     VerifyJobs,
     Workers,
@@ -27,7 +27,7 @@ def verify(
     matrix: AllRows,
     only: Only,
     group: Group,
-    platform: Platform,
+    destination: Destination,
     jobs: VerifyJobs,
     report: AddedReport,
     workers: Workers,
@@ -55,7 +55,7 @@ def verify(
 
         connection = link(project, address, certificates)
         result = spread.run(
-            project, rows, link=connection, store=store, signer=signer, platform=platform, listen=listen
+            project, rows, link=connection, store=store, signer=signer, destination=destination, listen=listen
         )
     else:
         result = run.run(
@@ -65,7 +65,7 @@ def verify(
             store=store,
             signer=signer,
             jobs=jobs,
-            platform=platform,
+            destination=destination,
             listen=listen,
         )
     print(text(result.images, seconds=result.seconds), end="")

@@ -12,7 +12,7 @@ from imagematrix.commands.verify.cache import KeptImages
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoEngineError, RegistryError, did_you_mean
 from imagematrix.execution import parallel
-from imagematrix.model import Key, Leaf, Platform, Row
+from imagematrix.model import Destination, Key, Leaf, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Settled, Subject, Verified
 from imagematrix.planning.graph import Dag
@@ -55,16 +55,16 @@ def run(
     store: Store | None = None,
     signer: Signer | None = None,
     jobs: int,
-    platform: str = "",
+    destination: str = "",
     listen: Callable[[int], CheckListener],
 ) -> VerifyResult:
     """Check the selected rows' images on an engine; `listen` gives who hears of those that have something to check.
 
     What only the node cache has is pulled, if it must be checked. What is settled is kept there too, beside the nodes,
-    and what is settled there is not checked again. An image obeys the rules of its family's platform, and of the one
+    and what is settled there is not checked again. An image obeys the rules of its family's destination, and of the one
     that is named. Raises FlagError when there is none of that name.
     """
-    asked = platform_of(project, platform)
+    asked = destination_of(project, destination)
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
@@ -102,7 +102,7 @@ def run(
     )
 
 
-def _open(project: Project, dag: Dag, images: Mapping[Key, str], also: Platform | None) -> frozenset[Key]:
+def _open(project: Project, dag: Dag, images: Mapping[Key, str], also: Destination | None) -> frozenset[Key]:
     """Return the final nodes that are not known to be verified here."""
     judge = Judge(project)
     return frozenset(
@@ -123,12 +123,12 @@ def _lost(images: Sequence[Verified]) -> NoEngineError | None:
     )
 
 
-def platform_of(project: Project, name: str) -> Platform | None:
-    """Return the platform of a name, if there is one. Raises FlagError for an unknown one."""
-    if name and name not in project.matrix.platforms:
-        hint = did_you_mean(name, project.matrix.platforms)
-        raise FlagError(f"--platform {name}: unknown platform\n    {hint}")
-    return project.matrix.platforms.get(name)
+def destination_of(project: Project, name: str) -> Destination | None:
+    """Return the destination of a name, if there is one. Raises FlagError for an unknown one."""
+    if name and name not in project.matrix.destinations:
+        hint = did_you_mean(name, project.matrix.destinations)
+        raise FlagError(f"--destination {name}: unknown destination\n    {hint}")
+    return project.matrix.destinations.get(name)
 
 
 def _known(subject: Subject) -> Verified:

@@ -12,10 +12,10 @@ from imagematrix import __version__
 from imagematrix.cluster import ClusterChecks, Link
 from imagematrix.cluster.messages import RemoteParent
 from imagematrix.commands.verify.cache import KeptImages
-from imagematrix.commands.verify.run import VerifyResult, platform_of
+from imagematrix.commands.verify.run import VerifyResult, destination_of
 from imagematrix.errors import NoClusterError
 from imagematrix.execution import parallel
-from imagematrix.model import Key, Platform, Row
+from imagematrix.model import Destination, Key, Row
 from imagematrix.planning import checks
 from imagematrix.planning.checks import Running, Subject, Verified
 from imagematrix.planning.graph import Dag
@@ -40,16 +40,16 @@ def run(
     link: Link,
     store: Store | None,
     signer: Signer | None,
-    platform: str = "",
+    destination: str = "",
     listen: Callable[[int], CheckListener],
 ) -> VerifyResult:
     """Check the selected rows' images, as the node cache has them, on the machines of a cluster.
 
     What is settled is remembered here, and kept beside the nodes. Raises NoClusterError, and FlagError when there is no
-    platform of that name.
+    destination of that name.
     """
     assert store  # noqa: S101  (`request.cluster` has seen to it)
-    asked = platform_of(project, platform)
+    asked = destination_of(project, destination)
     started, clock = datetime.now(UTC), time.monotonic()
     leaves = project.leaves(rows)
     dag = project.dag(leaves)
@@ -70,7 +70,7 @@ def run(
     )
 
 
-def _subject(judge: Judge, dag: Dag, name: str, cache: KeptImages, also: Platform | None) -> Subject:
+def _subject(judge: Judge, dag: Dag, name: str, cache: KeptImages, also: Destination | None) -> Subject:
     """Return the checks of an image: it is known by two digests, and settled if it is by one of them."""
     found = [
         judge.subject(dag.rows[name], dag.final_nodes[name], id_, also=also)

@@ -311,7 +311,7 @@ def _differences(row: ImportedRow, name: _Name, registry: str) -> Iterator[Diagn
         what = f"{name.family}:{name.tag} becomes {row.name}"
         notes.append((what, "a family has one list of layers, and this image has another"))
     if name.registry and name.registry != registry:
-        hint = f'declare it: [platforms.NAME] with registry = "{name.registry}", and platform = "NAME" in the family'
+        hint = f'declare [destinations.NAME] with registry = "{name.registry}", and destination = "NAME" in the family'
         notes.append((f"{row.name.partition(':')[0]} is not published in {name.registry}", hint))
     notes += [(f"{row.name} is not called {other} too", "") for other in own.call.images[1:]]
     for what, hint in notes:

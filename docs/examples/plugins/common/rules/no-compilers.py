@@ -1,4 +1,4 @@
-"""A rule of a platform: no file of the image is one of these programs."""
+"""A rule of a destination: no file of the image is one of these programs."""
 
 from collections.abc import Iterator
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""pip and uv look for packages where the image's platform has them, for every user."""
+"""pip and uv look for packages where the image's destination has them, for every user."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from testinfra.host import Host
 UV = "/etc/uv/uv.toml"
 
 
-def test_pip_asks_the_platforms_index(host: Host, row: Mapping[str, str]) -> None:
+def test_pip_asks_the_destinations_index(host: Host, row: Mapping[str, str]) -> None:
     """Without pip in the image, only the file is checked: a later layer may bring pip."""
     if host.exists("pip"):
         assert host.check_output("pip config get global.index-url") == row["pip_index"]
@@ -22,7 +22,7 @@ def test_pip_trusts_an_index_without_tls(host: Host, row: Mapping[str, str]) -> 
     assert (f"trusted-host={row['pip_index'].split('/')[2]}" in said) == is_plain
 
 
-def test_uv_asks_the_platforms_index(host: Host, row: Mapping[str, str]) -> None:
+def test_uv_asks_the_destinations_index(host: Host, row: Mapping[str, str]) -> None:
     assert f'url = "{row["pip_index"]}"' in host.file(UV).content_string.splitlines()
     if host.exists("uv"):
         assert host.run("uv --offline pip list").succeeded, f"{UV} is not understood"

@@ -18,14 +18,14 @@ ENV VIRTUAL_ENV="/opt/it's" \\
 """
 
 MATRIX = """
-[platforms.ti]
+[destinations.ti]
 pip_index = "http://mirrors.tencentyun.com/pypi/simple"
 yum_mirror = "mirrors.tencentyun.com"
 
 [families.{family}ti]
 layers = ["found", "tools", "cusolver", "index", "ti"]
 tag = "1.0.8"
-platform = "ti"
+destination = "ti"
 
 [[families.{family}ti.row]]
 base = "debian12"
@@ -64,8 +64,8 @@ def custom_base() -> str:
 def test_what_becomes_a_base_passes_its_own_review_and_not_that_of_images_on_a_base(custom_base: str) -> None:
     only = ("verify", "--only", custom_base.rpartition("/")[2])
     assert imagematrix(*only).code == 0
-    done = imagematrix(*only, "--platform", "modelarts")
+    done = imagematrix(*only, "--destination", "modelarts")
     assert done.code == 1
-    assert "platform modelarts: official-base" in done.out
+    assert "destination modelarts: official-base" in done.out
     assert "/etc/passwd changed" in done.out
-    assert "platform modelarts: no-new-setuid" not in done.out
+    assert "destination modelarts: no-new-setuid" not in done.out

@@ -1,4 +1,4 @@
-"""What platforms forbid, and the leaves for them do not do."""
+"""What destinations forbid, and the leaves for them do not do."""
 
 import re
 from pathlib import Path
