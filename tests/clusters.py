@@ -201,7 +201,7 @@ def cluster_plan(
         version=__version__,
         repository=REGISTRY,
         compression="gzip",
-        platform="linux/amd64",
+        platforms={"linux/amd64"},
         paths=remaining_paths(plan.steps, seconds or estimates.seconds(plan.steps)),
         shared=placement.shared(plan),
         final=frozenset(plan.final_nodes.values()),

@@ -98,9 +98,7 @@ def plan_of(
 
 def factory_of(plan: Plan) -> JobFactory:
     """Return what makes the jobs of a plan that pushes nothing, as a build makes them."""
-    return jobs.factory(
-        plan, lock=Lock(), platform="linux/amd64", repository="", pushed=(), kept=(), revision="", seconds=60.0
-    )
+    return jobs.factory(plan, lock=Lock(), repository="", pushed=(), kept=(), revision="", seconds=60.0)
 
 
 def job_of(plan: Plan) -> Callable[[Step, Mapping[Key, str]], BuildJob]:

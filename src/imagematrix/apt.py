@@ -28,12 +28,11 @@ class AptResult:
 class Apt:
     """Asks by what a site fetches from: with this machine's apt, or on an engine with that of an image."""
 
-    def __init__(self, shell: Shell, where: Site, *, script: File, digests: Mapping[str, str], platform: str) -> None:
+    def __init__(self, shell: Shell, where: Site, *, script: File, digests: Mapping[str, str]) -> None:
         self._shell = shell
         self._site = where
         self._script = script
         self._digests = digests
-        self._platform = platform
 
     def ask(self, question: AptQuestion) -> AptResult:
         """Return what apt says of a base."""
@@ -55,7 +54,7 @@ class Apt:
         with scratch.folder("apt") as folder:
             script = folder / "bootstrap.sh"
             script.write_bytes(self._script.content)
-            argv = ("sh", str(script), "--ask", question.base.suite)
+            argv = ("sh", str(script), "--platform", question.base.platform, "--ask", question.base.suite)
             return self._run(argv, env=self._site.proxies, stdin=apt_locks.asked_text(question))
 
     def _of_image(self, question: AptQuestion) -> tuple[int, str]:
@@ -67,7 +66,7 @@ class Apt:
             argv = buildx.output_argv(
                 program=buildx_command(engine),
                 folder=str(folder),
-                platform=self._platform,
+                platform=question.base.platform,
                 arguments={EPOCH: datetime.now(UTC).isoformat()},  # what BuildKit remembers is yesterday's answer
                 site=self._site,
                 secrets=builder.secrets(self._site, secrets),

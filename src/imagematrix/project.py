@@ -95,7 +95,7 @@ class Project:
             return self.diagnostics(self.matrix.rows)
         # What stands in a pattern ("{torch}"), and what other facts follow from.
         named = {match.group(match.lastindex or 0) for match in _MENTIONED.finditer(text)}
-        read = compat.read() | templates | named | {"base"}  # it chooses the image
+        read = compat.read() | templates | named | {"base", "platform"}  # they choose the image
 
         @cache
         def of_name(name: str, is_axis: bool) -> tuple[Diagnostic, ...]:
@@ -205,7 +205,7 @@ class Project:
 
     def dag(self, leaves: Mapping[str, Leaf]) -> Dag:
         """Return the DAG of some leaves."""
-        assigner = Assigner(self.lock, self.matrix.platform)
+        assigner = Assigner(self.lock)
         with _only_keepsakes():
             return graph.build({name: assigner.chain(leaf) for name, leaf in leaves.items()})
 
@@ -236,7 +236,7 @@ class Project:
     def revised(self, matrix: Matrix, locks: Mapping[str, str]) -> "Project":
         """Return the same project with another matrix and other requirement locks."""
         sources, apt_locks = self.repository.sources(matrix), self.renderer.apt_locks
-        renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=matrix.platform)
+        renderer = Renderer(sources, locks=locks, apt_locks=apt_locks)
         return replace(self, matrix=matrix, renderer=renderer)
 
     def refreshed(self, epoch: str, layers: Collection[str] = ()) -> "Project":
@@ -341,7 +341,7 @@ def examine(file: str, *, warn: Callable[[str], None] = lambda _: None) -> Opene
         parsed = None
     project = None
     if parsed and sources:
-        renderer = Renderer(sources, locks=locks, apt_locks=apt_locks, platform=parsed.platform)
+        renderer = Renderer(sources, locks=locks, apt_locks=apt_locks)
         project = Project(
             repository=repository, state=state, matrix=parsed, lock=locked, renderer=renderer, extensions=plugins
         )

@@ -12,7 +12,7 @@ from imagematrix.diagnostics import Severity
 
 MATRIX = """\
 schema = 1
-platform = "{platform}"
+platforms = ["{platform}"]
 
 [bases.ubuntu]
 image = "ubuntu:22.04"
@@ -28,7 +28,7 @@ base = "ubuntu"
 
 def told(values: Mapping[str, str], architecture: str = "arm64") -> set[tuple[str, str]]:
     """Return severity and subject of what is found, without notes."""
-    found = compat.findings(replace(row(**values), architecture=architecture))
+    found = compat.findings(replace(row(**values), platform=f"linux/{architecture}"))
     return {(str(each.severity), each.about) for each in found if each.severity is not Severity.NOTE}
 
 

@@ -31,8 +31,8 @@ class FakeRegistry:
     silent: Collection[str] = ()
     asked: list[str] = field(default_factory=list)
 
-    def digest(self, image: str, platform: str) -> BaseDigest:
-        assert platform == "linux/amd64"
+    def digest(self, image: str, wanted: Collection[str]) -> BaseDigest:
+        assert wanted == {"linux/amd64"}
         self.asked.append(image)
         if host(image) in self.silent:
             return BaseDigest(why="dial tcp: no route", is_silent=True)

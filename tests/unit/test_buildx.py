@@ -38,9 +38,7 @@ def nodes(root: Path, row: str, lock: str = "", files: Mapping[str, str] = FILES
     """Return layer -> node of one row."""
     project = projects.project(root, lock=lock, files=files)
     plan = projects.plan(project, row)
-    factory = jobs.factory(
-        plan, lock=project.lock, platform="linux/amd64", repository="", pushed=(), kept=(), revision="", seconds=60.0
-    )
+    factory = jobs.factory(plan, lock=project.lock, repository="", pushed=(), kept=(), revision="", seconds=60.0)
     own = replace(factory, names={})
     return {step.node.layer: Made(step.node, own) for step in plan.steps}
 
@@ -166,13 +164,13 @@ def test_the_epoch_is_for_stages_that_install(tmp_path: Path) -> None:
 
 
 def test_making_a_base(tmp_path: Path) -> None:
-    """With the script that its leaves carry: suite, name, labels."""
+    """With the script that its leaves carry: platform, suite, name, labels."""
     base = nodes(tmp_path, PLAIN)["base"]
     job = base.job()
     assert isinstance(job.work, BaseBootstrap)
     assert job.names == ("imagematrix/base:bookworm",)
     assert buildx.bootstrap_argv(job, job.work, script="/private/bootstrap.sh") == (
-        *("sh", "/private/bootstrap.sh", "bookworm", f"imagematrix/node:{job.key}"),
+        *("sh", "/private/bootstrap.sh", "--platform", "linux/amd64", "bookworm", f"imagematrix/node:{job.key}"),
         *(f"LABEL imagematrix.key={job.key}", "LABEL imagematrix.layer=base"),
     )
 

@@ -90,7 +90,6 @@ def factory(plan: Plan) -> JobFactory:
     return jobs.factory(
         plan,
         lock=Lock(epoch="2026-11-29T00:00:00Z"),
-        platform="linux/amd64",
         repository=REGISTRY,
         pushed=(),
         kept=(),

@@ -49,7 +49,7 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
 def checking(cluster: LocalCluster) -> Iterator[ClusterChecks]:
     link = Link(address(cluster.address), "", who="a test")
     try:
-        made = ClusterChecks(link, version=__version__, platform="linux/amd64", repository=REGISTRY, kit=b"kit")
+        made = ClusterChecks(link, version=__version__, platforms={"linux/amd64"}, repository=REGISTRY, kit=b"kit")
         made.open()
         yield made
     finally:
@@ -64,11 +64,17 @@ def test_who_checks(cluster: LocalCluster, tmp_path: Path) -> None:
     cluster.add(CheckingMachine(tmp_path, "plain"), labels=(CHECKS,))
     cluster.add(CheckingMachine(tmp_path, "gpu"), labels=(CHECKS, GPU))
     with checking(cluster) as checks:
-        found = [checks.check(IMAGE, b"task", needs_gpu=True, priority=0).checked for _ in range(4)]
+        found = [
+            checks.check(IMAGE, b"task", platform="linux/amd64", needs_gpu=True, priority=0).checked for _ in range(4)
+        ]
         assert found == [b"gpu kit task sha256:1"] * 4
         assert {machine for _, machine in checks.begun()} == {"gpu"}
         cluster.kill("gpu")
-        until(lambda: checks.check(IMAGE, b"task", needs_gpu=True, priority=0).checked.startswith(b"plain"))
+        until(
+            lambda: checks.check(IMAGE, b"task", platform="linux/amd64", needs_gpu=True, priority=0).checked.startswith(
+                b"plain"
+            )
+        )
 
 
 def test_a_machine_that_fails_or_goes_away(cluster: LocalCluster, tmp_path: Path) -> None:
@@ -77,14 +83,18 @@ def test_a_machine_that_fails_or_goes_away(cluster: LocalCluster, tmp_path: Path
     cluster.add(CheckingMachine(tmp_path, "well"), labels=(CHECKS,))
     setattr(ill, "faulty", True)  # noqa: B010  (of this machine alone)
     with checking(cluster) as checks:
-        assert checks.check(IMAGE, b"task", needs_gpu=True, priority=0).checked.startswith(b"well")
+        assert checks.check(IMAGE, b"task", platform="linux/amd64", needs_gpu=True, priority=0).checked.startswith(
+            b"well"
+        )
 
     setattr(ill, "faulty", False)  # noqa: B010
     CheckingMachine.waits.clear()
     with checking(cluster) as checks:
         found: list[bytes] = []
         thread = threading.Thread(
-            target=lambda: found.append(checks.check(IMAGE, b"t", needs_gpu=True, priority=0).checked)
+            target=lambda: found.append(
+                checks.check(IMAGE, b"t", platform="linux/amd64", needs_gpu=True, priority=0).checked
+            )
         )
         ill.begun.clear()
         thread.start()

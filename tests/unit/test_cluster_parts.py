@@ -180,7 +180,7 @@ def facts(name: str, **others: object) -> MachineFacts:
 
 def test_machines_that_are_avoided() -> None:
     """One failure: by that node. Two failures of its engine: by all, as long as there is another machine."""
-    machines = Machines(version="1", platform="linux/amd64", changed=lambda: None)
+    machines = Machines(version="1", platforms={"linux/amd64"}, changed=lambda: None)
     for each in (facts("a"), facts("b"), facts("old", version="0"), facts("arm", platform="linux/arm64")):
         machines.joined(each)
     assert machines.usable() == {"a", "b"}
@@ -198,10 +198,28 @@ def test_machines_that_are_avoided() -> None:
     assert machines.usable() == {"a"}
 
 
+def test_machines_for_several_platforms() -> None:
+    """One that emulates a platform builds for it only as long as no machine is of it; nobody builds for a third."""
+    machines = Machines(version="1", platforms={"linux/amd64", "linux/arm64/v8"}, changed=lambda: None)
+    for each in (facts("a"), facts("both", emulates=("linux/arm64",)), facts("power", platform="linux/ppc64le")):
+        machines.joined(each)
+    usable = {name: machines.usable(name) for name in ("linux/amd64", "linux/386", "linux/arm64/v8", "linux/s390x")}
+    assert usable == {
+        "linux/amd64": {"a", "both"},
+        "linux/386": {"a", "both"},
+        "linux/arm64/v8": {"both"},
+        "linux/s390x": set(),
+    }
+    machines.joined(facts("arm", platform="linux/arm64"))
+    assert machines.usable("linux/arm64/v8") == {"arm"}
+    machines.left("arm")
+    assert machines.usable("linux/arm64/v8") == {"both"}
+
+
 def test_machines_that_are_asked_for_anew_never_seem_gone() -> None:
     """A try on the last one listed would be given up."""
     seen: list[frozenset[str]] = []
-    machines = Machines(version="1", platform="linux/amd64", changed=lambda: seen.append(machines.usable()))
+    machines = Machines(version="1", platforms={"linux/amd64"}, changed=lambda: seen.append(machines.usable()))
     for _ in range(2):
         machines.reset([facts("a"), facts("b")])
     assert seen == [{"a", "b"}, {"a", "b"}]

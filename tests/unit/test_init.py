@@ -41,7 +41,7 @@ def test_an_empty_folder() -> None:
 def test_the_first_rows(tmp_path: Path, platform: str) -> None:
     """They lack nothing but their locks, have names of their own, and are for this machine."""
     project = opened(tmp_path, begun(platform=platform).files["matrix.toml"])
-    assert project.matrix.platform == platform
+    assert project.matrix.platforms == (platform,)
     assert [row.name for row in project.obtainable] == ["my-shop-python:3.11-debian12", "my-shop-python:3.13-debian13"]
     assert {each.code for each in project.unrendered()} == {"unlocked"}
     assert [each for each in project.proof() if each.severity.is_error] == []

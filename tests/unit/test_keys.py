@@ -95,7 +95,7 @@ def test_the_script_that_makes_a_base(tmp_path: Path) -> None:
     ("matrix", "layers"),
     [
         pytest.param(MATRIX.replace("12.1.0-devel", "12.4.1-devel"), ALL, id="the base's image"),
-        pytest.param('platform = "linux/arm64"\n' + MATRIX, ALL, id="the platform"),
+        pytest.param('platforms = ["linux/arm64"]\n' + MATRIX, ALL, id="the platform"),
         pytest.param(
             MATRIX.replace('"2.4.1"]', '"2.4.1"]\ncolour = ["red"]'), set(), id="an axis that no template names"
         ),

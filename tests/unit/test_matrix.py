@@ -89,6 +89,7 @@ class TestRows:
         row = parse(GOOD).rows[-1]
         assert row.axes == {"base": "debian13", "torch": "2.5.1"}
         assert row.values == {
+            "platform": "linux/amd64",
             "base": "debian13",
             "torch": "2.5.1",
             "python": "3.13",
@@ -120,8 +121,8 @@ class TestRows:
     def test_site_and_platform(self) -> None:
         """They are passed on as they are."""
         site = '[site]\nnetwork = "host"\nextra_index_urls = ["https://b", "https://a"]\n'
-        parsed = parse(changed(("schema = 1\n", 'schema = 1\nplatform = "linux/arm64"\n')) + site)
-        assert (parsed.platform, parsed.site.network) == ("linux/arm64", "host")
+        parsed = parse(changed(("schema = 1\n", 'schema = 1\nplatforms = ["linux/arm64"]\n')) + site)
+        assert (parsed.platforms, parsed.site.network) == (("linux/arm64",), "host")
         assert parsed.site.extra_index_urls == ("https://b", "https://a")
 
     @pytest.mark.parametrize(
@@ -779,8 +780,8 @@ RULES = {
         ),
     ),
     "platform": (
-        ("schema = 1", 'schema = 1\nplatform = "amd64"'),
-        '2: platform: \'amd64\' is not a valid Docker platform | expected "os/architecture", like "linux/amd64"',
+        ("schema = 1", 'schema = 1\nplatforms = ["amd64"]'),
+        '2: platforms: \'amd64\' is not a valid Docker platform | expected "os/architecture", like "linux/arm64"',
     ),
     "network": (
         ("[bases.cuda121]", '[site]\nnetwork = "bridge"\n[bases.cuda121]'),

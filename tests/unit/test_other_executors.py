@@ -197,7 +197,6 @@ def _factory(plan: Plan, *, pushed: Collection[Key], kept: Collection[Key] = ())
     return jobs.factory(
         plan,
         lock=Lock(),
-        platform="linux/amd64",
         repository=REGISTRY,
         pushed=pushed,
         kept=kept,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MATRIX: Final = """\
 schema = 1
-platform = "{platform}"
+platforms = ["{platform}"]
 
 [bases.plain]
 image = "ubuntu:22.04"

@@ -175,7 +175,7 @@ def test_an_image_is_gone(tmp_path: Path) -> None:
             id="the epoch",
         ),
         pytest.param(
-            {"matrix": MATRIX.replace("[bases.cuda]", 'platform = "linux/arm64"\n[bases.cuda]')},
+            {"matrix": MATRIX.replace("[bases.cuda]", 'platforms = ["linux/arm64"]\n[bases.cuda]')},
             "system",
             "the platform changed: linux/amd64 -> linux/arm64",
             id="the platform",

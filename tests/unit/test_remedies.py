@@ -43,10 +43,8 @@ def found() -> frozenset[Diagnostic]:
     return frozenset(
         finding
         for each in rows()
-        for architecture in ("amd64", "arm64")
-        for finding in compat.findings(
-            replace(each, architecture=architecture), demands={"base_python_layers": "python"}
-        )
+        for platform in ("linux/amd64", "linux/arm64")
+        for finding in compat.findings(replace(each, platform=platform), demands={"base_python_layers": "python"})
         if finding.hint
     )
 

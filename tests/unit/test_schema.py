@@ -30,7 +30,7 @@ prefix = "team"
 language = "de_DE.UTF-8"
 timezone = "Europe/Berlin"
 requires = ">=0"
-platform = "linux/arm64"
+platforms = ["linux/arm64", "linux/amd64"]
 
 [signing]
 public = "nodes.pub"
@@ -47,6 +47,7 @@ exclude_newer_package = {torch = "1 day", numpy = false}
 mirrors = {"docker.io" = "mirror.example.com/hub"}
 network = "host"
 workers = "tls://coordinator.example.com:8786"
+emulates = ["linux/arm64"]
 
 [sites.lab]
 network = "none"
@@ -83,12 +84,13 @@ groups = ["gpu"]
 destination = "art"
 gpus = ["sm_80", "sm_90"]
 promises = ["torch"]
+platforms = ["linux/amd64", "linux/arm64"]
 axes.base = ["cuda", "deb"]
 axes.torch = ["2.3.0", "2.4.1"]
 exclude = [{torch = "<2.4", base = "deb", reason = "x"}]
 allow = [{torch = "2.4.1", reason = "y"}]
 row = [
-    {base = "cuda", torch = "2.0.0", allow = "z", gpus = ["sm_120"]},
+    {base = "cuda", torch = "2.0.0", allow = "z", gpus = ["sm_120"], platforms = ["linux/amd64"]},
     {base = "cuda", torch = "1.0.0", impossible = "gone"},
 ]
 
@@ -106,6 +108,9 @@ python = "3.10"
 
 [facts.base.deb]
 python = "3.11"
+
+[facts."linux/arm64".torch."2.4.1"]
+torchvision = "0.19.0"
 """
 """Every key there is."""
 
@@ -133,7 +138,7 @@ def test_every_key() -> None:
     """Is accepted by both, and is a valid schema's."""
     Draft7Validator.check_schema(dict(DOCUMENT))
     assert complaints(ALL) == []
-    assert len(matrix.parse(ALL, layers=LAYERS).rows) == 6
+    assert len(matrix.parse(ALL, layers=LAYERS).rows) == 11
 
 
 def test_the_keys_are_those_of_the_parser() -> None:
@@ -149,7 +154,11 @@ def test_the_keys_are_those_of_the_parser() -> None:
         (declaration.BASE_KEYS, _named("bases"), {**written["bases"]["cuda"], **written["bases"]["deb"]}),
         (declaration.DESTINATION_KEYS, _named("destinations"), written["destinations"]["art"]),
         (family.KEYS, _named("families"), of_family),
-        (family.ROW_KEYS, _named("families")["properties"]["row"]["items"], {"allow", "impossible", "gpus"}),
+        (
+            family.ROW_KEYS,
+            _named("families")["properties"]["row"]["items"],
+            {"allow", "impossible", "gpus", "platforms"},
+        ),
         ((family.REASON,), _named("families")["properties"]["allow"]["items"], {"reason"}),
         ((family.REASON,), _named("families")["properties"]["exclude"]["items"], {"reason"}),
     ):
@@ -194,8 +203,8 @@ def test_every_key_is_described() -> None:
         ),
         (("schema = 1", "schema = 2"), "schema: 2 is not one of [1]"),
         (
-            ("schema = 1\n", 'schema = 1\nplatform = "amd64"\n'),
-            "platform: 'amd64' does not match '^(?:[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?)$'",
+            ("schema = 1\n", 'schema = 1\nplatforms = ["amd64"]\n'),
+            "platforms.0: 'amd64' does not match '^(?:[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?)$'",
         ),
         (
             ("schema = 1\n", 'schema = 1\nsite.network = "bridge"\n'),

@@ -149,8 +149,8 @@ def test_the_plan_command_says_so_too(
 
 def test_a_lock_of_apt_that_does_not_move_keeps_the_version_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else each night after an upgrade would touch every lock."""
-    base = AptBase(suite="bookworm")
-    stack = AptStack(base=base, platform="linux/amd64", steps=())
+    base = AptBase(suite="bookworm", platform="linux/amd64")
+    stack = AptStack(base=base, steps=())
 
     def locked(version: str, libc: str, committed: Mapping[str, str]) -> Mapping[str, str]:
         monkeypatch.setattr(apt_locks, "__version__", version)

@@ -1,10 +1,12 @@
 #!/bin/sh
 # Makes a minimal Debian base image from the distribution's own packages: no registry needed.
 #
-#   sh debian.sh SUITE IMAGE [CHANGE...]
-#   sh debian.sh bookworm debian12:base 'LABEL a=b'
-#   sh debian.sh --ask SUITE < LISTS
+#   sh debian.sh [--platform PLATFORM] SUITE IMAGE [CHANGE...]
+#   sh debian.sh --platform linux/arm64 bookworm debian12:base 'LABEL a=b'
+#   sh debian.sh [--platform PLATFORM] --ask SUITE < LISTS
 #
+# PLATFORM is Docker's, by default that of this machine; packages for a processor that this one
+# cannot run are set up by emulation, for which the kernel must know an emulator (binfmt_misc).
 # SUITE is bullseye, bookworm or trixie; each CHANGE is a Dockerfile instruction for
 # `docker import --change`. Needs root, a docker client, and mmdebstrap, which is fetched for
 # the occasion on Debian and Ubuntu; nothing is installed on the host. Packages that differ from
@@ -329,6 +331,7 @@ make_tarball() {
     set -- "$MMDEBSTRAP" --variant=minbase --keyring="$KEYRING" \
         --aptopt="$WORK/apt.conf" --dpkgopt=force-unsafe-io \
         --customize-hook="sh '$WORK/finish.sh' \"\$1\"" "$@"
+    [ -z "$ARCHITECTURE" ] || set -- "$@" --architectures="$ARCHITECTURE"
     [ -z "${BOOTSTRAP_INSIDE:-}" ] || set -- unshare --pid --fork --kill-child --mount-proc "$@"
     TMPDIR=$WORK "$@" >"$WORK/log" 2>&1 &
     CHILD=$!
@@ -361,6 +364,8 @@ ask() {
     find_keyring
     : >"$WORK/status"
     write_private_apt "$WORK/status"
+    [ -z "$ARCHITECTURE" ] ||
+        printf 'APT::%s "%s";\n' Architecture "$ARCHITECTURE" Architectures:: "$ARCHITECTURE" >>"$apt/apt.conf"
     sed "s|^deb |deb [signed-by=$KEYRING] |" "$WORK/sources" >"$apt/sources.list"
     printf 'Dir::Etc::%s;\n' "SourceList \"$apt/sources.list\"" "SourceParts \"$apt/none\"" >>"$apt/apt.conf"
     quietly apt-get -q update
@@ -406,10 +411,28 @@ main() {
     done
     # The label names the suites that the packages are from.
     suites=$(awk '{ printf "%s%s", separator, $3; separator = " " }' "$WORK/sources")
+    [ -z "$PLATFORM" ] || set -- --platform "$PLATFORM" "$@"
     "${DOCKER:-docker}" import "$@" --change "LABEL imagematrix.suites=\"${suites:-$SUITE}\"" "$WORK/root.tar" "$IMAGE"
 }
 
+# Debian's name for the processor of a platform of Docker's.
+architecture() {
+    case $1 in
+    */386) echo i386 ;;
+    */arm/v7) echo armhf ;;
+    */arm | */arm/*) echo armel ;;
+    */ppc64le) echo ppc64el ;;
+    *) echo "$1" | cut -d / -f 2 ;;
+    esac
+}
+
 enter_namespace "$@"
+PLATFORM='' ARCHITECTURE=''
+if [ "${1:-}" = --platform ]; then
+    [ $# -ge 2 ] || die "--platform needs a value"
+    PLATFORM=$2 ARCHITECTURE=$(architecture "$2")
+    shift 2
+fi
 if [ "${1:-}" = --ask ]; then
     shift
     ask "$@"

@@ -91,6 +91,6 @@ for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     if printenv "$name" > /dev/null; then set -- --build-arg "$name" "$@"; fi
 done
 
-buildx build --load --provenance=false --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$IMAGE" "$@" .
+buildx build --load --provenance=false --platform linux/amd64 --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$IMAGE" "$@" .
 echo "built $IMAGE" >&2
 if [ "${PUSH:-}" = yes ]; then docker push "$IMAGE"; fi

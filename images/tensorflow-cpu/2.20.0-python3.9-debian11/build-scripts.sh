@@ -40,7 +40,7 @@ fi
 
 if ! docker image inspect "$BASE_IMAGE" > /dev/null 2>&1; then
     echo "making the base image $BASE_IMAGE" >&2
-    sh ./bootstrap.sh bullseye "$BASE_IMAGE"
+    sh ./bootstrap.sh --platform linux/amd64 bullseye "$BASE_IMAGE"
 fi
 
 # --- site configuration, as secrets that exist while the build runs --------------------------
@@ -96,6 +96,6 @@ for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     if printenv "$name" > /dev/null; then set -- --build-arg "$name" "$@"; fi
 done
 
-buildx build --load --provenance=false --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$IMAGE" "$@" .
+buildx build --load --provenance=false --platform linux/amd64 --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$IMAGE" "$@" .
 echo "built $IMAGE" >&2
 if [ "${PUSH:-}" = yes ]; then docker push "$IMAGE"; fi

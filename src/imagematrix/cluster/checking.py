@@ -29,14 +29,17 @@ _TRIES: Final = 3
 class ClusterChecks:
     """Checks images on machines. `check` may be called from any thread."""
 
-    def __init__(self, link: Link, *, version: str, platform: str, repository: str, kit: bytes) -> None:
-        """Take a connection, what machines must be of, the node cache, and what all checks need."""
+    def __init__(self, link: Link, *, version: str, platforms: Collection[str], repository: str, kit: bytes) -> None:
+        """Take a connection, what machines must be of, the node cache, and what all checks need.
+
+        `platforms` are those of the images: a run needs a machine for each.
+        """
         self._link = link
         self._version = version
-        self._platform = platform
+        self._platforms = platforms
         self._repository = repository
         self._kit = kit
-        self._machines = Machines(version=version, platform=platform, changed=lambda: None)
+        self._machines = Machines(version=version, platforms=platforms, changed=lambda: None)
         self._begun: queue.SimpleQueue[tuple[Key, str]] = queue.SimpleQueue()
         self._on: dict[Key, str] = {}
         self._number = itertools.count(1)
@@ -48,20 +51,23 @@ class ClusterChecks:
         self._link.connect()
         found = self._link.machines()
         self._machines.reset(each.facts for each in found if not each.away)
-        if not self._machines.usable():
-            raise NoClusterError(none_usable(self._link.name, found, version=self._version, platform=self._platform))
-        if not self._checking():
-            raise NoClusterError(
-                f"no machine of the cluster at {self._link.name} checks images\n"
-                "    install imagematrix[cluster,verify] on them, and start their workers again"
-            )
+        for platform in sorted(self._platforms):
+            if not self._machines.usable(platform):
+                raise NoClusterError(none_usable(self._link.name, found, version=self._version, platform=platform))
+            if not self._checking(platform):
+                raise NoClusterError(
+                    f"no machine of the cluster at {self._link.name} checks images for {platform}\n"
+                    "    install imagematrix[cluster,verify] on them, and start their workers again"
+                )
         return self._machines.slots()
 
-    def check(self, image: RemoteParent, task: bytes, *, needs_gpu: bool, priority: float) -> RemoteResult:
-        """Check an image; what a machine's own fault cut short is tried on another one."""
+    def check(
+        self, image: RemoteParent, task: bytes, *, platform: str, needs_gpu: bool, priority: float
+    ) -> RemoteResult:
+        """Check an image for a Docker platform; what a machine's own fault cut short is tried on another one."""
         result = _lost("no machine takes jobs")
         for _ in range(_TRIES):
-            machines = self._places(image.key, needs_gpu=needs_gpu)
+            machines = self._places(image.key, platform, needs_gpu=needs_gpu)
             if self._cancelled.is_set() or not machines:
                 return result
             try:
@@ -92,11 +98,11 @@ class ClusterChecks:
         self._cancelled.set()
         self._link.stop()
 
-    def _checking(self) -> frozenset[str]:
-        return self._machines.usable() & self._machines.labelled(CHECKS)
+    def _checking(self, platform: str) -> frozenset[str]:
+        return self._machines.usable(platform) & self._machines.labelled(CHECKS)
 
-    def _places(self, key: Key, *, needs_gpu: bool) -> frozenset[str]:
-        usable = self._checking()
+    def _places(self, key: Key, platform: str, *, needs_gpu: bool) -> frozenset[str]:
+        usable = self._checking(platform)
         better = usable & self._machines.labelled(GPU) if needs_gpu else usable
         wanted = better or usable
         return wanted.difference(self._machines.shunned(key)) or wanted

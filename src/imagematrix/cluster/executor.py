@@ -57,7 +57,8 @@ class ClusterPlan:
     """The node cache."""
     compression: str
     """How filesystem layers are compressed there: gzip, or zstd."""
-    platform: str
+    platforms: Collection[str]
+    """Those of the nodes that are to be built: a run needs a machine for each."""
     paths: Mapping[Key, float]
     """Seconds of the longest chain that begins with a node: the longest goes first."""
     shared: Collection[Key]
@@ -102,7 +103,7 @@ class Cluster:
         self._said = said
         self._waiting = waiting
         self._images = ClusterImages(plan.kept, plan.shared)
-        self._machines = Machines(version=plan.version, platform=plan.platform, changed=self._end_hopeless)
+        self._machines = Machines(version=plan.version, platforms=plan.platforms, changed=self._end_hopeless)
         self._weights: dict[Key, Future[Weight]] = {}
         self._trying: dict[Key, _Trying] = {}
         self._streams: dict[Key, LogFile] = {}
@@ -120,9 +121,10 @@ class Cluster:
         self._link.connect()
         found = self._link.machines()
         self._machines.reset(each.facts for each in found if not each.away)
-        if not self._machines.usable():
-            plan = self._plan
-            raise NoClusterError(none_usable(self._link.name, found, version=plan.version, platform=plan.platform))
+        for platform in sorted(self._plan.platforms):
+            if not self._machines.usable(platform):
+                why = none_usable(self._link.name, found, version=self._plan.version, platform=platform)
+                raise NoClusterError(why)
         return JOBS_A_SLOT * self._machines.slots()
 
     def build(self, job: BuildJob) -> Attempt:
@@ -195,11 +197,11 @@ class Cluster:
     def _try(self, job: BuildJob) -> Attempt:
         parents = [parent.key for parent in packing.parents(job)]
         for _ in range(_MOST_REMAKES):
-            usable, shunned = self._machines.usable(), self._machines.shunned(job.key)
+            usable, shunned = self._machines.usable(job.platform), self._machines.shunned(job.key)
             if self._cancelled.is_set():
                 return Attempt(ok=False, why=_INTERRUPTED)
             if not usable:
-                return _lost("no machine takes jobs")
+                return _lost(f"no machine takes jobs for {job.platform}")
             spot = placement.place([self._images.whereabouts(key) for key in parents], machines=usable, shunned=shunned)
             if not spot.lost:
                 return self._send(job, parents, frozenset(spot.machines))

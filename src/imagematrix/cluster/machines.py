@@ -3,40 +3,48 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from imagematrix.cluster.link import ListedMachine
 from imagematrix.cluster.messages import MachineFacts
 from imagematrix.model import FlakeKind, Key, UsedMachine
 from imagematrix.planning import placement
+from imagematrix.text import platforms
 
 
 def none_usable(cluster: str, found: Sequence[ListedMachine], *, version: str, platform: str) -> str:
-    """Say why a cluster has no machine for a run, and what to do."""
+    """Say why a cluster has no machine for a Docker platform of a run, and what to do."""
     if not found:
         return (
             f"no machine has joined the cluster at {cluster}\n"
             f"    run `imagematrix worker {cluster}` on each machine that has an engine"
         )
-    why = [f"{each.facts.name}: {unusable(each, version, platform)}" for each in found]
+    why = [f"{each.facts.name}: {unusable(each, version, [platform])}" for each in found]
     return "\n    ".join([f"no machine of the cluster at {cluster} can build for {platform}", *sorted(why)])
 
 
-def unusable(machine: ListedMachine, version: str, platform: str) -> str:
-    """Say why a machine gets no jobs of a run, and what to do; empty: it gets some."""
+def unusable(machine: ListedMachine, version: str, wanted: Collection[str]) -> str:
+    """Say why a machine gets no jobs of a run for some Docker platforms, and what to do; empty: it gets some."""
     if machine.facts.version != version:
         return f"it has imagematrix {machine.facts.version}, and this is {version}: install the same version on both"
-    if machine.facts.platform != platform:
-        return f"its engine builds for {machine.facts.platform}: add a machine of {platform}"
+    if not any(builds_for(machine.facts, platform) for platform in wanted):
+        others = " or ".join(sorted(wanted))
+        return f"its engine builds for {machine.facts.platform}: add a machine of {others}, or --emulate it there"
     return machine.away
+
+
+def builds_for(machine: MachineFacts, platform: str) -> bool:
+    """Whether a machine runs the programs of a Docker platform, by emulation too."""
+    return platforms.without_variant(platform) in platforms.run_by(machine.platform, machine.emulates)
 
 
 class Machines:
     """The machines of a run. Its methods may be called from any thread."""
 
-    def __init__(self, *, version: str, platform: str, changed: Callable[[], None]) -> None:
-        """Take what a machine must be of; `changed` is called when one comes or goes."""
+    def __init__(self, *, version: str, platforms: Collection[str], changed: Callable[[], None]) -> None:
+        """Take what machines must be of, any of the platforms; `changed` is called when one comes or goes."""
         self._version = version
-        self._platform = platform
+        self._platforms = platforms
         self._changed = changed
         self._there: dict[str, MachineFacts] = {}
         self._seen: dict[str, MachineFacts] = {}
@@ -67,10 +75,19 @@ class Machines:
             self._there.pop(name, None)
         self._changed()
 
-    def usable(self) -> frozenset[str]:
-        """Return those that take jobs; those that were set aside only if there is no other."""
+    def usable(self, platform: str = "") -> frozenset[str]:
+        """Return those that take jobs, for a Docker platform if one is named.
+
+        Those that emulate it count only if no other machine is for it, and last those that were set aside.
+        """
         with self._lock:
             there = frozenset(self._there)
+            if platform:
+                there = frozenset(name for name in there if builds_for(self._there[name], platform))
+                native = frozenset(
+                    name for name in there if builds_for(replace(self._there[name], emulates=()), platform)
+                )
+                there = native or there
             return there - self._set_aside() or there
 
     def has(self, name: str) -> bool:
@@ -127,7 +144,7 @@ class Machines:
             )
 
     def _add(self, facts: MachineFacts) -> None:
-        if (facts.version, facts.platform) == (self._version, self._platform):
+        if facts.version == self._version and any(builds_for(facts, platform) for platform in self._platforms):
             self._there[facts.name] = self._seen[facts.name] = facts
             self._first_slots.setdefault(facts.name, self._slots_given)
             if self._first_slots[facts.name] == self._slots_given:

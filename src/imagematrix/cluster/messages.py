@@ -18,6 +18,8 @@ class MachineFacts:
     """Of imagematrix there."""
     platform: str
     """The Docker platform of its engine."""
+    emulates: tuple[str, ...] = ()
+    """Docker platforms that it runs by emulation."""
     slots: int
     """How many nodes it builds at once."""
     labels: tuple[str, ...] = ()

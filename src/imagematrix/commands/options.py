@@ -159,6 +159,13 @@ WorkerPushJobs = Annotated[
     int,
     _number("Number of images to push in parallel, and of those that other nodes wait for (default: 2).", default=2),
 ]
+Emulate = Annotated[
+    Sequence[str],
+    _many(
+        "Also build for this Docker platform, by emulation; may be repeated (default: `emulates` of the site). "
+        "The kernel must know an emulator: qemu-user-static brings them."
+    ),
+]
 FreeDisk = Annotated[
     int,
     _number("Take no jobs while the engine's disk has fewer GB free than this (default: 2).", default=2, least=0),

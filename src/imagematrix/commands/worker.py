@@ -8,6 +8,7 @@ from imagematrix.commands.command import command
 from imagematrix.commands.options import (
     Certificates,
     ClusterName,
+    Emulate,
     File,
     FreeDisk,
     Scheduler,
@@ -29,6 +30,7 @@ def worker(
     jobs: WorkerJobs,
     push_jobs: WorkerPushJobs,
     free_disk: FreeDisk,
+    emulate: Emulate,
     name: ClusterName,
     certificates: Certificates,
     site: Site,
@@ -64,6 +66,7 @@ def worker(
         name=name or platform.node(),
         version=__version__,
         platform=engine.facts().platform,
+        emulates=tuple(emulate) or where.emulates,
         slots=jobs,
         labels=(*([CHECKS] * extras.has("verify")), *([GPU] * engine.has_gpus())),
     )

@@ -124,7 +124,7 @@ def imported_id(output: str) -> str:
 def bootstrap_argv(job: BuildJob, work: BaseBootstrap, *, script: str) -> tuple[str, ...]:
     """Return the command that makes a base image from a distribution's packages."""
     labels = (f"LABEL {name}={value}" for name, value in work.labels.items())
-    return ("sh", script, work.suite, node_ref(job.key), *labels)
+    return ("sh", script, "--platform", job.platform, work.suite, node_ref(job.key), *labels)
 
 
 def _source(source: ParentImage | BaseImage, site: Site) -> Iterable[tuple[str, str]]:

@@ -11,22 +11,24 @@ from imagematrix.matrix import family, folders, gpus, head, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Destination, DockerfileLayer, NamingRule, RuleDeclaration, Signing, Site
-from imagematrix.text import moments, names, providers, versions
+from imagematrix.text import moments, names, platforms, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
+PLATFORM: Final = "linux/amd64"
+"""Of images whose matrix names no Docker platform."""
 
 KEYS: Final = (
     *("schema", "requires", "prefix", "language", "timezone"),
-    *("registry", "nodes", "compression", "signing", "platform", "site", "sites"),
+    *("registry", "nodes", "compression", "signing", head.PLATFORMS, "site", "sites"),
     *("sources", "dockerfiles", "bases", "destinations", "families", "facts"),
 )
 SIGNING_KEYS: Final = ("public", "key", "command")
 SITE_KEYS: Final = (
     *("ca_bundle", "index_url", "extra_index_urls", "trusted_hosts", "wheelhouse"),
-    *("exclude_newer", "exclude_newer_package", "mirrors", "network", "workers"),
+    *("exclude_newer", "exclude_newer_package", "mirrors", "network", "workers", "emulates"),
 )
 BASE_KEYS: Final = ("image", "bootstrap")
 DESTINATION_KEYS: Final = ("registry", "max_size", "rules", *review.BESIDE, gpus.KEY)
@@ -53,7 +55,8 @@ class Declaration:
     nodes: str
     compression: str
     signing: Signing | None
-    platform: str
+    platforms: tuple[str, ...]
+    """Those of families that name none."""
     site: Site
     sites: Mapping[str, Site]
     sources: Mapping[str, str]
@@ -61,6 +64,8 @@ class Declaration:
     bases: Mapping[str, Base]
     destinations: Mapping[str, Destination]
     facts: Mapping[Pair, tuple[Fact, ...]]
+    facts_of_platforms: Mapping[str, Mapping[Pair, tuple[Fact, ...]]]
+    """By Docker platform: in place of the others there."""
     families: tuple[Declared, ...]
     whole: bool
     """Nothing that rows are made from is left out."""
@@ -103,6 +108,8 @@ def read(
 ) -> Declaration:
     """Read every section of matrix.toml; `rules` are those that destinations may name, `naming` those of plugins."""
     document.allow(*KEYS, *_renamed(document))
+    facts = document.table("facts")
+    of_platforms, of_all = _told_apart(facts)
     bases = _named(document.table("bases"), "a base", _base)
     destinations = _named(document.table("destinations"), "a destination", partial(_destination, known=rules))
     dockerfiles = folders.dockerfiles(document.table("dockerfiles"), layers=layers)
@@ -112,8 +119,16 @@ def read(
         mistakes.add(declared.at, "no family is declared", "declare one: [families.NAME]")
     if not bases and "bases" not in document:
         mistakes.add(("bases",), "no base is declared", "declare one: [bases.NAME]")
+    everyones = head.docker_platforms(document) or {PLATFORM: ()}
     found = [
-        family.read(declared.table(name), layers=layers, bases=bases, destinations=destinations, mistakes=mistakes)
+        family.read(
+            declared.table(name),
+            layers=layers,
+            bases=bases,
+            destinations=destinations,
+            platforms=everyones,
+            mistakes=mistakes,
+        )
         for name in sorted(declared)
     ]
     site, sites = _site(document.table("site"), ""), _named(document.table("sites"), "a site", _site)
@@ -126,7 +141,7 @@ def read(
         nodes=_nodes(document, naming),
         compression=head.compression(document),
         signing=_signing(document),
-        platform=head.docker_platform(document),
+        platforms=tuple(everyones),
         site=site,
         sites=sites,
         sources=folders.sources(document.table("sources")),
@@ -139,7 +154,8 @@ def read(
             for name, base in bases.items()
         },
         destinations=destinations,
-        facts=_facts(document.table("facts")),
+        facts=_facts(facts, of_all),
+        facts_of_platforms={name: _facts(facts.table(name), tuple(facts.table(name))) for name in of_platforms},
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
     )
@@ -243,6 +259,7 @@ def _site(site: Table, name: str) -> Site:
         mirrors=_mirrors(site.table("mirrors")),
         network=network,
         workers=site.text("workers"),
+        emulates=tuple(head.docker_platforms(site, "emulates")),
     )
 
 
@@ -350,9 +367,18 @@ def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
     return facts
 
 
-def _facts(facts: Table) -> dict[Pair, tuple[Fact, ...]]:
+def _told_apart(facts: Table) -> tuple[list[str], list[str]]:
+    """Return the Docker platforms that have facts of their own, and the axes whose facts hold for all."""
+    named = [name for name in facts if "/" in name]
+    for name in named:
+        if not platforms.is_platform(name):
+            facts.wrong(name, f"{name!r} is not a valid Docker platform", platforms.RULE)
+    return [name for name in named if platforms.is_platform(name)], [name for name in facts if name not in named]
+
+
+def _facts(facts: Table, axes: Collection[str]) -> dict[Pair, tuple[Fact, ...]]:
     found: dict[Pair, tuple[Fact, ...]] = {}
-    for axis in facts:
+    for axis in axes:
         by_value = facts.table(axis)
         for key in by_value:
             for value, table in _by_value(by_value.table(key), key):
@@ -374,6 +400,7 @@ def _by_value(table: Table, value: str) -> Iterator[tuple[str, Table]]:
         version = f"{value}.{key}"
         for whole, inner in _by_value(table.table(key), version):
             if whole == version:
-                hint = f'quote the version: [facts.{table.at[1]}."{version}"]'
+                axis = table.at[2] if "/" in str(table.at[1]) else table.at[1]
+                hint = f'quote the version: [facts.{axis}."{version}"]'
                 inner.wrong((), "without quotes, a version is read as nested tables", hint)
             yield whole, inner

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from imagematrix.errors import did_you_mean
@@ -44,37 +45,40 @@ class Facts:
         self,
         declared: Mapping[Pair, tuple[Fact, ...]],
         *,
+        of_platforms: Mapping[str, Mapping[Pair, tuple[Fact, ...]]],
         bases: Mapping[str, Base],
         destinations: Mapping[str, Destination],
         mistakes: Mistakes,
     ) -> None:
         self._declared = declared
+        self._of_platforms = of_platforms
         self._bases = bases
         self._destinations = destinations
         self._mistakes = mistakes
-        self._known: dict[Pair, Consequences] = {}
+        self._known: dict[tuple[str, str, str], Consequences] = {}
 
-    def follow(self, axis: str, value: str) -> Consequences:
-        """Return what follows from a value; facts that contradict each other on the way are noted."""
-        known = self._known.get((axis, value))
+    def follow(self, axis: str, value: str, platform: str) -> Consequences:
+        """Return what follows from a value on a Docker platform; facts that contradict each other are noted."""
+        place = platform if platform in self._of_platforms else ""  # all others have the same facts, and share them
+        known = self._known.get((place, axis, value))
         if known is None:
-            known = self._known[axis, value] = self._follow(axis, value)
+            known = self._known[place, axis, value] = self._follow(axis, value, place)
         return known
 
-    def of(self, at: KeyPath, facts: Mapping[str, str]) -> Consequences:
+    def of(self, at: KeyPath, facts: Mapping[str, str], platform: str) -> Consequences:
         """Return what follows from facts of a destination or a row that stand there; contradictions are noted."""
         values: dict[str, str] = {}
         origins: dict[str, KeyPath] = {}
-        self._add(_said_by(at, facts), values, origins)
+        self._add(_said_by(at, facts), platform, values, origins)
         return Consequences(axis="", value=str(at[-1]), values=dict(sorted(values.items())), origins=origins)
 
-    def _follow(self, axis: str, value: str) -> Consequences:
+    def _follow(self, axis: str, value: str, platform: str) -> Consequences:
         values = {axis: value}
         origins: dict[str, KeyPath] = {axis: ()}
-        self._add(self._said_of(axis, value), values, origins)
+        self._add(self._said_of(axis, value, platform), platform, values, origins)
         return Consequences(axis=axis, value=value, values=dict(sorted(values.items())), origins=origins)
 
-    def _add(self, said: Iterable[Fact], values: dict[str, str], origins: dict[str, KeyPath]) -> None:
+    def _add(self, said: Iterable[Fact], platform: str, values: dict[str, str], origins: dict[str, KeyPath]) -> None:
         """Add what is given and everything that follows from it."""
         todo = [said]
         while todo:
@@ -82,14 +86,19 @@ class Facts:
                 if fact.name not in values:
                     values[fact.name] = fact.value
                     origins[fact.name] = fact.at
-                    todo.append(self._said_of(fact.name, fact.value))
+                    todo.append(self._said_of(fact.name, fact.value, platform))
                 elif values[fact.name] != fact.value:
                     self._contradiction(fact, values[fact.name], origins[fact.name])
 
-    def _said_of(self, axis: str, value: str) -> Iterator[Fact]:
+    def _said_of(self, axis: str, value: str, platform: str) -> Iterator[Fact]:
+        """Yield the facts of a value: what is said of its platform stands in place of what is said of all."""
+        own = self._of_platforms.get(platform, {}).get((axis, value), ())
+        replaced = {fact.name for fact in own}
+        yield from own
         if axis == "base" and value in self._bases:
-            yield from _said_by(("bases", value), self._bases[value].facts)
-        yield from self._declared.get((axis, value), ())
+            of_base = _said_by(("bases", value), self._bases[value].facts)
+            yield from (fact for fact in of_base if fact.name not in replaced)
+        yield from (fact for fact in self._declared.get((axis, value), ()) if fact.name not in replaced)
 
     def _contradiction(self, fact: Fact, other: str, at: KeyPath) -> None:
         what = f"{fact.value!r} contradicts {fact.name} = {other!r}"
@@ -99,22 +108,32 @@ class Facts:
     def is_named(self, name: str) -> bool:
         """Whether any base, destination or value, used or not, has a fact of this name."""
         own = [owner.facts for owner in self._bases.values()] + [owner.facts for owner in self._destinations.values()]
-        said = (fact.name for facts in self._declared.values() for fact in facts)
+        everywhere = (self._declared, *self._of_platforms.values())
+        said = (fact.name for declared in everywhere for facts in declared.values() for fact in facts)
         return any(name in facts for facts in own) or name in said
 
-    def note_unused(self, used: Iterable[Consequences]) -> None:
-        """Report the facts of values that none of these has."""
+    def note_unused(self, used: Mapping[str, Iterable[Consequences]]) -> None:
+        """Report the facts of values that none of these has; they are given by the platforms of rows."""
+        self._note_unused(("facts",), self._declared, chain.from_iterable(used.values()))
+        for platform, declared in self._of_platforms.items():
+            if platform in used:
+                self._note_unused(("facts", platform), declared, used[platform])
+            else:
+                what = f"nothing uses these facts: no row is for {platform}"
+                self._mistakes.add(("facts", platform), what, did_you_mean(platform, used))
+
+    def _note_unused(self, at: KeyPath, declared: Iterable[Pair], used: Iterable[Consequences]) -> None:
         values: dict[str, set[str]] = {}
         for part in used:
             for name, value in part.values.items():
                 values.setdefault(name, set()).add(value)
-        for name, value in self._declared:
+        for name, value in declared:
             if name not in values:
                 what = f"nothing uses these facts: no row has an axis or fact {name!r}"
-                self._mistakes.add(("facts", name, value), what, did_you_mean(name, values))
+                self._mistakes.add((*at, name, value), what, did_you_mean(name, values))
             elif value not in values[name]:
                 what = f"nothing uses these facts: no row has {name} = {value!r}"
-                self._mistakes.add(("facts", name, value), what, did_you_mean(value, values[name]))
+                self._mistakes.add((*at, name, value), what, did_you_mean(value, values[name]))
 
 
 def _said_by(at: KeyPath, facts: Mapping[str, str]) -> Iterator[Fact]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from imagematrix.errors import did_you_mean
-from imagematrix.matrix import gpus
+from imagematrix.matrix import gpus, head
 from imagematrix.matrix.exclusion import Exclude
 from imagematrix.matrix.grid import Declared, HandRow
 from imagematrix.model import BASE_LAYER, SOURCES, WHEELHOUSE, Base, Destination, Family
@@ -17,12 +17,15 @@ TAKEN: Final = (BASE_LAYER, WHEELHOUSE, SOURCES, "init")
 
 KEYS: Final = (
     *("layers", "tag", "groups", "destination", gpus.KEY),
-    *("promises", "base", "axes", "exclude", "allow", "row"),
+    *("promises", "platforms", "base", "axes", "exclude", "allow", "row"),
 )
 """What a family may say."""
 
 RENAMED: Final = "platform"
 """What `destination` was called before `platforms` named Docker's: a matrix of that time gets a remedy."""
+
+PLATFORM: Final = "platform"
+"""What conditions and facts call the Docker platform of a row."""
 
 REASON: Final = "reason"
 """The key by which a rule gives its reason."""
@@ -36,7 +39,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The keys by which a row says why it is treated otherwise than others; hints for one that is empty, or an axis."""
 
-ROW_KEYS: Final = (*REASONS, gpus.KEY)
+ROW_KEYS: Final = (*REASONS, gpus.KEY, head.PLATFORMS)
 """What a row may say beside its axes."""
 
 ROW_FACTS: Final = frozenset(
@@ -56,6 +59,7 @@ NO_AXES: Final[Mapping[str, str]] = {
     REASON: "this key is reserved for the reason of an exclude",
     **{key: taken for key, (_, taken) in REASONS.items()},
     gpus.KEY: "this key is reserved for the GPUs of rows, families and destinations",
+    **dict.fromkeys((PLATFORM, head.PLATFORMS), 'Docker platforms are no axis: platforms = ["linux/amd64"]'),
 }
 
 LAYER_RULE: Final = (
@@ -70,10 +74,11 @@ def read(
     layers: Mapping[str, bool],
     bases: Mapping[str, Base],
     destinations: Mapping[str, Destination],
+    platforms: Mapping[str, KeyPath],
     mistakes: Mistakes,
 ) -> Declared | None:
-    """Return a family, or nothing where it cannot have rows."""
-    return _Reader(table, bases, mistakes).read(layers, destinations)
+    """Return a family, or nothing where it cannot have rows. `platforms` are those of a family that names none."""
+    return _Reader(table, bases, mistakes).read(layers, destinations, platforms)
 
 
 def _near(word: str, axes: Iterable[str]) -> str:
@@ -96,7 +101,9 @@ class _Reader:
         self._doubted: set[str] = set()
         self._whole = True
 
-    def read(self, layers: Mapping[str, bool], destinations: Mapping[str, Destination]) -> Declared | None:
+    def read(
+        self, layers: Mapping[str, bool], destinations: Mapping[str, Destination], platforms: Mapping[str, KeyPath]
+    ) -> Declared | None:
         table = self._table
         if not names.is_component(self._name):
             what = f"no registry accepts the name {self._name!r}"
@@ -109,7 +116,7 @@ class _Reader:
             destination=self._destination(destinations),
             promises=tuple(table.texts("promises")) if "promises" in table else None,
         )
-        gpus_of_family = gpus.read(table)
+        gpus_of_family, own_platforms = gpus.read(table), head.docker_platforms(table)
         before = len(self._mistakes)
         table.allow(*KEYS, RENAMED)
         axes = self._axes()
@@ -129,6 +136,7 @@ class _Reader:
             doubted=frozenset(self._doubted),
             whole=self._whole,
             gpus=gpus_of_family,
+            platforms=own_platforms or platforms,
         )
 
     def _layers(self, layers: Mapping[str, bool]) -> tuple[str, ...]:
@@ -226,7 +234,7 @@ class _Reader:
             facts = {name: table.text(name) for name in table if name in ROW_FACTS and name not in axes}
             values = {axis: table.text(axis) for axis in table if axis not in ROW_KEYS and axis not in facts}
             reasons = self._reasons(table)
-            named = gpus.read(table)
+            named, own_platforms = gpus.read(table), head.docker_platforms(table)
             if "base" in self._table and "base" not in table:
                 values["base"] = self._table.text("base")
             for axis in table:
@@ -238,7 +246,9 @@ class _Reader:
             if "base" in table:
                 self._is_base(values["base"], (*table.at, "base"))
             if len(self._mistakes) == before and values.get("base", "") in ("", *self._bases):
-                rows.append(HandRow(at=table.at, values=values, facts=facts, gpus=named, **reasons))
+                rows.append(
+                    HandRow(at=table.at, values=values, facts=facts, gpus=named, platforms=own_platforms, **reasons)
+                )
         return tuple(rows)
 
     def _reasons(self, row: Table) -> dict[str, str]:

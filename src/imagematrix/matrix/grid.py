@@ -29,6 +29,8 @@ class HandRow:
     impossible: str = ""
     """Why it is impossible."""
     gpus: tuple[str, ...] = ()
+    platforms: Mapping[str, KeyPath] = field(default_factory=dict)
+    """The Docker platforms that it is for, each with where it says so; empty: those of its family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Declared:
     whole: bool
     """Nothing was left out."""
     gpus: tuple[str, ...] = ()
+    platforms: Mapping[str, KeyPath]
+    """The Docker platforms of its rows, each with where it stands."""
     drafted: bool = False
     """All rows but one were left out; that one lists everything it has."""
 
@@ -54,6 +58,7 @@ class Declared:
 class Cell:
     """A row before it has a tag."""
 
+    platform: str
     combination: Combination
     values: Mapping[str, str]
     own: Combination = ()
@@ -73,20 +78,35 @@ class Grid:
         self._facts = facts
         self._mistakes = mistakes
         self._clashes: dict[tuple[Consequences, Consequences], tuple[str, ...]] = {}
-        self._columns = tuple(
-            tuple(facts.follow(axis, value) for value in sorted(values)) for axis, values in declared.axes.items()
-        )
+        self._columns = {platform: self._columns_of(platform) for platform in declared.platforms}
         self._by_hand = tuple(
-            (row, tuple(facts.follow(axis, row.values[axis]) for axis in declared.axes), _own(row, facts))
-            for row in declared.rows
+            self._hand_cell(row, platform) for row in declared.rows for platform in row.platforms or declared.platforms
         )
-        destination = declared.family.destination
-        self._destination: Combination = ()
-        if destination:
-            self._destination = (facts.of(("destinations", destination.name), destination.facts),)
-        by_hand = ((*combination, *own) for _, combination, own in self._by_hand)
-        self.known = _known([*self._columns, *by_hand, self._destination])
+        self._common = {
+            platform: self._common_to(platform) for platform in {*self._columns, *(each[1] for each in self._by_hand)}
+        }
+        by_hand = ((*combination, *own) for _, _, combination, own in self._by_hand)
+        self.known = _known([*chain.from_iterable(self._columns.values()), *by_hand, *self._common.values()])
         """Every axis and fact of the family, each with all its values."""
+
+    def _columns_of(self, platform: str) -> tuple[Combination, ...]:
+        """Return the values of each axis on a Docker platform."""
+        axes = self.declared.axes.items()
+        return tuple(
+            tuple(self._facts.follow(axis, value, platform) for value in sorted(values)) for axis, values in axes
+        )
+
+    def _hand_cell(self, row: HandRow, platform: str) -> tuple[HandRow, str, Combination, Combination]:
+        combination = tuple(self._facts.follow(axis, row.values[axis], platform) for axis in self.declared.axes)
+        own = (self._facts.of(row.at, row.facts, platform),) if row.facts else ()
+        return row, platform, combination, own
+
+    def _common_to(self, platform: str) -> Combination:
+        """Return what all rows for a Docker platform have: the platform itself, and what their destination says."""
+        of_platform, destination = self._facts.follow("platform", platform, platform), self.declared.family.destination
+        if destination is None:
+            return (of_platform,)
+        return (self._facts.of(("destinations", destination.name), destination.facts, platform), of_platform)
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the rows; rules that do nothing, promises of nothing and rows that cannot be are noted."""
@@ -103,10 +123,14 @@ class Grid:
             self._mistakes.add(self.declared.at, "the family has no rows", "every row is excluded")
         return cells
 
-    def used(self, cells: Iterable[Cell]) -> set[Consequences]:
-        """Return every value of the given rows, and of those written by hand."""
-        by_hand = ((*combination, *own) for _, combination, own in self._by_hand)
-        return set(chain.from_iterable(chain((cell.combination for cell in cells), by_hand, [self._destination])))
+    def used(self, cells: Iterable[Cell]) -> Mapping[str, set[Consequences]]:
+        """Return every value of the given rows, and of those written by hand: by their Docker platforms."""
+        found = {platform: set(parts) for platform, parts in self._common.items()}
+        for cell in cells:
+            found[cell.platform].update(cell.combination)
+        for _, platform, combination, own in self._by_hand:
+            found[platform].update(combination, own)
+        return found
 
     def may_be(self, name: str) -> bool:
         """Whether a name that no row has may be one of what was left out of the declaration."""
@@ -125,29 +149,32 @@ class Grid:
         if declared.whole:
             return False
         doubtful = any(name in declared.doubted or name not in declared.axes for name in rule.names)
-        return doubtful or not all(self._columns)
+        return doubtful or not all(declared.axes.values())
 
     def _of_axes(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
-        for combination in product(*self._columns):
-            parts = self._destination + combination
-            values, clashes = self._merge(parts)
-            if _hits(rules, parts, values, has_clashes=bool(clashes)):
-                continue
-            self._note_clashes(clashes)
-            yield Cell(combination=combination, values=self._with_gpus(values))
+        for platform, columns in self._columns.items():
+            common = self._common[platform]
+            for combination in product(*columns):
+                parts = common + combination
+                values, clashes = self._merge(parts)
+                if _hits(rules, parts, values, has_clashes=bool(clashes)):
+                    continue
+                self._note_clashes(clashes)
+                yield Cell(platform=platform, combination=combination, values=self._with_gpus(values))
 
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
-        seen: dict[Combination, KeyPath] = {}
-        for row, combination, own in self._by_hand:
-            parts = self._destination + combination + own
+        seen: dict[tuple[str, Combination], KeyPath] = {}
+        for row, platform, combination, own in self._by_hand:
+            parts = self._common[platform] + combination + own
             values, clashes = self._merge(parts)
             hits = _hits(rules, parts, values, has_clashes=bool(clashes))
             for rule in hits:
                 what = f"an exclude forbids this row: {rule.exclude.reason}"
                 self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
-            if not hits and not self._is_repeated(row, seen.get(combination)):
+            if not hits and not self._is_repeated(row, platform, seen.get((platform, combination))):
                 self._note_clashes(clashes)
                 yield Cell(
+                    platform=platform,
                     combination=combination,
                     values=self._with_gpus(values, row),
                     own=own,
@@ -155,7 +182,7 @@ class Grid:
                     allow=row.allow,
                     allowed_at=(*row.at, "allow"),
                 )
-            seen.setdefault(combination, row.at)
+            seen.setdefault((platform, combination), row.at)
 
     def places(self, cell: Cell) -> Mapping[str, KeyPath]:
         """Return where the values of a row are written: those of its axes, and of what it says itself."""
@@ -163,6 +190,7 @@ class Grid:
             places = {axis: (*cell.row.at, axis) for axis in self.declared.axes}
         else:
             places = {part.axis: self.declared.axes[part.axis][part.value] for part in cell.combination}
+        places["platform"] = self._platform_place(cell.platform, [cell.row] if cell.row else [])
         if cell.row and cell.row.impossible:
             places["impossible"] = (*cell.row.at, "impossible")
         if named := self._gpus(cell.row):
@@ -185,13 +213,13 @@ class Grid:
 
     def origins(self, cell: Cell) -> tuple[Mapping[str, KeyPath], ...]:
         """Return where the facts of a row are written, by each value they follow from."""
-        return tuple(part.origins for part in (*cell.combination, *cell.own, *self._destination))
+        return tuple(part.origins for part in (*cell.combination, *cell.own, *self._common[cell.platform]))
 
-    def _is_repeated(self, row: HandRow, earlier: KeyPath | None) -> bool:
+    def _is_repeated(self, row: HandRow, platform: str, earlier: KeyPath | None) -> bool:
         axes = self.declared.axes
         if earlier:
             self._mistakes.add(row.at, "this row is given twice", "remove one of them", other=earlier)
-        elif all(row.values[axis] in values for axis, values in axes.items()):
+        elif platform in self._columns and all(row.values[axis] in values for axis, values in axes.items()):
             what = "this row is given twice: the axes already give it"
             self._mistakes.add(row.at, what, "remove it", other=(*self.declared.at, "axes"))
         else:
@@ -224,14 +252,17 @@ class Grid:
 
     def _place(self, part: Consequences) -> KeyPath:
         """Return where a value is written: among the axes, or in the first row that has it."""
+        if part.axis == "platform":
+            return self._platform_place(part.value, self.declared.rows)
         for row in self.declared.rows:
             if row.values[part.axis] == part.value:
                 return self.declared.axes[part.axis].get(part.value, (*row.at, part.axis))
         return self.declared.axes[part.axis][part.value]
 
-
-def _own(row: HandRow, facts: Facts) -> Combination:
-    return (facts.of(row.at, row.facts),) if row.facts else ()
+    def _platform_place(self, platform: str, rows: Iterable[HandRow]) -> KeyPath:
+        """Return where a Docker platform is named: by one of some rows, else for the whole family."""
+        by_rows = (row.platforms[platform] for row in rows if platform in row.platforms)
+        return next(by_rows, self.declared.platforms.get(platform, ()))
 
 
 def _hits(

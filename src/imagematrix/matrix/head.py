@@ -3,10 +3,11 @@
 import re
 from typing import Final
 
-from imagematrix.text import names
+from imagematrix.text import names, platforms
+from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Table
 
-PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
+PLATFORMS: Final = "platforms"
 COMPRESSIONS: Final = ("gzip", "zstd")
 PLACE: Final = {
     "language": (re.compile(r"C\.UTF-8|[a-z]{2,3}_[A-Z]{2}\.UTF-8"), "en_US.UTF-8"),
@@ -41,11 +42,12 @@ def compression(document: Table) -> str:
     return found
 
 
-def docker_platform(document: Table) -> str:
-    """Return the Docker platform of all images."""
-    platform = document.text("platform", "linux/amd64")
-    if not PLATFORM.fullmatch(platform):
-        document.wrong(
-            "platform", f"{platform!r} is not a valid Docker platform", 'expected "os/architecture", like "linux/amd64"'
-        )
-    return platform
+def docker_platforms(table: Table, key: str = PLATFORMS) -> dict[str, KeyPath]:
+    """Return the Docker platforms that a table names, each with where; report invalid ones."""
+    found = {} if isinstance(table.raw(key), dict) else table.texts(key)
+    if table.raw(key) == []:
+        table.wrong(key, "the list is empty", 'name at least one platform, like "linux/amd64", or remove it')
+    for platform, at in found.items():
+        if not platforms.is_platform(platform):
+            table.wrong(at[len(table.at) :], f"{platform!r} is not a valid Docker platform", platforms.RULE)
+    return {platform: at for platform, at in found.items() if platforms.is_platform(platform)}

@@ -56,7 +56,7 @@ def parse(
         nodes=declared.nodes,
         compression=declared.compression,
         signing=declared.signing,
-        platform=declared.platform,
+        platforms=declared.platforms,
         site=declared.site,
         sites=declared.sites,
     )
@@ -64,7 +64,7 @@ def parse(
 
 def _are_too_many(families: tuple[Declared, ...], mistakes: Mistakes) -> bool:
     """Note that axes make more rows than memory is for: this is known before any of them is made."""
-    sizes = [prod(len(values) for values in family.axes.values()) for family in families]
+    sizes = [len(family.platforms) * prod(len(values) for values in family.axes.values()) for family in families]
     total = sum(sizes)
     if total <= MOST_ROWS:
         return False
@@ -79,14 +79,21 @@ def _are_too_many(families: tuple[Declared, ...], mistakes: Mistakes) -> bool:
 
 
 def _rows(declared: declaration.Declaration, naming: Mapping[str, NamingRule], mistakes: Mistakes) -> list[Row]:
-    facts = Facts(declared.facts, bases=declared.bases, destinations=declared.destinations, mistakes=mistakes)
+    facts = Facts(
+        declared.facts,
+        of_platforms=declared.facts_of_platforms,
+        bases=declared.bases,
+        destinations=declared.destinations,
+        mistakes=mistakes,
+    )
     found: list[Row] = []
-    used: set[Consequences] = set()
+    used: dict[str, set[Consequences]] = {}
     is_whole = declared.whole
     for family in declared.families:
         grid = Grid(family, facts, mistakes)
         cells = grid.cells()
-        used |= grid.used(cells)
+        for platform, parts in grid.used(cells).items():
+            used.setdefault(platform, set()).update(parts)
         is_whole = is_whole and bool(cells)
         found += tagging.rows(
             grid,
@@ -94,7 +101,7 @@ def _rows(declared: declaration.Declaration, naming: Mapping[str, NamingRule], m
             bases=declared.bases,
             registries=declared.registries,
             prefix=declared.prefix,
-            platform=declared.platform,
+            main_platform=declared.platforms[0],
             naming=naming,
             mistakes=mistakes,
         )

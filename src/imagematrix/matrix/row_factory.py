@@ -33,7 +33,13 @@ class RowFactory:
         self._document = declaration.read(document, layers=layers, rules=audit.stock(), naming=naming, mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: adding such a row reports it.
         declared = self._document
-        self._facts = Facts(declared.facts, bases=declared.bases, destinations=declared.destinations, mistakes=ignored)
+        self._facts = Facts(
+            declared.facts,
+            of_platforms=declared.facts_of_platforms,
+            bases=declared.bases,
+            destinations=declared.destinations,
+            mistakes=ignored,
+        )
         self._family = next(each for each in self._document.families if each.family.name == family)
 
     @property
@@ -86,7 +92,7 @@ class RowFactory:
                 bases=self._document.bases,
                 registries=self._document.registries,
                 prefix=self._document.prefix,
-                platform=self._document.platform,
+                main_platform=self._document.platforms[0],
                 naming=self._naming,
                 mistakes=mistakes,
             )

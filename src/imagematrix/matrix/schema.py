@@ -11,7 +11,7 @@ from typing import Final
 from imagematrix import audit
 from imagematrix.matrix import declaration, family, folders, gpus, head, review
 from imagematrix.model import RuleDeclaration, RuleParameter
-from imagematrix.text import moments, names
+from imagematrix.text import moments, names, platforms
 
 Schema = Mapping[str, object]
 
@@ -66,9 +66,7 @@ def document() -> Schema:
             ),
             "required": ["public"],
         },
-        "platform": _text(
-            "The Docker platform that images are built for. Default: linux/amd64.", pattern=head.PLATFORM.pattern
-        ),
+        head.PLATFORMS: _platforms("The Docker platforms that images are built for. Default: linux/amd64."),
         "site": _site("Where this machine fetches from, unless a site is named by --site or IMAGEMATRIX_SITE."),
         "sites": _named(
             "Where images are built: a table replaces [site] when its name is given.",
@@ -186,6 +184,7 @@ def _site(description: str) -> Schema:
             "enum": list(declaration.NETWORKS),
         },
         "workers": _text("The scheduler of the cluster that builds: tls://HOST:PORT. Default: this machine builds."),
+        "emulates": _platforms("Docker platforms that this machine's engine runs by emulation."),
     }
     return {"description": description, **_table(declaration.SITE_KEYS, described)}
 
@@ -204,6 +203,7 @@ def _family() -> Schema:
         "groups": _texts("Names by which --group selects its rows.", of="A group."),
         "destination": _text("Where its images are used: one of [destinations]."),
         gpus.KEY: _gpus("The GPUs its images must run on, in place of its destination's."),
+        head.PLATFORMS: _platforms("The Docker platforms of its rows, in place of the matrix's."),
         "promises": _texts(
             "The names whose minor version its moving tags never change. Default: its axes that"
             " are versions, cuda, python and"
@@ -235,6 +235,7 @@ def _rows() -> Schema:
         "allow": _text("Why the row is built although upstream broke it.", least=1),
         "impossible": _text("Why the row is impossible: it is listed, and not built.", least=1),
         gpus.KEY: _gpus("The GPUs it must run on, in place of its family's."),
+        head.PLATFORMS: _platforms("The Docker platforms that it is for, in place of its family's."),
     }
     row = {
         "description": "A row in addition to those of the axes: a value for each axis, and facts of its own.",
@@ -246,6 +247,11 @@ def _rows() -> Schema:
         "not": {"required": list(family.REASONS)},
     }
     return {"description": "Rows in addition to axes, or instead of them.", "type": "array", "items": row}
+
+
+def _platforms(description: str) -> Schema:
+    item = _text("System and processor: linux/arm64.", pattern=platforms.GRAMMAR.pattern)
+    return {"description": description, "type": "array", "items": item, "minItems": 1, "uniqueItems": True}
 
 
 def _gpus(description: str) -> Schema:
@@ -299,7 +305,12 @@ def _facts() -> Schema:
         "type": "object",
         "additionalProperties": of_value,
     }
-    return _variables('What follows from a value: [facts.torch."2.3.0"].', of_axis)
+    of_all = _variables('What follows from a value: [facts.torch."2.3.0"].', of_axis)
+    of_platform = _variables(
+        'Facts on one Docker platform, in place of the others: [facts."linux/arm64".torch."2.3.0"].', of_axis
+    )
+    each = {_VARIABLE: of_axis, _whole(platforms.GRAMMAR.pattern): of_platform}
+    return {**of_all, "patternProperties": each}
 
 
 def _table(keys: tuple[str, ...], described: Mapping[str, Schema], *, others: Schema | None = None) -> Schema:

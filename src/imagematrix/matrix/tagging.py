@@ -7,7 +7,7 @@ from typing import Final
 from imagematrix.matrix.grid import Cell, Grid
 from imagematrix.matrix.pattern import Pattern, Purpose, has_names, shown
 from imagematrix.model import LATEST, Base, NamingRule, Row
-from imagematrix.text import names, providers
+from imagematrix.text import names, platforms, providers
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
@@ -24,30 +24,37 @@ def rows(
     bases: Mapping[str, Base],
     registries: tuple[str, ...],
     prefix: str,
-    platform: str,
+    main_platform: str,
     naming: Mapping[str, NamingRule],
     mistakes: Mistakes,
 ) -> Iterator[Row]:
-    """Yield the rows of one family; what is wrong with their names is noted."""
-    tags = _Tags(grid, mistakes)
+    """Yield the rows of one family; what is wrong with their names is noted.
+
+    The tags of rows for another Docker platform than the main one end with it.
+    """
+    tags = _Tags(grid, main_platform, mistakes)
     if not tags.is_usable:
         return
     places = _Registries(grid, registries, naming, mistakes)
     images = _Images(grid, bases, mistakes)
     family = grid.declared.family
     local = f"{prefix}/{family.name}" if prefix else family.name
-    architecture = platform.partition("/")[2].partition("/")[0]
-    for cell, tag in tags.fill(cells):
-        repositories = places.repositories(cell)
+    tagged = tuple(tags.fill(cells))
+    together = _together(tagged)
+    for cell, published_tag, variant in tagged:
+        repositories, tag = places.repositories(cell), published_tag + variant
+        shares = together[published_tag] if len(together[published_tag]) > 1 else ()
         yield Row(
             family=family,
             base=images.base(cell),
             tag=tag,
-            axes={part.axis: part.value for part in cell.combination},
+            axes=_axes(cell),
             values=cell.values,
             image=f"{repositories[0] if repositories else local}:{tag}",
             repositories=repositories,
-            architecture=architecture,
+            platform=cell.platform,
+            variant=variant,
+            shares=shares,
             allow=cell.allow,
             impossible=cell.row.impossible if cell.row else "",
             places=grid.places(cell),
@@ -58,24 +65,42 @@ def rows(
     images.note()
 
 
+def _axes(cell: Cell) -> dict[str, str]:
+    return {part.axis: part.value for part in cell.combination}
+
+
+def _together(tagged: Iterable[tuple[Cell, str, str]]) -> Mapping[str, tuple[str, ...]]:
+    """Return the platforms of the rows that share a tag in registries; impossible rows are published by nobody."""
+    found: dict[str, tuple[str, ...]] = {}
+    for cell, tag, _ in tagged:
+        is_possible = not (cell.row and cell.row.impossible)
+        found[tag] = (*found.get(tag, ()), *([cell.platform] if is_possible else []))
+    return found
+
+
 class _Tags:
     """The tags of one family's rows, every one for one row only."""
 
-    def __init__(self, grid: Grid, mistakes: Mistakes) -> None:
+    def __init__(self, grid: Grid, main_platform: str, mistakes: Mistakes) -> None:
         declared = grid.declared
+        self._main_platform = main_platform
         self._pattern = Pattern(declared.family.tag, (*declared.at, "tag"), _TAG, grid=grid, mistakes=mistakes)
         self.is_usable = self._pattern.is_usable
         self._first: dict[str, Cell] = {}
 
-    def fill(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str]]:
-        """Yield each row that can have a tag, with it."""
-        fill, first = self._pattern.fill, self._first
+    def fill(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, str, str]]:
+        """Yield each row that can have a tag, with it, and with what its platform adds to it."""
+        fill, first, alike = self._pattern.fill, self._first, dict[str, Cell]()
         for cell in cells:
             tag = fill(cell)
             if tag:
-                if first.setdefault(tag, cell) is not cell:
-                    self._note_shared(cell, tag)
-                yield cell, tag
+                variant = "" if cell.platform == self._main_platform else platforms.suffix(cell.platform)
+                other, elsewhere = first.setdefault(tag + variant, cell), alike.setdefault(tag, cell)
+                if other is not cell:
+                    self._note_shared(cell, other, tag + variant)
+                elif _axes(elsewhere) != _axes(cell):
+                    self._note_shared(cell, elsewhere, tag)
+                yield cell, tag, variant
 
     def note(self, *, is_published: bool) -> None:
         """Note what is wrong with them; where rows are published, also that their further tags must fit and differ."""
@@ -90,11 +115,8 @@ class _Tags:
                 )
         self._pattern.note()
 
-    def _note_shared(self, cell: Cell, tag: str) -> None:
-        other = self._first[tag]
-        differing = [
-            part.axis for part, its in zip(cell.combination, other.combination, strict=True) if part is not its
-        ]
+    def _note_shared(self, cell: Cell, other: Cell, tag: str) -> None:
+        differing = [axis for axis, value in _axes(cell).items() if _axes(other)[axis] != value]
         what = f"two rows have the tag {tag!r}: {shown(other)} and {shown(cell)}"
         self._pattern.count(("shared", *differing), what, f"put {{{differing[0]}}} into the tag")
 

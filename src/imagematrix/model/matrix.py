@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from imagematrix.model.extension import NamingRule
 from imagematrix.model.sources import DockerfileLayer
+from imagematrix.text import platforms
 
 Place = tuple[str | int, ...]
 """A key path of matrix.toml, from the root: where something is written."""
@@ -108,8 +109,13 @@ class Row:
     """The name it is built under: `[registry/]family:tag`, in the first of its registries."""
     repositories: tuple[str, ...] = ()
     """Where it is published, `registry/family` of each of its registries; nowhere when it has none."""
-    architecture: str = "amd64"
-    """The processor that it is built for, in Docker's words."""
+    platform: str = "linux/amd64"
+    """The Docker platform that it is built for."""
+    variant: str = ""
+    """Ends its tag, and the names of all that is made for its platform alone: `-arm64`; empty for the first platform of
+    the matrix."""
+    shares: tuple[str, ...] = ()
+    """The platforms of the rows that are published together with it, as one index; empty: it is published alone."""
     allow: str = ""
     """Why it is built though upstream broke it."""
     impossible: str = ""
@@ -118,6 +124,16 @@ class Row:
     """Axis -> where its value is written, when it came from a file."""
     origins: tuple[Mapping[str, Place], ...] = field(default=(), compare=False, repr=False)
     """Fact -> where it is written, by each axis it follows from and by the destination."""
+
+    @property
+    def architecture(self) -> str:
+        """The processor that it is built for, in Docker's words."""
+        return platforms.architecture(self.platform)
+
+    @property
+    def published_tag(self) -> str:
+        """Its tag in registries, which has no platform."""
+        return self.tag.removesuffix(self.variant)
 
     @property
     def name(self) -> str:
@@ -166,6 +182,8 @@ class Site:
     """Network mode of build steps: `host`, `none` or empty."""
     workers: str = ""
     """The address of the scheduler whose machines build; empty: this machine does."""
+    emulates: tuple[str, ...] = ()
+    """Docker platforms that its engine runs by emulation."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """Docker's predefined proxy build arguments, by name."""
 
@@ -207,7 +225,7 @@ class Matrix:
     """None: nodes are not signed."""
     registries: tuple[str, ...] = ()
     """Patterns, for the families without a destination, or whose destination names none."""
-    platform: str = "linux/amd64"
-    """Docker's word for system and processor."""
+    platforms: tuple[str, ...] = ("linux/amd64",)
+    """The Docker platforms of families that name none. The names of what is made for the first have no suffix."""
     site: Site = field(default_factory=Site)
     sites: Mapping[str, Site] = field(default_factory=dict)

@@ -29,6 +29,11 @@ class Node:
     moving: str = ""
     """Of a node whose downloads may move: its name in matrix.lock, the same at each epoch."""
 
+    @property
+    def platform(self) -> str:
+        """The Docker platform that it is for."""
+        return self.leaf.row.platform
+
 
 class Verdict(StrEnum):
     """What a plan does with a node."""

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from imagematrix import __version__
-from imagematrix.model import APT_LOCK, BASE_LAYER, EPOCH
+from imagematrix.model import APT_LOCK, BASE_LAYER, EPOCH, Row
 from imagematrix.planning import dockerfile, keys
 from imagematrix.text import versions
 
@@ -40,13 +40,16 @@ class AptStep:
 class AptBase:
     """What the packages are installed upon: a distribution's release that a base is made from, or an image."""
 
+    platform: str
+    variant: str = ""
+    """As rows have it."""
     suite: str = ""
     image: str = ""
 
     @property
     def name(self) -> str:
         """What it is called: of a base that is made here, its suite."""
-        return self.suite or self.image
+        return f"{self.suite or self.image}{self.variant}"
 
     @property
     def folder(self) -> str:
@@ -59,7 +62,6 @@ class AptStack:
     """All that a row installs with apt, lowest first."""
 
     base: AptBase
-    platform: str
     steps: tuple[AptStep, ...]
 
     @property
@@ -80,7 +82,7 @@ class AptStack:
         return list(accumulate(((step.packages,) for step in self.steps), lambda below, own: below + own))
 
     def _path(self, layer: str, packages: Sequence[Sequence[str]]) -> str:
-        asked = json.dumps([self.base.suite, self.base.image, self.platform, packages])
+        asked = json.dumps([self.base.suite, self.base.image, self.base.platform, packages])
         return f"{self.base.folder}/{layer}-{keys.sha256_of([asked.encode()])[:_SHORT]}.txt"
 
 
@@ -115,6 +117,11 @@ def packages(text: str) -> tuple[str, ...]:
             for words in _INSTALL.findall(" ".join(instruction.arguments)):
                 found += [word for word in words.split() if not word.startswith("-")]
     return tuple(found) if all(map(_NAME.fullmatch, found)) else ()
+
+
+def base_of(row: Row) -> AptBase:
+    """Return what a row's packages are installed upon."""
+    return AptBase(suite=row.base.bootstrap, image=row.base.image, platform=row.platform, variant=row.variant)
 
 
 def is_lock(path: str) -> bool:

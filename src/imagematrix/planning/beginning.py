@@ -54,7 +54,7 @@ def begin(found: Surroundings, templates: Mapping[str, str]) -> Beginning:
     values = {
         "name": _NAME.sub("-", found.name.lower()).strip("-") or "images",
         "folder": found.within,
-        "platform": "" if found.platform == _PLATFORM else f'platform = "{found.platform}"\n',
+        "platform": "" if found.platform == _PLATFORM else f'platforms = ["{found.platform}"]\n',
     }
     texts = {name: Template(text).substitute(values) for name, text in templates.items()}
     names = (MATRIX, "README.md", _TAPLO, _TASKS)

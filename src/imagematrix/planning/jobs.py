@@ -46,7 +46,6 @@ class JobFactory:
     names: Mapping[Key, Sequence[str]]
     """The image names of the rows that end in a node."""
     lock: Lock
-    platform: str
     repository: str
     """The node cache; empty if there is none."""
     pushed: Collection[Key]
@@ -65,7 +64,7 @@ class JobFactory:
             key=node.key,
             layer=node.layer,
             work=self._work(step, images),
-            platform=self.platform,
+            platform=node.platform,
             names=(*self.names.get(node.key, ()), *_base_names(node)),
             push_to=self.repository if node.key in self.pushed else "",
             seconds=self.seconds,
@@ -133,7 +132,6 @@ def factory(
     plan: Plan,
     *,
     lock: Lock,
-    platform: str,
     repository: str,
     pushed: Collection[Key],
     kept: Collection[Key],
@@ -148,7 +146,6 @@ def factory(
         nodes={step.node.key: step.node for step in plan.steps},
         names=names,
         lock=lock,
-        platform=platform,
         repository=repository,
         pushed=frozenset(pushed),
         kept=kept,

@@ -33,10 +33,9 @@ PACKAGES_CHANGED: Final = "its package layer changed"
 class Assigner:
     """Gives each stage of each leaf its node; equal stages on equal parents get the same one."""
 
-    def __init__(self, lock: Lock, platform: str) -> None:
+    def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self._platform = platform
-        self._nodes: dict[tuple[Stage, str], Node] = {}
+        self._nodes: dict[tuple[Stage, str, str], Node] = {}
         self._by_key: dict[Key, Node] = {}
         self._file_inputs: dict[Stage, Mapping[str, str]] = {}
         self._hashed: dict[File, str] = {}
@@ -57,7 +56,8 @@ class Assigner:
 
     def _node(self, stage: Stage, leaf: Leaf, parent: Node | None = None, linked: Node | None = None) -> Node:
         below = parent.key if parent else "" if stage.tool else self._base(leaf)
-        node = self._nodes.get((stage, below))
+        known = stage, below, leaf.row.platform
+        node = self._nodes.get(known)
         if node is None:
             inputs = self._inputs(stage, leaf, parent, linked)
             moving = f"{stage.layer}-{key_of(inputs)[:_NAME_DIGITS]}" if stage.downloads is Downloads.MOVING else ""
@@ -74,12 +74,12 @@ class Assigner:
                 moving=moving,
             )
             # Stages of files that differ in their tool alone are one node.
-            node = self._nodes[stage, below] = self._by_key.setdefault(made.key, made)
+            node = self._nodes[known] = self._by_key.setdefault(made.key, made)
         return node
 
     def _inputs(self, stage: Stage, leaf: Leaf, parent: Node | None, linked: Node | None) -> Mapping[str, str]:
         """Return what a key is made from but for the epoch."""
-        inputs = {"schema": str(SCHEMA), "platform": self._platform, "text": stage.recipe, **self._files(stage)}
+        inputs = {"schema": str(SCHEMA), "platform": leaf.row.platform, "text": stage.recipe, **self._files(stage)}
         if stage.tool:
             return {**inputs, "python": stage.tool.python}
         if linked:

@@ -1,12 +1,13 @@
 """What the names of bases stand for in their registries."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from imagematrix.errors import MissingError, RegistryError, SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.planning.site_files import mirrored
 from imagematrix.registry.client import Client
-from imagematrix.text import names
+from imagematrix.text import names, platforms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class BaseDigests:
         self._client = client
         self._where = where
 
-    def digest(self, image: str, platform: str) -> BaseDigest:
-        """Return the digest of an image, or of its list of images for several platforms, if it is for this one."""
+    def digest(self, image: str, wanted: Collection[str]) -> BaseDigest:
+        """Return the digest of an image, or of its list of images for several platforms, if it is for these."""
         repository, tag = names.split(mirrored(image, self._where))
         try:
             found = self._client.manifest(repository, tag)
@@ -37,8 +38,10 @@ class BaseDigests:
             return BaseDigest(why="not found")
         except RegistryError as error:
             return BaseDigest(why=str(error))
-        if found.platforms and platform not in found.platforms:
-            return BaseDigest(why=f"is not for {platform}: only for {', '.join(found.platforms)}")
+        if found.platforms and (
+            missing := sorted({*map(platforms.without_variant, wanted)}.difference(found.platforms))
+        ):
+            return BaseDigest(why=f"is not for {', '.join(missing)}: only for {', '.join(found.platforms)}")
         return BaseDigest(digest=found.digest)
 
     def cancel(self) -> None:

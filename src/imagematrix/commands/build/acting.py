@@ -84,7 +84,6 @@ def job_factory(project: Project, decided: BuildDecision, options: BuildOptions,
     return jobs.factory(
         decided.plan,
         lock=project.lock,
-        platform=project.matrix.platform,
         repository=project.matrix.nodes,
         pushed=decided.pushes,
         kept=decided.in_registry,

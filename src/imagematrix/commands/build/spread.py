@@ -135,7 +135,7 @@ def _act(
             version=__version__,
             repository=store.repository,
             compression=project.matrix.compression,
-            platform=project.matrix.platform,
+            platforms={step.node.platform for step in plan.steps if step.verdict is Verdict.BUILD},
             paths=remaining_paths(plan.steps, seconds),
             shared=placement.shared(plan),
             final=frozenset(plan.final_nodes.values()),

@@ -2,7 +2,7 @@
 
 from imagematrix import __version__
 from imagematrix.cluster import Link, security
-from imagematrix.cluster.machines import none_usable, unusable
+from imagematrix.cluster.machines import builds_for, none_usable, unusable
 from imagematrix.project import Project
 from imagematrix.report.outputs import Prerequisite, PrerequisiteState
 from imagematrix.text.formatting import count
@@ -10,16 +10,18 @@ from imagematrix.text.formatting import count
 
 def cluster(project: Project, address: str, certificates: str) -> Prerequisite:
     """Ask the scheduler for its machines. Raises NoClusterError and FlagError."""
-    link, platform = Link(security.address(address), certificates, who=""), project.matrix.platform
+    link, wanted = Link(security.address(address), certificates, who=""), {row.platform for row in project.obtainable}
     try:
         link.look()
         found = sorted(link.machines(), key=lambda machine: machine.facts.name)
     finally:
         link.close()
-    idle = {each.facts.name: why for each in found if (why := unusable(each, __version__, platform))}
+    idle = {each.facts.name: why for each in found if (why := unusable(each, __version__, wanted))}
     slots = sum(each.facts.slots for each in found if each.facts.name not in idle)
-    if not slots:
-        said, _, remedy = none_usable(link.name, found, version=__version__, platform=platform).partition("\n")
+    usable = [each.facts for each in found if each.facts.name not in idle]
+    lacking = sorted(each for each in wanted if not any(builds_for(facts, each) for facts in usable))
+    if lacking:
+        said, _, remedy = none_usable(link.name, found, version=__version__, platform=lacking[0]).partition("\n")
         return Prerequisite(what="cluster", state=PrerequisiteState.BAD, said=said, remedy=" ".join(remedy.split()))
     said = f"{count(len(found) - len(idle), 'machine')}, {count(slots, 'worker slot')}"
     if not idle:

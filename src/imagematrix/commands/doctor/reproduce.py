@@ -72,7 +72,6 @@ def _job(project: Project, selection: Selection, name: str, engine: Engine) -> t
     factory = jobs.factory(
         plan,
         lock=project.lock,
-        platform=project.matrix.platform,
         repository="",
         pushed=(),
         kept=(),

@@ -249,7 +249,7 @@ def _compared(
     sources = repository.sources(parsed, text=text)
     layers = {layer.name: layer.source for layer in draft.layers if not layer.whole}
     wholes = {layer.name: layer.whole for layer in draft.layers if layer.whole}
-    renderer = Renderer(replace(sources, layers={**sources.layers, **layers}), locks={}, platform=parsed.platform)
+    renderer = Renderer(replace(sources, layers={**sources.layers, **layers}), locks={})
     rows = {row.name: row for row in parsed.rows}
     found: list[Diagnostic] = []
     for row in draft.rows:

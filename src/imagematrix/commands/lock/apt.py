@@ -61,7 +61,7 @@ def run(
 
 def _bases_here(project: Project) -> Collection[AptBase]:
     """Return the bases that are made here, and the images that something was built on."""
-    bases = {row.name: AptBase(suite=row.base.bootstrap, image=row.base.image) for row in project.obtainable}
+    bases = {row.name: apt_locks.base_of(row) for row in project.obtainable}
     built = {name for record in project.state.history() for name in record.rows}
     return {base for name, base in bases.items() if base.suite or name in built}
 

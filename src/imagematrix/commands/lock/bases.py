@@ -19,7 +19,7 @@ JOBS: Final = 4
 class DigestSource(Protocol):
     """Who answers."""
 
-    def digest(self, image: str, platform: str) -> BaseDigest: ...
+    def digest(self, image: str, wanted: Collection[str]) -> BaseDigest: ...
 
     def cancel(self) -> None: ...
 
@@ -38,8 +38,8 @@ def run(
     The digest of a base that no row uses is removed.
     """
     known = project.lock.bases
-    wanted = [image for image in _images(rows) if upgrade or image not in known]
-    answers = _ask(wanted, registry, project.matrix.platform)
+    platforms = _images(rows)
+    answers = _ask({image: platforms[image] for image in platforms if upgrade or image not in known}, registry)
     for line in _remarks(answers, known):
         say(line)
     found = {image: answer.digest for image, answer in answers.items() if answer.digest}
@@ -50,19 +50,21 @@ def run(
         say(f"{project.repository.from_here(project.repository.lock_file)}: commit it")
 
 
-def _images(rows: Collection[Row]) -> list[str]:
-    """Return the bases of rows that are pulled by a name that may move, sorted."""
-    images = {row.base.image for row in rows} - {"", names.SCRATCH}
-    return sorted(image for image in images if "@" not in image)
+def _images(rows: Collection[Row]) -> Mapping[str, Collection[str]]:
+    """Return the bases of rows that are pulled by a name that may move, each with the platforms it is needed for."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row.base.image, set()).add(row.platform)
+    return {image: found[image] for image in sorted(found) if image not in ("", names.SCRATCH) and "@" not in image}
 
 
-def _ask(images: Sequence[str], registry: DigestSource, platform: str) -> Mapping[str, BaseDigest]:
-    """Ask each registry for one image, then for its others if it answers."""
-    first = {host(image): image for image in reversed(images)}
+def _ask(images: Mapping[str, Collection[str]], registry: DigestSource) -> Mapping[str, BaseDigest]:
+    """Ask each registry for one image, then for its others if it answers; `images` are given with their platforms."""
+    first = {host(image): image for image in reversed([*images])}
     with parallel.pool(JOBS, name="bases") as pool:
 
         def ask(wanted: Collection[str]) -> dict[str, BaseDigest]:
-            return dict(zip(wanted, pool.map(lambda image: registry.digest(image, platform), wanted), strict=True))
+            return dict(zip(wanted, pool.map(lambda image: registry.digest(image, images[image]), wanted), strict=True))
 
         try:
             answers = ask(first.values())

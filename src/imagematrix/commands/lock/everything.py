@@ -28,7 +28,7 @@ def lock_rows(
 
     def packages(digests: Mapping[str, str]) -> Apt:
         script = project.repository.common.sources().bootstrap
-        return Apt(shell, where, script=script, digests=digests, platform=project.matrix.platform)
+        return Apt(shell, where, script=script, digests=digests)
 
     apt.run(project, rows, source=packages, upgrade=upgrade, say=say)
     return done or "bases are up to date"

@@ -3,7 +3,7 @@
 import functools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
@@ -63,7 +63,8 @@ def run(
     known = [Verified(row=one.row, checks=checks.joined(one, ())) for one in found.values() if not one.open]
     tasks = [task(project, subject, leaves[name]) for name, subject in found.items() if subject.open]
     with stoppable() as stop, closing(link):
-        ran = _Checking(project, cache, link).run(tasks, listen, stopped=stop.is_set) if tasks else []
+        platforms = {each.subject.row.platform for each in tasks}
+        ran = _Checking(project, cache, link, platforms).run(tasks, listen, stopped=stop.is_set) if tasks else []
     images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
     return VerifyResult(
         started=started, seconds=time.monotonic() - clock, images=tuple(images), interrupted=stop.is_set()
@@ -82,14 +83,14 @@ def _subject(judge: Judge, dag: Dag, name: str, cache: KeptImages, also: Destina
 class _Checking:
     """Sends images to machines, and takes in what they found."""
 
-    def __init__(self, project: Project, cache: KeptImages, link: Link) -> None:
+    def __init__(self, project: Project, cache: KeptImages, link: Link, platforms: Collection[str]) -> None:
         self._project = project
         self._cache = cache
         self._texts = project.repository.common.checks()
         self._cluster = ClusterChecks(
             link,
             version=__version__,
-            platform=project.matrix.platform,
+            platforms=platforms,
             repository=cache.store.repository,
             kit=remote.pack(kit(project)),
         )
@@ -124,7 +125,11 @@ class _Checking:
             key=subject.key, ids=(manifest.config, manifest.digest), digest=manifest.digest, bytes=manifest.bytes
         )
         result = self._cluster.check(
-            image, remote.pack_task(task), needs_gpu=_needs_gpu(subject, self._texts), priority=manifest.bytes
+            image,
+            remote.pack_task(task),
+            platform=subject.row.platform,
+            needs_gpu=_needs_gpu(subject, self._texts),
+            priority=manifest.bytes,
         )
         if not result.checked:
             why = result.attempt.why or "its machine went away"

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping
 
 from imagematrix.model import APT_LOCK, BASE_LAYER, File, Row, Sources
 from imagematrix.planning import apt_locks
-from imagematrix.planning.apt_locks import AptBase, AptStack, AptStep
+from imagematrix.planning.apt_locks import AptStack, AptStep
 from imagematrix.planning.render.sources import with_parents
 from imagematrix.planning.render.templates import Templates
 
@@ -12,11 +12,10 @@ from imagematrix.planning.render.templates import Templates
 class RowAptLocks:
     """The apt locks of rows; rows that install the same share them."""
 
-    def __init__(self, sources: Sources, templates: Templates, locks: Mapping[str, str], *, platform: str) -> None:
+    def __init__(self, sources: Sources, templates: Templates, locks: Mapping[str, str]) -> None:
         self._sources = sources
         self._templates = templates
         self._locks = locks
-        self._platform = platform
         self._layers = frozenset(name for name, source in sources.layers.items() if _installs(source.template))
         self._stacks: dict[Hashable, AptStack] = {}
         self._files: dict[AptStack, Mapping[str, File]] = {}
@@ -25,11 +24,11 @@ class RowAptLocks:
         """Return what a row installs with apt. Raises InputError where a template cannot be rendered."""
         layers = tuple((layer, parent) for layer, parent in with_parents(row) if layer in self._layers)
         seen = self._templates.seen(tuple(layer for layer, _ in layers), self._templates.values(row)) if layers else ()
-        base = AptBase(suite=row.base.bootstrap, image=row.base.image)
+        base = apt_locks.base_of(row)
         known = self._stacks.get((base, layers, seen))
         if known is None:
             steps = (AptStep(layer=layer, packages=self._packages(row, layer, parent)) for layer, parent in layers)
-            known = AptStack(base=base, platform=self._platform, steps=tuple(step for step in steps if step.packages))
+            known = AptStack(base=base, steps=tuple(step for step in steps if step.packages))
             self._stacks[base, layers, seen] = known
         return known
 

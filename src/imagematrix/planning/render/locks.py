@@ -22,11 +22,10 @@ _COMPILED: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)|--
 class RowLocks:
     """The requirements of rows, followed through the locks of a project."""
 
-    def __init__(self, sources: Sources, templates: Templates, locks: Mapping[str, str], *, platform: str) -> None:
+    def __init__(self, sources: Sources, templates: Templates, locks: Mapping[str, str]) -> None:
         self._sources = sources
         self._templates = templates
         self._locks = locks
-        self._platform = platform
         self._files = {name: file for name, source in sources.layers.items() if (file := _locked_file(source))}
         self._stacks: dict[RequirementStack, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
         self._followed: dict[Hashable, tuple[tuple[Locked, ...], ResolveRequest | None]] = {}
@@ -75,6 +74,7 @@ class RowLocks:
             compat.subject(row),
             row.values.get("python"),
             row.values.get("os"),
+            row.platform,
             *self._templates.seen(layers, self._templates.values(row)),
         )
         known = self._followed.get(asked)
@@ -92,9 +92,9 @@ class RowLocks:
     def uv_platform(self, row: Row, *, file: str = "") -> str:
         """Return uv's name of what a row is locked for. Raises InputError where it has none, for the file."""
         system = _locked_for("os", row, file=file)
-        found = requirements.platform(self._platform, system)
+        found = requirements.platform(row.platform, system)
         if not found:
-            what = f"requirements cannot be locked for os {system!r} on {self._platform}"
+            what = f"requirements cannot be locked for os {system!r} on {row.platform}"
             hint = did_you_mean(system, requirements.systems())
             raise InputError([Diagnostic(file=file, message=what, hint=hint, code="unlockable", rows=(row.name,))])
         return found

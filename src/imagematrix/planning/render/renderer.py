@@ -26,13 +26,13 @@ class Renderer:
     """Renders rows against one set of sources; its parts remember every distinct rendering."""
 
     def __init__(
-        self, sources: Sources, *, locks: Mapping[str, str], apt_locks: Mapping[str, str] | None = None, platform: str
+        self, sources: Sources, *, locks: Mapping[str, str], apt_locks: Mapping[str, str] | None = None
     ) -> None:
         self._sources = sources
         self._templates = Templates(sources)
-        self._locks = RowLocks(sources, self._templates, locks, platform=platform)
+        self._locks = RowLocks(sources, self._templates, locks)
         self.apt_locks: Mapping[str, str] = apt_locks or {}
-        self._apt = RowAptLocks(sources, self._templates, self.apt_locks, platform=platform)
+        self._apt = RowAptLocks(sources, self._templates, self.apt_locks)
         self._installations = Installations(sources, self._locks)
         self._files = LayerFiles(sources, self._templates, self._installations, self._apt)
         self._stages = Stages(sources, self._templates, self._files, self._installations, self._apt)

@@ -185,7 +185,7 @@ def _settled(fetched: Downloads, inputs: Iterable[File]) -> Downloads:
 
 def base_image(row: Row) -> str:
     """Return the image that a row's first stage is from."""
-    return row.base.image or f"imagematrix/base:{row.base.bootstrap}"
+    return row.base.image or f"imagematrix/base:{row.base.bootstrap}{row.variant}"
 
 
 def _labels(row: Row) -> str:

@@ -1,0 +1,39 @@
+"""Docker's names of platforms: system, processor and perhaps its variant, `linux/arm64` or `linux/arm/v7`.
+
+https://github.com/containerd/platforms#platform-specifiers
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+RULE: Final = 'expected "os/architecture", like "linux/arm64"'
+GRAMMAR: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
+_ALSO: Final = {"linux/amd64": frozenset({"linux/386"})}
+"""What else a processor runs by itself."""
+
+
+def is_platform(text: str) -> bool:
+    """Whether a text has the form of a platform's name."""
+    return GRAMMAR.fullmatch(text) is not None
+
+
+def without_variant(platform: str) -> str:
+    """Return system and processor alone, as engines and lists of images name them: `linux/arm64`."""
+    return "/".join(platform.split("/")[:2])
+
+
+def architecture(platform: str) -> str:
+    """Return the processor: `arm64`."""
+    return platform.split("/")[1]
+
+
+def suffix(platform: str) -> str:
+    """Return what ends the names of things for a platform: `-arm64`, `-arm-v7`."""
+    return "-" + platform.partition("/")[2].replace("/", "-")
+
+
+def run_by(native: str, emulated: Collection[str] = ()) -> frozenset[str]:
+    """Return the platforms, without their variants, whose programs an engine of one platform runs."""
+    of_engine = without_variant(native)
+    return frozenset({of_engine, *map(without_variant, emulated)}) | _ALSO.get(of_engine, frozenset())
