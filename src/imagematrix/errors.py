@@ -78,6 +78,12 @@ class NoClusterError(UserError):
     code = ExitCode.NO_ENGINE
 
 
+class NoMachineError(UserError):
+    """No machine runs the programs of a Docker platform."""
+
+    code = ExitCode.NO_ENGINE
+
+
 class NoIndexError(UserError):
     """The package index does not answer."""
 

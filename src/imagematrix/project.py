@@ -51,6 +51,8 @@ class Selection:
 
     only: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    """Docker platforms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,9 @@ class Project:
 
     def rows(self, selection: Selection) -> tuple[Row, ...]:
         """Return the rows selected. Raises FlagError for a pattern or group that matches nothing."""
-        return matrix.select(self.matrix.rows, only=selection.only, groups=selection.groups)
+        return matrix.select(
+            self.matrix.rows, only=selection.only, groups=selection.groups, platforms=selection.platforms
+        )
 
     def diagnostics(self, rows: Iterable[Row]) -> tuple[Diagnostic, ...]:
         """Return what is known of the versions of rows that go together or do not: the worst first."""

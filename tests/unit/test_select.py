@@ -70,7 +70,7 @@ def test_selection(only: list[str], groups: list[str], chosen: list[str]) -> Non
             "--only xyz: no row matches\n    a pattern is a glob over family:tag; families: paddle, pytorch",
         ),
         ([], ["nightli"], "--group nightli: no row is in this group\n    did you mean 'nightly'?"),
-        (["paddle:*"], ["gpu"], "no row that matches 'paddle:*' is in group gpu"),
+        (["paddle:*"], ["gpu"], "no row matches 'paddle:*' and is in group gpu"),
     ],
 )
 def test_what_matches_nothing(only: list[str], groups: list[str], message: str) -> None:

@@ -44,6 +44,10 @@ class ProjectNames:
     def sites(self, _: Sequence[str]) -> Iterable[str]:
         return self._table("sites")
 
+    def platforms(self, _: Sequence[str]) -> Iterable[str]:
+        families = [family for family in self._table("families").values() if isinstance(family, dict)]
+        return (name for table in (self._document, *families) for name in _list(table, "platforms"))
+
     def destinations(self, _: Sequence[str]) -> Iterable[str]:
         return self._table("destinations")
 
@@ -75,6 +79,7 @@ NAMES: Final[Mapping[str, Callable[[ProjectNames, Sequence[str]], Iterable[str]]
     "groups": ProjectNames.groups,
     "layers": ProjectNames.layers,
     "destinations": ProjectNames.destinations,
+    "platforms": ProjectNames.platforms,
     "row words": ProjectNames.row_words,
     "rows": ProjectNames.rows,
     "sites": ProjectNames.sites,

@@ -3,11 +3,11 @@
 import sys
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import File, Group, Json, Only
+from imagematrix.commands.options import File, Group, Json, Only, Platforms
 
 
 @command
-def list_(*, only: Only, group: Group, json: Json, file: File) -> None:
+def list_(*, only: Only, group: Group, platform: Platforms, json: Json, file: File) -> None:
     """List the rows of the matrix with their state: built, remote, stale, missing, or impossible with the reason."""
     from imagematrix.commands import request
     from imagematrix.report.console import terminal
@@ -17,7 +17,7 @@ def list_(*, only: Only, group: Group, json: Json, file: File) -> None:
     project = request.opened(file)
     store = request.node_store(project)
     in_registry = [store.keys] if store else []
-    rows, images = project.rows(request.selection(only, group)), request.images_or_note()
+    rows, images = project.rows(request.selection(only, group, platform)), request.images_or_note()
     unknown = request.NOT_KNOWN if images is None else ""
     found = states(project, rows, images or (), *in_registry, unknown=unknown)
     if json:

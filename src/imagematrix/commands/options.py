@@ -43,6 +43,9 @@ def _many(help: str, *, names: str = "") -> Option:  # noqa: A002
 File = Annotated[str, _text("The matrix file (default: ./matrix.toml); its directory is the root of the project.")]
 Only = Annotated[Sequence[str], _many("Rows whose family:tag matches this glob; may be repeated.", names="rows")]
 Group = Annotated[Sequence[str], _many("Rows of this group; may be repeated.", names="groups")]
+Platforms = Annotated[
+    Sequence[str], _many("Rows for this Docker platform, like linux/arm64; may be repeated.", names="platforms")
+]
 AllRows = Annotated[bool, _switch("All rows of the matrix.")]
 Site = Annotated[
     str,

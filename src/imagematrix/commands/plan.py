@@ -3,11 +3,21 @@
 import sys
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json, Only, ShowAll, Why
+from imagematrix.commands.options import BUILD_JOBS, AllRows, File, Group, Json, Only, Platforms, ShowAll, Why
 
 
 @command
-def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, all: ShowAll, json: Json, file: File) -> None:  # noqa: A002
+def plan(
+    *,
+    matrix: AllRows,
+    only: Only,
+    group: Group,
+    platform: Platforms,
+    why: Why,
+    all: ShowAll,  # noqa: A002
+    json: Json,
+    file: File,
+) -> None:
     """Show what a build would do: each node with its verdict, its reason and the leaves that need it."""
     from imagematrix.commands import leaves, request
     from imagematrix.commands.terminal import note
@@ -17,10 +27,10 @@ def plan(*, matrix: AllRows, only: Only, group: Group, why: Why, all: ShowAll, j
 
     project = request.opened(file)
     if leaves.is_upgraded(project):
-        rows = project.possible(project.rows(request.selection(only, group)))
+        rows = project.possible(project.rows(request.selection(only, group, platform)))
         for line in leaves.upgrade(project, project.files(project.leaves(rows))):
             note(line)
-    made = request.plan(project, request.selection(only, group))
+    made = request.plan(project, request.selection(only, group, platform))
     if why:
         print(explanation(made, why))
         return

@@ -43,16 +43,18 @@ def opened_to_write(file: str, *, site: str = "") -> Iterator[Project]:
         yield opened(file, site=site)
 
 
-def selection(only: Sequence[str], group: Sequence[str]) -> Selection:
+def selection(only: Sequence[str], group: Sequence[str], platform: Sequence[str]) -> Selection:
     """Return which rows the flags select."""
-    return Selection(only=tuple(only), groups=tuple(group))
+    return Selection(only=tuple(only), groups=tuple(group), platforms=tuple(platform))
 
 
-def explicit_selection(what: str, matrix: bool, only: Sequence[str], group: Sequence[str]) -> Selection:
+def explicit_selection(
+    what: str, matrix: bool, only: Sequence[str], group: Sequence[str], platform: Sequence[str]
+) -> Selection:
     """Return which rows the flags select. Raises FlagError for none: all rows take hours, and need an explicit flag."""
-    if not (matrix or only or group):
+    if not (matrix or only or group or platform):
         raise FlagError(f"select the rows to {what}: --matrix for all rows, or --only 'family:tag*', or --group NAME")
-    return selection(only, group)
+    return selection(only, group, platform)
 
 
 def possible_rows(project: Project, selected: Selection) -> Sequence[Row]:

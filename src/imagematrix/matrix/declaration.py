@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from imagematrix.matrix import family, folders, gpus, head, pattern, review
+from imagematrix.matrix import fact_tables, family, folders, gpus, head, pattern, review
 from imagematrix.matrix.facts import Fact, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Destination, DockerfileLayer, NamingRule, RuleDeclaration, Signing, Site
-from imagematrix.text import moments, names, platforms, providers, versions
+from imagematrix.text import moments, names, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
@@ -109,7 +109,7 @@ def read(
     """Read every section of matrix.toml; `rules` are those that destinations may name, `naming` those of plugins."""
     document.allow(*KEYS, *_renamed(document))
     facts = document.table("facts")
-    of_platforms, of_all = _told_apart(facts)
+    of_platforms, of_all = fact_tables.told_apart(facts)
     bases = _named(document.table("bases"), "a base", _base)
     destinations = _named(document.table("destinations"), "a destination", partial(_destination, known=rules))
     dockerfiles = folders.dockerfiles(document.table("dockerfiles"), layers=layers)
@@ -154,8 +154,10 @@ def read(
             for name, base in bases.items()
         },
         destinations=destinations,
-        facts=_facts(facts, of_all),
-        facts_of_platforms={name: _facts(facts.table(name), tuple(facts.table(name))) for name in of_platforms},
+        facts=fact_tables.read(facts, of_all),
+        facts_of_platforms={
+            name: fact_tables.read(facts.table(name), tuple(facts.table(name))) for name in of_platforms
+        },
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
     )
@@ -365,42 +367,3 @@ def _own_facts(table: Table, known: Collection[str]) -> dict[str, str]:
     if gpus.KEY not in known:
         gpus.refuse(table)
     return facts
-
-
-def _told_apart(facts: Table) -> tuple[list[str], list[str]]:
-    """Return the Docker platforms that have facts of their own, and the axes whose facts hold for all."""
-    named = [name for name in facts if "/" in name]
-    for name in named:
-        if not platforms.is_platform(name):
-            facts.wrong(name, f"{name!r} is not a valid Docker platform", platforms.RULE)
-    return [name for name in named if platforms.is_platform(name)], [name for name in facts if name not in named]
-
-
-def _facts(facts: Table, axes: Collection[str]) -> dict[Pair, tuple[Fact, ...]]:
-    found: dict[Pair, tuple[Fact, ...]] = {}
-    for axis in axes:
-        by_value = facts.table(axis)
-        for key in by_value:
-            for value, table in _by_value(by_value.table(key), key):
-                said = tuple(name for name in table if not isinstance(table.raw(name), dict) and name != gpus.KEY)
-                check_variables(table, said)
-                gpus.refuse(table)
-                found[axis, value] = tuple(
-                    Fact(name=name, value=table.text(name), at=(*table.at, name)) for name in said
-                )
-    return found
-
-
-def _by_value(table: Table, value: str) -> Iterator[tuple[str, Table]]:
-    """Yield the facts of a value; those of `[facts.torch.2.3.0]`, to TOML tables in tables, as they were meant."""
-    deeper = [key for key in table if isinstance(table.raw(key), dict)]
-    if not deeper or len(deeper) < len(tuple(table)):
-        yield value, table
-    for key in deeper:
-        version = f"{value}.{key}"
-        for whole, inner in _by_value(table.table(key), version):
-            if whole == version:
-                axis = table.at[2] if "/" in str(table.at[1]) else table.at[1]
-                hint = f'quote the version: [facts.{axis}."{version}"]'
-                inner.wrong((), "without quotes, a version is read as nested tables", hint)
-            yield whole, inner

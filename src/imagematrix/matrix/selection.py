@@ -13,14 +13,19 @@ from imagematrix.model import Row
 _COMPARED_NAMES: Final = 2000  # difflib takes a second for tens of thousands
 
 
-def select(rows: Sequence[Row], *, only: Sequence[str] = (), groups: Sequence[str] = ()) -> tuple[Row, ...]:
-    """Return the rows that match any of the patterns and are in any of the groups; all, when none is given.
+def select(
+    rows: Sequence[Row], *, only: Sequence[str] = (), groups: Sequence[str] = (), platforms: Sequence[str] = ()
+) -> tuple[Row, ...]:
+    """Return the rows that match any of the patterns, in any of the groups, for any of the Docker platforms.
+
+    What is not given selects all.
 
     A pattern is a case-sensitive glob over `family:tag`. What matches nothing is a FlagError.
     """
     matchers = {pattern: re.compile(translate(pattern)).match for pattern in only}
     unknown = sorted(set(groups).difference(*(row.family.groups for row in rows)))
     wrong = [_no_group(group, rows) for group in unknown]
+    wrong += [_no_platform(name, rows) for name in sorted(set(platforms).difference(row.platform for row in rows))]
     wrong += [_no_match(pattern, rows) for pattern, matches in matchers.items() if not any(map(matches, _names(rows)))]
     if wrong:
         raise FlagError("\n".join(wrong))
@@ -29,9 +34,15 @@ def select(rows: Sequence[Row], *, only: Sequence[str] = (), groups: Sequence[st
         for row in rows
         if (not only or any(matches(row.name) for matches in matchers.values()))
         and (not groups or not set(groups).isdisjoint(row.family.groups))
+        and (not platforms or row.platform in platforms)
     )
     if rows and not chosen:
-        raise FlagError(f"no row that matches {' or '.join(map(repr, only))} is in group {' or '.join(groups)}")
+        asked = [
+            f"matches {' or '.join(map(repr, only))}" if only else "",
+            f"is in group {' or '.join(groups)}" if groups else "",
+            f"is for {' or '.join(platforms)}" if platforms else "",
+        ]
+        raise FlagError(f"no row {' and '.join(filter(None, asked))}")
     return chosen
 
 
@@ -42,6 +53,10 @@ def _names(rows: Sequence[Row]) -> Iterator[str]:
 def _no_group(group: str, rows: Sequence[Row]) -> str:
     known = {group for row in rows for group in row.family.groups}
     return f"--group {group}: no row is in this group\n    {did_you_mean(group, known)}"
+
+
+def _no_platform(platform: str, rows: Sequence[Row]) -> str:
+    return f"--platform {platform}: no row is for it\n    {did_you_mean(platform, {row.platform for row in rows})}"
 
 
 def _no_match(pattern: str, rows: Sequence[Row]) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from imagematrix.model.extension import NamingRule
 from imagematrix.model.sources import DockerfileLayer
-from imagematrix.text import platforms
 
 Place = tuple[str | int, ...]
 """A key path of matrix.toml, from the root: where something is written."""
@@ -128,7 +127,7 @@ class Row:
     @property
     def architecture(self) -> str:
         """The processor that it is built for, in Docker's words."""
-        return platforms.architecture(self.platform)
+        return self.platform.split("/")[1]
 
     @property
     def published_tag(self) -> str:

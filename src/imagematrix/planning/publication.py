@@ -4,13 +4,15 @@ An immutable tag names one image for ever. Moving tags follow the newest image t
 minor version of what their family promises: who pulls them again must be able to go on.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from imagematrix.model import LATEST, Key, Retry, Row
-from imagematrix.text import versions
+from imagematrix.planning import keys
+from imagematrix.text import platforms, versions
 
 VERSIONS_LABEL: Final = "imagematrix.versions"
 """The label by which an image says what moving tags must stay with, like `cuda=12.1 python=3.10 torch=2.4`."""
@@ -38,6 +40,9 @@ class PublishOutcome(StrEnum):
 
 GOOD: Final = frozenset({PublishOutcome.PUSHED, PublishOutcome.MOVED, PublishOutcome.KEPT})
 UNVERIFIED: Final = "not all checks of its layers and its destination have passed"
+_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+_DOCKER: Final = "application/vnd.docker."
 UNCHECKED: Final = "unchecked: none of its layers has a check that could pass"
 
 
@@ -94,11 +99,16 @@ class Publication:
     """There is an image, on the engine or in the node cache."""
     since: str = ""
     """The day, in UTC, on which the image was made, if every moving tag stood for it already; empty: if not."""
+    awaits: tuple[str, ...] = ()
+    """The Docker platforms that its moving tags wait for: this run was not to publish their images."""
 
     @property
     def good(self) -> bool:
-        """Every tag stands for the image."""
-        return self.built and all(tag.good for tag in self.tags)
+        """Every tag stands for the image, or will as soon as another run publishes it for the other platforms."""
+        return self.built and all(tag.good or self._awaits(tag) for tag in self.tags)
+
+    def _awaits(self, tag: Published) -> bool:
+        return bool(self.awaits) and tag.outcome is PublishOutcome.WAITING
 
     @property
     def sound(self) -> bool:
@@ -111,13 +121,26 @@ def immutable(row: Row, key: Key, *, created: str) -> tuple[Target, ...]:
 
     `created` is when the image was made (RFC 3339, UTC), so that the tag is the same whenever it is pushed.
     """
-    tag = f"{row.tag}-{created[:10].replace('-', '')}-{key[:_KEY_DIGITS]}"
-    return tuple(Target(repository=repository, tag=tag) for repository in row.repositories)
+    alone = row.published_tag + (platforms.suffix(row.platform) if row.shares else "")
+    return _targets(row, alone, key, created)
+
+
+def immutable_index(row: Row, members: Mapping[Key, str]) -> tuple[Target, ...]:
+    """Return the immutable tag of the index of some images in each registry of a row.
+
+    The images are given by their keys, with when they were made: the index is as old as the newest.
+    """
+    return _targets(row, row.published_tag, Key(keys.hash_of(sorted(members))), max(members.values()))
+
+
+def _targets(row: Row, tag: str, key: Key, created: str) -> tuple[Target, ...]:
+    name = f"{tag}-{created[:10].replace('-', '')}-{key[:_KEY_DIGITS]}"
+    return tuple(Target(repository=repository, tag=name) for repository in row.repositories)
 
 
 def moving(row: Row) -> tuple[Target, ...]:
     """Return the moving tags of a row in each of its registries."""
-    tags = (row.tag, row.tag + LATEST)
+    tags = (row.published_tag, row.published_tag + LATEST)
     return tuple(Target(repository=repository, tag=tag) for repository in row.repositories for tag in tags)
 
 
@@ -149,13 +172,84 @@ def decide_moving(  # three of them by name
     """
     if held and held.digest == new.digest:
         return Published(target=target, outcome=PublishOutcome.KEPT, digest=held.digest)
-    now = held.digest if held else ""
     clash = _clash(held.versions if held else new.versions, new.versions, promises)
+    return _decided(target, held.digest if held else "", new.digest, clash=clash, why="" if verified else why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexMember:
+    """An image that an index is made of."""
+
+    platform: str
+    """Docker's."""
+    digest: str
+    bytes: int
+    """The size of its manifest."""
+    media_type: str
+    """Of its manifest."""
+    versions: Mapping[str, str] | None
+    """As its label says; None: it does not say."""
+    why: str
+    """Why it is not verified; empty: it is."""
+
+
+def index(members: Sequence[IndexMember]) -> tuple[str, bytes]:
+    """Return media type and text of the index of some images, in their order.
+
+    https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
+    """
+    of_docker = all(member.media_type.startswith(_DOCKER) for member in members)
+    media_type = _LIST if of_docker else _INDEX
+    entries = [
+        {
+            "mediaType": member.media_type,
+            "digest": member.digest,
+            "size": member.bytes,
+            "platform": platforms.parts(member.platform),
+        }
+        for member in members
+    ]
+    return media_type, json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}).encode()
+
+
+def decide_index(
+    target: Target,
+    held: Mapping[str, Held],
+    now: str,
+    new: str,
+    *,
+    members: Sequence[IndexMember],
+    promises: Collection[str] | None,
+) -> Published:
+    """Return whether a moving tag may stand for the index with the digest `new` instead of what it is for `now`.
+
+    `held` is what it stands for on each Docker platform; where it stands for nothing, any image may follow.
+    """
+    if now == new:
+        return Published(target=target, outcome=PublishOutcome.KEPT, digest=now)
+    clashes = (
+        _clash(
+            held[member.platform].versions if member.platform in held else member.versions, member.versions, promises
+        )
+        for member in members
+    )
+    named = (f"{member.platform}: {clash}" for member, clash in zip(members, clashes, strict=True) if clash)
+    waits = (f"{member.platform}: {member.why}" for member in members if member.why)
+    return _decided(target, now, new, clash=next(named, ""), why=next(waits, ""))
+
+
+def _decided(target: Target, now: str, new: str, *, clash: str, why: str) -> Published:
     if clash:
         return Published(target=target, outcome=PublishOutcome.REFUSED, digest=now, why=clash)
-    if not verified:
+    if why:
         return Published(target=target, outcome=PublishOutcome.WAITING, digest=now, why=why)
-    return Published(target=target, outcome=PublishOutcome.MOVED, digest=new.digest)
+    return Published(target=target, outcome=PublishOutcome.MOVED, digest=new)
+
+
+def incomplete(targets: Iterable[Target], lacking: Sequence[str]) -> tuple[Published, ...]:
+    """Return moving tags that stay as they are, because there is no image for some Docker platforms."""
+    why = f"moving tags are moved once the image is there for each platform, and {', '.join(lacking)} lacks it"
+    return tuple(Published(target=target, outcome=PublishOutcome.WAITING, why=why) for target in targets)
 
 
 def standing(moving: Collection[tuple[Target, Held | None]], image: Collection[str]) -> tuple[Published, ...]:

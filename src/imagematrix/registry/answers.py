@@ -13,6 +13,7 @@ from urllib.request import parse_http_list, parse_keqv_list
 
 from imagematrix.errors import RegistryError
 from imagematrix.planning import keys
+from imagematrix.text import platforms
 from imagematrix.text.documents import Bytes, DamagedError, Digest
 from imagematrix.text.names import is_digest
 from imagematrix.text.visible import printable
@@ -24,6 +25,8 @@ _MEDIA_TYPE: Final = re.compile(r"application/[A-Za-z0-9.+-]{1,100}")
 _HEADER: Final = re.compile(r"[\x21-\x7e]+")
 """What a token may consist of: it becomes a part of a header."""
 _LONGEST_COMPLAINT: Final = 500
+_UNKNOWN: Final = "unknown/unknown"
+"""The platform of attestations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +39,12 @@ class _Part:
 class _Platform:
     os: str = ""
     architecture: str = ""
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
+    digest: Digest
     platform: _Platform | None = None
 
 
@@ -67,8 +72,13 @@ class Manifest:
     """The digests of what it is made of, each with its size in bytes: its configuration, then its layers."""
     config: str
     """The digest of its configuration, which engines know it by; empty for a list of images."""
-    platforms: tuple[str, ...] = ()
-    """Of a list of images: the platforms that they are for, sorted, like `linux/amd64`."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """Of a list of images: the digests of their manifests, by the Docker platforms that they are for."""
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Of a list of images: system and processor that they are for, sorted, like `linux/amd64`."""
+        return tuple(sorted({*map(platforms.without_variant, self.members)}))
 
     @property
     def bytes(self) -> int:
@@ -158,14 +168,22 @@ def manifest(reply: Reply, repository: str, registry: str, *, reference: str) ->
         text=reply.content,
         blobs={part.digest: part.size for part in parts},
         config=found.config.digest if found.config else "",
-        platforms=_platforms(found.manifests or ()),
+        members=_members(found.manifests or ()),
     )
 
 
-def _platforms(entries: Iterable[_Entry]) -> tuple[str, ...]:
-    """Return what the images of a list are for; attestations, which are entries too, are for an unknown platform."""
-    said = {f"{entry.platform.os}/{entry.platform.architecture}" for entry in entries if entry.platform}
-    return tuple(sorted(map(printable, said - {"unknown/unknown"})))
+def _members(entries: Iterable[_Entry]) -> Mapping[str, str]:
+    """Return the images of a list; attestations, which are entries too, are for an unknown platform."""
+    said = [(entry.platform, entry.digest) for entry in entries if entry.platform]
+    named = {
+        printable("/".join(filter(None, [platform.os, platform.architecture, platform.variant]))): digest
+        for platform, digest in said
+    }
+    return {
+        platform: digest
+        for platform, digest in named.items()
+        if platforms.is_platform(platform) and platform != _UNKNOWN
+    }
 
 
 def config(reply: Reply, registry: str, *, digest: str) -> ImageConfig:

@@ -42,7 +42,7 @@ Unverified = Callable[[Row, Collection[str]], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Image:
+class PublishedImage:
     """What is published: on the engine, or only in the node cache (`remote`)."""
 
     key: Key
@@ -77,7 +77,7 @@ class Publisher:
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._engine = engine
-        self._client = client
+        self.client = client
         self._voucher = voucher
         self._doubts = doubts
         self._unverified = unverified
@@ -95,7 +95,7 @@ class Publisher:
         assert self._voucher  # noqa: S101  (nodes are pushed where there is a node cache)
         begun, retries, digest, why = time.monotonic(), list[Retry](), "", ""
         try:
-            digest = self._ask(
+            digest = self.ask(
                 self._voucher.repository, self._node, key, image, self._voucher, replaces, tell=retries.append
             )
         except Exception as error:  # noqa: BLE001  (a failure is that of this push, and never lost)
@@ -126,13 +126,14 @@ class Publisher:
         try:
             return self._publish(row, key, image_id)
         except Exception as error:  # noqa: BLE001  (a failure is that of this image, and never lost)
-            return Publication(row=row, tags=tuple(_failed(target, error) for target in publication.moving(row)))
+            return Publication(row=row, tags=tuple(failed(target, error) for target in publication.moving(row)))
 
     def cancel(self) -> None:
         """Wait for no registry any more."""
-        self._client.cancel()
+        self.client.cancel()
 
-    def _publish(self, row: Row, key: Key, image_id: str) -> Publication:
+    def found(self, row: Row, key: Key, image_id: str) -> PublishedImage | Publication:
+        """Return a row's image; where none can be published, what that means for its tags. Raises RegistryError."""
         targets = publication.moving(row)
         if not image_id and key in self._doubts:
             return Publication(row=row, tags=publication.doubted(targets, self._doubts[key]))
@@ -141,52 +142,67 @@ class Publisher:
             return Publication(row=row, tags=(), built=False)
         if image.doubt:
             return Publication(row=row, tags=publication.doubted(targets, image.doubt))
-        fixed = publication.immutable(row, key, created=image.created)
-        if same := self._unchanged(targets, fixed, image):
+        return image
+
+    def immutable(self, row: Row, image: PublishedImage) -> tuple[Published, ...]:
+        """Publish an image under its immutable tag in each registry of its row."""
+        targets = publication.immutable(row, image.key, created=image.created)
+        return tuple(self.tried(self._immutable, target, image) for target in targets)
+
+    def unverified(self, row: Row, image: PublishedImage) -> str:
+        """Return why a row's image is not verified; empty: it is."""
+        return self._unverified(row, image.ids)
+
+    def _publish(self, row: Row, key: Key, image_id: str) -> Publication:
+        targets, image = publication.moving(row), self.found(row, key, image_id)
+        if isinstance(image, Publication):
+            return image
+        if same := self._unchanged(targets, publication.immutable(row, key, created=image.created), image):
             return Publication(row=row, tags=same, since=image.created[:10])
-        pushed = tuple(self._tried(self._immutable, target, image) for target in fixed)
+        pushed = self.immutable(row, image)
         if not all(tag.good for tag in pushed):
             return Publication(row=row, tags=(*pushed, *publication.held_back(targets, pushed)))
         sources = {tag.target.repository: tag for tag in pushed}
-        why = self._unverified(row, image.ids)
+        why = self.unverified(row, image)
         moved = tuple(
-            self._tried(self._moving, target, image, sources[target.repository], why, row.family.promises)
-            for target in targets
+            self.tried(self._moving, target, image, sources[target.repository], row, why) for target in targets
         )
         return Publication(row=row, tags=(*pushed, *moved))
 
-    def _image(self, key: Key, image_id: str) -> _Image:
+    def _image(self, key: Key, image_id: str) -> PublishedImage:
         """Return the image that the engine has of a node."""
         assert self._engine  # noqa: S101  (as above)
         labels = self._engine.config(image_id).get("Labels") or {}
         created = self._engine.created(image_id)
-        return _Image(key=key, ids=(image_id,), created=created, versions=publication.labelled(labels))
+        return PublishedImage(key=key, ids=(image_id,), created=created, versions=publication.labelled(labels))
 
-    def _kept(self, key: Key) -> _Image | None:
+    def _kept(self, key: Key) -> PublishedImage | None:
         """Return the image that the node cache has of one."""
-        return self._ask(self._voucher.repository, self._remote, key, self._voucher) if self._voucher else None
+        return self.ask(self._voucher.repository, self._remote, key, self._voucher) if self._voucher else None
 
-    def _unchanged(self, moving: Collection[Target], fixed: Collection[Target], image: _Image) -> tuple[Published, ...]:
+    def _unchanged(
+        self, moving: Collection[Target], fixed: Collection[Target], image: PublishedImage
+    ) -> tuple[Published, ...]:
         """Return the row's tags if the moving ones stand for its image, with immutable ones as far as they exist.
 
         An image that was kept because a new build has the same content has none for its new key, and needs none.
         """
         try:
-            held = [(target, self._ask(target.repository, self._holds, target)) for target in (*moving, *fixed)]
+            held = [(target, self.ask(target.repository, self._holds, target)) for target in (*moving, *fixed)]
         except (RegistryError, NoEngineError):
             return ()  # what is pushed then fails for the same reason, which is reported
         standing = publication.standing(held[: len(moving)], image.ids)
         known = (publication.decide_immutable(target, now, image.ids) for target, now in held[len(moving) :] if now)
         return (*known, *standing) if standing else ()
 
-    def _remote(self, key: Key, voucher: Voucher) -> _Image | None:
-        manifest = self._manifest(Target(repository=voucher.repository, tag=key))
+    def _remote(self, key: Key, voucher: Voucher) -> PublishedImage | None:
+        manifest = self.manifest(Target(repository=voucher.repository, tag=key))
         if manifest is None:
             return None
-        said = self._client.config(manifest)
+        said = self.client.config(manifest)
         is_labelled = said.labels.get(KEY_LABEL) == key
         doubt = voucher.doubt(key, manifest.digest) if is_labelled else f"{voucher.repository}:{key} is another node"
-        return _Image(
+        return PublishedImage(
             key=key,
             ids=(manifest.digest, manifest.config),
             created=said.created,
@@ -195,22 +211,23 @@ class Publisher:
             doubt=doubt,
         )
 
-    def _tried(self, publish: Callable[..., Published], target: Target, *more: object) -> Published:
+    def tried(self, publish: Callable[..., Published], target: Target, *more: object) -> Published:
+        """Publish something under a tag, again if it fails in passing; what fails for good is the outcome."""
         retries: list[Retry] = []
         try:
-            done = self._ask(target.repository, publish, target, *more, tell=retries.append)
+            done = self.ask(target.repository, publish, target, *more, tell=retries.append)
         except (RegistryError, NoEngineError) as error:
-            done = _failed(target, error)
+            done = failed(target, error)
         return replace(done, retries=tuple(retries))
 
-    def _ask(
+    def ask(
         self,
         repository: str,
         ask: Callable[..., _T],
         *words: object,
         tell: Callable[[Retry], None] = lambda _retry: None,
     ) -> _T:
-        """Do something with a registry, again if it fails in passing."""
+        """Do something with a registry, again if it fails in passing. Raises what the last try does."""
         tries = 1 if host(repository) in self._silent else self._retries + 1
         trying = Backoff(tries=tries, longest=LONGEST_WAIT, stop=self._stop, sleep=self._sleep)
         try:
@@ -225,7 +242,7 @@ class Publisher:
     def _node(self, key: Key, image: str, voucher: Voucher, replaces: str) -> str:
         """Push a node once, unless it exists there; return its digest there. Raises RegistryError and NoEngineError."""
         target = Target(repository=voucher.repository, tag=key)
-        held = self._client.digest(target.repository, key)
+        held = self.client.digest(target.repository, key)
         held = "" if held == replaces else held
         doubt = voucher.doubt(key, held) if held else ""
         if held and not doubt:  # another machine was faster, or the last try was
@@ -239,7 +256,7 @@ class Publisher:
         voucher.sign(key, arrived.digest)
         return arrived.digest
 
-    def _immutable(self, target: Target, image: _Image) -> Published:
+    def _immutable(self, target: Target, image: PublishedImage) -> Published:
         decided = publication.decide_immutable(target, self._holds(target), image.ids)
         if decided.outcome is not PublishOutcome.PUSHED:
             return decided
@@ -248,45 +265,55 @@ class Publisher:
 
     def _holds(self, target: Target) -> Held | None:
         """Return what a tag stands for; its content was compared with its digest."""
-        found = self._manifest(target)
+        found = self.manifest(target)
         return Held(digest=found.digest, config=found.config) if found else None
 
-    def _moving(
-        self, target: Target, image: _Image, source: Published, unverified: str, promises: Collection[str] | None
-    ) -> Published:
-        found = self._manifest(target)
+    def _moving(self, target: Target, image: PublishedImage, source: Published, row: Row, unverified: str) -> Published:
+        found = self.manifest(target)
         new = Held(digest=source.digest, config=image.ids[-1], versions=image.versions)
         decided = publication.decide_moving(
             target,
-            self._held(found, unless=new.digest) if found else None,
+            self._held(found, row.platform, unless=new.digest) if found else None,
             new,
             verified=not unverified,
             why=unverified,
-            promises=promises,
+            promises=row.family.promises,
         )
         if decided.outcome is not PublishOutcome.MOVED:
             return decided
-        manifest = self._client.manifest(target.repository, source.digest)
-        self._client.tag(manifest, target.tag)
+        manifest = self.client.manifest(target.repository, source.digest)
+        self.client.tag(manifest, target.tag)
         return replace(decided, update_bytes=publication.new_bytes(found.blobs if found else {}, manifest.blobs))
 
-    def _manifest(self, target: Target) -> Manifest | None:
+    def manifest(self, target: Target) -> Manifest | None:
+        """Return what a tag stands for; None: nothing. Raises RegistryError."""
         try:
-            return self._client.manifest(target.repository, target.tag)
+            return self.client.manifest(target.repository, target.tag)
         except MissingError:
             return None
 
-    def _held(self, manifest: Manifest, *, unless: str) -> Held:
+    def _held(self, manifest: Manifest, platform: str, *, unless: str) -> Held:
         """Return what a tag stands for; its versions are fetched only where they are needed."""
         versions = None
-        if manifest.config and manifest.digest != unless:  # a list of images says nothing itself
-            versions = publication.labelled(self._client.config(manifest).labels)
+        if manifest.digest != unless:
+            versions = self.held_images(manifest, platform)[platform].versions
         return Held(digest=manifest.digest, config=manifest.config, versions=versions)
 
-    def _send(self, image: _Image, target: Target) -> None:
+    def held_images(self, manifest: Manifest, default: str) -> Mapping[str, Held]:
+        """Return the images that a tag stands for, by Docker platforms; one alone is for the default."""
+        listed = {
+            platform: self.client.manifest(manifest.repository, digest) for platform, digest in manifest.members.items()
+        }
+        return {platform: self._said(each) for platform, each in (listed or {default: manifest}).items()}
+
+    def _said(self, manifest: Manifest) -> Held:
+        labels = self.client.config(manifest).labels if manifest.config else {}
+        return Held(digest=manifest.digest, config=manifest.config, versions=publication.labelled(labels))
+
+    def _send(self, image: PublishedImage, target: Target) -> None:
         """Bring an image into a repository: from the engine, else from the node cache."""
         if image.remote:
-            self._client.tag(image.remote, target.tag, repository=target.repository)
+            self.client.tag(image.remote, target.tag, repository=target.repository)
         else:
             self._push_as(image.ids[0], target)
 
@@ -300,7 +327,8 @@ class Publisher:
             self._engine.untag(target.name)
 
 
-def _failed(target: Target, error: Exception) -> Published:
+def failed(target: Target, error: Exception) -> Published:
+    """Return what becomes of a tag where something failed."""
     return Published(target=target, outcome=PublishOutcome.FAILED, why=_said(error))
 
 

@@ -23,9 +23,9 @@ def without_variant(platform: str) -> str:
     return "/".join(platform.split("/")[:2])
 
 
-def architecture(platform: str) -> str:
-    """Return the processor: `arm64`."""
-    return platform.split("/")[1]
+def parts(platform: str) -> dict[str, str]:
+    """Return a platform as lists of images have it: by `os`, `architecture` and, if it has one, `variant`."""
+    return dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
 
 
 def suffix(platform: str) -> str:

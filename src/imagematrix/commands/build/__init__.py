@@ -18,6 +18,7 @@ from imagematrix.commands.options import (
     Group,
     Only,
     OnlyNodes,
+    Platforms,
     Push,
     PushJobs,
     Refresh,
@@ -35,6 +36,7 @@ def build(
     matrix: AllRows,
     only: Only,
     group: Group,
+    platform: Platforms,
     only_nodes: OnlyNodes,
     jobs: BuildJobs,
     retries: Retries,
@@ -60,7 +62,7 @@ def build(
     from imagematrix.project import refuse_unrefreshable
     from imagematrix.report.console import push as console
 
-    selection = request.explicit_selection("build", matrix or bool(only_nodes), only, group)
+    selection = request.explicit_selection("build", matrix or bool(only_nodes), only, group, platform)
     folder = request.folder(report)
     layers = tuple(name.strip() for name in fresh.split(",")) if isinstance(fresh, str) else ()
     if fresh and refresh:

@@ -1,17 +1,18 @@
 """All that a build is going to do, decided before anything is built."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix.commands import foreign
 from imagematrix.commands import leaves as leaf_files
 from imagematrix.commands.push import run as publishing
 from imagematrix.commands.terminal import note
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.execution.protocol import Executor
-from imagematrix.model import EngineImage, Key, Outcome, Plan, Pushed, Row
+from imagematrix.model import EngineImage, Key, Outcome, Plan, Pushed, Row, Verdict
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import to_push
@@ -99,6 +100,8 @@ def decide(
     present = nodes(listed, project.state.bonds())
     kept = store.keys(dag, present, whole=options.push) if store else {}
     plan = project.plan(dag, listed, kept=kept, doubted=store.doubts if store else {})
+    if engine:
+        foreign.refuse(_built(plan), engine, project.matrix.site)
     to_publish = {
         tip: dag.rows[name] for name, tip in dag.final_nodes.items() if options.push and dag.rows[name].repositories
     }
@@ -110,6 +113,12 @@ def decide(
         to_publish=to_publish,
         unverified=publishing.unverified(project, dag, Settlements(store.voucher) if store else None),
     )
+
+
+def _built(plan: Plan) -> Iterator[Row]:
+    """Yield the rows that something is built for."""
+    leaves = {name for step in plan.steps if step.verdict is Verdict.BUILD for name in step.leaves}
+    return (plan.rows[name] for name in leaves)
 
 
 def restricted(dag: Dag, names: Sequence[str]) -> Dag:

@@ -5,7 +5,7 @@ import sys
 from invoke import Exit
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import Certificates, File, Group, Json, Only, Reproducible, Site, Workers
+from imagematrix.commands.options import Certificates, File, Group, Json, Only, Platforms, Reproducible, Site, Workers
 from imagematrix.errors import ExitCode
 
 
@@ -15,6 +15,7 @@ def doctor(
     reproducible: Reproducible,
     only: Only,
     group: Group,
+    platform: Platforms,
     workers: Workers,
     certificates: Certificates,
     site: Site,
@@ -31,13 +32,13 @@ def doctor(
 
     if reproducible:
         project = request.opened(file, site=site)
-        chosen = request.selection(only, group)
+        chosen = request.selection(only, group, platform)
         compared = reproduce.run(project, chosen, reproducible, engine=request.engine(), said=note)
         print(comparison_text(compared))
         if compared.difference:
             raise Exit("", code=int(ExitCode.FAILED))
         return
-    selected, spread = request.selection(only, group), (workers, certificates)
+    selected, spread = request.selection(only, group, platform), (workers, certificates)
     found = run.run(file or nearest_matrix(), selected, site_name=site, spread=spread)
     if json:
         print(health_json(found))

@@ -10,6 +10,7 @@ from imagematrix.commands.options import (
     Group,
     Missing,
     Only,
+    Platforms,
     Runner,
 )
 from imagematrix.errors import FlagError, StaleError
@@ -22,6 +23,7 @@ def export(
     matrix: AllRows,
     only: Only,
     group: Group,
+    platform: Platforms,
     out: ExportFile,
     run: Runner,
     missing: Missing,
@@ -34,7 +36,7 @@ def export(
 
     if len(kind) != 1:
         raise FlagError(f"name one format: {', '.join(exports.KINDS)}")
-    selection = request.explicit_selection("export", matrix, only, group)
+    selection = request.explicit_selection("export", matrix, only, group, platform)
     project = request.opened(file)
     made = exports.make(project, kind[0], selection, command=run, only_missing=missing)
     path = out or made.path

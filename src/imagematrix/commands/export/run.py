@@ -87,6 +87,7 @@ def _flags(selection: Selection, file: str) -> str:
     flags = [
         *(f"--only {shlex.quote(name)}" for name in selection.only),
         *(f"--group {name}" for name in selection.groups),
+        *(f"--platform {name}" for name in selection.platforms),
     ]
     where = [] if file == MATRIX else [f"--file {shlex.quote(file)}"]
     return " ".join([*(flags or ["--matrix"]), *where])

@@ -15,6 +15,7 @@ from imagematrix.commands.options import (
     NightlyPush,
     NightlyReport,
     Only,
+    Platforms,
     Resume,
     Site,
     Workers,
@@ -27,6 +28,7 @@ def nightly(
     *,
     only: Only,
     group: Group,
+    platform: Platforms,
     report: NightlyReport,
     keep: Keep,
     jobs: NightlyJobs,
@@ -57,11 +59,12 @@ def nightly(
     if heartbeat:
         secrecy.learn_hook(heartbeat)
         monitor.require_address(heartbeat)
-    project, selection = request.opened(file, site=site), request.selection(only, group)
+    project, selection = request.opened(file, site=site), request.selection(only, group, platform)
     options = NightlyOptions(
         rows=(
             *(word for pattern in only for word in ("--only", pattern)),
             *(word for name in group for word in ("--group", name)),
+            *(word for name in platform for word in ("--platform", name)),
         ),
         file=str(project.repository.matrix_file),
         site=site,

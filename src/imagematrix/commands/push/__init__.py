@@ -5,7 +5,7 @@ import time
 from invoke import Exit
 
 from imagematrix.commands.command import command
-from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, PublishJobs, Site, Workers
+from imagematrix.commands.options import AddedReport, AllRows, File, Group, Only, Platforms, PublishJobs, Site, Workers
 from imagematrix.errors import ExitCode, InterruptedRunError
 
 
@@ -15,6 +15,7 @@ def push(
     matrix: AllRows,
     only: Only,
     group: Group,
+    platform: Platforms,
     jobs: PublishJobs,
     report: AddedReport,
     workers: Workers,
@@ -28,7 +29,7 @@ def push(
     from imagematrix.registry import Client
     from imagematrix.report.console.push import event, text
 
-    selection, folder = request.explicit_selection("push", matrix, only, group), request.folder(report)
+    selection, folder = request.explicit_selection("push", matrix, only, group, platform), request.folder(report)
     project = request.opened_to_run(file, site=site)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     begun = time.monotonic()

@@ -65,7 +65,8 @@ def run(
             'no selected row has a registry\n    say where images go: registry = "host/path" in matrix.toml'
         )
     started, clock = datetime.now(UTC), time.monotonic()
-    dag = project.dag(project.leaves(rows))
+    asked_for = {row.name for row in rows}
+    dag = project.dag(project.leaves([*rows, *_beside(project, rows)]))
     images: list[Publication] = []
     with stoppable() as stop:
         asked = engine() if engine else None
@@ -83,7 +84,8 @@ def run(
         with beside(publisher, jobs=jobs, stop=stop) as publishing:
             for name, tip in dag.final_nodes.items():
                 if dag.rows[name].repositories:
-                    publishing.offer_row(dag.rows[name], tip, present[tip].id if tip in present else "")
+                    id_ = present[tip].id if tip in present else ""
+                    publishing.offer_row(dag.rows[name], tip, id_, is_optional=name not in asked_for)
             for image in publishing.rest():
                 if isinstance(image, Publication):
                     images.append(image)
@@ -95,6 +97,14 @@ def run(
         without_registry=tuple(row.name for row in rows if not row.repositories),
         interrupted=stop.is_set(),
     )
+
+
+def _beside(project: Project, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows for other Docker platforms that some rows are published with."""
+    wanted = {(row.family.name, row.published_tag) for row in rows if row.shares}
+    here = {row.name for row in rows}
+    others = (row for row in project.obtainable if (row.family.name, row.published_tag) in wanted)
+    return [row for row in others if row.shares and row.name not in here and not project.impossible(row)]
 
 
 def unverified(project: Project, dag: Dag, settlements: Settlements | None = None) -> Unverified:

@@ -14,6 +14,7 @@ from imagematrix.commands.options import (
     File,
     Group,
     Only,
+    Platforms,
     Site,
     VerifyJobs,
     Workers,
@@ -27,6 +28,7 @@ def verify(
     matrix: AllRows,
     only: Only,
     group: Group,
+    platform: Platforms,
     destination: Destination,
     jobs: VerifyJobs,
     report: AddedReport,
@@ -43,7 +45,7 @@ def verify(
     from imagematrix.commands.verify import run
     from imagematrix.report.console.verify import listener, text
 
-    selection, folder = request.explicit_selection("verify", matrix, only, group), request.folder(report)
+    selection, folder = request.explicit_selection("verify", matrix, only, group, platform), request.folder(report)
     project = request.opened_to_run(file, site=site)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     store = request.node_store(project)

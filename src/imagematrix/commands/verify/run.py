@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from imagematrix.commands import foreign
 from imagematrix.commands.verify.cache import KeptImages
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoEngineError, RegistryError, did_you_mean
@@ -90,6 +91,7 @@ def run(
     sizes = {key: there[key].bytes if key in there else cache.bytes(key) if cache else 0 for key in images}
     # The biggest take longest: begun last, they would run alone at the end.
     waiting = sorted((subject for subject in found if subject.open), key=lambda one: -sizes[one.key])
+    foreign.refuse((subject.row for subject in waiting), engine, project.matrix.site)
     with stoppable() as stop:
         ran = _act(project, waiting, leaves, cache, engine=engine, jobs=jobs, listen=listen, stop=stop)
     verified = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
