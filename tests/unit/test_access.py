@@ -23,8 +23,8 @@ INDEX = json.dumps(
     {
         "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [
-            {"platform": {"os": "linux", "architecture": "arm64"}},
-            {"platform": {"os": "unknown", "architecture": "unknown"}},
+            {"digest": f"sha256:{'1' * 64}", "platform": {"os": "linux", "architecture": "arm64"}},
+            {"digest": f"sha256:{'2' * 64}", "platform": {"os": "unknown", "architecture": "unknown"}},
         ],
     }
 ).encode()
@@ -131,7 +131,7 @@ def test_a_base_for_another_platform(platform: str, why: str, tmp_path: Path, mo
     with serving() as server:
         server.manifests["library/base"] = {"1": INDEX}
         site = Site(mirrors={"docker.io": server.address})
-        found = BaseDigests(Client(site, tries=1), site).digest("base:1", platform)
+        found = BaseDigests(Client(site, tries=1), site).digest("base:1", {platform})
 
     assert (found.digest, found.why) == ("" if why else digest_of(INDEX), why)
 

@@ -100,7 +100,7 @@ WRONG: Final = {
         (
             'matrix.toml:14: error: facts.torch."2.3.0": nothing uses these facts: no row has an'
             " axis or fact 'torch' [IM2000 matrix]\n"
-            "    known: base, os, python\n"
+            "    known: base, os, platform, python\n"
         ),
     ),
     "an exclude that matches nothing": (

@@ -1,6 +1,7 @@
 """The export command: files that CI systems accept, that follow from the rows, and that belong to imagematrix."""
 
 import json
+import re
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -91,6 +92,30 @@ def test_bake_has_a_target_for_each_node(opened: Project) -> None:
     assert linked <= set(targets)
     assert sorted(name for name, each in targets.items() if "tags" in each) == content["group"]["default"]["targets"]
     assert targets["job-boot-plain-3-11-debian"]["context"] == "./images/plain/3.11-debian"
+
+
+def test_jobs_run_on_machines_of_their_platform(tmp_path: Path) -> None:
+    """No job is for two; bake builds each node for its own."""
+    matrix = NODES + projects.MATRIX.replace("schema = 1", 'schema = 1\nplatforms = ["linux/amd64", "linux/arm64"]', 1)
+    both = projects.project(tmp_path, matrix=matrix)
+
+    workflow = yaml.safe_load(export(both, "github").text)
+    inputs = workflow["on"]["workflow_call"]["inputs"]
+    assert {name: each["default"] for name, each in inputs.items()} == {
+        "runner": "ubuntu-24.04",
+        "runner-arm64": "ubuntu-24.04-arm",
+    }
+    jobs = [job for job in workflow["jobs"].values() if "missing" in job.get("needs", []) and job["name"] != "report"]
+    for job in jobs:
+        commands = " ".join(step.get("run", "") for step in job["steps"])
+        names = set(re.findall(r"--only-nodes '([^'/]+)/", commands))
+        assert {name.endswith("-arm64") for name in names} == {job["runs-on"] == "${{ inputs.runner-arm64 }}"}
+    of_gitlab = yaml.safe_load(export(both, "gitlab").text)
+    tagged = [job for job in of_gitlab.values() if isinstance(job, dict) and job.get("tags") == ["arm64"]]
+    assert 2 * len(tagged) == sum(isinstance(job, dict) and job["stage"] == "images" for job in of_gitlab.values())
+
+    bake = json.loads(export(both, "bake").text)["target"].values()
+    assert {platform for target in bake for platform in target["platforms"]} == {"linux/amd64", "linux/arm64"}
 
 
 def test_what_exists_is_left_out(opened: Project, monkeypatch: pytest.MonkeyPatch) -> None:

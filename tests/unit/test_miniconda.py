@@ -14,7 +14,7 @@ def installer(python: str, release: str, machine: str = "x86_64") -> str:
 def told(miniconda: str, architecture: str = "amd64", **values: str) -> set[Severity]:
     """Return the severities of what is found about an installer."""
     wanted = row(miniconda=miniconda, **values)
-    object.__setattr__(wanted, "architecture", architecture)
+    object.__setattr__(wanted, "platform", f"linux/{architecture}")
     return {finding.severity for finding in compat.findings(wanted) if finding.about == "miniconda"}
 
 

@@ -155,9 +155,7 @@ def read(
         },
         destinations=destinations,
         facts=fact_tables.read(facts, of_all),
-        facts_of_platforms={
-            name: fact_tables.read(facts.table(name), tuple(facts.table(name))) for name in of_platforms
-        },
+        facts_of_platforms={name: fact_tables.read(facts.table(name)) for name in of_platforms},
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
     )

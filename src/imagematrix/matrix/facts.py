@@ -91,7 +91,7 @@ class Facts:
                     self._contradiction(fact, values[fact.name], origins[fact.name])
 
     def _said_of(self, axis: str, value: str, platform: str) -> Iterator[Fact]:
-        """Yield the facts of a value: what is said of its platform stands in place of what is said of all."""
+        """Yield the facts of a value: those of its platform stand in place of those of all."""
         own = self._of_platforms.get(platform, {}).get((axis, value), ())
         replaced = {fact.name for fact in own}
         yield from own

@@ -135,6 +135,11 @@ class Row:
         return self.tag.removesuffix(self.variant)
 
     @property
+    def published_image(self) -> str:
+        """The name that people run it by: in its first registry, else on the engine that built it."""
+        return self.image.removesuffix(self.variant) if self.repositories else self.image
+
+    @property
     def name(self) -> str:
         """`family:tag`, what patterns match and reports show."""
         return f"{self.family.name}:{self.tag}"

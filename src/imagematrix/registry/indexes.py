@@ -20,7 +20,7 @@ class OfferedRow:
     image: str
     """The id of its image on the engine; empty: the image in the node cache."""
     is_optional: bool = False
-    """It was not asked for: where it has no image, the others wait for it."""
+    """It was not asked for: as long as it has no image that is verified, the others wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +84,10 @@ class IndexPublisher:
         members, without = list[_Member](), list[Publication]()
         for each in offered:
             found = self._publisher.found(each.row, each.key, each.image)
-            if isinstance(found, PublishedImage):
+            if isinstance(found, Publication):
+                without += [found] if found.built or not each.is_optional else []
+            elif not (each.is_optional and self._publisher.unverified(each.row, found)):
                 members.append(_Member(row=each.row, image=found))
-            elif found.built or not each.is_optional:
-                without.append(found)
         return members, without
 
     def _published(self, targets: Sequence[Target], members: Sequence[_Member]) -> tuple[Published, ...]:

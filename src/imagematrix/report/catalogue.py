@@ -84,7 +84,7 @@ def _entry(
     now = told[-1][1]
     same = next((at for at in range(len(told) - 1, 0, -1) if _digest(told[at - 1][1], row) != _digest(now, row)), 0)
     changes = overview.moved(told[same - 1][1], told[same][1]) if same else ()
-    names = sorted(now.names, key=lambda name: not name.endswith(f":{row.tag}"))
+    names = sorted(now.names, key=lambda name: not name.endswith(f":{row.published_tag}"))
     use = compat.cuda_of(row.values)
     return CatalogueEntry(
         row=row,
@@ -98,7 +98,7 @@ def _entry(
         changes=tuple(changes),
         update_bytes=(told[same][1].update_bytes or 0) if same else 0,
         unchecked=not is_checked(row, checked),
-        unverified=not any(name.endswith(f":{row.tag}") for name in names),
+        unverified=not any(name.endswith(f":{row.published_tag}") for name in names),
         services=services(row),
     )
 
@@ -106,7 +106,7 @@ def _entry(
 def _digest(leaf: PastLeaf, row: Row) -> str:
     """Return what the row's own tag stands for, else any of its names."""
     digests = leaf.names
-    own = [digest for name, digest in digests.items() if name.endswith(f":{row.tag}")]
+    own = [digest for name, digest in digests.items() if name.endswith(f":{row.published_tag}")]
     return (own or list(digests.values()))[0]
 
 

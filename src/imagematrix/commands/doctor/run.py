@@ -189,7 +189,7 @@ def _network(project: Project, rows: Sequence[Row], where: Site, shell: Shell) -
     yield _Probe(what="certificates", ask=lambda: _certificates(where))
     yield _Probe(what="index", ask=lambda: _index(where, shell))
     bases = {row.base.image.partition("@")[0] for row in rows} - {"", names.SCRATCH}
-    targets = {f"{repository}:{row.tag}" for row in rows for repository in row.repositories}
+    targets = {f"{repository}:{row.published_tag}" for row in rows for repository in row.repositories}
     targets |= {f"{project.matrix.nodes}:latest"} if project.matrix.nodes else set()
     for name in sorted({*map(host, bases), *map(host, targets)}):
         pulled, pushed = ([image for image in sorted(images) if host(image) == name] for images in (bases, targets))

@@ -57,7 +57,14 @@ def make(project: Project, kind: str, selection: Selection, *, command: str, onl
         return Export(path="-", text=documents.write(JobsDocument(jobs=made.jobs)), again=again)
     chosen = FORMATS[kind]
     setup = chosen.setup if chosen.setup and (repository.git_root / chosen.setup).is_file() else ""
-    context = ExportContext(command=command, file="" if file == MATRIX else file, flags=flags, again=again, setup=setup)
+    context = ExportContext(
+        command=command,
+        file="" if file == MATRIX else file,
+        flags=flags,
+        again=again,
+        setup=setup,
+        platform=project.matrix.platforms[0],
+    )
     return Export(path=chosen.path, text=chosen.write(made, context), again=again)
 
 

@@ -32,6 +32,7 @@ def _target(dag: Dag, node: Node, ids: Mapping[Key, str], folder: str) -> Mappin
         "target": node.layer,
         "args": {"EPOCH": epoch} if (epoch := node.inputs.get("epoch", "")) else {},
         "contexts": {parent.layer: f"target:{ids[parent.key]}" for parent in parents},
+        "platforms": [node.platform],
         "tags": sorted(dag.rows[name].image for name, tip in dag.final_nodes.items() if tip == node.key),
     }
     return {key: value for key, value in target.items() if value}

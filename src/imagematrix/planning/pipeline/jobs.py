@@ -36,6 +36,8 @@ class PipelineJob:
     """Those of the rows that have registries."""
     needs: tuple[str, ...]
     """The ids of the jobs that it waits for."""
+    platform: str
+    """The Docker platform of its nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ class _Groups:
 
     def __init__(self, dag: Dag) -> None:
         self._final = frozenset(dag.final_nodes.values())
+        self._platforms = {node.key: node.platform for node in dag.order()}
         self.members = {node.key: [node.key] for node in dag.order()}
         self.needs = {key: set(dag.parents(key)) for key in self.members}
         self._children: dict[Key, set[Key]] = {key: set() for key in self.members}
@@ -136,6 +139,7 @@ class _Groups:
         """Return the group to join with: no path leads from one of the two to the other through a third one."""
         needs = sorted(self.needs[key], key=lambda need: (len(self.dependents[need]), self._age[need]))
         near: Iterable[Key] = self.dependents[needs[0]] if needs else self.members
+        near = [other for other in near if self._platforms[other] == self._platforms[key]]
         alike = [other for other in near if other != key and self.needs[other] == self.needs[key]]
         if alike:
             return min(alike, key=self._weight)
@@ -185,6 +189,7 @@ def _named(groups: _Groups, dag: Dag) -> Iterator[PipelineJob]:
             rows=rows,
             published=tuple(row for row in rows if dag.rows[row].repositories),
             needs=tuple(sorted(ids[need] for need in groups.needs[key])),
+            platform=dag.nodes[key].platform,
         )
 
 

@@ -48,7 +48,8 @@ class Companions:
     def files(self, leaf: Leaf) -> Iterable[File]:
         """Yield the files. Raises InputError naming template, line and row."""
         extra = {
-            "image": leaf.row.image,
+            "image": leaf.row.published_image,
+            "built_image": leaf.row.image,
             "base_image": leaf.base_image,
             "bootstrap": leaf.row.base.bootstrap,
             "layers": leaf.row.family.layers,

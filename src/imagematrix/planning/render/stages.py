@@ -193,6 +193,6 @@ def _labels(row: Row) -> str:
         "imagematrix.row": row.name,
         "org.opencontainers.image.base.name": base_image(row),
         "org.opencontainers.image.title": row.family.name,
-        "org.opencontainers.image.version": row.tag,
+        "org.opencontainers.image.version": row.published_tag,
     }
     return "LABEL " + " \\\n      ".join(f'{name}="{value}"' for name, value in labels.items()) + "\n"

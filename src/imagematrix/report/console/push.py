@@ -31,9 +31,18 @@ def text(images: Sequence[Publication], without_registry: Sequence[str], *, seco
     return "\n".join(lines) + "\n"
 
 
+def _tags(images: Sequence[Publication]) -> list[tuple[str, Published]]:
+    """Return each tag once, with a row that it is of: rows for several platforms share some."""
+    found: dict[str, tuple[str, Published]] = {}
+    for image in images:
+        for tag in image.tags:
+            found.setdefault(tag.target.name, (image.row.name, tag))
+    return [*found.values()]
+
+
 def _changed(images: Sequence[Publication]) -> list[Published]:
     done = (PublishOutcome.PUSHED, PublishOutcome.MOVED)
-    return [tag for image in images for tag in image.tags if tag.outcome in done]
+    return [tag for _, tag in _tags(images) if tag.outcome in done]
 
 
 def _tally(image: Publication) -> str:
@@ -59,10 +68,9 @@ def _unchanged(images: Sequence[Publication]) -> Iterator[str]:
 def _obstacles(images: Sequence[Publication]) -> Iterator[str]:
     """Say why tags stay as they are, alike reasons together."""
     found: dict[tuple[PublishOutcome, str], list[tuple[str, Published]]] = {}
-    for image in images:
-        for tag in image.tags:
-            if not tag.good:
-                found.setdefault((tag.outcome, tag.why), []).append((image.row.name, tag))
+    for row, tag in _tags(images):
+        if not tag.good:
+            found.setdefault((tag.outcome, tag.why), []).append((row, tag))
     for (outcome, why), tags in found.items():
         yield f"{outcome}: {count(len(tags), 'tag')}: {why}"
         yield f"  {abbreviate([tag.target.name for _, tag in tags], _NAMES_SHOWN)}"
@@ -89,7 +97,7 @@ def _without_registry(names: Sequence[str]) -> Iterator[str]:
 
 
 def _last(images: Sequence[Publication], seconds: float) -> str:
-    counts = Counter(tag.outcome for image in images for tag in image.tags)
+    counts = Counter(tag.outcome for _, tag in _tags(images))
     told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in PublishOutcome if counts[outcome])
     tags = count(sum(counts.values()), "tag")
     return f"{count(len(images), 'image')}, {tags}{': ' if told else ''}{told} in {duration(seconds)}"
