@@ -99,6 +99,20 @@ def test_one_more_value_where_that_gives_just_this_row(add: Add, root: Path) -> 
     )
 
 
+def test_a_row_for_several_platforms(add: Add, root: Path) -> None:
+    """It is judged, locked and rendered for each; one edit of the matrix adds all."""
+    both = MATRIX.replace("schema = 1", 'schema = 1\nplatforms = ["linux/amd64", "linux/arm64"]', 1)
+    (root / "matrix.toml").write_text(both)
+    assert add("plain python=3.12 base=debian").code == 0
+    assert (root / "matrix.toml").read_text() == both.replace(
+        'base = ["debian"]\npython = ["3.11"]', 'base = ["debian"]\npython = ["3.11", "3.12"]'
+    )
+    assert {leaf.name for leaf in (root / "images/plain").iterdir()} == {"3.12-debian", "3.12-debian-arm64"}
+    before = tree(root)
+    refused = add("pytorch torch=2.5.0 python=3.14 base=debian")
+    assert (refused.code, tree(root)) == (2, before)
+
+
 def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> None:
     before = tree(root)
     said = add("--dry-run " + ADD)
@@ -430,7 +444,7 @@ def test_without_an_index_nothing_is_written(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("actor", "step"), [(Repository, "write_locks"), (LeafFolders, "write_one"), (Repository, "replace_matrix")]
+    ("actor", "step"), [(Repository, "write_locks"), (LeafFolders, "write_more"), (Repository, "replace_matrix")]
 )
 def test_a_killed_run_leaves_the_old_matrix_and_the_next_one_finishes(
     root: Path, monkeypatch: pytest.MonkeyPatch, actor: type, step: str

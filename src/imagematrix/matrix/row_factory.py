@@ -68,17 +68,20 @@ class RowFactory:
         return {"base": base} if base else {}
 
     def row(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row | None:
-        """Return the row with these values, by axis, and own facts; nothing where the matrix does not let it be."""
+        """Return the row with these values, by axis, and own facts; nothing where the matrix does not let it be.
+
+        Of those for several Docker platforms it is that for the first.
+        """
         mistakes = Mistakes("matrix")
         rows = self._rows(values, facts, allow, mistakes)
-        return None if mistakes or len(rows) != 1 else rows[0]
+        return None if mistakes or not rows else rows[0]
 
-    def proven(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row:
-        """Return the row with these values. Raises InputError with every problem that it has."""
+    def proven(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> tuple[Row, ...]:
+        """Return the rows with these values, one for each Docker platform. Raises InputError with every problem."""
         mistakes = Mistakes("matrix")
         rows = self._rows(values, facts, allow, mistakes)
         mistakes.raise_any(self._text, file=self._file)
-        return rows[0]
+        return rows
 
     def _rows(
         self, values: Mapping[str, str], facts: Mapping[str, str], allow: str, mistakes: Mistakes

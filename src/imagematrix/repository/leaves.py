@@ -61,17 +61,17 @@ class LeafFolders:
                 self._tree.delete(directory, paths)
             return (*written, *leftovers)
 
-    def check(self, directory: str, files: Sequence[File]) -> None:
-        """Raise InputError with everything that keeps a leaf from being written.
+    def check(self, leaves: Mapping[str, Sequence[File]]) -> None:
+        """Raise InputError with everything that keeps leaves, by their directories, from being written.
 
         That is a path through a link or to something else than a file, a file that we did not write, and a leaf of
         another matrix.
         """
-        self._checked({directory: files})
+        self._checked(leaves)
 
-    def write_one(self, directory: str, files: Sequence[File]) -> bool:
-        """Write one leaf and touch no other; return whether anything was to be done."""
-        return bool(self.write({directory: files}, keep=self._mine()))
+    def write_more(self, leaves: Mapping[str, Sequence[File]]) -> None:
+        """Write leaves, by their directories, and touch no other."""
+        self.write(leaves, keep=self._mine())
 
     def _checked(self, leaves: Mapping[str, Sequence[File]]) -> Mapping[str, "_Change"]:
         found = Collector()

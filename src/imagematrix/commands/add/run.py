@@ -47,12 +47,12 @@ def run(
     try:
         new = _locked(project.revised(decided.matrix, committed), decided, committed, resolver=resolver, say=say)
         whole = project.revised(decided.matrix, {**committed, **new})
-        leaf = whole.renderer.leaf(decided.row)
-        files = whole.renderer.files(leaf)
+        leaves = whole.leaves(decided.rows)
+        files = whole.files(leaves)
     except InputError as error:
         raise InputError(_explained(problem, decided, siblings) for problem in error.diagnostics) from None
-    _refuse_broken(decided.row, whole.packages(decided.row))
-    made = _cost(whole, leaf, decided, images, locks=len(new), dry=dry)
+    _refuse_broken(whole, decided.rows)
+    made = _cost(whole, leaves, decided, images, locks=len(new), dry=dry)
     if not dry:
         _write(project, decided, new, files, old=text)
     return made
@@ -67,7 +67,7 @@ def _locked(
     say: Callable[[str], None],
 ) -> Mapping[str, str]:
     """Return the locks that the new row needs and that are not there: resolved now."""
-    stacks: Mapping[RequirementStack, Sequence[str]] = project.requirement_stacks([decided.row])
+    stacks: Mapping[RequirementStack, Sequence[str]] = project.requirement_stacks(decided.rows)
     session = LockSession(stacks, committed, chosen=stacks, upgrade=False)
     if session.requests():
         try:
@@ -78,11 +78,16 @@ def _locked(
     return {path: text for path, text in session.locks().items() if path not in committed}
 
 
-def _refuse_broken(row: Row, packages: Mapping[str, str]) -> None:
-    """Raise FlagError where what was locked cannot work; what the row's own values say was judged before."""
-    wrong = [str(finding) for finding in compat.findings(row, packages) if finding.severity.is_error]
+def _refuse_broken(project: Project, rows: Sequence[Row]) -> None:
+    """Raise FlagError where what was locked cannot work; what the rows' own values say was judged before."""
+    wrong = [
+        f"{row.name}: {finding}"
+        for row in rows
+        for finding in compat.findings(row, project.packages(row))
+        if finding.severity.is_error
+    ]
     if wrong:
-        raise FlagError("\n".join([*(f"{row.name}: {each}" for each in wrong), "nothing was written"]))
+        raise FlagError("\n".join([*wrong, "nothing was written"]))
 
 
 def _explained(problem: Diagnostic, decided: Addition, siblings: Iterable[Row]) -> Diagnostic:
@@ -96,7 +101,7 @@ def _explained(problem: Diagnostic, decided: Addition, siblings: Iterable[Row]) 
 
 def _cost(
     project: Project,
-    leaf: Leaf,
+    made: Mapping[str, Leaf],
     decided: Addition,
     images: Collection[EngineImage] | None,
     *,
@@ -111,7 +116,7 @@ def _cost(
         nodes=cost.nodes(
             name,
             everything=project.dag(leaves),
-            plan=project.plan(project.dag({name: leaf}), images or ()),
+            plan=project.plan(project.dag(made), images or ()),
             predicted=project.sizes(decided.row),
         ),
         locks=locks,
@@ -133,9 +138,16 @@ def _leaves(project: Project) -> tuple[Mapping[str, Leaf], tuple[str, ...]]:
     return leaves, tuple(unread)
 
 
-def _write(project: Project, decided: Addition, locks: Mapping[str, str], files: Sequence[File], *, old: str) -> None:
+def _write(
+    project: Project,
+    decided: Addition,
+    locks: Mapping[str, str],
+    leaves: Mapping[str, Sequence[File]],
+    *,
+    old: str,
+) -> None:
     repository = project.repository
-    repository.leaves.check(decided.row.directory, files)
+    repository.leaves.check(leaves)
     repository.write_locks(locks, prune=False)
-    repository.leaves.write_one(decided.row.directory, files)
+    repository.leaves.write_more(leaves)
     repository.replace_matrix(old, decided.text)

@@ -23,9 +23,10 @@ from imagematrix.text.locate import locate
 class Addition:
     """A row that may be, and the text that has it."""
 
-    row: Row
+    rows: tuple[Row, ...]
+    """One for each Docker platform of the family."""
     text: str
-    """matrix.toml with the row."""
+    """matrix.toml with them."""
     matrix: Matrix
     """What that text says."""
     command: str
@@ -38,6 +39,11 @@ class Addition:
     """Facts of the row that were not given and that the catalogue knows."""
     near: str
     """The nearest existing row of the family; empty: none works."""
+
+    @property
+    def row(self) -> Row:
+        """The row that is added, for the first of its platforms."""
+        return self.rows[0]
 
 
 def decide(
@@ -88,14 +94,14 @@ class _Decision:
         request = self._completed(said)
         factory = self._factory(self._informed(request)[-1], request.family)
         alternatives = Alternatives(request, self._siblings, factory, self._renderer, gone=unavailable_bases(self._old))
-        row = _proven_row(request, factory, self._siblings, alternatives)
-        found = self._renderer.findings(row)
+        rows = _proven_rows(request, factory, self._siblings, alternatives)
+        row, found = rows[0], tuple(dict.fromkeys(each for row in rows for each in self._renderer.findings(row)))
         if errors := [finding for finding in found if finding.severity.is_error]:
             raise FlagError(refusal(request, errors, alternatives.told(self._mended(request, errors))))
-        new, made = self._edited(row, request, factory)
+        new, made = self._edited(rows, request, factory)
         near = nearest.existing(row.axes, (each for each in self._siblings if is_good(each, self._renderer)))
         return Addition(
-            row=next(each for each in made.rows if each.name == row.name),
+            rows=tuple(_named(made.rows, each.name) for each in rows),
             text=new,
             matrix=made,
             command=request.command(),
@@ -113,13 +119,14 @@ class _Decision:
             texts.append(editing.with_facts(texts[-1], request.family, at, facts))
         return texts
 
-    def _edited(self, row: Row, request: RowRequest, factory: RowFactory) -> tuple[str, Matrix]:
-        """Return the first edit that adds just this row, read back: a value of an axis, else a row."""
+    def _edited(self, rows: Sequence[Row], request: RowRequest, factory: RowFactory) -> tuple[str, Matrix]:
+        """Return the first edit that adds just these rows, read back: a value of an axis, else a row."""
         texts = self._informed(request)
         for new in _edits(request, texts[-1], factory):
-            made = _added(row, new, self._old, layers=self._layers, file=self._file)
+            made = _added(rows, new, self._old, layers=self._layers, file=self._file)
             if made and all(editing.keeps(old, edited) for old, edited in pairwise([*texts, new])):
                 return new, made
+        row = rows[0]
         values = ", ".join(f'{axis} = "{value}"' for axis, value in {**row.axes, **request.own}.items())
         what = f"{row.name} can be built, but {self._file} cannot hold it without changing other rows"
         raise FlagError(f"{what}\n    write it by hand, as [[families.{request.family}.row]] with {values}")
@@ -203,18 +210,25 @@ def _line(place: Place, text: str) -> int:
     return locate(text)[place if "row" not in place else place[:-1]][0]
 
 
-def _proven_row(request: RowRequest, factory: RowFactory, siblings: Iterable[Row], alternatives: Alternatives) -> Row:
+def _proven_rows(
+    request: RowRequest, factory: RowFactory, siblings: Iterable[Row], alternatives: Alternatives
+) -> tuple[Row, ...]:
     try:
-        row = factory.proven(request.values, facts=request.own, allow=request.allow)
+        rows = factory.proven(request.values, facts=request.own, allow=request.allow)
     except InputError as error:
         raise FlagError(f"{request} cannot be added:\n{error}{alternatives.told()}") from None
-    for other in siblings:
-        if other.tag == row.tag:
+    taken = {other.tag: other for other in siblings}
+    for row in rows:
+        if other := taken.get(row.tag):
             differing = next(axis for axis in row.axes if row.axes[axis] != other.axes[axis])
             theirs = ", ".join(f"{axis}={value}" for axis, value in other.axes.items())
             what = f"{request} cannot be added: its tag {row.tag!r} is that of {theirs}"
             raise FlagError(f"{what}\n    put {{{differing}}} into the tag of family {request.family}")
-    return row
+    return rows
+
+
+def _named(rows: Iterable[Row], name: str) -> Row:
+    return next(row for row in rows if row.name == name)
 
 
 def _edits(request: RowRequest, text: str, factory: RowFactory) -> Iterator[str]:
@@ -229,15 +243,17 @@ def _edits(request: RowRequest, text: str, factory: RowFactory) -> Iterator[str]
     )
 
 
-def _added(row: Row, text: str, old: Matrix, *, layers: Mapping[str, bool], file: str) -> Matrix | None:
-    """Return what a text says if that is the old matrix and this row."""
+def _added(rows: Sequence[Row], text: str, old: Matrix, *, layers: Mapping[str, bool], file: str) -> Matrix | None:
+    """Return what a text says if that is the old matrix and these rows."""
     try:
         made = matrix.parse(text, layers=layers, rules=old.rules, naming=old.naming, file=file)
     except InputError:
         return None
-    others = [each for each in made.rows if each.name != row.name]
+    names = {row.name for row in rows}
+    others = [each for each in made.rows if each.name not in names]
     is_same = len(others) == len(old.rows) and all(map(_is_unharmed, others, old.rows))
-    return made if is_same and row in made.rows and len(made.rows) == len(old.rows) + 1 else None
+    is_there = all(row in made.rows for row in rows) and len(made.rows) == len(old.rows) + len(rows)
+    return made if is_same and is_there else None
 
 
 def _is_unharmed(row: Row, old: Row) -> bool:
