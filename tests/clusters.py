@@ -134,6 +134,10 @@ class LocalCluster:
     def join(self, machine: BuildMachine) -> None:
         self._workers[machine.facts.name] = self.run(self._join(machine))
 
+    def taken(self, name: str) -> int:
+        """Return how many tasks run or wait on a machine."""
+        return len(self._scheduler.workers[self._workers[name].address].processing)
+
     def kill(self, name: str) -> None:
         """Cut a machine's connection, as when its power fails: no word to the scheduler."""
         worker = self._workers.pop(name)
@@ -142,7 +146,9 @@ class LocalCluster:
     def away(self, name: str, why: str) -> None:
         """Let a machine say that it takes no jobs, as one does whose engine does not answer."""
         trouble = service.Trouble(why=why, ends_jobs=True)
-        self._loop.call_soon_threadsafe(service.turn, self._workers[name], trouble)
+        worker, plugin = self._workers[name], self._scheduler.plugins[ClusterPlugin.name]
+        self._loop.call_soon_threadsafe(service.turn, worker, trouble)
+        until(lambda: worker.address in plugin._away)
 
     def restart_scheduler(self) -> None:
         """Kill the scheduler, and start another one at the same address."""

@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from imagematrix import __version__
 from imagematrix.cluster import packing
-from imagematrix.cluster.link import ListedMachine, Task
+from imagematrix.cluster.link import ListedMachine
 from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
 from imagematrix.cluster.messages import JobNews, MachineFacts, RemoteJob, RemoteResult
+from imagematrix.cluster.outbox import Task
 from imagematrix.model import Attempt, BuildJob, Key, NodePull, Plan, Pushed, PushStatus
 
 PULLED_A_SECOND = 100e6

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Final
 
 from imagematrix.cluster import packing
-from imagematrix.cluster.link import Link, LostMachineError, Task
+from imagematrix.cluster.link import Link, LostMachineError
 from imagematrix.cluster.machines import Machines, none_usable
 from imagematrix.cluster.messages import (
     CHECKS,
@@ -20,6 +20,7 @@ from imagematrix.cluster.messages import (
     RemoteParent,
     RemoteResult,
 )
+from imagematrix.cluster.outbox import Task
 from imagematrix.errors import NoClusterError
 from imagematrix.model import Attempt, Key
 

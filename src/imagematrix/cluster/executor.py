@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagematrix.cluster import packing
 from imagematrix.cluster.images import ClusterImages
-from imagematrix.cluster.link import Link, LostMachineError, Task
+from imagematrix.cluster.link import Link, LostMachineError
 from imagematrix.cluster.machines import Machines, none_usable
 from imagematrix.cluster.messages import (
     JobBegan,
@@ -26,6 +26,7 @@ from imagematrix.cluster.messages import (
     RemoteResult,
     Weight,
 )
+from imagematrix.cluster.outbox import Task
 from imagematrix.engine.log import LogFile
 from imagematrix.errors import InputError, NoClusterError
 from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, Pushed, PushStatus, Row, UsedMachine

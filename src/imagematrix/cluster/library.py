@@ -34,6 +34,8 @@ SETTINGS: Final = {
     "distributed.comm.offload": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
+    # It would keep the last 1,000 messages of each connection, with the jobs in them.
+    "distributed.admin.low-level-log-length": 0,
     "distributed.comm.timeouts.connect": "10s",
     "distributed.comm.retry.count": 0,
     "distributed.diagnostics.nvml": False,

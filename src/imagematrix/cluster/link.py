@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagematrix.cluster import security as guard
@@ -20,6 +20,7 @@ from imagematrix.cluster.messages import (
     RemoteResult,
     Weight,
 )
+from imagematrix.cluster.outbox import Outbox, Task, Try
 from imagematrix.errors import NoClusterError
 from imagematrix.execution.parallel import CancelledError
 
@@ -30,8 +31,6 @@ _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 1.0
 """How soon a waiting thread sees what nobody reports: that the connection broke."""
-_LOST: Final = ("cancelled", "error", "lost")
-"""How Dask calls a task that will not end: it was refused, for instance as what it depends on went away."""
 _CANCELLED: Final = (asyncio.CancelledError, CancelledError)
 _TLS_WORDS: Final = ("ssl", "certificate", "tlsv1", "handshake")
 
@@ -50,30 +49,6 @@ class ListedMachine:
     """Why it takes no jobs now; empty: it does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A job on its way: what the scheduler must know of it."""
-
-    name: tuple[str, str]
-    """A layer, whose jobs take similar times, and what tells this try from all others."""
-    version: str
-    data: bytes
-    machines: tuple[str, ...]
-    """The machines that may do it."""
-    priority: float
-    weights: tuple["Future[Weight]", ...]
-
-
-@dataclass(slots=True)
-class _Try:
-    """A try on its way."""
-
-    ended: threading.Event = field(default_factory=threading.Event)
-    result: RemoteResult | None = None
-    why: str = ""
-    """Why it will not end."""
-
-
 class Link:
     """A connection to a scheduler, for one run. Its methods may be called from any thread."""
 
@@ -85,7 +60,7 @@ class Link:
         self._client: Client | None = None
         self._stream: object = None
         self._connecting = threading.Lock()
-        self._tries: dict[str, _Try] = {}
+        self._tries: dict[str, Try] = {}
         self._jobs: Callable[[JobNews], None] = lambda _: None
         self._machines: Callable[[MachineNews], None] = lambda _: None
 
@@ -106,6 +81,7 @@ class Link:
             except (NoClusterError, LostMachineError):
                 client.close(timeout=2)
                 raise
+            self._outbox = Outbox(client, self.run)
             self._stream, self._client = client.scheduler_comm, client  # by now it hears of everything
 
     def look(self) -> None:
@@ -168,37 +144,20 @@ class Link:
     def do(self, task: Task, *, lasts: Callable[[], bool]) -> RemoteResult:
         """Do a job on one of its machines; once `lasts` is false it is given up. Raises LostMachineError."""
         client = self._open()
-        from imagematrix.cluster.plugins import work
-
-        name = task.name[-1]
-        one = self._tries[name] = _Try()
-        future = client.submit(
-            work,
-            task.version,
-            self.run,
-            name,
-            task.data,
-            *task.weights,
-            key=task.name,
-            workers=list(task.machines),
-            priority=task.priority,
-            retries=0,
-            pure=False,
-        )
+        one = self._tries[task.name[-1]] = Try(task)
         try:
+            self._outbox.send(one)
             while not one.ended.wait(_LOOK_SECONDS):
                 if self._open() is not client:
                     raise LostMachineError(f"the connection to {self._to} broke")
-                if future.status in _LOST or not lasts():
+                if one.is_lost() or not lasts():
                     raise LostMachineError("its machine went away")
             if one.result is None:
                 raise LostMachineError(one.why)
             return one.result
         finally:
-            self._tries.pop(name, None)
-            if one.result is None and client.status == "running":
-                future.cancel()
-            future.release()
+            self._tries.pop(task.name[-1], None)
+            one.forget()
 
     def give_up(self, name: str, why: str) -> None:
         """Let a try end as lost, by the name of its task."""
@@ -240,9 +199,8 @@ class Link:
 
     def _end(self, name: str, result: RemoteResult | None, why: str) -> None:
         one = self._tries.get(name)
-        if one and not one.ended.is_set():
-            one.result, one.why = result, why
-            one.ended.set()
+        if one:
+            one.end(result, why)
 
 
 NAME: Final = "imagematrix"
