@@ -164,21 +164,21 @@ def test_a_machine_dies_with_an_unpushed_parent(
     def dies(job: BuildJob) -> float:
         parent = getattr(getattr(job.work, "source", None), "key", None)
         if parent in victim.done and parent not in placement.shared(plan):
-            dying.set()
+            stands.append(job.key)
             return 30.0
         return 0.0
 
-    dying = threading.Event()
+    stands: list[Key] = []
     victim.seconds = dies
 
     def kill() -> None:
-        assert dying.wait(30)
+        until(lambda: bool(stands) and executor._trying[stands[0]].machine == "a")
         cluster.kill("a")
 
     victim.pushes = placement.shared(plan)
     killer = threading.Thread(target=kill)
-    killer.start()
     with coordinator(cluster, plan, night.log) as (executor, at_once):
+        killer.start()
         outcomes = ran(plan, executor, night, jobs=at_once)
         assert [*executor.pushes().rest()]
     killer.join()
@@ -188,6 +188,34 @@ def test_a_machine_dies_with_an_unpushed_parent(
     assert again
     assert again.isdisjoint(placement.shared(plan))
     assert {retry.flake.kind for retry in night.retries} == {FlakeKind.ENGINE}
+
+
+def test_what_waits_on_a_machine_that_dies_is_not_tried_again(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """It is sent to another machine: nothing of it was tried."""
+    night, victim, begun = Night(), machines["a"], set[Key]()
+
+    def stands(job: BuildJob) -> float:
+        if job.layer != "torch":
+            return 0.0
+        begun.add(job.key)
+        return 60.0
+
+    victim.seconds = stands
+    machines["b"].seconds = lambda job: 1.0 if job.layer == "torch" else 0.0
+
+    def kill() -> None:
+        until(lambda: len(begun) == 2 < cluster.taken("a"))  # it has two worker slots
+        until(lambda: all(executor._trying[key].machine for key in begun))
+        cluster.kill("a")
+
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        threading.Thread(target=kill).start()
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    assert {key for key, outcome in outcomes.items() if outcome.attempts > 1} == begun
 
 
 def test_a_machine_that_fails_for_its_own_reasons_is_avoided(
