@@ -15,9 +15,9 @@ from tests.registry_server import RegistryServer, digest_of, serving
 from tests.unit.test_store import FakeEngine, ended, pushing
 
 from imagematrix import signing
-from imagematrix.cluster.executor import ClusterPushes
 from imagematrix.cluster.images import ClusterImages
 from imagematrix.cluster.messages import RemoteResult
+from imagematrix.cluster.pushes import ClusterPushes
 from imagematrix.commands.build.signed_pushes import signed
 from imagematrix.errors import FlagError, RegistryError
 from imagematrix.model import Attempt, BuildJob, Key, NodePull, Pushed, PushStatus, Signing, Site

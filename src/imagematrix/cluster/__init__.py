@@ -5,7 +5,8 @@ engine and the registry. `messages` are what travels between them. The only home
 """
 
 from imagematrix.cluster.checking import ClusterChecks
-from imagematrix.cluster.executor import Cluster, ClusterPlan, ClusterPushes
+from imagematrix.cluster.executor import Cluster, ClusterPlan
 from imagematrix.cluster.link import Link
+from imagematrix.cluster.pushes import ClusterPushes
 
 __all__ = ["Cluster", "ClusterChecks", "ClusterPlan", "ClusterPushes", "Link"]

@@ -4,10 +4,10 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from imagematrix.cluster import packing
 from imagematrix.cluster.images import ClusterImages
@@ -24,18 +24,14 @@ from imagematrix.cluster.messages import (
     RemoteJob,
     RemoteParent,
     RemoteResult,
-    Weight,
 )
 from imagematrix.cluster.outbox import Task
+from imagematrix.cluster.pushes import ClusterPushes
+from imagematrix.cluster.weights import Weights
 from imagematrix.engine.log import LogFile
 from imagematrix.errors import InputError, NoClusterError
-from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, Pushed, PushStatus, Row, UsedMachine
+from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, PushStatus, UsedMachine
 from imagematrix.planning import placement
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from distributed import Future
 
 JOBS_A_SLOT: Final = 4
 """Jobs in flight for each worker slot: then Dask has a choice. In a simulation of 684 builds a run took 1.19 x its
@@ -43,10 +39,7 @@ bound with 1, and 1.09 x with 4."""
 _MOST_SENDS: Final = 3
 """How often a job is sent within one try, or its lost parents are made again: a machine that leaves takes with it what
 waits there, which no machine has begun."""
-_POLL_SECONDS: Final = 0.1
 _INTERRUPTED: Final = "interrupted"
-_THERE: Final = "finished"
-"""How Dask calls a weight that no machine has lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +106,7 @@ class Cluster:
         self._waiting = waiting
         self._images = ClusterImages(plan.kept, plan.shared)
         self._machines = Machines(version=plan.version, platforms=plan.platforms, changed=self._end_hopeless)
-        self._weights: dict[Key, Future[Weight]] = {}
+        self._weights = Weights(link, plan.shared)
         self._trying: dict[Key, _Trying] = {}
         self._streams: dict[Key, LogFile] = {}
         self._doubted: dict[Key, str] = {}
@@ -199,7 +192,7 @@ class Cluster:
         """Return the digests of the nodes that the registry has since this run."""
         return self._images.digests()
 
-    def pushes(self) -> "ClusterPushes":
+    def pushes(self) -> ClusterPushes:
         """Return what became of the pushes."""
         return ClusterPushes(self._images, lambda machine: self._link.is_up() and self._machines.has(machine))
 
@@ -250,7 +243,6 @@ class Cluster:
         name = f"{job.key[:12]}-{next(self._number)}"
         with self._lock:
             trying = self._trying[job.key] = _Trying(name, machines)
-            weights = tuple(weight for key in parents if (weight := self._weights.get(key)) and weight.status == _THERE)
         begun = time.monotonic()
         try:
             task = Task(
@@ -259,7 +251,7 @@ class Cluster:
                 data=packing.pack(remote),
                 machines=tuple(sorted(machines)),
                 priority=self._plan.paths.get(job.key, 0.0),
-                weights=weights,
+                weights=self._weights.of(parents),
             )
             result = self._link.do(task, lasts=lambda: bool(machines & self._machines.usable()))
         except InputError as error:
@@ -291,25 +283,8 @@ class Cluster:
             return replace(attempt, ok=False, flake=flake, why=why)
         self._images.add(job, result)
         if not result.pushed:
-            for key in (job.key, *parents):
-                self._weigh(key, result)
+            self._weights.add((job.key, *parents), result)
         return attempt
-
-    def _weigh(self, key: Key, result: RemoteResult) -> None:
-        """Let what is built on a node be drawn to the machine that has its image.
-
-        What only one node is built on needs none: its child goes there anyway.
-        """
-        with self._lock:
-            known = self._weights.get(key)
-        if key not in self._plan.shared or (known and known.status == _THERE):
-            return
-        try:
-            weight = self._link.weigh(Weight(result.size), result.machine)
-        except LostMachineError:
-            return
-        with self._lock:
-            self._weights[key] = weight
 
     def _hear_of_job(self, news: JobNews) -> None:
         match news:
@@ -360,7 +335,7 @@ class Cluster:
         self._images.wake()
 
     @contextmanager
-    def _logged(self, key: Key, stream: LogFile) -> "Iterator[None]":
+    def _logged(self, key: Key, stream: LogFile) -> Iterator[None]:
         with self._lock:
             self._streams[key] = stream
         try:
@@ -368,39 +343,6 @@ class Cluster:
         finally:
             with self._lock:
                 self._streams.pop(key, None)
-
-
-class ClusterPushes:
-    """The pushes of a run, as the recorder of builds asks for them."""
-
-    def __init__(self, images: ClusterImages, is_there: Callable[[str], bool]) -> None:
-        self._images = images
-        self._is_there = is_there
-
-    def offer_node(self, key: Key, image: str) -> None:
-        """Do nothing: the machine that made an image pushes it."""
-
-    def offer_row(self, row: Row, key: Key, image: str) -> None:
-        """Do nothing: images of rows are published after the run."""
-
-    def news(self) -> tuple[Pushed, ...]:
-        """Return what ended since this was last asked."""
-        return self._images.news()
-
-    def rest(self) -> "Iterator[Pushed]":
-        """Yield what ends from now on, until no push is under way any more."""
-        while any(map(self._is_there, self._images.unpushed().values())):
-            yield from self.news()
-            time.sleep(_POLL_SECONDS)
-        yield from self.news()
-
-    def nodes(self) -> tuple[Pushed, ...]:
-        """Return how the pushes ended."""
-        return self._images.pushes()
-
-    def image(self, key: Key) -> str:
-        """Return the id of the image that a machine made of a node."""
-        return self._images.image(key)
 
 
 def _lost(why: str) -> Attempt:

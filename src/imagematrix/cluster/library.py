@@ -1,6 +1,8 @@
 """Dask, configured for builds before it is imported: it reads some of its settings only then."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Final
 
@@ -53,3 +55,12 @@ def dask() -> ModuleType:
     for name in ("distributed", "tornado.application"):  # what matters of it is an error of ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
+
+
+def submitting(
+    priorities: Mapping[tuple[str, str], float], machines: Mapping[tuple[str, str], Sequence[str]]
+) -> AbstractContextManager[None]:
+    """Let tasks that are submitted in this `with` have a priority and machines of their own, by their names."""
+    from dask.base import annotate
+
+    return annotate(priority=priorities.__getitem__, workers=machines.__getitem__)

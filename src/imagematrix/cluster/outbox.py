@@ -2,13 +2,13 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
+from imagematrix.cluster.library import submitting
 from imagematrix.cluster.messages import RemoteResult, Weight
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-    from tornado.ioloop import IOLoop
 
 _BUNDLE_SECONDS: Final = 0.01
 """A task travels together with those that follow so soon after it."""
@@ -67,7 +67,7 @@ class Outbox:
 
     def __init__(self, client: "Client", run: str) -> None:
         self._client = client
-        self._loop = cast("IOLoop", client.loop)
+        self._loop: Any = client.loop
         self._run = run
         self._waiting: list[Try] = []
         self._lock = threading.Lock()
@@ -93,14 +93,12 @@ class Outbox:
                 one.end(None, f"it could not be sent: {error!r}")
 
     def _submit(self, tries: list[Try]) -> None:
-        from dask.base import annotate
-
         from imagematrix.cluster.plugins import work
 
         tasks = [one.task for one in tries]
         priorities = {task.name: task.priority for task in tasks}
         machines = {task.name: task.machines for task in tasks}
-        with annotate(priority=priorities.__getitem__, workers=machines.__getitem__):
+        with submitting(priorities, machines):
             futures = self._client.map(
                 work,
                 [task.version for task in tasks],

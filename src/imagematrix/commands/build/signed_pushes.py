@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from imagematrix.cluster.executor import ClusterPushes
+from imagematrix.cluster.pushes import ClusterPushes
 from imagematrix.commands.build.recorder import BesideBuilds
 from imagematrix.errors import RegistryError
 from imagematrix.execution import parallel
