@@ -112,6 +112,8 @@ class LeafEntry:
     name: str
     family: str = ""
     tag: str = ""
+    platform: str = ""
+    """Docker's."""
     outcome: Status | None = None
     """None: this run did not build it, it only checked or published it."""
     image: str
@@ -281,7 +283,7 @@ def _checked(leaf: LeafEntry, image: Verified) -> LeafEntry:
 def _with_rows(document: Document, rows: Iterable[Row]) -> Document:
     known = {leaf.name for leaf in document.leaves}
     new = (
-        LeafEntry(name=row.name, family=row.family.name, tag=row.tag, image=row.image)
+        LeafEntry(name=row.name, family=row.family.name, tag=row.tag, platform=row.platform, image=row.image)
         for row in rows
         if row.name not in known
     )

@@ -23,6 +23,8 @@ class RowEntry:
     family: str
     tag: str
     axes: Mapping[str, str]
+    platform: str
+    """Docker's."""
     groups: tuple[str, ...]
     image: str
     directory: str

@@ -110,6 +110,7 @@ def _leaf(name: str, plan: Plan, nodes: Mapping[Key, NodeEntry], fact: ImageFact
         name=name,
         family=row.family.name,
         tag=row.tag,
+        platform=row.platform,
         outcome=tip.outcome if good else Status.FAILED if blame else Status.SKIPPED,
         image=fact.image if fact else row.image,
         digest=known.digest if known else None,

@@ -36,6 +36,7 @@ def _entry(state: RowState) -> RowEntry:
         family=row.family.name,
         tag=row.tag,
         axes=row.axes,
+        platform=row.platform,
         groups=row.family.groups,
         image=row.image,
         directory=row.directory,
