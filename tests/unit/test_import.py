@@ -420,7 +420,7 @@ def test_a_call_in_a_script(lines: list[str], images: list[str]) -> None:
         (["cp a b; cp c d", "mv x y", "docker build ."], [("import_unread", 1), ("import_unread", 2)]),
         (["cp a b", "mv x y"], []),
         (["docker build -t a:`date` ."], [("import_call", 1)]),
-        (["docker build --secret id=x,src=y --platform linux/arm64 -t a:1 ."], [("import_unread", 1)] * 2),
+        (["docker build --secret id=x,src=y --label a=b -t a:1 ."], [("import_unread", 1)] * 2),
         (["echo 'never closed", "docker build -t a:1 ."], [("import_unread", 1)]),
     ],
 )
@@ -463,6 +463,25 @@ BAKE: Final = """{"target": {
   "below": {"context": "below", "dockerfile": "Dockerfile"},
   "inline": {"context": ".", "dockerfile-inline": "FROM scratch"}
 }}"""
+
+
+def test_what_images_were_built_for(root: Path) -> None:
+    """Platforms that all agree on are those of the matrix; else each image says what it was built for."""
+    build = "docker buildx build --platform {} -t {}:1 {}\n"
+    both = "linux/amd64,linux/arm64"
+    files = {"a/Dockerfile": "FROM debian:12\nRUN x\n", "b/Dockerfile": "FROM debian:12\nRUN y\n"}
+    write(root, {**files, "build.sh": build.format(both, "a", "a") + build.format(both, "b", "b")})
+    assert imported(".").differences == ()
+    assert leaves().keys() == {"a:1", "a:1-arm64", "b:1", "b:1-arm64"}
+
+    (root / "matrix.toml").unlink()
+    write(root, {**files, "build.sh": build.format(both, "a", "a") + build.format("linux/amd64", "b", "b")})
+    found = imported(".").differences
+    assert [(each.code, each.line, each.hint) for each in found] == [
+        ("import_difference", 1, 'name what the family is for: platforms = ["linux/amd64", "linux/arm64"]'),
+        ("import_difference", 2, 'name what the family is for: platforms = ["linux/amd64"]'),
+    ]
+    assert leaves().keys() == {"a:1", "b:1"}
 
 
 def test_an_image_that_begins_with_nothing(root: Path) -> None:

@@ -8,6 +8,7 @@ from imagematrix.diagnostics import Diagnostic
 from imagematrix.planning.importing.nouns import BuildCall, is_image
 from imagematrix.text import documents
 from imagematrix.text.documents import DamagedError
+from imagematrix.text.platforms import is_platform
 
 FILES: Final = ("docker-bake.hcl", "docker-bake.json")
 """The files that bake looks for, and that name images of a folder."""
@@ -55,6 +56,7 @@ def _call(file: str, name: str, target: Mapping[str, Any]) -> BuildCall:
         target=target.get("target", ""),
         arguments={argument: str(value) for argument, value in target.get("args", {}).items() if value is not None},
         images=images,
+        platforms=tuple(filter(is_platform, target.get("platforms", ()))),
         pattern=images[0].rpartition("/")[2].partition(":")[2] if images else "",
         contexts={
             name: value if is_image(value) else posixpath.normpath(posixpath.join(posixpath.dirname(file), value))

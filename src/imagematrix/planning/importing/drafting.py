@@ -112,17 +112,20 @@ def draft(images: Sequence[LinkedImage], there: ExistingMatrix, *, problems: Seq
     families = _families(made, called, there)
     sections = [*_base_sections(bases, there), *_source_sections(sources), *_dockerfile_sections(layers)]
     rows: list[ImportedRow] = []
-    registry, notes = _registry(called, there), list[Diagnostic]()
+    registry, platforms, notes = _registry(called, there), _platforms(made, there), list[Diagnostic]()
     for family, members in families.items():
         table = _completed([_values(made[at], bases) for at in members])
         tag = _tag([called[at] for at in members], [made[at] for at in members], table)
         sections.append(_family_section(family, made[members[0]].layers, tag, table))
         for at in members:
             rows.append(ImportedRow(name=f"{family}:{called[at].tag}", image=made[at].image))
-            notes += _differences(rows[-1], called[at], registry)
+            notes += _differences(rows[-1], called[at], registry, platforms)
     return ImportDraft(
         sections="\n".join(sections),
-        head=_HEAD + (f'registry = "{registry}"\n' if registry and not there.families else "") + "\n",
+        head=_HEAD
+        + _platform_line(platforms)
+        + (f'registry = "{registry}"\n' if registry and not there.families else "")
+        + "\n",
         layers=tuple(layers),
         rows=tuple(rows),
         differences=(*(each for each in problems if not each.severity.is_error), *dict.fromkeys(notes)),
@@ -302,7 +305,18 @@ def _registry(called: Sequence[_Name], there: ExistingMatrix) -> str:
     return registry if names.is_repository(registry) else ""
 
 
-def _differences(row: ImportedRow, name: _Name, registry: str) -> Iterator[Diagnostic]:
+def _platforms(images: Sequence[LayeredImage], there: ExistingMatrix) -> tuple[str, ...]:
+    """Return the Docker platforms of all images of a new matrix; none where they do not agree, or name none."""
+    named = {image.image.own.call.platforms for image in images}
+    return next(iter(named)) if len(named) == 1 and not there.families else ()
+
+
+def _platform_line(platforms: Sequence[str]) -> str:
+    quoted = ", ".join(f'"{platform}"' for platform in platforms)
+    return f"platforms = [{quoted}]\n" if platforms else ""
+
+
+def _differences(row: ImportedRow, name: _Name, registry: str, platforms: Sequence[str]) -> Iterator[Diagnostic]:
     """Yield what is not as it was of an image and its names."""
     own = row.image.own
     yield from own.differences
@@ -314,6 +328,10 @@ def _differences(row: ImportedRow, name: _Name, registry: str) -> Iterator[Diagn
         hint = f'declare [destinations.NAME] with registry = "{name.registry}", and destination = "NAME" in the family'
         notes.append((f"{row.name.partition(':')[0]} is not published in {name.registry}", hint))
     notes += [(f"{row.name} is not called {other} too", "") for other in own.call.images[1:]]
+    if own.call.platforms and own.call.platforms != tuple(platforms):
+        quoted = ", ".join(f'"{platform}"' for platform in own.call.platforms)
+        what = f"{row.name} was built for {', '.join(own.call.platforms)}"
+        notes.append((what, f"name what the family is for: platforms = [{quoted}]"))
     for what, hint in notes:
         yield Diagnostic(
             code="import_difference",

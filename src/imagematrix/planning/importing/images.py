@@ -225,7 +225,7 @@ def _lost(whole: Whole, call: BuildCall, *, is_whole: bool) -> Iterator[tuple[in
     """Yield what an imported image lacks, each with its line."""
     first = whole.needed[0]
     if first.flags:
-        yield first.line, f"--{first.flags[0]} is left out: a matrix is for one Docker platform"
+        yield first.line, f"--{first.flags[0]} is left out: rows are for the `platforms` of the matrix"
     names = {handwritten.words(each)[0].partition("=")[0] for each in whole.head if handwritten.words(each)}
     names |= {
         word.partition("=")[0]

@@ -51,6 +51,8 @@ class BuildCall:
     """The tag of the first name, with {ARGUMENT} in the place of values that are also build arguments."""
     contexts: Mapping[str, str] = field(default_factory=dict)
     """Named contexts: the path of a folder in the tree, or what takes the place of an image: `docker-image://…`."""
+    platforms: tuple[str, ...] = ()
+    """The Docker platforms that it is built for; none is named: that of the machine."""
     name: str = ""
     """What bake calls it."""
 

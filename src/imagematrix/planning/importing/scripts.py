@@ -12,6 +12,7 @@ from typing import Final
 
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.planning.importing.nouns import BuildCall, is_image
+from imagematrix.text.platforms import is_platform
 
 BUILDS: Final = re.compile(r"\b(?:docker|podman)(?:\s+(?:buildx|image|builder))?\s+build\b")
 """Whether a script builds an image."""
@@ -37,7 +38,7 @@ _UNKNOWN: Final = "\x00"
 _VALUED: Final = {"-t": "tag", "--tag": "tag", "-f": "file", "--file": "file", "--target": "target"}
 _OPTIONS_WITH_VALUE: Final = frozenset(
     {
-        *("--add-host", "--cache-from", "--cache-to", "--label", "--network", "--platform", "--progress", "--secret"),
+        *("--add-host", "--cache-from", "--cache-to", "--label", "--network", "--progress", "--secret"),
         *(
             "--ssh",
             "--output",
@@ -63,7 +64,7 @@ _OPTIONS_WITH_VALUE: Final = frozenset(
     }
 )
 
-_LOST: Final = frozenset({"--add-host", "--annotation", "--label", "--platform", "--secret", "--ssh"})
+_LOST: Final = frozenset({"--add-host", "--annotation", "--label", "--secret", "--ssh"})
 """Those of them that an image may differ by."""
 
 
@@ -228,12 +229,14 @@ def _docker(shell: _Shell, line: int, words: Sequence[str]) -> None:
 
 def _build(shell: _Shell, line: int, words: Sequence[_Value]) -> None:
     """Read one build command."""
-    found: dict[str, list[_Value]] = {"tag": [], "file": [], "target": [], "context": [], "arg": [], "contexts": []}
+    found: dict[str, list[_Value]] = {
+        kind: [] for kind in ("tag", "file", "target", "context", "arg", "contexts", "platform")
+    }
     todo = list(words)
     while todo:
         word = todo.pop(0)
         name, sign, _ = _text(word).partition("=")
-        kind = {**_VALUED, "--build-arg": "arg", "--build-context": "contexts"}.get(name)
+        kind = {**_VALUED, "--build-arg": "arg", "--build-context": "contexts", "--platform": "platform"}.get(name)
         if kind:
             found[kind].append(_behind(word, len(name) + 1) if sign else todo.pop(0) if todo else ())
         elif name in _OPTIONS_WITH_VALUE:
@@ -261,6 +264,7 @@ def _build(shell: _Shell, line: int, words: Sequence[_Value]) -> None:
             target=_text(found["target"][-1]) if found["target"] else "",
             arguments={name: value for name, value, _ in arguments},
             images=tuple(map(_text, found["tag"])),
+            platforms=tuple(name for each in found["platform"] for name in _text(each).split(",") if is_platform(name)),
             pattern=_pattern(tag, variables),
             contexts={
                 name: value if is_image(value) else _place(shell, value)
