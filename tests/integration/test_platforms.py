@@ -90,6 +90,8 @@ def test_what_the_engine_does_not_run_is_not_begun(both: Monorepo) -> None:
     assert done.code == 3
     assert f"{both.family}:1.0-arm64" in done.err
     assert "emulates" in done.err
+    found = both.run("doctor", "--json").json()["prerequisites"]
+    assert {each["what"]: each["state"] for each in found}["engine"] == "warning"
     done, report = both.build("--platform", "linux/amd64")
     assert done.code == 0, done.out + done.err
     assert [leaf["name"] for leaf in report["leaves"]] == [f"{both.family}:1.0"]

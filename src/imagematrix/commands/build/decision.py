@@ -1,7 +1,7 @@
 """All that a build is going to do, decided before anything is built."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,10 +115,10 @@ def decide(
     )
 
 
-def _built(plan: Plan) -> Iterator[Row]:
-    """Yield the rows that something is built for."""
+def _built(plan: Plan) -> list[Row]:
+    """Return the rows that something is built for."""
     leaves = {name for step in plan.steps if step.verdict is Verdict.BUILD for name in step.leaves}
-    return (plan.rows[name] for name in leaves)
+    return [plan.rows[name] for name in leaves]
 
 
 def restricted(dag: Dag, names: Sequence[str]) -> Dag:

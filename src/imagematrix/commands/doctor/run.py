@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import site
-from imagematrix.commands import extras, request
+from imagematrix.commands import extras, foreign, request
 from imagematrix.compat import catalogue
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
@@ -60,7 +60,7 @@ def run(
     A prerequisite that does not answer within so many seconds is reported.
     """
     shell = Shell()
-    machine = [*_engine_probes(shell), *_machine(shell)]
+    machine = [*_engine_probes(shell, (), Site()), *_machine(shell)]
     try:
         project = open_project(file).at_site(site_name)
         rows = project.possible(project.rows(selection))
@@ -69,6 +69,8 @@ def run(
     address, certificates = spread[0] or project.matrix.site.workers, spread[1]
     if address:
         machine = [_Probe(what="cluster", ask=lambda: _cluster(project, address, certificates)), *_machine(shell)]
+    else:
+        machine = [*_engine_probes(shell, rows, project.matrix.site), *_machine(shell)]
     probes = [*_matrix(project, rows), *machine]
     try:
         where = site.discover(project.matrix.site, root=project.repository.root)
@@ -147,8 +149,8 @@ def _cluster(project: Project, address: str, certificates: str) -> Prerequisite:
     return machines.cluster(project, address, certificates)
 
 
-def _engine_probes(shell: Shell) -> Iterator[_Probe]:
-    yield _Probe(what="engine", ask=_engine)
+def _engine_probes(shell: Shell, rows: Sequence[Row], where: Site) -> Iterator[_Probe]:
+    yield _Probe(what="engine", ask=lambda: _engine(rows, where))
     yield _Probe(what="buildx", ask=lambda: _good("buildx", builder.buildx_version(shell, buildx_command(connect()))))
     yield _Probe(what="disk", ask=_disk)
 
@@ -158,10 +160,18 @@ def _machine(shell: Shell) -> Iterator[_Probe]:
     yield _Probe(what="git", ask=lambda: _git(shell), severity=PrerequisiteState.WEAK)
 
 
-def _engine() -> Prerequisite:
+def _engine(rows: Sequence[Row], where: Site) -> Prerequisite:
+    """Tell which engine answers, and which rows it does not run."""
     facts = connect().facts()
     whose = "the private one of scripts/engine" if facts.is_private else "the one that docker uses"
-    return _good("engine", f"{facts.version}, {whose}")
+    said = f"{facts.version}, {whose}"
+    found = foreign.lacking(rows, facts.platform, where)
+    if not found:
+        return _good("engine", said)
+    said += f", runs {facts.platform}: rows for {', '.join(found)} need another machine"
+    return Prerequisite(
+        what="engine", state=PrerequisiteState.WEAK, said=said, remedy=f"or {foreign.remedy(found)} (docs/platforms.md)"
+    )
 
 
 def _disk() -> Prerequisite:

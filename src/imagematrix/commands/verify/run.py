@@ -91,7 +91,7 @@ def run(
     sizes = {key: there[key].bytes if key in there else cache.bytes(key) if cache else 0 for key in images}
     # The biggest take longest: begun last, they would run alone at the end.
     waiting = sorted((subject for subject in found if subject.open), key=lambda one: -sizes[one.key])
-    foreign.refuse((subject.row for subject in waiting), engine, project.matrix.site)
+    foreign.refuse([subject.row for subject in waiting], engine, project.matrix.site)
     with stoppable() as stop:
         ran = _act(project, waiting, leaves, cache, engine=engine, jobs=jobs, listen=listen, stop=stop)
     verified = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
