@@ -43,6 +43,11 @@ ENDS: Final[Mapping[str, Code]] = {
     "NoClusterError": Code(
         1004, "No cluster takes the builds.", "`imagematrix cluster status ADDRESS` lists the machines of one."
     ),
+    "NoMachineError": Code(
+        1016,
+        "The engine does not run the programs of a row's Docker platform.",
+        "docs/platforms.md names the ways: a machine of that platform, a run there, or emulation.",
+    ),
     "NoIndexError": Code(
         1005, "The package index does not answer.", "`invoke doctor` asks it; index_url in [site] names another one."
     ),
