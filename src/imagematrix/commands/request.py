@@ -10,7 +10,7 @@ from imagematrix import site as sites
 from imagematrix.commands import extras
 from imagematrix.commands.terminal import note, on_wait, warn
 from imagematrix.engine import Engine, connect
-from imagematrix.errors import FlagError, NoClusterError, NoEngineError
+from imagematrix.errors import FlagError, NoEngineError
 from imagematrix.model import EngineImage, Plan, Row, Site
 from imagematrix.planning.trust import nodes
 from imagematrix.project import Project, Selection, open_project
@@ -82,13 +82,13 @@ def plan(project: Project, selected: Selection) -> Plan:
 def cluster(project: Project, flag: str) -> str:
     """Return the address of the cluster that does the work; empty: this machine does it.
 
-    Raises NoClusterError where its machines have no registry to exchange images through.
+    Raises FlagError where its machines have no registry to exchange images through.
     """
     address = flag or project.matrix.site.workers
     if address and not project.matrix.nodes:
-        raise NoClusterError(
-            "machines exchange images through a registry, and the matrix names none\n"
-            '    set nodes = "host/path" in matrix.toml, and log in to that registry on each machine'
+        raise FlagError(
+            f"the machines of {address} exchange images through a registry, and the matrix names none\n"
+            f'    set nodes = "host/path" in {project.repository.matrix_file.name}, and log in to it on each machine'
         )
     return address
 

@@ -68,6 +68,7 @@ def build(
     if fresh and refresh:
         raise FlagError("--fresh downloads everything again that --refresh does: leave out one of them")
     project = request.opened_to_run(file, site=site)
+    address = request.cluster(project, workers)
     if push and not (project.matrix.nodes or any(row.repositories for row in project.rows(selection))):
         raise FlagError(
             "--push: the matrix sets neither nodes nor registry\n"
@@ -89,7 +90,7 @@ def build(
         only_nodes=tuple(only_nodes),
     )
     listen, store = functools.partial(reports.listener, sys.stdout), request.node_store(project)
-    if address := request.cluster(project, workers):
+    if address:
         if executor:
             raise FlagError(
                 "--executor: the machines of a cluster do the jobs; leave out one of --executor and --workers"

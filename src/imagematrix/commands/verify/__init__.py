@@ -47,10 +47,11 @@ def verify(
 
     selection, folder = request.explicit_selection("verify", matrix, only, group, platform), request.folder(report)
     project = request.opened_to_run(file, site=site)
+    address = request.cluster(project, workers)
     rows = request.possible_rows(project, selection)  # wrong input is reported before an engine is needed
     store = request.node_store(project)
     signer, listen = request.signer_if_any(project, store), functools.partial(listener, sys.stdout)
-    if address := request.cluster(project, workers):
+    if address:
         extras.require("cluster")
         from imagematrix.commands.build.spread import link
         from imagematrix.commands.verify import spread
