@@ -104,3 +104,24 @@ def test_a_machine_that_fails_or_goes_away(cluster: LocalCluster, tmp_path: Path
         CheckingMachine.waits.set()
         thread.join(30)
     assert [each.split()[0] for each in found] == [b"well"]
+
+
+def test_a_scheduler_that_goes_away(cluster: LocalCluster, tmp_path: Path) -> None:
+    """No check waits for it, and it is known that the cluster is the reason."""
+    machine = cluster.add(CheckingMachine(tmp_path, "only"), labels=(CHECKS,))
+    CheckingMachine.waits.clear()
+    with checking(cluster) as checks:
+        found: list[bytes] = []
+        thread = threading.Thread(
+            target=lambda: found.append(
+                checks.check(IMAGE, b"t", platform="linux/amd64", needs_gpu=False, priority=0).checked
+            )
+        )
+        thread.start()
+        assert machine.begun.wait(30)
+        assert checks.gone() == ""
+        cluster.restart_scheduler()
+        thread.join(30)
+        CheckingMachine.waits.set()
+        assert found == [b""]
+        assert "broke" in checks.gone()

@@ -16,6 +16,13 @@ def test_parts_come_in_order_and_a_failure_stops_none() -> None:
     assert TONIGHT.after(NightlyStage.BUILD, GOOD).good
 
 
+def test_the_exit_code_is_that_of_what_failed() -> None:
+    """Where the stages agree: an engine or a cluster that went away fails several."""
+    lost = StageResult(code=3, seconds=1.0)
+    night = TONIGHT.after(NightlyStage.BUILD, lost).after(NightlyStage.VERIFY, lost).after(NightlyStage.GC, GOOD)
+    assert (TONIGHT.code, night.code, night.after(NightlyStage.PUSH, BAD).code) == (0, 3, 1)
+
+
 def test_a_run_that_goes_on_leaves_out_what_is_done() -> None:
     """What failed has another try; bases do not: they would void what was built since."""
     tonight = (

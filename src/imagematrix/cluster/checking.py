@@ -8,7 +8,7 @@ from typing import Final
 
 from imagematrix.cluster import packing
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.machines import Machines, none_usable
+from imagematrix.cluster.machines import Machines, gone, none_usable
 from imagematrix.cluster.messages import (
     CHECKS,
     GPU,
@@ -93,6 +93,10 @@ class ClusterChecks:
         while not self._begun.empty():
             found.append(self._begun.get_nowait())
         return tuple(found)
+
+    def gone(self) -> str:
+        """Say why the cluster does nothing any more; empty: it would."""
+        return gone(self._link, self._machines)
 
     def cancel(self) -> None:
         """Stop the checks of this run on all machines."""

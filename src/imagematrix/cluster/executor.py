@@ -12,7 +12,7 @@ from typing import Final
 from imagematrix.cluster import packing
 from imagematrix.cluster.images import ClusterImages
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.machines import Machines, none_usable
+from imagematrix.cluster.machines import Machines, gone, none_usable
 from imagematrix.cluster.messages import (
     JobBegan,
     JobNews,
@@ -179,6 +179,10 @@ class Cluster:
         while not self._begun.empty():
             found.append(self._begun.get_nowait())
         return tuple(found)
+
+    def gone(self) -> str:
+        """Say why the cluster does nothing any more; empty: it would."""
+        return gone(self._link, self._machines)
 
     def slots(self) -> int:
         """Return how many nodes the machines build at once."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from imagematrix.cluster.link import ListedMachine
+from imagematrix.cluster.link import Link, ListedMachine
 from imagematrix.cluster.messages import MachineFacts
 from imagematrix.model import FlakeKind, Key, UsedMachine
 from imagematrix.planning import placement
@@ -36,6 +36,13 @@ def unusable(machine: ListedMachine, version: str, wanted: Collection[str]) -> s
 def builds_for(machine: MachineFacts, platform: str) -> bool:
     """Whether a machine runs the programs of a Docker platform, by emulation too."""
     return platforms.without_variant(platform) in platforms.run_by(machine.platform, machine.emulates)
+
+
+def gone(link: Link, machines: "Machines") -> str:
+    """Say why a cluster does nothing any more; empty: it would."""
+    if not link.is_up():
+        return f"the connection to {link.name} broke"
+    return "" if machines.usable() else f"no machine of {link.name} takes jobs any more"
 
 
 class Machines:

@@ -68,6 +68,12 @@ class NightlyRun:
         """Whether each stage that was tried went well."""
         return all(stage.good for stage in self.ended.values())
 
+    @property
+    def code(self) -> int:
+        """Return the exit code of the run: that of the stages that failed, if they agree; else 1."""
+        codes = {stage.code for stage in self.ended.values() if not stage.good}
+        return codes.pop() if len(codes) == 1 else min(len(codes), 1)
+
     def after(self, stage: NightlyStage, ended: StageResult) -> "NightlyRun":
         """Return the same run with one more stage done."""
         return replace(self, ended={**self.ended, stage: ended})

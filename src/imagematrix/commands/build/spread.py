@@ -37,6 +37,7 @@ from imagematrix.registry.store import Store
 from imagematrix.report import ImageFact, Progress
 from imagematrix.shell import Shell, stoppable
 from imagematrix.signing import Signer
+from imagematrix.text.formatting import count
 
 _READY: Final = (Status.BUILT, Status.REUSED)
 
@@ -50,6 +51,8 @@ class _Done:
     digests: Mapping[Key, str] = field(default_factory=dict)
     """What the registry has since this run."""
     machines: tuple[UsedMachine, ...] = ()
+    gone: str = ""
+    """Why the cluster would do nothing more; empty: it would."""
 
 
 def link(project: Project, address: str, certificates: str) -> Link:
@@ -98,7 +101,7 @@ def run(
         seconds=time.monotonic() - clock,
         origins=local.origins(project, rows),
     )
-    lost = NoClusterError(_missing(store.repository, missing)) if missing and not stop.is_set() else None
+    lost = _lost(done, store.repository, missing) if not stop.is_set() else None
     return BuildResult(
         report=report.with_machines(made, done.machines), published=published, interrupted=stop.is_set(), lost=lost
     )
@@ -170,7 +173,13 @@ def _act(
             tick=shown.tick,
         )
         ended = (_on_clock(pushed, begun) for pushed in recorder.published()[0])
-        return _Done(outcomes=outcomes, pushes=tuple(ended), digests=cluster.digests(), machines=cluster.used())
+        return _Done(
+            outcomes=outcomes,
+            pushes=tuple(ended),
+            digests=cluster.digests(),
+            machines=cluster.used(),
+            gone=cluster.gone(),
+        )
 
 
 def _on_clock(pushed: Pushed, begun: float) -> Pushed:
@@ -234,9 +243,18 @@ def _fact(row: Row, manifest: Manifest) -> ImageFact:
     return ImageFact(image=row.image, digest=manifest.config, bytes=manifest.bytes)
 
 
-def _missing(repository: str, rows: Sequence[str]) -> str:
-    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-    return (
-        f"{repository} lacks the image of {rows[0]}{more}, which a machine has built and pushed\n"
+def _lost(done: _Done, repository: str, missing: Sequence[str]) -> NoClusterError | None:
+    """Return that the cluster went away before all was built, or that its registry lacks what was."""
+    failed = [outcome for outcome in done.outcomes if outcome.status is Status.FAILED]
+    if done.gone and failed:
+        return NoClusterError(
+            f"{count(len(failed), 'node')} not built: {done.gone}\n"
+            "    what was pushed is kept: start the scheduler and the machines, and run the same command again"
+        )
+    if not missing:
+        return None
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return NoClusterError(
+        f"{repository} lacks the image of {missing[0]}{more}, which a machine has built and pushed\n"
         "    someone removed it, or the registry lost it: run the same command again"
     )

@@ -20,7 +20,6 @@ from imagematrix.commands.options import (
     Site,
     Workers,
 )
-from imagematrix.errors import ExitCode
 
 
 @command
@@ -89,4 +88,4 @@ def nightly(
     if night and night.good and heartbeat and (went_wrong := monitor.call(heartbeat)):
         print(went_wrong)
     if night and not night.good:
-        raise Exit("", code=int(ExitCode.FAILED))
+        raise Exit("", code=night.code)

@@ -11,7 +11,7 @@ from typing import Final
 from imagematrix.commands import foreign
 from imagematrix.commands.verify.cache import KeptImages
 from imagematrix.engine import Engine
-from imagematrix.errors import FlagError, NoEngineError, RegistryError, did_you_mean
+from imagematrix.errors import FlagError, NoClusterError, NoEngineError, RegistryError, did_you_mean
 from imagematrix.execution import parallel
 from imagematrix.model import Destination, Key, Leaf, Row
 from imagematrix.planning import checks
@@ -39,8 +39,8 @@ class VerifyResult:
     seconds: float
     images: tuple[Verified, ...]
     interrupted: bool
-    lost: NoEngineError | None = None
-    """Set when the engine went away and nothing else is wrong: some images are not checked."""
+    lost: NoEngineError | NoClusterError | None = None
+    """Set when the engine, or the cluster, went away and nothing else is wrong: some images are not checked."""
 
     @property
     def good(self) -> bool:

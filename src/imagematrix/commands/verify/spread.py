@@ -24,6 +24,7 @@ from imagematrix.registry.store import Store
 from imagematrix.report.console.verify import CheckListener
 from imagematrix.shell import stoppable
 from imagematrix.signing import Signer
+from imagematrix.text.formatting import count
 from imagematrix.verify import remote
 from imagematrix.verify.judge import Judge
 from imagematrix.verify.task import CheckTask, kit, task
@@ -62,12 +63,30 @@ def run(
     missing = [Verified(row=row, checks=(), built=False) for name, row in dag.rows.items() if name not in found]
     known = [Verified(row=one.row, checks=checks.joined(one, ())) for one in found.values() if not one.open]
     tasks = [task(project, subject, leaves[name]) for name, subject in found.items() if subject.open]
+    ran, gone = list[Verified](), ""
     with stoppable() as stop, closing(link):
-        platforms = {each.subject.row.platform for each in tasks}
-        ran = _Checking(project, cache, link, platforms).run(tasks, listen, stopped=stop.is_set) if tasks else []
+        if tasks:
+            checking = _Checking(project, cache, link, {each.subject.row.platform for each in tasks})
+            ran = checking.run(tasks, listen, stopped=stop.is_set)
+            gone = checking.cluster.gone()
     images = sorted([*missing, *known, *ran], key=lambda image: image.row.name)
     return VerifyResult(
-        started=started, seconds=time.monotonic() - clock, images=tuple(images), interrupted=stop.is_set()
+        started=started,
+        seconds=time.monotonic() - clock,
+        images=tuple(images),
+        interrupted=stop.is_set(),
+        lost=_lost(images, gone) if gone else None,
+    )
+
+
+def _lost(images: Sequence[Verified], gone: str) -> NoClusterError | None:
+    """Return that the cluster went away, where that alone is wrong."""
+    bad = [image for image in images if not image.good]
+    if not bad or not all(image.interruption for image in bad):
+        return None
+    return NoClusterError(
+        f"{count(len(bad), 'image')} not checked: {gone}\n"
+        "    what was checked is remembered: start the scheduler and the machines, and run the same command again"
     )
 
 
@@ -87,7 +106,7 @@ class _Checking:
         self._project = project
         self._cache = cache
         self._texts = project.repository.common.checks()
-        self._cluster = ClusterChecks(
+        self.cluster = ClusterChecks(
             link,
             version=__version__,
             platforms=platforms,
@@ -101,12 +120,12 @@ class _Checking:
         """Check images; what is not begun when it is stopped is left out."""
         done: list[Verified] = []
         rows, running = {task.subject.key: task.subject.row for task in tasks}, dict[Key, Row]()
-        slots = self._cluster.open()
+        slots = self.cluster.open()
         with parallel.pool(2 * slots, name="verify") as pool, listen(len(tasks)) as listener:
             waiting = [pool.submit(functools.partial(self._check, task)) for task in tasks]
             while waiting and not stopped():
                 finished, waiting = parallel.ended(waiting, seconds=_POLL_SECONDS)
-                running |= {key: rows[key] for key, _machine in self._cluster.begun()}
+                running |= {key: rows[key] for key, _machine in self.cluster.begun()}
                 for future in finished:
                     key, verified = future.result()
                     running.pop(key, None)
@@ -115,7 +134,7 @@ class _Checking:
                 listener.running([Running(row=row) for row in running.values()])
             if stopped():
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._cluster.cancel()
+                self.cluster.cancel()
         return done
 
     def _check(self, task: CheckTask) -> tuple[Key, Verified]:
@@ -124,7 +143,7 @@ class _Checking:
         image = RemoteParent(
             key=subject.key, ids=(manifest.config, manifest.digest), digest=manifest.digest, bytes=manifest.bytes
         )
-        result = self._cluster.check(
+        result = self.cluster.check(
             image,
             remote.pack_task(task),
             platform=subject.row.platform,
