@@ -15,7 +15,7 @@ from tests.folders import FolderExecutor, digest
 from imagematrix import __version__
 from imagematrix.cluster import Cluster, ClusterPlan, Link, service
 from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
-from imagematrix.cluster.messages import MachineFacts, RemoteParent
+from imagematrix.cluster.messages import MachineFacts, MachineHealth, RemoteParent
 from imagematrix.cluster.plugins import ClusterPlugin
 from imagematrix.cluster.security import address
 from imagematrix.errors import SilentRegistryError
@@ -41,6 +41,8 @@ class FolderMachine:
     """What the registry does not take."""
     pushes: Collection[Key] | None = None
     """What it pushes, before it is stopped; None: everything."""
+    health: MachineHealth | None = None
+    """What it says of itself; None: it does not answer."""
     done: list[Key] = field(default_factory=list)
     """What it built, in order."""
     pulled: list[Key] = field(default_factory=list)
@@ -128,7 +130,10 @@ class LocalCluster:
     def add(self, machine: FolderMachine, *, slots: int = 2, **facts: Any) -> FolderMachine:
         """Let a machine join."""
         known = {"name": machine.name, "version": __version__, "platform": "linux/amd64", **facts}
-        self.join(BuildMachine(MachineFacts(**known, slots=slots), machine.opened))
+        made = BuildMachine(
+            MachineFacts(**known, slots=slots), machine.opened, examine=lambda _question: machine.health
+        )
+        self.join(made)
         return machine
 
     def join(self, machine: BuildMachine) -> None:

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.clusters import FolderMachine, LocalCluster, coordinator
 from imagematrix.cli import program
 from imagematrix.cluster import Link, certificates, packing, security, status
 from imagematrix.cluster.machines import Machines
-from imagematrix.cluster.messages import MachineFacts, RemoteJob
+from imagematrix.cluster.messages import MachineFacts, MachineHealth, RemoteJob
 from imagematrix.cluster.security import address
 from imagematrix.commands.doctor import machines as doctor
 from imagematrix.errors import FlagError, InputError, NoClusterError
@@ -271,12 +272,27 @@ def test_what_doctor_says_of_a_cluster(cluster: LocalCluster, tmp_path: Path) ->
     state, said = asked()
     assert state is PrerequisiteState.BAD
     assert "imagematrix worker" in said
-    cluster.add(FolderMachine(tmp_path, "good"))
-    assert asked() == (PrerequisiteState.GOOD, "1 machine, 2 worker slots ")
+    well = MachineHealth(name="good", engine="Docker 26.1", free=10**12)
+    good = cluster.add(FolderMachine(tmp_path, "good", health=well))
+    state, said = asked()
+    assert state is PrerequisiteState.GOOD
+    assert said.startswith("1 machine, 2 worker slots\ngood: Docker 26.1, ")
+    good.health = replace(well, free=10**10)
+    assert asked()[0] is PrerequisiteState.WEAK
+    good.health = replace(well, free=10**9)
+    assert asked()[0] is PrerequisiteState.BAD
+    good.health = replace(well, faults=("registry.example.com refuses the login",))
+    state, said = asked()
+    assert state is PrerequisiteState.BAD
+    assert "good: registry.example.com refuses the login" in said
+    good.health = well
     cluster.add(FolderMachine(tmp_path, "old"), version="0.0.1")
+    cluster.add(FolderMachine(tmp_path, "dumb"))
     state, said = asked()
     assert state is PrerequisiteState.WEAK
-    assert "1 machine, 2 worker slots; old: it has imagematrix 0.0.1" in said
+    assert said.startswith("1 machine, 2 worker slots\n")
+    assert "\nold: it has imagematrix 0.0.1" in said
+    assert "\ndumb: it does not answer" in said
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,8 +311,9 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
         (["worker"], 2, "name the scheduler"),
         (["worker", "tls://build.example.com"], 2, "--certificates DIR"),
         (["worker", "tcp://localhost:9"], 3, "no Docker Engine answers"),
-        (["build", "--matrix", "--workers", "tls://build.example.com"], 3, 'set nodes = "host/path"'),
-        (["push", "--matrix", "--workers", "tls://build.example.com"], 3, 'set nodes = "host/path"'),
+        (["build", "--matrix", "--workers", "tls://build.example.com"], 2, 'set nodes = "host/path"'),
+        (["push", "--matrix", "--workers", "tls://build.example.com"], 2, 'set nodes = "host/path"'),
+        (["build", "--matrix", "--push", "--workers", "tls://build.example.com"], 2, 'set nodes = "host/path"'),
     ],
 )
 def test_commands_that_are_refused(

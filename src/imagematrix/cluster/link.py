@@ -4,7 +4,7 @@ import asyncio
 import pickle
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from imagematrix.cluster import security as guard
 from imagematrix.cluster.library import dask
 from imagematrix.cluster.messages import (
+    HealthQuestion,
     JobEnded,
     JobLost,
     JobNews,
     MachineFacts,
+    MachineHealth,
     MachineNews,
     RemoteResult,
     Weight,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
+_HEALTH_SECONDS: Final = 5.0
+"""How long a machine may look at itself: `doctor` ends within ten seconds."""
 _LOOK_SECONDS: Final = 1.0
 """How soon a waiting thread sees what nobody reports: that the connection broke."""
 _CANCELLED: Final = (asyncio.CancelledError, CancelledError)
@@ -124,6 +128,15 @@ class Link:
             raise NoClusterError(f"{self._to}: {error}") from None
         return [ListedMachine(address=at, facts=MachineFacts(**facts), away=away) for at, facts, away in found]
 
+    def health(self, question: HealthQuestion, version: str) -> Mapping[str, MachineHealth]:
+        """Ask machines of a version how they are; return the answers that come in time. Raises NoClusterError."""
+        words = {"version": version, "data": pickle.dumps(question), "seconds": _HEALTH_SECONDS}
+        try:
+            found = _ask(self._open(), "imagematrix_ask", **words)
+        except LostMachineError as error:
+            raise NoClusterError(f"{self._to}: {error}") from None
+        return {name: pickle.loads(answer) for name, answer in found.items()}  # noqa: S301  (as in `_read`)
+
     def stop(self) -> None:
         """Stop this run's jobs on all machines; nothing happens without a connection."""
         with suppress(LostMachineError):
@@ -206,7 +219,7 @@ class Link:
 NAME: Final = "imagematrix"
 
 
-def _ask(client: "Client", question: str, /, **words: str) -> Any:  # noqa: ANN401 - whatever the scheduler answers
+def _ask(client: "Client", question: str, /, **words: object) -> Any:  # noqa: ANN401 - whatever the scheduler answers
     """Ask the plugin of the scheduler. Raises LostMachineError."""
     try:
         return client.sync(getattr(client.scheduler, question), callback_timeout=_ANSWER_SECONDS, **words)

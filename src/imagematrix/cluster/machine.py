@@ -1,6 +1,7 @@
 """One machine of a cluster: does jobs with its own engine, its own site and its own logins."""
 
 import heapq
+import pickle
 import threading
 import time
 import traceback
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from imagematrix.cluster import packing
 from imagematrix.cluster.messages import (
+    HealthQuestion,
     JobBegan,
     JobNews,
     JobPrinted,
     JobPushed,
     JobWaits,
     MachineFacts,
+    MachineHealth,
     RemoteChecks,
     RemoteJob,
     RemoteParent,
@@ -84,11 +87,19 @@ OpenHost = Callable[["Voice", str], AbstractContextManager[Host]]
 class BuildMachine:
     """Does the jobs that reach this machine. Several threads call `work` at once."""
 
-    def __init__(self, facts: MachineFacts, open_host: OpenHost, *, pushes: int = PUSHES) -> None:
-        """Take what it is, what opens the host of a run, and how many images are pushed at once."""
+    def __init__(
+        self,
+        facts: MachineFacts,
+        open_host: OpenHost,
+        *,
+        pushes: int = PUSHES,
+        examine: Callable[[HealthQuestion], MachineHealth | None] = lambda _: None,
+    ) -> None:
+        """Take what it is, what opens the host of a run and says how it is, and how many images are pushed at once."""
         self.facts = facts
         self._pushes = pushes
         self._open = open_host
+        self._examine = examine
         self._tell: Tell = lambda _run, _news: None
         self._lock = threading.Lock()
         self._slots = list(range(facts.slots))
@@ -113,6 +124,13 @@ class BuildMachine:
         finally:
             with self._lock:
                 heapq.heappush(self._slots, slot)
+
+    def answer(self, version: str, data: bytes) -> bytes:
+        """Answer a question, packed by a command of some version; another version gets no answer."""
+        if version != self.facts.version:
+            return b""
+        found = self._examine(pickle.loads(data))  # noqa: S301  (mutual TLS: only who may build asks)
+        return pickle.dumps(found) if found else b""
 
     def stop(self, run: str) -> None:
         """Stop everything of a run."""

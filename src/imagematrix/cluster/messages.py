@@ -173,6 +173,27 @@ class MachineLeft:
     """Those that it has will not end, or nobody will hear of it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthQuestion:
+    """Asks a machine for what a build needs there."""
+
+    repository: str
+    """The node cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineHealth:
+    """What a machine says of itself."""
+
+    name: str
+    engine: str = ""
+    """Its version, and that of buildx."""
+    free: int | None = None
+    """Bytes on the disk of the engine; None: it is not on that machine, or not known."""
+    faults: tuple[str, ...] = ()
+    """Why it cannot build."""
+
+
 JobNews = JobBegan | JobPrinted | JobWaits | JobPushed
 TryNews = JobEnded | JobLost
 MachineNews = MachineJoined | MachineLeft

@@ -4,6 +4,7 @@ Results travel as news, not as results of Dask's: the coordinator would have to 
 the scheduler, with five messages.
 """
 
+import asyncio
 import pickle
 import threading
 from collections.abc import Sequence
@@ -59,7 +60,10 @@ class ClusterPlugin(SchedulerPlugin):
         scheduler.rootish_tg_dependencies_threshold = 0
         scheduler.extensions["amm"].stop()
         scheduler.handlers.update(
-            imagematrix_take=self._take, imagematrix_stop=self._stop_run, imagematrix_machines=self._list
+            imagematrix_take=self._take,
+            imagematrix_stop=self._stop_run,
+            imagematrix_machines=self._list,
+            imagematrix_ask=self._ask,
         )
         scheduler.stream_handlers["imagematrix-away"] = self._note_away
         for address in scheduler.workers:
@@ -104,6 +108,20 @@ class ClusterPlugin(SchedulerPlugin):
     async def _stop_run(self, run: str) -> None:
         await self._scheduler.broadcast(msg={"op": "imagematrix_stop", "run": run}, on_error="ignore")
 
+    async def _ask(self, version: str, data: bytes, seconds: float) -> dict[str, bytes]:
+        """Ask all machines a question; return the answers that came in time, by the names of machines."""
+        message = {"op": "imagematrix_ask", "version": version, "data": data}
+
+        async def ask(address: str, name: str) -> tuple[str, bytes]:
+            try:
+                asked = self._scheduler.broadcast(msg=message, workers=[address], on_error="ignore")
+                return name, next(iter((await asyncio.wait_for(asked, seconds)).values()), b"")
+            except TimeoutError:
+                return name, b""
+
+        found = await asyncio.gather(*(ask(address, facts.name) for address, facts in self._machines.items()))
+        return {name: answer for name, answer in found if answer}
+
     def _list(self) -> list[tuple[str, dict[str, Any], str]]:
         """Return all machines: address, facts, and why they take no jobs now, if they do not."""
         return [
@@ -135,6 +153,7 @@ class MachinePlugin(WorkerPlugin):
         """Take the requests to stop, and send news of jobs."""
         worker.batched_stream.interval = _BETWEEN_SECONDS
         worker.handlers["imagematrix_stop"] = self._stop
+        worker.handlers["imagematrix_ask"] = self._answer
         self.post = _Post(worker)
         self.machine.listen(self.post.send)
 
@@ -144,6 +163,9 @@ class MachinePlugin(WorkerPlugin):
 
     def _stop(self, run: str) -> None:
         self.machine.stop(run)
+
+    async def _answer(self, version: str, data: bytes) -> bytes:
+        return await asyncio.to_thread(self.machine.answer, version, data)
 
 
 class _Post:

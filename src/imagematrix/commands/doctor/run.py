@@ -11,6 +11,7 @@ from typing import Final
 
 from imagematrix import site
 from imagematrix.commands import extras, foreign, request
+from imagematrix.commands.doctor import space
 from imagematrix.compat import catalogue
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import FlagError, InputError, RegistryError, UserError
@@ -29,10 +30,6 @@ from imagematrix.text.formatting import abbreviate, ages, count, size
 
 SECONDS: Final = 8.0
 """How long all answers together are waited for: the whole command takes less than ten seconds."""
-_LEAST_BYTES: Final = 2_000_000_000
-"""Less is not enough for one image with a framework (they take 1.3 to 1.9 GB each)."""
-_FEW_BYTES: Final = 20_000_000_000
-"""Less is not enough for a cold quickstart grid (14.6 GB of images, as much of build cache)."""
 _NAMES_SHOWN: Final = 3
 
 
@@ -181,9 +178,9 @@ def _disk() -> Prerequisite:
         return _good("disk", "the engine is not on this machine: free space is unknown")
     free = shutil.disk_usage(place).free
     said = f"{size(free)} free for images"
-    if free >= _FEW_BYTES:
+    state = space.state(free)
+    if state is PrerequisiteState.GOOD:
         return _good("disk", said)
-    state = PrerequisiteState.BAD if free < _LEAST_BYTES else PrerequisiteState.WEAK
     return Prerequisite(what="disk", state=state, said=said, remedy="`invoke gc --dry-run` lists what can be removed")
 
 
