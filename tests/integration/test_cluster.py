@@ -5,8 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,8 +109,13 @@ def ended(running: "subprocess.Popen[str]", grid: Monorepo) -> tuple[str, Any]:
 
 def sleeps(machine: Machine) -> bool:
     """Whether a machine runs a step that sleeps."""
+    return bool(sleeping(machine))
+
+
+def sleeping(machine: Machine) -> list[psutil.Process]:
+    """Return the processes of a machine's steps that sleep."""
     tag = (machine.folder / ".imagematrix-engine").read_text().strip()
-    return any(tag in _group(process) for process in psutil.process_iter() if _is_sleep(process))
+    return [process for process in psutil.process_iter() if _is_sleep(process) and tag in _group(process)]
 
 
 def _is_sleep(process: psutil.Process) -> bool:
@@ -246,6 +254,45 @@ def test_a_night_needs_no_engine_here(grid: Monorepo, two: Pair, tmp_path: Path)
     assert not settled.exists()
 
 
+def test_a_slow_machine(grid: Monorepo, two: Pair) -> None:
+    """The other one takes what would wait there, and nothing is built twice."""
+    first, second = two.machines
+    with slowed(second):
+        done, report = spread(grid, two, "--only", f"{grid.family}:{FEW}")
+    assert done.code == 0, done.out + done.err
+    all_there(grid, two, report)
+    nodes = built(report)
+    assert {node["attempts"] for node in nodes} == {1}
+    shares = Counter(node["machine"] for node in nodes)
+    assert shares == {first.name: len(nodes) - 1, second.name: 1}
+    assert sorted(push["node"] for push in report["pushes"]) == sorted(node["key"] for node in nodes)
+
+
+@contextmanager
+def slowed(machine: Machine) -> Iterator[None]:
+    """Let each step of a machine that sleeps take three times as long."""
+    ends, stopped = threading.Event(), dict[psutil.Process, float]()
+
+    def slow() -> None:
+        while not ends.wait(0.05):
+            for process in sleeping(machine):
+                if process not in stopped:
+                    stopped[process] = time.monotonic() + 3 * SECONDS
+                    process.suspend()
+            for process, moment in stopped.items():
+                if time.monotonic() > moment:
+                    with suppress(psutil.Error):
+                        process.resume()
+
+    thread = threading.Thread(target=slow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join(30)
+
+
 def test_the_network_of_a_machine_is_cut(grid: Monorepo, two: Pair) -> None:
     """What it had is built elsewhere; it joins again by itself."""
     first, second = two.machines
@@ -270,6 +317,21 @@ def test_the_scheduler_is_killed_and_started_again(grid: Monorepo, two: Pair) ->
     assert running.returncode == 0, out
     all_there(grid, two, report)
     assert any(node["attempts"] > 1 for node in built(report))
+
+
+def test_the_scheduler_is_killed_while_images_are_checked(grid: Monorepo, two: Pair) -> None:
+    """The exit code is that of an engine that went away, with one paragraph that says so."""
+    grid.edit("common/layers/app/Dockerfile.j2", f"sleep {SECONDS}", "sleep 0")
+    (grid.root / "common/layers/app/test_app.py").write_text(f'{CHECK}    assert host.run("sleep {SECONDS}").rc == 0\n')
+    done, _ = spread(grid, two, "--only", f"{grid.family}:*-1.1")
+    assert done.code == 0, done.out + done.err
+    where = ("--workers", ADDRESS, "--certificates", str(two.certificates))
+    running = grid.start("verify", "--only", f"{grid.family}:*-1.1", *where)
+    until(lambda: any(sleeps(machine) for machine in two.machines), seconds=60)
+    two.restart_scheduler()
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode == 3, out
+    assert "1 image not checked" in out
 
 
 def test_the_coordinator_is_killed(grid: Monorepo, two: Pair) -> None:
