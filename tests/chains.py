@@ -21,7 +21,7 @@ def chain(row: str, *keys: str) -> tuple[Node, ...]:
 def linking(row: str, *keys: str, files: str) -> tuple[Node, ...]:
     """Make the nodes of a row whose last one links the files of a package layer, which the one below can install."""
     *below, last = chain(row, *keys)
-    tool = Tool(stage=below[-1].layer, python="3.12", platform="")
+    tool = Tool(stage=below[-1].layer, environment=below[0].layer, python="3.12", platform="", moment=0)
     stage = Stage(layer=files, text=files, inputs=(), downloads=Downloads.NOTHING, tool=tool)
     installed = replace(last, key=Key(files), layer=files, parent=None, stage=stage)
     return (*below, installed, replace(last, packages=Key(files), stage=replace(last.stage, packages=stage)))

@@ -97,8 +97,6 @@ class FolderExecutor:
         for source in (build.source, *([build.packages] if build.packages else ())):
             if why := self._stand_on(here, key, source):
                 return why
-        if build.is_files:
-            shutil.rmtree(here / key)
         told = {**build.arguments, **build.labels}
         _write(here / key, {file.path: file.content for file in build.files}, build.target, told)
         return ""

@@ -13,7 +13,18 @@ from tests.projects import PYTORCH
 
 from imagematrix.engine.builder import Builder
 from imagematrix.engine.locks import Locks
-from imagematrix.model import Attempt, BuildJob, DockerfileBuild, Key, NodePull, ParentImage, Site, Step, node_ref
+from imagematrix.model import (
+    TOOL_LABEL,
+    Attempt,
+    BuildJob,
+    DockerfileBuild,
+    Key,
+    NodePull,
+    ParentImage,
+    Site,
+    Step,
+    node_ref,
+)
 
 if TYPE_CHECKING:
     from imagematrix.engine import Engine
@@ -52,7 +63,7 @@ class FakeEngine:
         return self.layers[self.image_id(name)]
 
     def config(self, name: str) -> Mapping[str, Any]:
-        return {"Labels": self.labels[self.image_id(name)]}
+        return {"Labels": self.labels.get(self.image_id(name), {})}
 
     def pull(self, name: str) -> None:
         self.names[name] = self.registry[name]
@@ -65,7 +76,6 @@ class FakeBuildx:
     engine: FakeEngine
     before: Callable[[], None] = lambda: None
     """What someone does in the moment before."""
-    is_files: bool = False
 
     def run(self, argv: Sequence[str], *, stdin: bytes, **_: Any) -> int:
         assert stdin
@@ -73,10 +83,10 @@ class FakeBuildx:
         words = list(argv)
         key = Key(words[words.index("--tag") + 1].rpartition(":")[2])
         contexts = dict(word.split("=docker-image://") for word in words if "docker-image://" in word)
-        linked = contexts.pop("torch-files", "")
+        linked = contexts.pop("torch-files", "") if len(contexts) > 1 else ""
         (parent,) = contexts.values()
         own = self.engine.diff_ids(linked) if linked else (f"layer {key}",)
-        self.engine.layers[id_of(key)] = own if self.is_files else (*self.engine.diff_ids(parent), *own)
+        self.engine.layers[id_of(key)] = (*self.engine.diff_ids(parent), *own)
         made = {"containerimage.digest": id_of(key), "containerimage.config.digest": OTHER}
         Path(words[words.index("--metadata-file") + 1]).write_text(json.dumps(made))
         return 0
@@ -190,15 +200,21 @@ def test_files_that_are_gone_are_not_linked(world: World) -> None:
     assert node_ref(files.key) in attempt.why
 
 
-def test_files_hold_nothing_of_what_installs_them(world: World) -> None:
-    """So they need not be built on its image."""
+@pytest.mark.parametrize("here", [True, False])
+def test_files_that_were_installed_on_the_parent_are_not_linked_again(world: World, here: bool) -> None:
+    """Their image is built on it: so is the node then, without another copy."""
     assert isinstance(world.job.work, DockerfileBuild)
-    world.job = replace(world.job, work=replace(world.job.work, is_files=True))
-    world.buildx.is_files = True
+    assert isinstance(world.job.work.source, ParentImage)
+    parent = world.job.work.source.image
+    files = ParentImage(key=Key("e" * 64), image=id_of(Key("e" * 64)), stage="torch-files", repository="")
+    world.job = replace(world.job, work=replace(world.job.work, packages=files))
+    world.engine.layers[files.image] = (*world.engine.diff_ids(parent), "files")
+    world.engine.labels[files.image] = {TOOL_LABEL: parent if here else OTHER}
+    world.engine.names[node_ref(files.key)] = files.image
     attempt = world.build()
 
-    assert attempt.ok
-    assert world.engine.layers[attempt.image] == (f"layer {world.job.key}",)
+    added = world.engine.layers[attempt.image][len(world.engine.diff_ids(parent)) :]
+    assert added == (("files", f"layer {world.job.key}") if here else (*world.engine.diff_ids(parent), "files"))
 
 
 @pytest.mark.parametrize("is_right", [True, False])

@@ -99,7 +99,7 @@ def test_a_whole_plan_on_machines_that_share_a_registry_alone(opened: Project, t
 
 
 def test_package_layers_on_machines_that_share_a_registry_alone(tmp_path: Path) -> None:
-    """A machine takes the tool, and the files that it links, from the registry; files hold nothing of their tool."""
+    """A machine takes the tool, and the files that it links, from the registry; files are built on their tool."""
     plan = projects.plan(locked(tmp_path / "project"))
     executor = FolderExecutor(tmp_path, machines=("a", "b", "c"))
 
@@ -107,7 +107,7 @@ def test_package_layers_on_machines_that_share_a_registry_alone(tmp_path: Path) 
 
     assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
     found = {step.node.layer: layers(tmp_path / REGISTRY / step.node.key) for step in plan.steps}
-    assert found["torch-files"] == {"torch-files"}
+    assert found["torch-files"] == {"python", "torch-files"}
     assert found["boot"] == {"python", "torch-files", "torch", "notebook-files", "notebook", "boot"}
     assert sorted(layer for _, key in executor.done for layer in [_layer(plan, key)]).count("torch-files") == 1
 

@@ -16,8 +16,19 @@ from imagematrix.commands.doctor import reproduce
 from imagematrix.commands.lock import run as locking
 from imagematrix.engine import exported
 from imagematrix.errors import FlagError
-from imagematrix.model import DockerfileBuild, EngineImage, Key, Node, ParentImage, Plan, Size, Step, Verdict
-from imagematrix.planning import cost, estimates, pipeline, reproducible, requirements
+from imagematrix.model import (
+    TOOL_LABEL,
+    DockerfileBuild,
+    EngineImage,
+    Key,
+    Node,
+    ParentImage,
+    Plan,
+    Size,
+    Step,
+    Verdict,
+)
+from imagematrix.planning import cost, estimates, jobs, pipeline, reproducible, requirements
 from imagematrix.planning.keys import sha256_of
 from imagematrix.planning.plan import Record
 from imagematrix.planning.ready_queue import ReadyQueue
@@ -216,7 +227,7 @@ def test_files_in_the_registry_are_pulled_where_something_links_them(tmp_path: P
 
     assert verdicts["torch-files"] is Verdict.REUSE  # what links them is there
     assert verdicts["notebook-files"] is Verdict.BUILD
-    assert (verdicts["python"], verdicts["torch"]) == (Verdict.PULL, Verdict.PULL)
+    assert (verdicts["python"], verdicts["torch"]) == (Verdict.REUSE, Verdict.PULL)  # what installs the notebook
     del kept[keys[PLAIN, "torch"]]
     steps = project.plan(dag, (), kept=kept).steps
     (files,) = (step for step in steps if step.node.layer == "torch-files")
@@ -245,8 +256,9 @@ def test_jobs_name_what_they_read(tmp_path: Path) -> None:
 
     assert isinstance(install, DockerfileBuild)
     assert isinstance(install.source, ParentImage)
-    assert (install.target, install.is_files, install.packages) == ("torch-files", True, None)
+    assert (install.target, install.packages) == ("torch-files", None)
     assert (install.source.key, install.source.stage) == (files.tool, "python")
+    assert install.labels[TOOL_LABEL] == install.source.image
     assert [file.path for file in install.files] == ["torch/requirements.lock"]
     assert isinstance(link, DockerfileBuild)
     assert link.packages == ParentImage(
@@ -255,8 +267,42 @@ def test_jobs_name_what_they_read(tmp_path: Path) -> None:
     assert link.files == ()
 
 
+def test_a_node_is_made_of_the_image_that_its_packages_were_installed_into(tmp_path: Path) -> None:
+    """Where that is built on the node's very parent; else the files are linked to the parent."""
+    project = locked(tmp_path)
+    plan = projects.plan(project, PLAIN)
+    images = {step.node.key: f"sha256:{step.node.key}" for step in plan.steps}
+    link = factory_of(plan).job(steps(plan)["torch", PLAIN], images).work
+    assert isinstance(link, DockerfileBuild)
+    assert isinstance(link.source, ParentImage)
+    here, elsewhere = jobs.linked(link, tool=link.source.image), jobs.linked(link, tool="sha256:other")
+
+    assert (here.source, here.packages, here.dockerfile) == (link.packages, None, link.dockerfile)
+    assert "FROM torch-files AS torch\n" in here.dockerfile
+    assert (elsewhere.source, elsewhere.packages) == (link.source, link.packages)
+    assert "FROM python AS torch\n" in elsewhere.dockerfile
+    assert "--mount=type=bind,from=torch-files," in elsewhere.dockerfile
+    assert jobs.linked(here, tool="") == here
+
+
+def test_package_layers_in_two_orders_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Then all are installed by the Python below."""
+    files = {f"common/layers/{name}/files/requirements.txt": f"{name}==1.0\n" for name in ("torch", "notebook")}
+    reverse = MATRIX.partition("[families.image]")[2].replace("families.image", "families.other")
+    both = f"{MATRIX}\n[families.other]{reverse}".format(
+        layers=[*LAYERS], pythons=["3.10"], platform="linux/amd64"
+    ).rpartition("layers = ")
+    text = f"{both[0]}layers = {['python', 'notebook', 'torch', 'boot']}\n{both[2].partition(chr(10))[2]}"
+    opened = projects.project(tmp_path, matrix=text, files={**FILES, **files})
+    locking.run(opened, opened.obtainable, resolver=FakeResolver(), upgrade=False, say=lambda _: None)
+    plan = projects.plan(open_project(str(tmp_path / "matrix.toml")))
+    layers = {step.node.key: step.node.layer for step in plan.steps}
+
+    assert {layers[step.tool] for step in plan.steps if step.tool} == {"python"}
+
+
 def test_linking_is_not_estimated_by_what_installing_took(tmp_path: Path) -> None:
-    """Neither its time nor its place on the disk; what was measured of links counts."""
+    """Neither its time nor its place on the disk; what was measured of links counts, where files are copied."""
     project = locked(tmp_path)
     plan = projects.plan(project, PLAIN)
     link = next(step for step in plan.steps if step.node.layer == "torch")
@@ -267,15 +313,17 @@ def test_linking_is_not_estimated_by_what_installing_took(tmp_path: Path) -> Non
     new = Record(key=Key("new"), layer="torch", inputs={"parent": "p", "packages": "f"}, rows=(PLAIN,), seconds=7.0)
 
     installing = estimates.seconds(plan.steps, sizes=sizes)[files]
-    linking = estimates.seconds(plan.steps, history=[old], sizes=sizes)[link.node.key]
-    assert 0 < linking < installing < 500
-    assert estimates.seconds(plan.steps, history=[old, new], sizes=sizes)[link.node.key] == 7.0
+    there = [step for step in plan.steps if step.node.key != files]
+    linking = estimates.seconds(there, history=[old], sizes=sizes)[link.node.key]
+    assert 0 < estimates.seconds(plan.steps, history=[new], sizes=sizes)[link.node.key] < linking < installing < 500
+    assert estimates.seconds(there, history=[old, new], sizes=sizes)[link.node.key] == 7.0
     needs = estimates.added_bytes(plan.steps, history=(), sizes=sizes, images={})
-    assert (needs[link.node.key], needs[files]) == (400_000_000, 500_000_000)
+    assert (needs[link.node.key], needs[files]) == (0, 500_000_000)
+    assert estimates.added_bytes(there, history=(), sizes=sizes, images={})[link.node.key] == 400_000_000
 
 
 def test_files_and_what_links_them_are_started_when_all_that_they_need_is_there(tmp_path: Path) -> None:
-    """Files wait for their tool; a link waits for its parent and its files, whichever is last."""
+    """Files wait for the node that they are to be linked to, and the node that links them for both."""
     plan = projects.plan(locked(tmp_path), PLAIN)
     queue = ReadyQueue(plan.steps, {step.node.key: 1.0 for step in plan.steps})
     order: list[set[str]] = []
@@ -284,11 +332,11 @@ def test_files_and_what_links_them_are_started_when_all_that_they_need_is_there(
         for step in batch:
             queue.done(step.node.key)
 
-    assert order == [{"python"}, {"torch-files", "notebook-files"}, {"torch"}, {"notebook"}, {"boot"}]
+    assert order == [{"python"}, {"torch-files"}, {"torch"}, {"notebook-files"}, {"notebook"}, {"boot"}]
 
 
 def test_what_needs_failed_files_is_lost_once(tmp_path: Path) -> None:
-    """Also where it needs them in two ways; the other files are not lost."""
+    """Also where it needs them in two ways, and so are the files that were to be installed on it."""
     plan = projects.plan(locked(tmp_path), PLAIN)
     queue = ReadyQueue(plan.steps, {step.node.key: 1.0 for step in plan.steps})
     found = {step.node.layer: step.node.key for step in plan.steps}
@@ -296,8 +344,8 @@ def test_what_needs_failed_files_is_lost_once(tmp_path: Path) -> None:
     queue.done(found["python"])
     lost = [step.node.layer for step in queue.failed(found["torch-files"])]
 
-    assert lost == ["torch", "notebook", "boot"]
-    assert {step.node.layer for step in queue.drain()} == {"torch-files", "notebook-files"}
+    assert lost == ["torch", "notebook-files", "notebook", "boot"]
+    assert {step.node.layer for step in queue.drain()} == {"torch-files"}
 
 
 def test_a_plan_says_what_is_stored_once_and_what_stays_in_the_chain(tmp_path: Path) -> None:
@@ -409,7 +457,10 @@ def test_one_job_of_a_pipeline_installs_the_files(tmp_path: Path) -> None:
 
     (installs,) = (job for job in made if any(node.endswith("/torch-files") for node in job.nodes))
     assert len(installs.needs) <= 1
-    assert sorted(job.rows for job in made if installs.id in job.needs) == [(CUDA,), (PLAIN,)]
+    waiting = {installs.id}
+    for job in made:  # in order
+        waiting |= {job.id} if waiting.intersection(job.needs) else set()
+    assert sorted(row for job in made if job.id in waiting for row in job.rows) == [CUDA, PLAIN]
 
 
 def test_the_files_alone_need_their_tool(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from imagematrix.model import (
     APT_LOCK,
     BASE_LAYER,
     KEY_LABEL,
+    TOOL_LABEL,
     Attempt,
     BaseBootstrap,
     BuildJob,
@@ -29,7 +30,7 @@ from imagematrix.model import (
     Site,
     node_ref,
 )
-from imagematrix.planning import failure, site_files, transient
+from imagematrix.planning import failure, jobs, site_files, transient
 from imagematrix.shell import Shell, Source
 
 _PULLS: Final = 3
@@ -142,6 +143,9 @@ class Builder:
                 return self._solve(job, build, log)
 
     def _solve(self, job: BuildJob, work: DockerfileBuild, log: BuildLog) -> tuple[int, str]:
+        if work.packages:
+            labels = self.engine.config(work.packages.image).get("Labels") or {}
+            work = jobs.linked(work, tool=labels.get(TOOL_LABEL, ""))
         metadata = self.folder / f"{job.key}.json"
         metadata.unlink(missing_ok=True)  # of the last try
         argv = buildx.argv(
@@ -264,7 +268,7 @@ def ready(
 
 def _parent(job: BuildJob) -> ParentImage | None:
     """Return what a job's image is built upon, where that is a node."""
-    source = job.work.source if isinstance(job.work, DockerfileBuild) and not job.work.is_files else None
+    source = job.work.source if isinstance(job.work, DockerfileBuild) else None
     return source if isinstance(source, ParentImage) else None
 
 
@@ -273,7 +277,7 @@ def _sources(job: BuildJob) -> Iterator[tuple[str, ParentImage]]:
     if not isinstance(job.work, DockerfileBuild):
         return
     if isinstance(job.work.source, ParentImage):
-        yield "tool" if job.work.is_files else "parent", job.work.source
+        yield "parent", job.work.source
     if linked := _linked(job):
         yield "package layer", linked
 

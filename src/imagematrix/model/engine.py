@@ -7,6 +7,8 @@ from imagematrix.model.plan import Key
 KEY_LABEL = "imagematrix.key"
 LAYER_LABEL = "imagematrix.layer"
 ROW_LABEL = "imagematrix.row"
+TOOL_LABEL = "imagematrix.tool"
+"""Of the files of a package layer: the id of the image that they were installed on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

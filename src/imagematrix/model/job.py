@@ -40,9 +40,9 @@ class DockerfileBuild:
     """All files that the build can read, besides the Dockerfile."""
     source: ParentImage | BaseImage
     packages: ParentImage | None = None
-    """The files of the package layer that the stage links."""
-    is_files: bool = False
-    """It makes the files of a package layer: the source only runs the installation, and the image holds none of it."""
+    """The files of the package layer that the stage links. Their image is built on the one that installed them."""
+    linking: str = ""
+    """Of a stage that links: the Dockerfile to take if the files were installed on another image than `source`."""
     arguments: Mapping[str, str]
     """Build arguments."""
     labels: Mapping[str, str]

@@ -1,6 +1,6 @@
 """A row rendered: stages and the Dockerfile that they make."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from imagematrix.model.matrix import Row
@@ -24,13 +24,18 @@ FILES = "-files"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """What installs a package layer: a stage with the right Python and uv. Nothing of it gets into the files."""
+    """What installs a package layer: any stage with the right Python and uv. The files hold nothing of it."""
 
     stage: str
+    """Where a leaf is built alone: the one that the files are linked to."""
+    environment: str
+    """The layer that made the Python: its stage has all that an installation needs, and so has each above it."""
     python: str
     """The minor version, `3.12`."""
     platform: str
     """uv's name of the platform that the packages are for, such as x86_64-manylinux_2_31."""
+    moment: int
+    """The time of all files, seconds since 1970: another one for each layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +52,9 @@ class Stage:
     """Of the files of a package layer: what installs them."""
     packages: "Stage | None" = None
     """The files of the package layer that it links."""
+    linking: str = ""
+    """Of a stage that links a package layer: its text for files that were installed on another image than its parent's.
+    In the leaf, `text` begins with the very image that the files were installed into."""
     chained: str = ""
     """Why it installs its lock on the layers below instead of linking a package layer."""
 
@@ -60,7 +68,7 @@ class Stage:
     @property
     def recipe(self) -> str:
         """Its text, as far as its content depends on it: of a package layer's files without the line of the tool."""
-        return self.text.partition("\n")[2] if self.tool else self.text
+        return self.text.partition("\n")[2] if self.tool else self.text + self.linking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,8 +85,15 @@ class Leaf:
     @property
     def dockerfile(self) -> str:
         """The whole multi-stage Dockerfile: it builds alone, and the matrix build cuts it at any stage."""
+        return self._with(stage.text for stage in self.dockerfile_stages)
+
+    def linking(self, stage: Stage) -> str:
+        """Return the Dockerfile of a stage that links a package layer, if its files were installed elsewhere."""
+        return self._with([stage.linking]) if stage.linking else ""
+
+    def _with(self, texts: Iterable[str]) -> str:
         head = f"{GENERATED}\nARG BASE_IMAGE={self.base_image}\nFROM scratch AS {WHEELHOUSE}\n"
-        return "\n".join([head, *(stage.text for stage in self.dockerfile_stages)])
+        return "\n".join([head, *texts])
 
     @property
     def dockerfile_stages(self) -> Iterator[Stage]:

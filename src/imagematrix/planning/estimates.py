@@ -45,6 +45,7 @@ def seconds(
     """
     past = _Past((record, record.seconds) for record in history)
     found = sizes or {}
+    tools = {step.node.key: step.tool for step in steps if step.tool}
 
     def unknown(step: Step) -> float:
         size = found.get(step.node.key)
@@ -52,13 +53,16 @@ def seconds(
             return _COPYING_SECONDS + linked.installed / _LINKED_BYTES_A_SECOND
         return _seconds_of(size) if size else _typical_seconds(step.node)
 
-    return {
-        step.node.key: PULL_SECONDS if step.verdict is Verdict.PULL else past.median(step, unknown) for step in steps
-    }
+    def expected(step: Step) -> float:
+        if step.verdict is Verdict.PULL:
+            return PULL_SECONDS
+        return _COPYING_SECONDS if _is_there(step, tools) else past.median(step, unknown)
+
+    return {step.node.key: expected(step) for step in steps}
 
 
 def added_bytes(
-    steps: Iterable[Step], *, history: Sequence[Record], sizes: Mapping[Key, Size], images: Mapping[Key, int]
+    steps: Sequence[Step], *, history: Sequence[Record], sizes: Mapping[Key, Size], images: Mapping[Key, int]
 ) -> Mapping[Key, int]:
     """Estimate how much of the engine's disk the builds of nodes take, at their peak.
 
@@ -71,6 +75,8 @@ def added_bytes(
         if (parent := Key(record.inputs.get("parent", ""))) in images and record.key in images
     )
 
+    tools = {step.node.key: step.tool for step in steps if step.tool}
+
     def unknown(step: Step) -> float:
         size = sizes.get(step.node.key)
         if linked := _linked(step, sizes):
@@ -78,7 +84,13 @@ def added_bytes(
         # What is downloaded stays in a cache of the engine's until it is needed elsewhere.
         return size.download + size.installed if size else _TYPICAL_BYTES
 
-    return {step.node.key: round(past.median(step, unknown)) for step in steps}
+    return {step.node.key: 0 if _is_there(step, tools) else round(past.median(step, unknown)) for step in steps}
+
+
+def _is_there(step: Step, tools: Mapping[Key, Key]) -> bool:
+    """Whether the files that a node links will have been installed on its very parent."""
+    files = step.node.packages
+    return files is not None and files in tools and tools[files] == step.node.parent
 
 
 def _linked(step: Step, sizes: Mapping[Key, Size]) -> Size | None:

@@ -72,14 +72,19 @@ class Dag:
         """Return what must be built: missing nodes on which something missing and wanted is built.
 
         A reused leaf needs none of its ancestors. `present` are the nodes that the engine has, `kept` those in the
-        registry. Files of a package layer are installed by a node that is there, else by one that is built anyway.
+        registry. Files of a package layer are installed by the parent of a node that is to link them, one that is there
+        before one that is built anyway.
         """
         missing: set[Key] = set()
         files: list[Key] = []
         self._add_missing(self.ends, present, kept, missing, files)
+        linking = [self.nodes[key] for key in missing]
+        parents = {(node.packages, node.parent) for node in linking if node.packages}
         tools: dict[Key, Key] = {}
         for key in files:  # grows where a tool links a package layer itself
-            tools[key] = self._tool(key, present, kept, missing)
+            able = self.tools[key]
+            best = [tool for tool in able if (key, tool) in parents] or able
+            tools[key] = next((tool for where in (present, kept) for tool in best if tool in where), best[0])
             self._add_missing([tools[key]], present, kept, missing, files)
         return NeededNodes(keys=missing, tools=tools)
 
@@ -127,10 +132,6 @@ class Dag:
                     self._add_missing([linked], present, kept, missing, files)
                 key = self.nodes[key].parent
 
-    def _tool(self, files: Key, present: Collection[Key], kept: Collection[Key], missing: Collection[Key]) -> Key:
-        able = self.tools[files]
-        return next((key for where in (present, kept, missing) for key in able if key in where), able[0])
-
 
 def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
     """Join the nodes of rows (row name -> its nodes, first to last) where they share them."""
@@ -138,24 +139,35 @@ def build(chains: Mapping[str, tuple[Node, ...]]) -> Dag:
 
     ordered = {name: chains[name] for name in sorted(chains)}
     nodes = {node.key: node for chain in ordered.values() for node in chain}
-    tools = _tools(ordered.values())
     shape: Digraph = nx.DiGraph()
     shape.add_nodes_from(nodes)
     shape.add_edges_from((node.parent, node.key) for node in nodes.values() if node.parent)
     shape.add_edges_from((node.packages, node.key) for node in nodes.values() if node.packages)
-    shape.add_edges_from((tool, files) for files, able in tools.items() for tool in able)
+    tools = _tools(ordered.values(), lowest=False)
+    if not nx.is_directed_acyclic_graph(nx.DiGraph([*shape.edges, *_edges(tools)])):
+        # Two families have the same package layers in another order: neither can wait for the other's.
+        tools = _tools(ordered.values(), lowest=True)
+    shape.add_edges_from(_edges(tools))
     final_nodes = {name: chain[-1].key for name, chain in ordered.items()}
     rows = {name: chain[-1].leaf.row for name, chain in ordered.items()}
     return Dag(nodes=nodes, final_nodes=final_nodes, rows=rows, tools=tools, shape=nx.freeze(shape))
 
 
-def _tools(chains: Iterable[tuple[Node, ...]]) -> Mapping[Key, tuple[Key, ...]]:
-    """Return which nodes can install the files of package layers; those of the first row come first."""
+def _tools(chains: Iterable[tuple[Node, ...]], *, lowest: bool) -> Mapping[Key, tuple[Key, ...]]:
+    """Return which nodes install the files of package layers; those of the first row come first.
+
+    The parent of the node that links them is best, which is then made of their image without a copy; the lowest that
+    has the Python is built on no package layer.
+    """
     able: dict[Key, dict[Key, None]] = {}
     for chain in chains:
         for node in chain:
             linked = node.stage.packages
             if node.packages and linked and linked.tool:
-                tool = next(below.key for below in chain if below.layer == linked.tool.stage)
-                able.setdefault(node.packages, {})[tool] = None
+                wanted = linked.tool.environment if lowest else linked.tool.stage
+                able.setdefault(node.packages, {})[next(each.key for each in chain if each.layer == wanted)] = None
     return {files: tuple(tools) for files, tools in able.items()}
+
+
+def _edges(tools: Mapping[Key, tuple[Key, ...]]) -> list[tuple[Key, Key]]:
+    return [(tool, files) for files, able in tools.items() for tool in able]

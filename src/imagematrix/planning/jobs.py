@@ -11,6 +11,7 @@ from imagematrix.model import (
     EPOCH,
     KEY_LABEL,
     LAYER_LABEL,
+    TOOL_LABEL,
     BaseBootstrap,
     BaseImage,
     BuildJob,
@@ -90,6 +91,7 @@ class JobFactory:
             files=node.stage.inputs,
             source=self._source(node, images),
             packages=self._image(node.packages, images) if node.packages else None,
+            linking=node.leaf.linking(node.stage),
             arguments={EPOCH: epoch} if epoch else {},
             labels={**own, **self._labels(node, images)},
         )
@@ -155,16 +157,27 @@ def factory(
 
 
 def _package_files(node: Node, tool: ParentImage, labels: Mapping[str, str]) -> DockerfileBuild:
-    """Install a package layer. The same files make the same image: it has neither a date nor a commit."""
+    """Install a package layer. Its image names the one that it is built on."""
     return DockerfileBuild(
         dockerfile=node.leaf.dockerfile,
         target=node.layer,
         files=node.stage.inputs,
         source=tool,
-        is_files=True,
         arguments={"SOURCE_DATE_EPOCH": _CONSTANT_TIME},
-        labels=labels,
+        labels={**labels, TOOL_LABEL: tool.image},
     )
+
+
+def linked(work: DockerfileBuild, tool: str) -> DockerfileBuild:
+    """Return how to build a stage that links a package layer, of whose files `tool` is what their image is built on.
+
+    Where that is the very parent, the image of the files is what the build makes, but for its own lines.
+    """
+    if work.packages is None:
+        return work
+    if tool and isinstance(work.source, ParentImage) and work.source.image == tool:
+        return replace(work, source=work.packages, packages=None)
+    return replace(work, dockerfile=work.linking)
 
 
 def _base_names(node: Node) -> tuple[str, ...]:

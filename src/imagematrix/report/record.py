@@ -51,7 +51,8 @@ def make(
     `bytes_of` are the sizes of the nodes that exist, with everything below them.
     """
     origins = origins or Origins()
-    nodes = tuple(_node(step, outcome, bytes_of or {}) for step, outcome in zip(plan.steps, outcomes, strict=True))
+    added = _added(plan, bytes_of or {})
+    nodes = tuple(_node(step, outcome, added) for step, outcome in zip(plan.steps, outcomes, strict=True))
     by_key = {node.key: node for node in nodes}
     locks = {locked.path: locked for name in plan.final_nodes for locked in origins.locks.get(name, ())}
     return replace(
@@ -69,9 +70,22 @@ def with_machines(run: Document, machines: Iterable[UsedMachine]) -> Document:
     return replace(run, machines=tuple(MachineEntry(**asdict(machine)) for machine in machines))
 
 
-def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntry:
-    below = [bytes_of.get(key) for key in (step.node.parent, step.node.packages) if key]
-    whole, known = bytes_of.get(step.node.key), [size for size in below if size is not None]
+def _added(plan: Plan, bytes_of: Mapping[Key, int]) -> Mapping[Key, int]:
+    """Return what nodes add to those below them and to the files that they link, as far as it is known."""
+    added: dict[Key, int] = {}
+    for step in plan.steps:
+        node = step.node
+        below = (node.parent or step.tool,) if node.parent or node.stage.tool else ()
+        linked = (added.get(node.packages),) if node.packages else ()
+        known = [bytes_of.get(key) if key else None for key in (node.key, *below)]
+        sizes = [size for size in (*known, *linked) if size is not None]
+        if len(sizes) == len(known) + len(linked):
+            # The engine counts linked files a little differently from those alone.
+            added[node.key] = max(sizes[0] - sum(sizes[1:]), 0)
+    return added
+
+
+def _node(step: Step, outcome: Outcome, added: Mapping[Key, int]) -> NodeEntry:
     interrupted = outcome.status is Status.INTERRUPTED
     return NodeEntry(
         key=outcome.key,
@@ -91,8 +105,7 @@ def _node(step: Step, outcome: Outcome, bytes_of: Mapping[Key, int]) -> NodeEntr
         machine=outcome.machine,
         why=INTERRUPTED if interrupted else outcome.why,
         tail=outcome.tail,
-        # The engine counts linked files a little differently from those alone.
-        bytes=None if whole is None or len(known) < len(below) else max(whole - sum(known), 0),
+        bytes=added.get(step.node.key),
         drifted=outcome.drifted,
         leaves=step.leaves,
     )

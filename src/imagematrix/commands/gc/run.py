@@ -147,9 +147,9 @@ def _cache(project: Project, options: GcOptions, engine: Engine, dag: Dag, histo
     return garbage.cache(
         engine.build_cache(),
         texts={record.inputs.get("text", "") for record in history}
-        | {node.stage.text for key, node in dag.nodes.items() if key in held},
+        | {node.stage.recipe for key, node in dag.nodes.items() if key in held},
         # A package layer is installed by one step, the same for all locks: it leaves nothing to resume from.
-        missing={node.stage.text for key, node in dag.nodes.items() if key not in held and not node.stage.tool},
+        missing={node.stage.recipe for key, node in dag.nodes.items() if key not in held and not node.stage.tool},
         before=time.time() - max(options.nights, 1) * _DAY_SECONDS,
         nights=options.nights,
         installed=_installed(project, dag),

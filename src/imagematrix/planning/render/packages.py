@@ -1,6 +1,7 @@
 """Package layers: which layers of a row are installed on no base, by what, and the text of their stages."""
 
 import re
+import zlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,11 +12,14 @@ from imagematrix.planning.render.locks import RowLocks
 from imagematrix.planning.requirements import Locked
 
 _BLOCK: Final = re.compile(
-    r"^# packages: begin\n(?P<install>.*?)^# packages: check\n(?P<check>.*?)^# packages: end\n",
+    r"^# packages: begin\n(?P<install>.*?)^# packages: check\n(?P<check>.*?)"
+    r"^# packages: link\n(?P<link>.*?)^# packages: end\n",
     re.MULTILINE | re.DOTALL,
 )
 """What `site.packages` writes between these lines belongs to stages of their own."""
-CHECK: Final = "-check"
+_FIRST_MOMENT: Final = 315532801
+"""1980, the oldest year that a wheel can hold; a second later than what zip files have that hold no time."""
+_MOMENTS: Final = 2**24
 _MACRO: Final = re.compile(r"\bsite\.packages\(")
 _ENVIRONMENT: Final = re.compile(r"\bsite\.environment\(")
 _COMPILES: Final = re.compile(r"""\bsite\.compile\(\s*\w+\s*,\s*["']([\w.-]+)""")
@@ -70,7 +74,13 @@ class Installations:
         why = self._why_chained(layer, row, own, below, tool=tool)
         if why or layer not in self._asking or not tool:
             return Installation(why=why, lock=own.installed)
-        stands = Tool(stage=tool, python=row.values["python"], platform=self._locks.uv_platform(row))
+        stands = Tool(
+            stage=row.family.layers[row.family.layers.index(layer) - 1],
+            environment=tool,
+            python=row.values["python"],
+            platform=self._locks.uv_platform(row),
+            moment=_FIRST_MOMENT + zlib.crc32(layer.encode()) % _MOMENTS,
+        )
         return Installation(tool=stands, lock=requirements.lacking(own, below))
 
     def _tool(self, layer: str, row: Row) -> str:
@@ -101,6 +111,7 @@ class Parts:
     own: str
     install: str = ""
     check: str = ""
+    link: str = ""
 
 
 def split(body: str) -> Parts:
@@ -109,20 +120,9 @@ def split(body: str) -> Parts:
     if not found:
         return Parts(own=body)
     own = body[: found.start()] + body[found.end() :]
-    return Parts(own=own, install=found["install"].strip(), check=found["check"].strip())
+    return Parts(own=own, **{name: text.strip() for name, text in found.groupdict().items()})
 
 
 def files_text(layer: str, tool: Tool, install: str) -> str:
-    """Return the stages that make the files of a package layer: the first line names the tool."""
-    made = f"{layer}-install"
-    head, files = f"FROM {tool.stage} AS {made}\n", f"FROM scratch AS {layer}{FILES}\n"
-    return f"{head}{install}\n\n{files}COPY --from={made} /out/ /\n"
-
-
-def check_text(layer: str, parent: str, check: str) -> str:
-    """Return the stage that compares the files of a package layer with the image that they are linked to.
-
-    In the stage that links them it would leave a filesystem layer that is never the same twice: the engine writes to
-    /etc.
-    """
-    return f"FROM {parent} AS {layer}{CHECK}\n{check}\n\n"
+    """Return the stage that makes the files of a package layer: the first line names the tool."""
+    return f"FROM {tool.stage} AS {layer}{FILES}\n{install}\n"

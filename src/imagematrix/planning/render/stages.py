@@ -95,9 +95,12 @@ class Stages:
         linked = (
             self._package_files(layer, parts.install, files, chosen.tool) if chosen.tool and parts.install else None
         )
-        fetched, arguments = self._arguments(parts.own)
-        check = packages.check_text(layer, parent, f"ARG {_LANGUAGE}\n{parts.check}") if linked else ""
-        text = f"{check}FROM {parent} AS {layer}\n{arguments}{parts.own.strip()}\n{labels}"
+        fetched, arguments = self._arguments(f"{parts.check}\n{parts.own}".strip())
+        own = f"{parts.own.strip()}\n{labels}"
+        text, linking = f"FROM {parent} AS {layer}\n{arguments}{own}", ""
+        if linked:
+            text = f"FROM {linked.layer} AS {layer}\n{arguments}{parts.check}\n{own}"
+            linking = f"FROM {parent} AS {layer}\n{arguments}{parts.link}\n{own}"
         inputs = self._inputs(text, files)
         return self._intern(
             Stage(
@@ -106,6 +109,7 @@ class Stages:
                 inputs=inputs,
                 downloads=_settled(fetched, inputs),
                 packages=linked,
+                linking=linking,
                 chained=chosen.why,
             )
         )
@@ -139,7 +143,7 @@ class Stages:
 
     def _refuse_faults(self, name: str, body: str, row: Row, *, layer: str, parent: str, chosen: Installation) -> None:
         """Raise InputError for instructions that a layer must not have, or that copy missing files."""
-        stages = (parent, WHEELHOUSE, *((f"{layer}{FILES}", f"{layer}{packages.CHECK}") if chosen.tool else ()))
+        stages = (parent, WHEELHOUSE, *((f"{layer}{FILES}",) if chosen.tool else ()))
         faults = [*dockerfile.faults(body, stages=stages), *self._unfound(body, layer, row)]
         if faults:
             values = self._templates.values(row, layer=layer, parent=parent, tool=chosen.tool)
