@@ -11,7 +11,7 @@ SITE = "sphinx -E -W --keep-going -q docs site"
 LINTERS = ("ruff check .", "ruff format --check .", "mypy", SITE)
 PURE = "pytest tests/unit tests/golden tests/hostile --numprocesses auto"
 COVERAGE = "--cov --cov-report term"  # of what pyproject.toml names: a third slower
-REAL = "pytest tests/integration --numprocesses 2 --durations 25"
+REAL = "pytest tests/integration --numprocesses 3 --durations 25"
 
 
 @task(help={"unit": "Only what needs no engine."})

@@ -6,45 +6,52 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
-from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry
+from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry, copy_repository, good
 from xdist.scheduler import LoadScopeScheduling
 
 from imagematrix.engine import Engine, connect
 from imagematrix.model import BASE_LAYER, node_ref
 from imagematrix.state import State
 
-OF_THE_REPOSITORY = {
-    "browser",
-    "gpu_wheels",
-    "horovod",
-    "own_engine",
-    "paddle",
-    "proxies",
-    "quickstart",
-    "report",
-    "sessions",
-    "stores",
-    "users",
-    "verify",
-}
-"""Tests that share its workspace, its ports or the browser."""
+LANES: Final = (
+    ("browser", "proxies", "sessions", "users", "quickstart", "paddle", "verify", "destinations"),
+    ("gpu_wheels",),
+    ("horovod",),
+    ("cluster",),
+    ("wheel",),
+)
+"""Files whose tests run one after the other in this order, the longest lane first; any other file is a lane too.
+
+The first lane is of those that build in the repository itself, where builds take turns.
+"""
+FILES: Final = [name for lane in LANES for name in lane]
 
 
-class Halves(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Parts the tests in two halves that share nothing but the engine: with two processes each has one."""
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Gives each process the next lane. Lanes share the engine, and wait for each other where they must."""
 
     def _split_scope(self, nodeid: str) -> str:
-        name = Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
-        return "repository" if name in OF_THE_REPOSITORY else "monorepos"
+        name = _file(nodeid)
+        return next((lane[0] for lane in LANES if name in lane), name)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Halves:
-    return Halves(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    config.option.loadscopereorder = False  # it would begin with the lanes of most tests
+    return Lanes(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the long lanes first."""
+    items.sort(key=lambda item: FILES.index(name) if (name := _file(item.nodeid)) in FILES else len(FILES))
+
+
+def _file(nodeid: str) -> str:
+    return Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +113,15 @@ def monorepo(tmp_path: Path, engine: Engine) -> Iterator[Monorepo]:
     made = _write(tmp_path, engine)
     yield made
     remove_images(made)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The repository once more, where a build waits for no other; what their images share is built before, once."""
+    good("build", "--only", "python:3.11-debian12")
+    root = tmp_path / "copy"
+    copy_repository(root)
+    return root
 
 
 def _write(root: Path, engine: Engine) -> Monorepo:

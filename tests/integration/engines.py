@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.monorepo import REPOSITORY
+from tests.integration.turns import PORTS
 
 from imagematrix.engine import Engine, docker_command
 
@@ -34,7 +35,7 @@ def own_engine(*, megabytes: int = 0, store: str = "") -> Iterator[Mapping[str, 
         prepare(folder)
         if megabytes:
             mount(folder, megabytes)
-        subprocess.run([ENGINE, "start"], env=environment, check=True, capture_output=True)
+        start(where)
         yield where
     finally:
         subprocess.run([ENGINE, "stop", "--purge"], env=environment, check=True, capture_output=True)
@@ -52,8 +53,9 @@ def kill_and_restart(where: Mapping[str, str]) -> None:
 
 
 def start(where: Mapping[str, str]) -> None:
-    """Start an engine again."""
-    subprocess.run([ENGINE, "start"], env={**os.environ, **where}, check=True, capture_output=True)
+    """Start an engine, for the first time or again."""
+    with PORTS:
+        subprocess.run([ENGINE, "start"], env={**os.environ, **where}, check=True, capture_output=True)
 
 
 def prepare(folder: Path) -> None:

@@ -51,10 +51,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.index.faults.pop(0)(self)
             return
         if self.path.startswith("/file/"):
-            self._pass(requests.get(urllib.parse.unquote(self.path.partition("?")[2]), timeout=120))
+            self._pass(requests.get(urllib.parse.unquote(self.path.partition("?")[2]), timeout=600))
             return
         where = self.index.upstream + self.path.removeprefix("/simple")
-        page = requests.get(where, headers={"Accept": "text/html"}, timeout=120)
+        page = requests.get(where, headers={"Accept": "text/html"}, timeout=600)
 
         def through_us(link: "re.Match[str]") -> str:
             url, _, fragment = urllib.parse.urljoin(page.url, link[1]).partition("#")

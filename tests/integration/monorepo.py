@@ -14,6 +14,8 @@ from typing import Any
 from imagematrix.engine import Engine
 
 REPOSITORY = Path(__file__).parents[2]
+OF_MONOREPO = ("common", "compat", "images", "locks", "matrix.lock", "matrix.toml")
+"""What a monorepo has in git."""
 
 MATRIX = """\
 schema = 1
@@ -119,6 +121,30 @@ class SecureRegistry:
     login: str
 
 
+def imagematrix(*words: str, root: Path = REPOSITORY) -> Done:
+    """Run a command in the repository, or in a copy of it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "imagematrix", *words], cwd=root, capture_output=True, text=True, check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def good(*words: str, root: Path = REPOSITORY) -> None:
+    """Run one that must succeed."""
+    done = imagematrix(*words, root=root)
+    assert done.code == 0, done.out[-5000:] + done.err
+
+
+def copy_repository(folder: Path) -> None:
+    """Copy what the repository's monorepo has in git, as it is in the working tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *OF_MONOREPO], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, folder / name)
+
+
 def outcomes(report: Any) -> dict[str, list[str]]:
     """Return the outcomes of a report's nodes by layer."""
     found: dict[str, list[str]] = {}
@@ -141,6 +167,6 @@ def until(true: Callable[[], bool], *, seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def wait_for_built(monorepo: Monorepo, layer: str, *, seconds: float) -> None:
+def wait_for_built(monorepo: Monorepo, layer: str) -> None:
     """Wait until a node of a layer is on record as built."""
-    until(lambda: f'"layer":"{layer}"' in built(monorepo), seconds=seconds)
+    until(lambda: f'"layer":"{layer}"' in built(monorepo))

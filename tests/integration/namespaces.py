@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.integration.engines import ENGINE, mount, prepare
+from tests.integration.turns import CLUSTER
 
 BRIDGE = "imxcluster"
 NETWORK = "10.198.77"
@@ -155,6 +156,7 @@ class Machine:
 def pair(registry: str) -> Iterator[tuple[Machine, Machine]]:
     """Give two machines that reach this one at `HOST`, and its registry at the same name as here."""
     with ExitStack() as stack:
+        stack.enter_context(CLUSTER)
         stack.enter_context(_bridge())
         way = stack.enter_context(_way_to(int(registry.rpartition(":")[2])))
         first, second = (stack.enter_context(_machine(number, registry, way)) for number in (11, 12))

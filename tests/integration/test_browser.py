@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from tests.integration.monorepo import REPOSITORY
-from tests.integration.test_quickstart import address, fetch, imagematrix, inside, wait_for
+from tests.integration.monorepo import REPOSITORY, imagematrix
+from tests.integration.test_quickstart import address, fetch, inside, wait_for
 
 from imagematrix.engine import Engine
 

@@ -5,8 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.integration.monorepo import REPOSITORY, Monorepo
-from tests.integration.test_quickstart import imagematrix
+from tests.integration.monorepo import REPOSITORY, Monorepo, imagematrix
 
 FOUND_ON_TI = """\
 RUN mkdir -p /etc/yum.repos.d /usr/local/cuda-11.1/targets/x86_64-linux/lib \\

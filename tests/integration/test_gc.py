@@ -101,7 +101,7 @@ def _it_goes(monorepo: Monorepo, goes: set[str], idle: list[Key]) -> None:
         assert process.stdout
         assert "waiting until it ends" in process.stdout.readline()
         assert goes <= names(monorepo)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == 0, out
 
     # The same things, each with the same size and reason.

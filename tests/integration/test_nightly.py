@@ -96,7 +96,7 @@ def test_a_night_that_was_killed_is_gone_on_with(monorepo: Monorepo, chat: tuple
     """And while it runs, another one does nothing. A monitor is called once, when the night has succeeded."""
     install(monorepo, "sleep {{ 0 if app == '1.1' else 60 }}")
     process = monorepo.start(*NIGHT)
-    wait_for_built(monorepo, "app", seconds=180)
+    wait_for_built(monorepo, "app")
     second = monorepo.run(*NIGHT)
     assert second.code == 1
     assert "another nightly run of this project is in progress" in second.err

@@ -1,7 +1,4 @@
-"""Engines that are killed, and disks that are full: each test has an engine of its own.
-
-They run beside no test that publishes ports: a starting engine disturbs those of another.
-"""
+"""Engines that are killed, and disks that are full: each test has an engine of its own."""
 
 import json
 import os

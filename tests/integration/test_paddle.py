@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from tests import manifests
-from tests.integration.monorepo import REPOSITORY
-from tests.integration.test_quickstart import address, imagematrix
+from tests.integration.monorepo import REPOSITORY, imagematrix
+from tests.integration.test_quickstart import address
 
 from imagematrix.engine import Engine, docker_command
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
-from tests.integration.monorepo import REPOSITORY
+from tests.integration.monorepo import REPOSITORY, imagematrix
 from tests.integration.test_browser import EVENTS, SHOTS, SLOW_MS, TOKEN, runs
-from tests.integration.test_quickstart import address, fetch, imagematrix, inside, wait_for
+from tests.integration.test_quickstart import address, fetch, inside, wait_for
 
 from imagematrix.engine import Engine
 

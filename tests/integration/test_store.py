@@ -227,7 +227,7 @@ def test_an_interrupt_in_mid_push(monorepo: Monorepo, registry: str) -> None:
                 time.sleep(0.05)
             assert proxy.met
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=120) == 130
+            assert process.wait(timeout=600) == 130
         report = json.loads((monorepo.root / "report/report.json").read_text())
         assert set(pushes(report)) <= {"interrupted", "pushed"}
         assert "interrupted" in pushes(report)

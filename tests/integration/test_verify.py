@@ -441,7 +441,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_the_next_goes_on(monorepo: Mon
     process = started(monorepo)
     assert len(containers(monorepo)) == 1
     process.send_signal(number)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=600)
     assert (process.returncode, "Traceback" in out) == (130, False), out
     assert containers(monorepo) == []
     assert '"test_quick"' in (monorepo.root / ".imagematrix/verified.jsonl").read_text()
@@ -451,7 +451,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_the_next_goes_on(monorepo: Mon
 def test_what_a_killed_run_left_the_next_one_removes(monorepo: Monorepo) -> None:
     process = started(monorepo)
     process.kill()
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert len(containers(monorepo)) == 1
     goes_on(monorepo)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.conftest import remove_images
-from tests.integration.monorepo import REPOSITORY, Done, Monorepo
+from tests.integration.monorepo import REPOSITORY, Done, Monorepo, copy_repository
 
 from imagematrix.engine import Engine
 
@@ -22,8 +22,6 @@ OF_WHEEL = ("LICENSE", "README.md", "common/init", "pyproject.toml", "scripts/en
 """What a wheel is built from."""
 CHANGED = ("boot", "tools")
 """The layers of the package that the newer version has another line of."""
-OF_MONOREPO = ("common", "compat", "images", "locks", "matrix.lock", "matrix.toml")
-"""What a monorepo has in git."""
 HELLO = """
 [families.shop-hello]
 layers = ["system", "hello"]
@@ -192,11 +190,6 @@ def test_what_a_monorepo_adds_is_built_and_verified_and_survives_an_upgrade(
 
 def test_this_repository_uses_nothing_that_the_wheel_does_not_give(old: Program, tmp_path: Path) -> None:
     """Its leaves are what the wheel renders of what a monorepo has in git."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--", *OF_MONOREPO], cwd=REPOSITORY, check=True, capture_output=True, text=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, tmp_path / name)
+    copy_repository(tmp_path)
     old.good(tmp_path, "check")
     assert "leaves are up to date" in old.good(tmp_path, "render", "--check").out
