@@ -18,6 +18,10 @@ _RETIRED: Final = re.compile(r"mirrorlist\.centos\.org")
 _ROTATED: Final = re.compile(r"NO_PUBKEY (?:A4B469963BF863CC|F60F4B3D7FA2AF80)")
 """NVIDIA's keys, the new and the old (https://developer.nvidia.com/blog/updating-the-cuda-linux-gpg-repository-key/)."""
 
+_OTHER_PROCESSOR: Final = re.compile(r"[Ee]xec format error")
+_NO_EMULATOR: Final = (
+    "programs of this processor do not run on the engine's machine: install qemu-user-static there (docs/platforms.md)"
+)
 _NEW_KEY: Final = (
     "NVIDIA replaced the key of its archive on 2022-04-27, and the base has another one: take a newer build of the base"
     " (`invoke lock --bases --upgrade`), install cuda-keyring before `apt-get update`, or, where nothing is installed"
@@ -27,12 +31,16 @@ _NEW_KEY: Final = (
 
 def remedy(said: str) -> str:
     """Return what a person can do about a failure that is not the build's own, after a "; "; mostly nothing."""
-    found = _room(said) or _key(said) or _archive(said)
+    found = _room(said) or _emulator(said) or _key(said) or _archive(said)
     return f"; {found}" if found else ""
 
 
 def _room(said: str) -> str:
     return "`invoke gc` makes room on the disk" if re.search(DISK_FULL, said) else ""
+
+
+def _emulator(said: str) -> str:
+    return _NO_EMULATOR if _OTHER_PROCESSOR.search(said) else ""
 
 
 def _key(said: str) -> str:
