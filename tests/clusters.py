@@ -15,7 +15,7 @@ from tests.folders import FolderExecutor, digest
 from imagematrix import __version__
 from imagematrix.cluster import Cluster, ClusterPlan, Link, service
 from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
-from imagematrix.cluster.messages import MachineFacts, MachineHealth, RemoteParent
+from imagematrix.cluster.messages import Answer, MachineFacts, NoAnswer, RemoteParent
 from imagematrix.cluster.plugins import ClusterPlugin
 from imagematrix.cluster.security import address
 from imagematrix.errors import SilentRegistryError
@@ -24,6 +24,7 @@ from imagematrix.planning import estimates, placement
 from imagematrix.planning.ready_queue import remaining_paths
 
 REGISTRY = "registry.example.com/nodes"
+NO_ANSWER = NoAnswer(why="its engine does not answer")
 _T = TypeVar("_T")
 
 
@@ -41,8 +42,8 @@ class FolderMachine:
     """What the registry does not take."""
     pushes: Collection[Key] | None = None
     """What it pushes, before it is stopped; None: everything."""
-    health: MachineHealth | None = None
-    """What it says of itself; None: it does not answer."""
+    answer: Answer = NO_ANSWER
+    """To any question."""
     done: list[Key] = field(default_factory=list)
     """What it built, in order."""
     pulled: list[Key] = field(default_factory=list)
@@ -131,7 +132,7 @@ class LocalCluster:
         """Let a machine join."""
         known = {"name": machine.name, "version": __version__, "platform": "linux/amd64", **facts}
         made = BuildMachine(
-            MachineFacts(**known, slots=slots), machine.opened, examine=lambda _question: machine.health
+            MachineFacts(**known, slots=slots), machine.opened, answers=lambda _question: machine.answer
         )
         self.join(made)
         return machine

@@ -14,12 +14,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.integration.engines import ENGINE, mount, prepare
 from tests.integration.turns import CLUSTER
+
+from imagematrix.engine.client import open_client
 
 BRIDGE = "imxcluster"
 NETWORK = "10.198.77"
@@ -116,6 +118,12 @@ class Machine:
             self.relay.kill()
             self.relay.wait()
             self.relay = None
+
+    def nodes(self) -> set[str]:
+        """Return the keys of the nodes on its engine."""
+        with closing(open_client(self.environment)) as client:
+            names = [name for image in client.images.list("imagematrix/node") for name in image.tags]
+        return {name.rpartition(":")[2] for name in names}
 
     def fill_disk(self) -> None:
         """Leave room on the disk of its engine for what the engine itself writes, and for no image."""

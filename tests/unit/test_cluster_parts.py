@@ -17,8 +17,11 @@ from imagematrix.cluster.machines import Machines
 from imagematrix.cluster.messages import MachineFacts, MachineHealth, RemoteJob
 from imagematrix.cluster.security import address
 from imagematrix.commands.doctor import machines as doctor
+from imagematrix.commands.gc.machines import cleaner
+from imagematrix.commands.gc.run import GcOptions, engine_cleanup
 from imagematrix.errors import FlagError, InputError, NoClusterError
 from imagematrix.model import BuildJob, DockerfileBuild, File, FlakeKind, Key, ParentImage, Stored
+from imagematrix.planning.garbage import CleanupPlan, CleanupResult, GarbageKind, Thing
 from imagematrix.planning.keys import Sha256
 from imagematrix.planning.placement import Placement, Whereabouts, place, shared
 from imagematrix.report.outputs import PrerequisiteState
@@ -273,19 +276,19 @@ def test_what_doctor_says_of_a_cluster(cluster: LocalCluster, tmp_path: Path) ->
     assert state is PrerequisiteState.BAD
     assert "imagematrix worker" in said
     well = MachineHealth(name="good", engine="Docker 26.1", free=10**12)
-    good = cluster.add(FolderMachine(tmp_path, "good", health=well))
+    good = cluster.add(FolderMachine(tmp_path, "good", answer=well))
     state, said = asked()
     assert state is PrerequisiteState.GOOD
     assert said.startswith("1 machine, 2 worker slots\ngood: Docker 26.1, ")
-    good.health = replace(well, free=10**10)
+    good.answer = replace(well, free=10**10)
     assert asked()[0] is PrerequisiteState.WEAK
-    good.health = replace(well, free=10**9)
+    good.answer = replace(well, free=10**9)
     assert asked()[0] is PrerequisiteState.BAD
-    good.health = replace(well, faults=("registry.example.com refuses the login",))
+    good.answer = replace(well, faults=("registry.example.com refuses the login",))
     state, said = asked()
     assert state is PrerequisiteState.BAD
     assert "good: registry.example.com refuses the login" in said
-    good.health = well
+    good.answer = well
     cluster.add(FolderMachine(tmp_path, "old"), version="0.0.1")
     cluster.add(FolderMachine(tmp_path, "dumb"))
     state, said = asked()
@@ -293,6 +296,23 @@ def test_what_doctor_says_of_a_cluster(cluster: LocalCluster, tmp_path: Path) ->
     assert said.startswith("1 machine, 2 worker slots\n")
     assert "\nold: it has imagematrix 0.0.1" in said
     assert "\ndumb: it does not answer" in said
+
+
+def test_machines_are_cleaned_up(cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who does not answer is named; while a cluster builds, nothing is removed from it."""
+    project = projects.project(tmp_path / "project")
+    found = CleanupPlan(garbage=(Thing(kind=GarbageKind.IMAGE, name="imagematrix/node:a", reason="not needed"),))
+    cluster.add(FolderMachine(tmp_path, "clean", answer=CleanupResult(found=found, freed=7, dry=False)))
+    cluster.add(FolderMachine(tmp_path, "ill"))
+    asked = engine_cleanup(project, GcOptions(), (), project.dag({}))
+    assert cleaner(project, cluster.address, "")(asked) == {"clean": CleanupResult(found=found, freed=7, dry=False)}
+    assert "ill is not cleaned up: its engine does not answer" in capsys.readouterr().err
+
+    plan = projects.plan(project)
+    with coordinator(cluster, plan, lambda _name: None):
+        with pytest.raises(NoClusterError, match="already builds"):
+            cleaner(project, cluster.address, "")(asked)
+        assert cleaner(project, cluster.address, "")(replace(asked, dry=True)).keys() == {"clean"}
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

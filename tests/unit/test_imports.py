@@ -31,7 +31,7 @@ LEVELS: Final = (
     "scratch shell site tree disk web extensions",
     "engine ledger signing",
     "repository state",
-    "apt git resolver registry",
+    "apt cleanup git resolver registry",
     "cluster",
     "project",
     "row_state",

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from imagematrix.cluster import security as guard
 from imagematrix.cluster.library import dask
 from imagematrix.cluster.messages import (
-    HealthQuestion,
+    Answer,
     JobEnded,
     JobLost,
     JobNews,
     MachineFacts,
-    MachineHealth,
     MachineNews,
+    Question,
     RemoteResult,
     Weight,
 )
@@ -128,11 +128,11 @@ class Link:
             raise NoClusterError(f"{self._to}: {error}") from None
         return [ListedMachine(address=at, facts=MachineFacts(**facts), away=away) for at, facts, away in found]
 
-    def health(self, question: HealthQuestion, version: str) -> Mapping[str, MachineHealth]:
-        """Ask machines of a version how they are; return the answers that come in time. Raises NoClusterError."""
-        words = {"version": version, "data": pickle.dumps(question), "seconds": _HEALTH_SECONDS}
+    def ask(self, question: Question, version: str, *, seconds: float = _HEALTH_SECONDS) -> Mapping[str, Answer]:
+        """Ask all machines of a version; return the answers that come in time, by machine. Raises NoClusterError."""
+        words = {"version": version, "data": pickle.dumps(question), "seconds": seconds}
         try:
-            found = _ask(self._open(), "imagematrix_ask", **words)
+            found = _ask(self._open(), "imagematrix_ask", timeout=seconds + _ANSWER_SECONDS, **words)
         except LostMachineError as error:
             raise NoClusterError(f"{self._to}: {error}") from None
         return {name: pickle.loads(answer) for name, answer in found.items()}  # noqa: S301  (as in `_read`)
@@ -219,10 +219,10 @@ class Link:
 NAME: Final = "imagematrix"
 
 
-def _ask(client: "Client", question: str, /, **words: object) -> Any:  # noqa: ANN401 - whatever the scheduler answers
+def _ask(client: "Client", question: str, /, *, timeout: float = _ANSWER_SECONDS, **words: object) -> Any:  # noqa: ANN401 - whatever the scheduler answers
     """Ask the plugin of the scheduler. Raises LostMachineError."""
     try:
-        return client.sync(getattr(client.scheduler, question), callback_timeout=_ANSWER_SECONDS, **words)
+        return client.sync(getattr(client.scheduler, question), callback_timeout=timeout, **words)
     except (TimeoutError, OSError, RuntimeError) as error:  # Dask's own are of these kinds
         raise LostMachineError(f"the scheduler does not answer: {error!r}") from None
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from imagematrix.cluster import packing
 from imagematrix.cluster.messages import (
-    HealthQuestion,
+    Answer,
     JobBegan,
     JobNews,
     JobPrinted,
     JobPushed,
     JobWaits,
     MachineFacts,
-    MachineHealth,
+    NoAnswer,
+    Question,
     RemoteChecks,
     RemoteJob,
     RemoteParent,
@@ -84,6 +85,10 @@ OpenHost = Callable[["Voice", str], AbstractContextManager[Host]]
 """Opens the host of one run, which compresses images so."""
 
 
+def _nothing(_question: Question) -> Answer:
+    return NoAnswer(why="it answers no questions")
+
+
 class BuildMachine:
     """Does the jobs that reach this machine. Several threads call `work` at once."""
 
@@ -93,13 +98,13 @@ class BuildMachine:
         open_host: OpenHost,
         *,
         pushes: int = PUSHES,
-        examine: Callable[[HealthQuestion], MachineHealth | None] = lambda _: None,
+        answers: Callable[[Question], Answer] = _nothing,
     ) -> None:
-        """Take what it is, what opens the host of a run and says how it is, and how many images are pushed at once."""
+        """Take what it is, what opens the host of a run, how many pushes run at once, and what answers questions."""
         self.facts = facts
         self._pushes = pushes
         self._open = open_host
-        self._examine = examine
+        self._answers = answers
         self._tell: Tell = lambda _run, _news: None
         self._lock = threading.Lock()
         self._slots = list(range(facts.slots))
@@ -129,8 +134,7 @@ class BuildMachine:
         """Answer a question, packed by a command of some version; another version gets no answer."""
         if version != self.facts.version:
             return b""
-        found = self._examine(pickle.loads(data))  # noqa: S301  (mutual TLS: only who may build asks)
-        return pickle.dumps(found) if found else b""
+        return pickle.dumps(self._answers(pickle.loads(data)))  # noqa: S301  (mutual TLS: only who may build asks)
 
     def stop(self, run: str) -> None:
         """Stop everything of a run."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagematrix.model import Attempt, BuildJob, Key, Pushed
+from imagematrix.planning.garbage import CleanupResult, EngineCleanup
 
 CHECKS: Final = "checks"
 GPU: Final = "gpu"
@@ -194,6 +195,15 @@ class MachineHealth:
     """Why it cannot build."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """Why a machine cannot answer a question."""
+
+    why: str
+
+
+Question = HealthQuestion | EngineCleanup
+Answer = MachineHealth | CleanupResult | NoAnswer
 JobNews = JobBegan | JobPrinted | JobWaits | JobPushed
 TryNews = JobEnded | JobLost
 MachineNews = MachineJoined | MachineLeft

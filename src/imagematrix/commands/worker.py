@@ -48,7 +48,7 @@ def worker(
     from imagematrix.model import Site as SiteNoun
 
     extras.require("cluster")
-    from imagematrix.cluster import health, host, security, service
+    from imagematrix.cluster import answering, host, security, service
     from imagematrix.cluster.machine import BuildMachine
     from imagematrix.cluster.messages import CHECKS, GPU, MachineFacts
     from imagematrix.verify.remote import RemoteChecker
@@ -75,7 +75,7 @@ def worker(
             facts,
             lambda voice, compression: host.opened(voice, where, compression=compression, checker=RemoteChecker),
             pushes=push_jobs,
-            examine=functools.partial(health.examine, name=facts.name, where=where),
+            answers=functools.partial(answering.answer, name=facts.name, where=where),
         )
         trouble = functools.partial(_trouble, engine, free_disk * 10**9)
         service.join(to, certificates, machine, folder=folder, trouble=trouble, say=echo)

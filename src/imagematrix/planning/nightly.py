@@ -187,7 +187,7 @@ def command(stage: NightlyStage, run: NightlyRun, options: NightlyOptions) -> tu
         case NightlyStage.REPORT:
             words = ("report", *report)
         case NightlyStage.GC:
-            words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes), *spread)
+            words = ("gc", "--keep", options.keep, *(["--registry", *site] * options.nodes), *spread, *trusted)
     return (*words, "--file", options.file)
 
 

@@ -105,7 +105,7 @@ def _guard(
         from imagematrix.commands.gc import run as gc  # rarely needed, and slow to import
 
         options = gc.GcOptions(dry=True) if nights is None else gc.GcOptions(dry=True, nights=nights)
-        return gc.run(project, options, engine=engine, waiting=lambda: None).freed
+        return gc.run(project, options, engine=engine, waiting=lambda: None)[""].freed
 
     def free() -> int:
         return shutil.disk_usage(folder).free

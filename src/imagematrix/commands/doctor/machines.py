@@ -21,9 +21,10 @@ def cluster(project: Project, address: str, certificates: str) -> Prerequisite:
     try:
         link.look()
         found = sorted(link.machines(), key=lambda machine: machine.facts.name)
-        health = link.health(HealthQuestion(repository=project.matrix.nodes), __version__)
+        answers = link.ask(HealthQuestion(repository=project.matrix.nodes), __version__)
     finally:
         link.close()
+    health = {name: answer for name, answer in answers.items() if isinstance(answer, MachineHealth)}
     if not found:
         said, _, remedy = none_usable(link.name, found, version=__version__, platform="").partition("\n")
         return Prerequisite(what="cluster", state=PrerequisiteState.BAD, said=said, remedy=remedy.strip())

@@ -1,6 +1,6 @@
 """What goes, what stays and why: the nouns of a clean-up."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -78,6 +78,28 @@ class Needs:
         """Say that nothing needs a thing."""
         nights = {0: "", 1: " and the last night"}.get(self.nights, f" and the last {self.nights} nights")
         return f"not needed by the matrix{nights.replace(' and', ' or')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCleanup:
+    """What a project wants to be removed from an engine, this machine's or another one's: all that decides it."""
+
+    needs: Needs
+    known: frozenset[Key] | None
+    """The nodes that this project's records know of; None: nodes of anyone go too."""
+    rows: Mapping[Key, frozenset[str]]
+    """The rows that recorded nodes were built for."""
+    recorded: frozenset[str]
+    """The texts of the stages of recorded nodes."""
+    stages: Mapping[Key, str]
+    """Those of the matrix' nodes."""
+    resumable: frozenset[Key]
+    """The matrix' nodes that a failed build leaves something of: not those whose one step installs packages."""
+    installed: int
+    """How many bytes the locks of all nodes install."""
+    checks: str
+    """The label of the containers of checks."""
+    dry: bool
 
 
 def total(found: Iterable[Thing]) -> int:

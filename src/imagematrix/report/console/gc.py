@@ -16,6 +16,13 @@ _NOUNS: Final[Mapping[GarbageKind, str]] = {
 }
 
 
+def cleanups_text(results: Mapping[str, CleanupResult]) -> str:
+    """Say of each machine what is removed there; that without a name is this one."""
+    if len(results) == 1:
+        return cleanup_text(*results.values())
+    return "\n\n".join(f"{name or 'here'}:\n{cleanup_text(results[name])}" for name in sorted(results))
+
+
 def cleanup_text(swept: CleanupResult) -> str:
     """List what is removed with each name of an image, what is kept though not needed, and how much that frees."""
     garbage, kept = swept.found.garbage, swept.found.kept

@@ -1,18 +1,31 @@
-"""What a machine says of itself when `doctor` asks: its engine, its disk, and its own way to the node cache."""
+"""What a machine answers to commands that build nothing: `doctor` asks how it is, `gc` has its engine cleaned up."""
 
 import shutil
 from contextlib import suppress
 
-from imagematrix.cluster.messages import HealthQuestion, MachineHealth
+from imagematrix import cleanup
+from imagematrix.cluster.messages import Answer, HealthQuestion, MachineHealth, NoAnswer, Question
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import Site
+from imagematrix.planning.garbage import EngineCleanup
 from imagematrix.registry import Client
 from imagematrix.shell import Shell
 
 
-def examine(question: HealthQuestion, name: str, where: Site) -> MachineHealth:
-    """Look at this machine, whose site is `where`."""
+def answer(question: Question, name: str, where: Site) -> Answer:
+    """Answer as this machine, whose site is `where`."""
+    match question:
+        case HealthQuestion():
+            return _health(question, name, where)
+        case EngineCleanup():
+            try:
+                return cleanup.clean(connect(), question)
+            except NoEngineError as error:
+                return NoAnswer(why=_first_line(error))
+
+
+def _health(question: HealthQuestion, name: str, where: Site) -> MachineHealth:
     engine, free, faults = "", None, list[str]()
     try:
         found = connect()
