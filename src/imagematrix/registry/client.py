@@ -195,10 +195,10 @@ class Client:
     def _each(self, ask: Callable[[str], _T], tags: Collection[str]) -> Collection[tuple[str, _T]]:
         """Look up some tags. The first is asked alone, so an unreachable registry fails fast."""
         wanted = sorted(tags)
-        answers = [ask(tag) for tag in wanted[:1]]
+        found = [ask(tag) for tag in wanted[:1]]
         with parallel.pool(JOBS, name="registry", waits=False) as pool:
-            answers += pool.map(ask, wanted[1:])
-        return tuple(zip(wanted, answers, strict=True))
+            found += pool.map(ask, wanted[1:])
+        return tuple(zip(wanted, found, strict=True))
 
     def _send(
         self,
