@@ -53,8 +53,6 @@ class Stages:
         self._stages: dict[tuple[object, ...], Stage] = {}
         self._memo: dict[Hashable, Stage] = {}
         self._arguments_of: dict[str, tuple[Downloads, str]] = {}
-        self._sound: set[tuple[str, str, str, tuple[File, ...]]] = set()
-        """Layers whose instructions are good: name, parent, rendering, files."""
 
     def stage(self, row: Row, *, layer: str, parent: str) -> Stage:
         """Render a layer on its parent. Raises InputError with each fault of its instructions."""
@@ -63,21 +61,26 @@ class Stages:
         chosen = self._installations.of(layer, row)
         body = self._templates.render(name, row, layer=layer, parent=parent, tool=chosen.tool)
         files = self._files.of(layer, row)
-        labels = _labels(row) if layer == row.family.layers[-1] else ""
-        asked = (layer, parent, body, labels, files, chosen)
+        asked = (layer, parent, body, files, chosen)
         known = self._memo.get(asked)
         if known is None:
             if source.whole:
-                known = self._whole(source, body, row, parent=parent, labels=labels)
+                known = self._whole(source, body, row, parent=parent)
             else:
-                if (layer, parent, body, files) not in self._sound:
-                    self._refuse_faults(name, body, row, layer=layer, parent=parent, chosen=chosen)
-                    self._sound.add((layer, parent, body, files))
-                known = self._stage(layer, parent, body, labels, files, chosen)
+                self._refuse_faults(name, body, row, layer=layer, parent=parent, chosen=chosen)
+                known = self._stage(layer, parent, body, files, chosen)
             self._memo[asked] = known
+        return self._labelled(known, _labels(row)) if layer == row.family.layers[-1] else known
+
+    def _labelled(self, stage: Stage, labels: str) -> Stage:
+        """Return a row's last stage, which names the row: all else of it may be that of many rows."""
+        known = self._memo.get((stage, labels))
+        if known is None:
+            linking = stage.linking and stage.linking + labels
+            known = self._memo[stage, labels] = self._intern(replace(stage, text=stage.text + labels, linking=linking))
         return known
 
-    def _whole(self, source: LayerSource, body: str, row: Row, *, parent: str, labels: str) -> Stage:
+    def _whole(self, source: LayerSource, body: str, row: Row, *, parent: str) -> Stage:
         """Return the stage of a whole Dockerfile: its text begins with the stages that it needs."""
         made = whole.stages(source, body, row, parent=parent, folders=self._folders)
         kinds, texts = set[Downloads](), list[str]()
@@ -85,18 +88,16 @@ class Stages:
             fetched, arguments = self._arguments(stage.text)
             kinds |= {fetched, downloads.of_image(stage.pulls)}
             texts.append(f"{stage.head}\n{arguments}{stage.text.strip()}\n")
-        inputs, text = whole.inputs(source, made, self._folders), "\n".join(texts) + labels
+        inputs, text = whole.inputs(source, made, self._folders), "\n".join(texts)
         return self._intern(Stage(layer=source.name, text=text, inputs=inputs, downloads=downloads.most_moving(kinds)))
 
-    def _stage(
-        self, layer: str, parent: str, body: str, labels: str, files: tuple[File, ...], chosen: Installation
-    ) -> Stage:
+    def _stage(self, layer: str, parent: str, body: str, files: tuple[File, ...], chosen: Installation) -> Stage:
         parts = packages.split(body)
         linked = (
             self._package_files(layer, parts.install, files, chosen.tool) if chosen.tool and parts.install else None
         )
         fetched, arguments = self._arguments(f"{parts.check}\n{parts.own}".strip())
-        own = f"{parts.own.strip()}\n{labels}"
+        own = f"{parts.own.strip()}\n"
         text, linking = f"FROM {parent} AS {layer}\n{arguments}{own}", ""
         if linked:
             text = f"FROM {linked.layer} AS {layer}\n{arguments}{parts.check}\n{own}"
