@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from tests.integration.monorepo import good
-from tests.integration.test_quickstart import is_of_uv
 from tests.integration.turns import ROOM
 
 from imagematrix.engine import Engine
@@ -49,10 +48,12 @@ def remove(image: str, report: Path, engine: Engine) -> None:
 
 
 def _free(engine: Engine, *, since: float) -> None:
-    """Give back 24 GB at once: what the build cache has of this row, and what uv unpacked for it."""
+    """Give back their disk at once: what the build cache has of this row, and what uv unpacked for it."""
     youngest_first = sorted(engine.build_cache(), key=lambda each: -each.created)
-    engine.prune_cache([each.id for each in youngest_first if is_of_uv(each) or is_big(each, since)])
+    made = [each for each in youngest_first if each.bytes > BIG and (each.created > since or is_of_uv(each))]
+    engine.prune_cache([each.id for each in made if not each.in_use])
 
 
-def is_big(record: CacheRecord, since: float) -> bool:
-    return record.created > since and record.bytes > BIG and not record.in_use
+def is_of_uv(record: CacheRecord) -> bool:
+    """Whether it is what uv downloaded and unpacked: as big as what was installed from it."""
+    return record.description.startswith("cached mount /root/.cache/uv ")
