@@ -19,15 +19,14 @@ from imagematrix.model import BASE_LAYER, node_ref
 from imagematrix.state import State
 
 LANES: Final = (
-    ("browser", "proxies", "sessions", "users", "quickstart", "paddle", "verify", "destinations"),
-    ("gpu_wheels",),
-    ("horovod",),
-    ("cluster",),
-    ("wheel",),
+    ("browser", "proxies", "sessions", "users", "quickstart", "paddle", "destinations"),
+    *(("gpu_wheels",), ("horovod",), ("cluster",), ("build",), ("own_engine",), ("wheel",)),
+    ("verify",),
 )
 """Files whose tests run one after the other in this order, the longest lane first; any other file is a lane too.
 
-The first lane is of those that build in the repository itself, where builds take turns.
+The first lane is of those that build in the repository itself, where builds take turns. `verify` needs images that it
+has built by then.
 """
 FILES: Final = [name for lane in LANES for name in lane]
 
