@@ -85,7 +85,7 @@ def both(monorepo: Monorepo, busybox: Mapping[str, Path], registry: str) -> Mono
 
 
 def test_what_the_engine_does_not_run_is_not_begun(both: Monorepo) -> None:
-    """Until it is told to emulate it; the rows of its own platform need nothing."""
+    """Unless the site says that it emulates; the rows of its own platform need nothing."""
     done, _ = both.build()
     assert done.code == 3
     assert f"{both.family}:1.0-arm64" in done.err

@@ -185,6 +185,7 @@ def test_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "family": "pytorch",
         "tag": "2.3.0-python3.10-cuda",
         "axes": {"base": "cuda", "python": "3.10", "torch": "2.3.0"},
+        "platform": "linux/amd64",
         "groups": ["gpu"],
         "image": PYTORCH,
         "directory": "images/pytorch/2.3.0-python3.10-cuda",

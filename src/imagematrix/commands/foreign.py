@@ -24,7 +24,7 @@ def lacking(rows: Iterable[Row], native: str, where: Site) -> Mapping[str, Seque
 
 
 def remedy(lacking: Iterable[str]) -> str:
-    """Return how an engine can be told to emulate platforms."""
+    """Return what lets an engine emulate platforms."""
     quoted = ", ".join(f'"{platform}"' for platform in lacking)
     return f"install qemu-user-static on the engine's machine, and set [site] emulates = [{quoted}]"
 
