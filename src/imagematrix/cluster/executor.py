@@ -234,32 +234,16 @@ class Cluster:
 
     def _send(self, job: BuildJob, parents: Collection[Key], machines: frozenset[str]) -> "Attempt | _NotBegun":
         """Send a job to one of some machines, and take in how it ended."""
-        remote = RemoteJob(
-            run=self._link.run,
-            job=job,
-            repository=self._plan.repository,
-            compression=self._plan.compression,
-            parents=tuple(self._images.parent(key) for key in parents),
-            is_shared=job.key in self._plan.shared,
-            replaces=self._doubted.get(job.key, ""),
-        )
-        self._images.begin(job.key)
-        name = f"{job.key[:12]}-{next(self._number)}"
-        with self._lock:
-            trying = self._trying[job.key] = _Trying(name, machines)
-        begun = time.monotonic()
         try:
-            task = Task(
-                name=(job.layer, name),
-                version=self._plan.version,
-                data=packing.pack(remote),
-                machines=tuple(sorted(machines)),
-                priority=self._plan.paths.get(job.key, 0.0),
-                weights=self._weights.of(parents),
-            )
-            result = self._link.do(task, lasts=lambda: bool(machines & self._machines.usable()))
+            task = self._task(job, parents, machines)
         except InputError as error:
             return Attempt(ok=False, why=str(error))
+        self._images.begin(job.key)
+        trying, begun = _Trying(task.name[-1], machines), time.monotonic()
+        with self._lock:
+            self._trying[job.key] = trying
+        try:
+            result = self._link.do(task, lasts=lambda: bool(machines & self._machines.usable()))
         except LostMachineError as error:
             if not trying.machine:
                 return _NotBegun(str(error))
@@ -269,6 +253,26 @@ class Cluster:
             with self._lock:
                 self._trying.pop(job.key, None)
         return self._taken_in(job, parents, result, took=time.monotonic() - begun)
+
+    def _task(self, job: BuildJob, parents: Collection[Key], machines: Collection[str]) -> Task:
+        """Return a try at a job as it is sent. Raises InputError where its files are too big."""
+        remote = RemoteJob(
+            run=self._link.run,
+            job=job,
+            repository=self._plan.repository,
+            compression=self._plan.compression,
+            parents=tuple(self._images.parent(key) for key in parents),
+            is_shared=job.key in self._plan.shared,
+            replaces=self._doubted.get(job.key, ""),
+        )
+        return Task(
+            name=(job.layer, f"{job.key[:12]}-{next(self._number)}"),
+            version=self._plan.version,
+            data=packing.pack(remote),
+            machines=tuple(sorted(machines)),
+            priority=self._plan.paths.get(job.key, 0.0),
+            weights=self._weights.of(parents),
+        )
 
     def _taken_in(self, job: BuildJob, parents: Collection[Key], result: RemoteResult, *, took: float) -> Attempt:
         attempt = replace(
