@@ -298,6 +298,15 @@ def test_what_doctor_says_of_a_cluster(cluster: LocalCluster, tmp_path: Path) ->
     assert "\ndumb: it does not answer" in said
 
 
+def test_a_scheduler_that_goes_away_again_at_once(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise RuntimeError("ConnectionPool is closed")
+
+    monkeypatch.setattr("distributed.Client.register_plugin", gone)
+    with pytest.raises(NoClusterError, match="ConnectionPool is closed"):
+        Link(address(cluster.address), "", who="").connect()
+
+
 def test_machines_are_cleaned_up(cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Who does not answer is named; while a cluster builds, nothing is removed from it."""
     project = projects.project(tmp_path / "project")

@@ -521,3 +521,23 @@ def test_what_has_the_longest_chain_on_it_goes_first() -> None:
 
     assert first
     assert first.node.key == "a"
+
+
+class Unanswering:
+    """An executor that fails for the engine's reasons, and cannot be asked whether it is back."""
+
+    def build(self, _job: BuildJob) -> Attempt:
+        return Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why="the engine went away")
+
+    def answers(self) -> bool:
+        raise RuntimeError("ConnectionPool is closed")
+
+    def cancel(self) -> None:
+        """Cancel nothing."""
+
+
+def test_an_executor_that_raises_when_it_is_asked_fails_its_node_alone() -> None:
+    """Each step has an outcome: a run must not wait for a thread that died."""
+    found = run(plan_of({"base": None, "app": "base"}), Unanswering())
+    assert statuses(found) == {"base": "failed", "app": "skipped"}
+    assert "ConnectionPool is closed" in found["base"].why

@@ -105,7 +105,11 @@ class Link:
             raise NoClusterError(_unreachable(self._to, error)) from None
         from imagematrix.cluster.plugins import ClusterPlugin
 
-        client.register_plugin(ClusterPlugin())
+        try:
+            client.register_plugin(ClusterPlugin())
+        except (OSError, TimeoutError, RuntimeError, *_CANCELLED) as error:  # it went away again
+            client.close(timeout=2)
+            raise NoClusterError(_unreachable(self._to, error)) from None
         return client
 
     def is_up(self) -> bool:
@@ -231,7 +235,7 @@ def _read(event: tuple[float, bytes]) -> Any:  # noqa: ANN401 - of any kind of n
     return pickle.loads(event[1])  # noqa: S301  (mutual TLS: only who may build sends)
 
 
-def _unreachable(to: guard.ClusterAddress, error: Exception) -> str:
+def _unreachable(to: guard.ClusterAddress, error: BaseException) -> str:
     said = error.strerror if isinstance(error, OSError) else ""
     reason = str(error.__cause__ or said or error)
     if any(word in reason.lower() for word in _TLS_WORDS):

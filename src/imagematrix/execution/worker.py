@@ -84,7 +84,9 @@ class Worker:
             if self.stop.is_set():
                 return Attempt(ok=False, why=INTERRUPTED)
             if retries and retries[-1].flake.kind is FlakeKind.ENGINE:
-                self._await_engine()
+                there = _guarded(self._await_engine)
+                if not there.ok:
+                    return there
             before = self.clock()
             made = _guarded(self.executor.build, begun.job)
             busy = self.clock() - before - made.waited if made.seconds is None else made.seconds
@@ -130,8 +132,8 @@ class Worker:
             return Status.INTERRUPTED, INTERRUPTED
         return Status.FAILED, last.why
 
-    def _await_engine(self) -> None:
-        """Wait until the engine answers, or for so long that it may as well be tried."""
+    def _await_engine(self) -> Attempt:
+        """Wait until the engine answers, or for so long that it may as well be tried; return that it may."""
         backoff.poll(
             self.executor.answers,
             times=_ENGINE_POLLS,
@@ -139,6 +141,7 @@ class Worker:
             stop=self.stop,
             sleep=self.sleep,
         )
+        return Attempt(ok=True)
 
 
 def _guarded(act: Callable[..., Attempt], *words: object) -> Attempt:
