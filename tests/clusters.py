@@ -156,6 +156,10 @@ class LocalCluster:
         self._loop.call_soon_threadsafe(service.turn, worker, trouble)
         until(lambda: worker.address in plugin._away)
 
+    def steal_no_more(self) -> None:
+        """Let what waits on a machine stay there."""
+        self.run(self._scheduler.extensions["stealing"].stop())
+
     def restart_scheduler(self) -> None:
         """Kill the scheduler, and start another one at the same address."""
         port = int(self.address.rpartition(":")[2])

@@ -327,11 +327,13 @@ class Cluster:
             self._machines.joined(news.facts)
             return
         self._machines.left(news.name)
-        if news.ends_jobs:
-            with self._lock:
-                there = [each for each in self._trying.values() if each.machine == news.name]
-            for each in there:
-                self._link.give_up(each.task, f"{news.name}: {news.why}")
+        with self._lock:
+            trying = tuple(self._trying.values())
+        # Dask leaves what waits on a machine there, even if it takes no jobs any more: it is sent again.
+        waiting = [each for each in trying if not each.machine and news.name in each.machines]
+        there = [each for each in trying if each.machine == news.name] if news.ends_jobs else []
+        for each in (*waiting, *there):
+            self._link.give_up(each.task, f"{news.name}: {news.why}")
 
     def _end_hopeless(self) -> None:
         """End the tries that no machine can do any more, and the waits for pushes of machines that left."""
