@@ -116,9 +116,8 @@ def decide(
 
 
 def _built(plan: Plan) -> list[Row]:
-    """Return the rows that something is built for."""
-    leaves = {name for step in plan.steps if step.verdict is Verdict.BUILD for name in step.leaves}
-    return [plan.rows[name] for name in leaves]
+    """Return a row for each node that is built: those of a part of the DAG may have nodes of other rows."""
+    return [step.node.leaf.row for step in plan.steps if step.verdict is Verdict.BUILD]
 
 
 def restricted(dag: Dag, names: Sequence[str]) -> Dag:
