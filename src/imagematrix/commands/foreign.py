@@ -15,11 +15,11 @@ _NAMES_SHOWN: Final = 3
 def lacking(rows: Iterable[Row], native: str, where: Site) -> Mapping[str, Sequence[str]]:
     """Return the platforms, each with its rows, that an engine of one platform does not run, by emulation neither."""
     run = platforms.run_by(native, where.emulates)
-    found: dict[str, list[str]] = {}
+    found: dict[str, set[str]] = {}
     for row in rows:
         platform = platforms.without_variant(row.platform)
         if platform not in run:
-            found.setdefault(platform, []).append(row.name)
+            found.setdefault(platform, set()).add(row.name)  # nodes that are built share rows
     return {platform: sorted(found[platform]) for platform in sorted(found)}
 
 
