@@ -48,9 +48,8 @@ class World:
 
         return {AMD: one(AMD, ""), ARM: one(ARM, "-arm64")}
 
-    def publish(self, *platforms: str, optional: Collection[str] = ()) -> dict[str, Publication]:
-        """Offer rows; return what became of each."""
-        publisher = Publisher(
+    def publisher(self) -> Publisher:
+        return Publisher(
             engine=self.engine,
             client=self.client,
             voucher=None,
@@ -59,8 +58,11 @@ class World:
             stop=threading.Event(),
             sleep=lambda _: None,
         )
+
+    def publish(self, *platforms: str, optional: Collection[str] = ()) -> dict[str, Publication]:
+        """Offer rows; return what became of each."""
         rows, names = self.rows(), self.engine.names
-        with beside(publisher, jobs=1, stop=threading.Event()) as publishing:
+        with beside(self.publisher(), jobs=1, stop=threading.Event()) as publishing:
             for platform in platforms:
                 key, image = Key(platform.replace("/", "-") * 2), image_id(names[platform]) if platform in names else ""
                 publishing.offer_row(rows[platform], key, image, is_optional=platform in optional)
@@ -178,15 +180,7 @@ def test_a_tag_that_gets_or_loses_a_platform(world: World, now_alone: bool) -> N
     alone = replace(world.rows()[AMD], shares=())
 
     def publish_alone() -> Publication:
-        publisher = Publisher(
-            engine=world.engine,
-            client=world.client,
-            voucher=None,
-            doubts={},
-            unverified=lambda _row, _image: "",
-            stop=threading.Event(),
-        )
-        return publisher.publish(alone, Key("k" * 64), image_id(world.engine.names[AMD]))
+        return world.publisher().publish(alone, Key("k" * 64), image_id(world.engine.names[AMD]))
 
     if now_alone:
         world.publish(AMD, ARM)

@@ -8,7 +8,7 @@ from typing import Final
 
 from imagematrix.cluster import packing
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.machines import Machines, gone, none_usable
+from imagematrix.cluster.machines import Machines, gone
 from imagematrix.cluster.messages import (
     CHECKS,
     GPU,
@@ -50,11 +50,8 @@ class ClusterChecks:
         """Connect; return how many images are checked at once. Raises NoClusterError."""
         self._link.listen(self._hear_of_job, self._hear_of_machine)
         self._link.connect()
-        found = self._link.machines()
-        self._machines.reset(each.facts for each in found if not each.away)
+        self._machines.take(self._link)
         for platform in sorted(self._platforms):
-            if not self._machines.usable(platform):
-                raise NoClusterError(none_usable(self._link.name, found, version=self._version, platform=platform))
             if not self._checking(platform):
                 raise NoClusterError(
                     f"no machine of the cluster at {self._link.name} checks images for {platform}\n"

@@ -12,7 +12,7 @@ from typing import Final
 from imagematrix.cluster import packing
 from imagematrix.cluster.images import ClusterImages
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.machines import Machines, gone, none_usable
+from imagematrix.cluster.machines import Machines, gone
 from imagematrix.cluster.messages import (
     JobBegan,
     JobNews,
@@ -121,12 +121,7 @@ class Cluster:
         """Connect; return how many jobs to give at once. Raises NoClusterError."""
         self._link.listen(self._hear_of_job, self._hear_of_machine)
         self._link.connect()
-        found = self._link.machines()
-        self._machines.reset(each.facts for each in found if not each.away)
-        for platform in sorted(self._plan.platforms):
-            if not self._machines.usable(platform):
-                why = none_usable(self._link.name, found, version=self._plan.version, platform=platform)
-                raise NoClusterError(why)
+        self._machines.take(self._link)
         return JOBS_A_SLOT * self._machines.slots()
 
     def build(self, job: BuildJob) -> Attempt:

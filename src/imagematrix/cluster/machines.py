@@ -3,10 +3,10 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 
 from imagematrix.cluster.link import Link, ListedMachine
 from imagematrix.cluster.messages import MachineFacts
+from imagematrix.errors import NoClusterError
 from imagematrix.model import FlakeKind, Key, UsedMachine
 from imagematrix.planning import placement
 from imagematrix.text import platforms
@@ -33,9 +33,10 @@ def unusable(machine: ListedMachine, version: str, wanted: Collection[str]) -> s
     return machine.away
 
 
-def builds_for(machine: MachineFacts, platform: str) -> bool:
-    """Whether a machine runs the programs of a Docker platform, by emulation too."""
-    return platforms.without_variant(platform) in platforms.run_by(machine.platform, machine.emulates)
+def builds_for(machine: MachineFacts, platform: str, *, natively: bool = False) -> bool:
+    """Whether a machine runs the programs of a Docker platform, by emulation too unless `natively`."""
+    emulated = () if natively else machine.emulates
+    return platforms.without_variant(platform) in platforms.run_by(machine.platform, emulated)
 
 
 def gone(link: Link, machines: "Machines") -> str:
@@ -61,6 +62,14 @@ class Machines:
         self._shunned: dict[Key, set[str]] = {}
         self._faults: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    def take(self, link: Link) -> None:
+        """Take the machines of a cluster. Raises NoClusterError for a Docker platform that none of them is for."""
+        found = link.machines()
+        self.reset(each.facts for each in found if not each.away)
+        for platform in sorted(self._platforms):
+            if not self.usable(platform):
+                raise NoClusterError(none_usable(link.name, found, version=self._version, platform=platform))
 
     def reset(self, found: Iterable[MachineFacts]) -> None:
         """Take it that exactly these are there."""
@@ -90,11 +99,7 @@ class Machines:
         with self._lock:
             there = frozenset(self._there)
             if platform:
-                there = frozenset(name for name in there if builds_for(self._there[name], platform))
-                native = frozenset(
-                    name for name in there if builds_for(replace(self._there[name], emulates=()), platform)
-                )
-                there = native or there
+                there = self._builders(platform, natively=True) or self._builders(platform, natively=False)
             return there - self._set_aside() or there
 
     def has(self, name: str) -> bool:
@@ -156,6 +161,9 @@ class Machines:
             self._first_slots.setdefault(facts.name, self._slots_given)
             if self._first_slots[facts.name] == self._slots_given:
                 self._slots_given += facts.slots
+
+    def _builders(self, platform: str, *, natively: bool) -> frozenset[str]:
+        return frozenset(name for name, facts in self._there.items() if builds_for(facts, platform, natively=natively))
 
     def _set_aside(self) -> frozenset[str]:
         return frozenset(name for name, faults in self._faults.items() if faults >= placement.MOST_FAULTS)

@@ -8,17 +8,15 @@ from functools import partial
 from typing import Final, TypeVar
 
 from imagematrix.matrix import fact_tables, family, folders, gpus, head, pattern, review
-from imagematrix.matrix.facts import Fact, Pair
+from imagematrix.matrix.facts import Fact, Facts, Pair
 from imagematrix.matrix.grid import Declared
 from imagematrix.model import Base, Destination, DockerfileLayer, NamingRule, RuleDeclaration, Signing, Site
-from imagematrix.text import moments, names, providers, versions
+from imagematrix.text import moments, names, platforms, providers, versions
 from imagematrix.text.distributions import of_image
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes, Table, check_variables
 
 SCHEMA: Final = 1
-PLATFORM: Final = "linux/amd64"
-"""Of images whose matrix names no Docker platform."""
 
 KEYS: Final = (
     *("schema", "requires", "prefix", "language", "timezone"),
@@ -108,8 +106,8 @@ def read(
 ) -> Declaration:
     """Read every section of matrix.toml; `rules` are those that destinations may name, `naming` those of plugins."""
     document.allow(*KEYS, *_renamed(document))
-    facts = document.table("facts")
-    of_platforms, of_all = fact_tables.told_apart(facts)
+    of_facts = document.table("facts")
+    of_platforms, of_all = fact_tables.told_apart(of_facts)
     bases = _named(document.table("bases"), "a base", _base)
     destinations = _named(document.table("destinations"), "a destination", partial(_destination, known=rules))
     dockerfiles = folders.dockerfiles(document.table("dockerfiles"), layers=layers)
@@ -119,7 +117,7 @@ def read(
         mistakes.add(declared.at, "no family is declared", "declare one: [families.NAME]")
     if not bases and "bases" not in document:
         mistakes.add(("bases",), "no base is declared", "declare one: [bases.NAME]")
-    everyones = head.docker_platforms(document) or {PLATFORM: ()}
+    everyones = head.docker_platforms(document) or {platforms.DEFAULT: ()}
     found = [
         family.read(
             declared.table(name),
@@ -154,10 +152,21 @@ def read(
             for name, base in bases.items()
         },
         destinations=destinations,
-        facts=fact_tables.read(facts, of_all),
-        facts_of_platforms={name: fact_tables.read(facts.table(name)) for name in of_platforms},
+        facts=fact_tables.read(of_facts, of_all),
+        facts_of_platforms={name: fact_tables.read(of_facts.table(name)) for name in of_platforms},
         families=tuple(each for each in found if each is not None),
         whole=all(each is not None and each.whole for each in found),
+    )
+
+
+def facts(declared: Declaration, mistakes: Mistakes) -> Facts:
+    """Return all facts of a document; contradictions will be noted as they are met."""
+    return Facts(
+        declared.facts,
+        of_platforms=declared.facts_of_platforms,
+        bases=declared.bases,
+        destinations=declared.destinations,
+        mistakes=mistakes,
     )
 
 

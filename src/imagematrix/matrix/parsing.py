@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from math import prod
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from imagematrix import __version__, audit
 from imagematrix.matrix import declaration, tagging
-from imagematrix.matrix.facts import Consequences, Facts
 from imagematrix.matrix.grid import Declared, Grid
 from imagematrix.model import Matrix, NamingRule, Row, RuleDeclaration
 from imagematrix.text import toml_text
 from imagematrix.text.shape import Mistakes, Table, refuse_control_characters
+
+if TYPE_CHECKING:
+    from imagematrix.matrix.facts import Consequences
 
 MOST_ROWS: Final = 200_000
 """How many rows axes may make, before excludes. To plan 100,000 takes 600 MB."""
@@ -79,13 +81,7 @@ def _are_too_many(families: tuple[Declared, ...], mistakes: Mistakes) -> bool:
 
 
 def _rows(declared: declaration.Declaration, naming: Mapping[str, NamingRule], mistakes: Mistakes) -> list[Row]:
-    facts = Facts(
-        declared.facts,
-        of_platforms=declared.facts_of_platforms,
-        bases=declared.bases,
-        destinations=declared.destinations,
-        mistakes=mistakes,
-    )
+    facts = declaration.facts(declared, mistakes)
     found: list[Row] = []
     used: dict[str, set[Consequences]] = {}
     is_whole = declared.whole

@@ -6,7 +6,6 @@ from types import MappingProxyType
 
 from imagematrix import audit
 from imagematrix.matrix import declaration, tagging
-from imagematrix.matrix.facts import Facts
 from imagematrix.matrix.grid import Declared, Grid, HandRow
 from imagematrix.model import NamingRule, Row
 from imagematrix.text import toml_text
@@ -32,14 +31,7 @@ class RowFactory:
         document = Table(toml_text.read(self._text, file=file), (), ignored)
         self._document = declaration.read(document, layers=layers, rules=audit.stock(), naming=naming, mistakes=ignored)
         # What follows from a value that no row has yet may contradict itself: adding such a row reports it.
-        declared = self._document
-        self._facts = Facts(
-            declared.facts,
-            of_platforms=declared.facts_of_platforms,
-            bases=declared.bases,
-            destinations=declared.destinations,
-            mistakes=ignored,
-        )
+        self._facts = declaration.facts(self._document, ignored)
         self._family = next(each for each in self._document.families if each.family.name == family)
 
     @property

@@ -98,7 +98,7 @@ class _Tags:
                 other, elsewhere = first.setdefault(tag + variant, cell), alike.setdefault(tag, cell)
                 if other is not cell:
                     self._note_shared(cell, other, tag + variant)
-                elif _axes(elsewhere) != _axes(cell):
+                elif elsewhere is not cell and _axes(elsewhere) != _axes(cell):
                     self._note_shared(cell, elsewhere, tag)
                 yield cell, tag, variant
 

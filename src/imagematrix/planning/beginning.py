@@ -7,6 +7,7 @@ from string import Template
 from typing import Final
 
 from imagematrix.model import MATRIX
+from imagematrix.text import platforms
 
 _NAME: Final = re.compile(r"[^a-z0-9]+")
 _CI_FILES: Final = {"github": ".github/workflows/images.yml", "gitlab": ".gitlab-ci.yml"}
@@ -14,8 +15,6 @@ _SECTION: Final = "## Container images"
 _TAPLO: Final = ".taplo.toml"
 """How editors format the matrix."""
 _TASKS: Final = "tasks.py"
-_PLATFORM: Final = "linux/amd64"
-"""The Docker platform of a matrix that names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ def begin(found: Surroundings, templates: Mapping[str, str]) -> Beginning:
     values = {
         "name": _NAME.sub("-", found.name.lower()).strip("-") or "images",
         "folder": found.within,
-        "platform": "" if found.platform == _PLATFORM else f'platforms = ["{found.platform}"]\n',
+        "platform": "" if found.platform == platforms.DEFAULT else f'platforms = ["{found.platform}"]\n',
     }
     texts = {name: Template(text).substitute(values) for name, text in templates.items()}
     names = (MATRIX, "README.md", _TAPLO, _TASKS)

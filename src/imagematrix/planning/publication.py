@@ -247,7 +247,7 @@ def _decided(target: Target, now: str, new: str, *, clash: str, why: str) -> Pub
 
 
 def incomplete(targets: Iterable[Target], lacking: Sequence[str]) -> tuple[Published, ...]:
-    """Return moving tags that stay as they are, because there is no image for some Docker platforms."""
+    """Return moving tags that do not move yet: some Docker platforms have no image."""
     why = f"moving tags are moved once the image is there for each platform, and {', '.join(lacking)} lacks it"
     return tuple(Published(target=target, outcome=PublishOutcome.WAITING, why=why) for target in targets)
 

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from typing import Final
 
 RULE: Final = 'expected "os/architecture", like "linux/arm64"'
+DEFAULT: Final = "linux/amd64"
+"""Of a matrix that names none."""
 GRAMMAR: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 _ALSO: Final = {"linux/amd64": frozenset({"linux/386"})}
 """What else a processor runs by itself."""

@@ -21,7 +21,10 @@ def cleaner(project: Project, address: str, certificates: str) -> Clean:
     def clean(wanted: EngineCleanup) -> Mapping[str, CleanupResult]:
         connection = link(project, address, certificates)
         try:
-            connection.look() if wanted.dry else connection.connect()
+            if wanted.dry:
+                connection.look()
+            else:
+                connection.connect()
             names = {machine.facts.name for machine in connection.machines()}
             answers = connection.ask(wanted, __version__, seconds=_SECONDS)
         finally:

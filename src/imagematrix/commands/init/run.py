@@ -17,6 +17,7 @@ from imagematrix.model import MATRIX, File
 from imagematrix.planning.beginning import Beginning, Surroundings, begin, looked_at
 from imagematrix.project import Selection
 from imagematrix.repository import IMAGES
+from imagematrix.text import platforms
 from imagematrix.text.formatting import count
 from imagematrix.tree import Tree
 
@@ -45,7 +46,7 @@ def look(folder: Path) -> InitPlace:
     surroundings = Surroundings(
         name=folder.name,
         within=within,
-        platform=_MACHINES.get(platform.machine(), "linux/amd64"),
+        platform=_MACHINES.get(platform.machine(), platforms.DEFAULT),
         ci=_server(repository),
         texts={path: tree.text(path) for path in looked_at(within) if tree.is_file(path)},
     )

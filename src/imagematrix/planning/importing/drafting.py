@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -312,8 +312,7 @@ def _platforms(images: Sequence[LayeredImage], there: ExistingMatrix) -> tuple[s
 
 
 def _platform_line(platforms: Sequence[str]) -> str:
-    quoted = ", ".join(f'"{platform}"' for platform in platforms)
-    return f"platforms = [{quoted}]\n" if platforms else ""
+    return f"platforms = {_list(platforms)}\n" if platforms else ""
 
 
 def _differences(row: ImportedRow, name: _Name, registry: str, platforms: Sequence[str]) -> Iterator[Diagnostic]:
@@ -329,9 +328,8 @@ def _differences(row: ImportedRow, name: _Name, registry: str, platforms: Sequen
         notes.append((f"{row.name.partition(':')[0]} is not published in {name.registry}", hint))
     notes += [(f"{row.name} is not called {other} too", "") for other in own.call.images[1:]]
     if own.call.platforms and own.call.platforms != tuple(platforms):
-        quoted = ", ".join(f'"{platform}"' for platform in own.call.platforms)
         what = f"{row.name} was built for {', '.join(own.call.platforms)}"
-        notes.append((what, f"name what the family is for: platforms = [{quoted}]"))
+        notes.append((what, f"name what the family is for: platforms = {_list(own.call.platforms)}"))
     for what, hint in notes:
         yield Diagnostic(
             code="import_difference",
@@ -365,7 +363,7 @@ def _dockerfile_sections(layers: Sequence[LayerDraft]) -> Iterator[str]:
 def _family_section(name: str, layers: Sequence[str], tag: str, table: Sequence[Mapping[str, str]]) -> str:
     head = [
         f"[families.{_key(name)}]",
-        f"layers = [{', '.join(map(_quoted, layers))}]",
+        f"layers = {_list(layers)}",
         f"tag = {_quoted(tag)}",
         "",
     ]
@@ -380,6 +378,11 @@ def _family_section(name: str, layers: Sequence[str], tag: str, table: Sequence[
 
 def _key(name: str) -> str:
     return name if _BARE.fullmatch(name) else _quoted(name)
+
+
+def _list(texts: Iterable[str]) -> str:
+    """Return a TOML list of strings."""
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(text: str) -> str:
