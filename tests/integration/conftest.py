@@ -1,5 +1,6 @@
 """A real engine, and small monorepos to build on it."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -11,7 +12,16 @@ from typing import Any, Final
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
-from tests.integration.monorepo import LAYERS, MATRIX, REPOSITORY, Monorepo, SecureRegistry, copy_repository, good
+from tests.integration.monorepo import (
+    LAYERS,
+    MATRIX,
+    REPOSITORY,
+    Monorepo,
+    SecureRegistry,
+    copy_repository,
+    good,
+    imagematrix,
+)
 from xdist.scheduler import LoadScopeScheduling
 
 from imagematrix.engine import Engine, connect
@@ -140,11 +150,17 @@ def _write(root: Path, engine: Engine) -> Monorepo:
     return made
 
 
+@functools.cache
+def shared_keys() -> frozenset[str]:
+    """Return the keys of the repository's own nodes: tests beside this one may build on any of them."""
+    return frozenset(node["key"] for node in imagematrix("plan", "--json").json()["nodes"])
+
+
 def remove_images(monorepo: Monorepo) -> None:
     """Remove what the test left on the engine; what it built on another engine went with that."""
     records = State(monorepo.root).history()
-    built = dict.fromkeys(record.key for record in reversed(records) if record.layer != BASE_LAYER)
-    nodes = [node_ref(key) for key in built]
+    own = [record for record in reversed(records) if record.layer != BASE_LAYER and record.key not in shared_keys()]
+    nodes = dict.fromkeys(node_ref(record.key) for record in own)
     there = {name for image in monorepo.engine.images() for name in image.names}
     leaves = [name for name in there if monorepo.family in name]
     for name in (*leaves, *(name for name in nodes if name in there)):

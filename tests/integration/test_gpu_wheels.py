@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.monorepo import good
+from tests.integration.monorepo import good, imagematrix
 from tests.integration.turns import ROOM
 
 from imagematrix.engine import Engine
@@ -35,14 +35,14 @@ def test_it_is_verified_and_asks_for_the_driver_of_its_own_cuda(
     passed = {check["name"] for check in leaf["checks"] if check["outcome"] == "passed"}
     assert {"test_its_build_fits_the_rows_cuda", "test_what_it_loads_on_a_gpu_is_found"} <= passed
     assert "NVIDIA_REQUIRE_CUDA=driver>=525.60.13" in engine.config(leaf["image"])["Env"]
-    remove(IMAGE, tmp_path, engine)
+    remove(IMAGE, engine)
     _free(engine, since=begun)
 
 
-def remove(image: str, report: Path, engine: Engine) -> None:
-    """Remove a verified image and the nodes that nothing else stands on: others need their room."""
+def remove(image: str, engine: Engine) -> None:
+    """Remove a verified image and the nodes that no other row stands on: others need their room."""
     engine.untag(image)
-    for node in json.loads((report / "report.json").read_text())["nodes"][::-1]:
+    for node in imagematrix("plan", "--json").json()["nodes"][::-1]:
         if node["leaves"] == [image]:
             engine.untag(node_ref(node["key"]))
 

@@ -13,4 +13,4 @@ IMAGE = "horovod:0.28.1-tensorflow2.12.0-python3.11-debian12"
 def test_it_is_compiled_and_two_processes_reduce_a_tensor(tmp_path: Path, copy: Path, engine: Engine) -> None:
     for command in ("build", "verify"):
         good(command, "--only", IMAGE, "--report", str(tmp_path), root=copy)
-    remove(IMAGE, tmp_path, engine)
+    remove(IMAGE, engine)
