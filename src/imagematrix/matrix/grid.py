@@ -55,6 +55,22 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _HandCell:
+    """A `[[row]]` on one of its Docker platforms, with what follows from its values there."""
+
+    row: HandRow
+    platform: str
+    combination: Combination
+    own: Combination
+    """What the row says of itself, if it does."""
+
+    @property
+    def identity(self) -> tuple[str, Combination]:
+        """What no two rows may have in common."""
+        return self.platform, self.combination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """A row before it has a tag."""
 
@@ -83,9 +99,10 @@ class Grid:
             self._hand_cell(row, platform) for row in declared.rows for platform in row.platforms or declared.platforms
         )
         self._common = {
-            platform: self._common_to(platform) for platform in {*self._columns, *(each[1] for each in self._by_hand)}
+            platform: self._common_to(platform)
+            for platform in {*self._columns, *(each.platform for each in self._by_hand)}
         }
-        by_hand = ((*combination, *own) for _, _, combination, own in self._by_hand)
+        by_hand = ((*each.combination, *each.own) for each in self._by_hand)
         self.known = _known([*chain.from_iterable(self._columns.values()), *by_hand, *self._common.values()])
         """Every axis and fact of the family, each with all its values."""
 
@@ -96,10 +113,10 @@ class Grid:
             tuple(self._facts.follow(axis, value, platform) for value in sorted(values)) for axis, values in axes
         )
 
-    def _hand_cell(self, row: HandRow, platform: str) -> tuple[HandRow, str, Combination, Combination]:
+    def _hand_cell(self, row: HandRow, platform: str) -> _HandCell:
         combination = tuple(self._facts.follow(axis, row.values[axis], platform) for axis in self.declared.axes)
         own = (self._facts.of(row.at, row.facts, platform),) if row.facts else ()
-        return row, platform, combination, own
+        return _HandCell(row=row, platform=platform, combination=combination, own=own)
 
     def _common_to(self, platform: str) -> Combination:
         """Return what all rows for a Docker platform have: the platform itself, and what their destination says."""
@@ -128,8 +145,8 @@ class Grid:
         found = {platform: set(parts) for platform, parts in self._common.items()}
         for cell in cells:
             found[cell.platform].update(cell.combination)
-        for _, platform, combination, own in self._by_hand:
-            found[platform].update(combination, own)
+        for each in self._by_hand:
+            found[each.platform].update(each.combination, each.own)
         return found
 
     def may_be(self, name: str) -> bool:
@@ -164,25 +181,26 @@ class Grid:
 
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[tuple[str, Combination], KeyPath] = {}
-        for row, platform, combination, own in self._by_hand:
-            parts = self._common[platform] + combination + own
+        for each in self._by_hand:
+            row = each.row
+            parts = self._common[each.platform] + each.combination + each.own
             values, clashes = self._merge(parts)
             hits = _hits(rules, parts, values, has_clashes=bool(clashes))
             for rule in hits:
                 what = f"an exclude forbids this row: {rule.exclude.reason}"
                 self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
-            if not hits and not self._is_repeated(row, platform, seen.get((platform, combination))):
+            if not hits and not self._is_repeated(each, seen.get(each.identity)):
                 self._note_clashes(clashes)
                 yield Cell(
-                    platform=platform,
-                    combination=combination,
+                    platform=each.platform,
+                    combination=each.combination,
                     values=self._with_gpus(values, row),
-                    own=own,
+                    own=each.own,
                     row=row,
                     allow=row.allow,
                     allowed_at=(*row.at, "allow"),
                 )
-            seen.setdefault((platform, combination), row.at)
+            seen.setdefault(each.identity, row.at)
 
     def places(self, cell: Cell) -> Mapping[str, KeyPath]:
         """Return where the values of a row are written: those of its axes, and of what it says itself."""
@@ -215,11 +233,12 @@ class Grid:
         """Return where the facts of a row are written, by each value they follow from."""
         return tuple(part.origins for part in (*cell.combination, *cell.own, *self._common[cell.platform]))
 
-    def _is_repeated(self, row: HandRow, platform: str, earlier: KeyPath | None) -> bool:
-        axes = self.declared.axes
+    def _is_repeated(self, cell: _HandCell, earlier: KeyPath | None) -> bool:
+        """Whether a row is another one of those written by hand, or one of the axes; if so, that is noted."""
+        row, axes = cell.row, self.declared.axes
         if earlier:
             self._mistakes.add(row.at, "this row is given twice", "remove one of them", other=earlier)
-        elif platform in self._columns and all(row.values[axis] in values for axis, values in axes.items()):
+        elif cell.platform in self._columns and all(row.values[axis] in values for axis, values in axes.items()):
             what = "this row is given twice: the axes already give it"
             self._mistakes.add(row.at, what, "remove it", other=(*self.declared.at, "axes"))
         else:
