@@ -376,11 +376,6 @@ def test_a_script_is_read_as_far_as_it_tells(root: Path) -> None:
     assert [(each.code, each.line) for each in result.differences] == [("import_unread", 4), ("import_unread", 7)]
 
 
-def calls(*lines: str) -> list[tuple[tuple[str, ...], Mapping[str, str]]]:
-    found, _ = scripts.read("\n".join(lines), file="b.sh")
-    return [(each.images, each.arguments) for each in found]
-
-
 def unread(*lines: str) -> list[tuple[str, int]]:
     return [(each.code, each.line) for each in scripts.read("\n".join(lines), file="b.sh")[1]]
 
@@ -396,10 +391,13 @@ def unread(*lines: str) -> list[tuple[str, int]]:
         (["set -e && cd sub && docker build -t a:1 -t b:2 . && docker push a:1"], ["a:1 b:2"]),
         (["echo 'docker build -t no:1 .'", "docker build --build-arg 'X=>=1' -t a:1 ."], ["a:1"]),
         (["docker buildx bake", "docker build -t a:1 \\", "  . &"], ["a:1"]),
+        (["docker build . --no-cache-filter b --provenance false -t a:1"], ["a:1"]),
     ],
 )
 def test_a_call_in_a_script(lines: list[str], images: list[str]) -> None:
-    assert [" ".join(names) for names, _ in calls(*lines)] == images
+    found, _ = scripts.read("\n".join(lines), file="b.sh")
+    assert [" ".join(call.images) for call in found] == images
+    assert {call.context for call in found} <= {".", "sub"}
     assert unread(*lines) == []
 
 
@@ -547,6 +545,15 @@ def test_the_argument_that_is_the_base_of_a_whole_dockerfile(root: Path) -> None
     imported("app")
     [row] = opened().matrix.rows
     assert (row.base.image, "b" in row.values) == ("debian:13", False)
+
+
+def test_arguments_on_one_line_before_the_first_stage(root: Path) -> None:
+    """Each of them is the Dockerfile's, not only the first."""
+    call = "docker build -t app:1 --build-arg VERSION=13 .\n"
+    dockerfile = "ARG OTHER=1 VERSION=12\nFROM debian:$VERSION\nRUN x\n"
+    write(root, {"app/Dockerfile": dockerfile, "app/b.sh": call})
+    result = imported("app")
+    assert ([row.base.image for row in opened().matrix.rows], result.differences) == (["debian:13"], ())
 
 
 SCRIPT_OF_APP: Final = "docker build -t app:1 --build-arg B=debian:13 .\n"

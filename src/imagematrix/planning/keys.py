@@ -125,6 +125,11 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+def sha256_of_file(file: File) -> str:
+    """Return the SHA-256 of a file's content, in hex digits; that of a big one was computed when it was found."""
+    return file.stored.sha256 if file.stored else hashlib.sha256(file.content).hexdigest()
+
+
 def sha256_of(chunks: Iterable[bytes]) -> str:
     """Return the hash of chunks of content, in hexadecimal digits."""
     hashing = Sha256()
@@ -246,11 +251,7 @@ def _file_input(file: File) -> str:
     limit = _PACKAGES_LIMIT if file.path.endswith(f"/{APT_LOCK}") else _INLINE_LIMIT
     text = None if file.stored else _inline_text(file.content, limit)
     # One line for a hash, so that no text can be taken for one.
-    return f"{mode}\n{text}" if text is not None else f"{mode} sha256 {_sha256(file)}"
-
-
-def _sha256(file: File) -> str:
-    return file.stored.sha256 if file.stored else hashlib.sha256(file.content).hexdigest()
+    return f"{mode}\n{text}" if text is not None else f"{mode} sha256 {sha256_of_file(file)}"
 
 
 def _inline_text(content: bytes, limit: int) -> str | None:

@@ -73,6 +73,12 @@ class Whole:
         return found
 
     @cached_property
+    def inner_arguments(self) -> frozenset[str]:
+        """The names of the arguments that the stages which are built declare."""
+        declared = (word for stage in self.needed for each in stage.instructions for word in words(each))
+        return frozenset(word.partition("=")[0] for word in declared)
+
+    @cached_property
     def final(self) -> WrittenStage | None:
         """The stage that is built; None: there is none of that name."""
         if not self.target:

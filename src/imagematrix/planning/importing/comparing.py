@@ -88,7 +88,7 @@ def _action(each: Instruction, scope: Mapping[str, str], copied: Mapping[str, tu
     if copied:
         flags = " ".join(f"--{flag}" for flag in sorted(each.flags))
         landed = frozenset(
-            (_landing(source, file.path), _content(file), file.executable)
+            (_landing(source, file.path), keys.sha256_of_file(file), file.executable)
             for source, files in copied.items()
             for file in files
         )
@@ -100,10 +100,6 @@ def _action(each: Instruction, scope: Mapping[str, str], copied: Mapping[str, tu
 def _landing(source: str, path: str) -> str:
     """Return where a file lands below the destination: by its name, or by its path in the folder that is copied."""
     return posixpath.basename(path) if path == source else path.removeprefix(f"{source}/")
-
-
-def _content(file: File) -> str:
-    return file.stored.sha256 if file.stored else keys.digest_of(file.content)
 
 
 def _files(stage: Stage, each: Instruction) -> Mapping[str, tuple[File, ...]]:

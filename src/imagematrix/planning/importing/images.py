@@ -188,12 +188,10 @@ def _whole_step(
     )
     used = {name for stage in whole.needed for _, name in stage.origins}
     folders = {name: posixpath.normpath(f"{tree.within}/{path}") for name, path in call.folders.items() if name in used}
-    head = (word for each in whole.head for word in handwritten.words(each))
-    inner = (word for stage in whole.needed for each in stage.instructions for word in handwritten.words(each))
-    names_inside = {word.partition("=")[0] for word in inner}
-    declared = {*(word.partition("=")[0] for word in head), *names_inside}
     given = {
-        name: call.arguments.get(name) for name in sorted(declared) if name in names_inside or not _is_base(whole, name)
+        name: call.arguments.get(name)
+        for name in sorted({*whole.arguments, *whole.inner_arguments})
+        if name in whole.inner_arguments or not _is_base(whole, name)
     }
     return ImportedStep(line=1, word="FROM", text="", whole=layer, given=given, folders=folders, begins=True)
 
@@ -226,13 +224,7 @@ def _lost(whole: Whole, call: BuildCall, *, is_whole: bool) -> Iterator[tuple[in
     first = whole.needed[0]
     if first.flags:
         yield first.line, f"--{first.flags[0]} is left out: rows are for the `platforms` of the matrix"
-    names = {handwritten.words(each)[0].partition("=")[0] for each in whole.head if handwritten.words(each)}
-    names |= {
-        word.partition("=")[0]
-        for stage in whole.needed
-        for each in stage.instructions
-        for word in handwritten.words(each)
-    }
+    names = {*whole.arguments, *whole.inner_arguments}
     for name in call.arguments:
         if name not in names and f"{{{name}}}" not in call.pattern:
             yield 0, f"the build argument {name} is left out: the Dockerfile has no such ARG"
@@ -330,7 +322,7 @@ def _contents(copied: Mapping[str, tuple[File, ...]] | None) -> Hashable:
     if copied is None:
         return None
     return tuple(
-        (source, file.path, file.stored.sha256 if file.stored else keys.digest_of(file.content), file.executable)
+        (source, file.path, keys.sha256_of_file(file), file.executable)
         for source, files in copied.items()
         for file in files
     )

@@ -38,34 +38,16 @@ _UNKNOWN: Final = "\x00"
 _VALUED: Final = {"-t": "tag", "--tag": "tag", "-f": "file", "--file": "file", "--target": "target"}
 _OPTIONS_WITH_VALUE: Final = frozenset(
     {
-        *("--add-host", "--cache-from", "--cache-to", "--label", "--network", "--progress", "--secret"),
-        *(
-            "--ssh",
-            "--output",
-            "-o",
-            "--builder",
-            "--iidfile",
-            "--metadata-file",
-            "--shm-size",
-            "--ulimit",
-            "--memory",
-            "-m",
-        ),
-        *(
-            "--attest",
-            "--annotation",
-            "--allow",
-            "--cgroup-parent",
-            "--cpu-shares",
-            "-c",
-            "--cpuset-cpus",
-            "--isolation",
-        ),
+        *("--add-host", "--allow", "--annotation", "--attest", "--builder", "--cache-from", "--cache-to", "--call"),
+        *("--cgroup-parent", "--cpu-period", "--cpu-quota", "--cpu-shares", "-c", "--cpuset-cpus", "--cpuset-mems"),
+        *("--iidfile", "--isolation", "--label", "--memory", "-m", "--memory-swap", "--metadata-file", "--network"),
+        *("--no-cache-filter", "--output", "-o", "--progress", "--provenance", "--sbom", "--secret", "--security-opt"),
+        *("--shm-size", "--ssh", "--ulimit"),
     }
 )
-
+"""Options of `docker build` whose next word is their value; of an image they say nothing, but for those of `_LOST`."""
 _LOST: Final = frozenset({"--add-host", "--annotation", "--label", "--secret", "--ssh"})
-"""Those of them that an image may differ by."""
+"""Those that an image may differ by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
