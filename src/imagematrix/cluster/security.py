@@ -4,7 +4,6 @@ Access to a scheduler's port is access to every machine. So off loopback there i
 side proves that it holds a certificate of the cluster.
 """
 
-import ipaddress
 import os
 import socket
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagematrix.cluster.certificates import AUTHORITY, CERTIFICATE, KEY, valid_until
 from imagematrix.errors import FlagError, NoClusterError
+from imagematrix.text import names
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -43,22 +43,12 @@ def address(text: str) -> ClusterAddress:
     host, _, port = rest.rpartition(":") if ":" in rest.rpartition("]")[2] else (rest, "", str(DEFAULT_PORT))
     if scheme not in {"tls", "tcp"} or not separator or not host or not port.isdecimal() or int(port) > 2**16 - 1:
         raise FlagError(f"{text!r} is not a valid address of a scheduler: expected tls://HOST:PORT")
-    if scheme == "tcp" and not is_loopback(host):
+    if scheme == "tcp" and not names.is_loopback(host):
         raise FlagError(
             f"{text}: without TLS, anyone who reaches that port could run programs on every machine\n"
             f"    run `imagematrix cluster certificates DIR`, copy DIR to each machine, and use tls://{host}:{port}"
         )
     return ClusterAddress(secure=scheme == "tls", host=host, port=int(port))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, and only this machine can reach it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def reach(to: ClusterAddress, *, seconds: float) -> None:

@@ -1,6 +1,5 @@
 """The way to one registry: its address, how it is trusted, and the logins that it wants."""
 
-import ipaddress
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from imagematrix.engine.credentials import Login, login
 from imagematrix.errors import DeniedError, SilentRegistryError
 from imagematrix.model import Site
 from imagematrix.registry import answers
-from imagematrix.text.names import HUB
+from imagematrix.text.names import HUB, is_loopback
 from imagematrix.text.visible import printable
 from imagematrix.web import NoAnswerError, Reply, Stream, Web
 
@@ -157,11 +156,5 @@ def _bearing(header: str) -> Mapping[str, str]:
 
 
 def _is_here(name: str) -> bool:
-    """Whether a registry is on this machine, as docker sees it: localhost, 127.0.0.0/8 and ::1."""
-    bare = name.rpartition(":")[0] if not name.endswith("]") and ":" in name else name
-    if bare == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(bare.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    """Whether a registry, `host[:port]`, is on this machine, as docker sees it."""
+    return is_loopback(name.rpartition(":")[0] if not name.endswith("]") and ":" in name else name)

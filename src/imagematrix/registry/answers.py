@@ -15,7 +15,7 @@ from imagematrix.errors import RegistryError
 from imagematrix.planning import keys
 from imagematrix.text import platforms
 from imagematrix.text.documents import Bytes, DamagedError, Digest
-from imagematrix.text.names import is_digest
+from imagematrix.text.names import is_digest, is_loopback
 from imagematrix.text.visible import printable
 from imagematrix.web import Reply
 
@@ -187,9 +187,8 @@ def _members(entries: Iterable[_Entry]) -> Mapping[str, str]:
 
 
 def config(reply: Reply, registry: str, *, digest: str) -> ImageConfig:
-    """Return what an image says of itself."""
-    if keys.digest_of(reply.content) != digest:
-        raise invalid(registry, f"a request for {digest}", "content of another digest")
+    """Return what an image says of itself; its content must have the requested digest."""
+    blob(reply, registry, digest=digest)
     try:
         return reply.read(ImageConfig)
     except DamagedError as error:
@@ -247,8 +246,7 @@ def _realm(url: str, registry: str) -> str:
         name = parts.hostname or ""
     except ValueError:
         parts, name = urlsplit(""), ""
-    is_here = name in {"localhost", "127.0.0.1", "::1"}
-    if not name or not (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
+    if not name or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(name))):
         raise invalid(registry, "a request without a login", "a token service whose address is not https://")
     return url
 

@@ -1,5 +1,6 @@
 """Names a registry, the engine and a Dockerfile accept."""
 
+import ipaddress
 import re
 from typing import Final
 
@@ -74,6 +75,16 @@ def split(image: str) -> tuple[str, str]:
 def is_host(name: str) -> bool:
     """Whether this names a host: `host[:port]`."""
     return _HOST.fullmatch(name) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without a port, is this machine and no other can reach it: also 127.0.0.2 and [::1]."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def is_tag(tag: str) -> bool:
