@@ -16,8 +16,6 @@ from imagematrix.compat.wheels import is_newer
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.text.versions import meets, minor, span, version
 
-PARTNERS: Final = ("torchvision", "torchaudio")
-
 _INDEX: Final = "https://download.pytorch.org/whl/"
 """Has each build under its name."""
 _INDEX_OF_BUILD: Final = re.compile(r"https?://download\.pytorch\.org/whl/(?P<build>cpu|cu\d+|rocm[\d.]+|xpu)/?")

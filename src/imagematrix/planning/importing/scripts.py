@@ -35,7 +35,17 @@ _SEPARATORS: Final = frozenset({"&&", ";", "||", "|", "&", ";;"})
 _PREFIXES: Final = frozenset({"sudo", "env", "time", "exec"})
 _UNKNOWN: Final = "\x00"
 """In a text: what only a run could tell."""
-_VALUED: Final = {"-t": "tag", "--tag": "tag", "-f": "file", "--file": "file", "--target": "target"}
+_VALUED: Final = {
+    "-t": "tag",
+    "--tag": "tag",
+    "-f": "file",
+    "--file": "file",
+    "--target": "target",
+    "--platform": "platform",
+    "--build-arg": "arg",
+    "--build-context": "contexts",
+}
+"""Options that are read: what their values say of an image."""
 _OPTIONS_WITH_VALUE: Final = frozenset(
     {
         *("--add-host", "--allow", "--annotation", "--attest", "--builder", "--cache-from", "--cache-to", "--call"),
@@ -211,15 +221,23 @@ def _docker(shell: _Shell, line: int, words: Sequence[str]) -> None:
 
 def _build(shell: _Shell, line: int, words: Sequence[_Value]) -> None:
     """Read one build command."""
-    found: dict[str, list[_Value]] = {
-        kind: [] for kind in ("tag", "file", "target", "context", "arg", "contexts", "platform")
-    }
+    found = _options(shell, line, words)
+    unknown = sorted({_text(word) for values in found.values() for word in values if _UNKNOWN in _text(word)})
+    if unknown:
+        shown = ", ".join(text.replace(_UNKNOWN, "$(…)") for text in unknown)
+        _wrong(shell, line, f"needs a value that only a run of the script tells: {shown}", "write the value out")
+    else:
+        shell.calls.append(_call(shell, line, found))
+
+
+def _options(shell: _Shell, line: int, words: Sequence[_Value]) -> Mapping[str, Sequence[_Value]]:
+    """Return what the words of a build command say of the image, by kind; note what gets lost."""
+    found: dict[str, list[_Value]] = {kind: [] for kind in (*_VALUED.values(), "context")}
     todo = list(words)
     while todo:
         word = todo.pop(0)
         name, sign, _ = _text(word).partition("=")
-        kind = {**_VALUED, "--build-arg": "arg", "--build-context": "contexts", "--platform": "platform"}.get(name)
-        if kind:
+        if kind := _VALUED.get(name):
             found[kind].append(_behind(word, len(name) + 1) if sign else todo.pop(0) if todo else ())
         elif name in _OPTIONS_WITH_VALUE:
             value = _text(word) if sign or not todo else f"{name} {_text(todo.pop(0))}"
@@ -227,32 +245,29 @@ def _build(shell: _Shell, line: int, words: Sequence[_Value]) -> None:
                 _note(shell, line, f"is not imported: {value}")
         elif not name.startswith("-"):
             found["context"].append(word)
-    unknown = sorted({_text(word) for values in found.values() for word in values if _UNKNOWN in _text(word)})
-    if unknown:
-        shown = ", ".join(text.replace(_UNKNOWN, "$(…)") for text in unknown)
-        _wrong(shell, line, f"needs a value that only a run of the script tells: {shown}", "write the value out")
-        return
+    return found
+
+
+def _call(shell: _Shell, line: int, found: Mapping[str, Sequence[_Value]]) -> BuildCall:
     arguments = [(*_text(each).partition("=")[::2], each) for each in found["arg"]]
     variables = {
         each[-1].variable: name for name, _, each in arguments if len(each) > 1 and each[-1].variable and _is_all(each)
     }
     tag = found["tag"][0] if found["tag"] else ()
-    shell.calls.append(
-        BuildCall(
-            file=shell.file,
-            line=line,
-            dockerfile=_dockerfile(shell, found),
-            context=_place(shell, _text(found["context"][-1]) if found["context"] else "."),
-            target=_text(found["target"][-1]) if found["target"] else "",
-            arguments={name: value for name, value, _ in arguments},
-            images=tuple(map(_text, found["tag"])),
-            platforms=tuple(name for each in found["platform"] for name in _text(each).split(",") if is_platform(name)),
-            pattern=_pattern(tag, variables),
-            contexts={
-                name: value if is_image(value) else _place(shell, value)
-                for name, _, value in (_text(each).partition("=") for each in found["contexts"])
-            },
-        )
+    return BuildCall(
+        file=shell.file,
+        line=line,
+        dockerfile=_dockerfile(shell, found),
+        context=_context(shell, found),
+        target=_text(found["target"][-1]) if found["target"] else "",
+        arguments={name: value for name, value, _ in arguments},
+        images=tuple(map(_text, found["tag"])),
+        platforms=tuple(name for each in found["platform"] for name in _text(each).split(",") if is_platform(name)),
+        pattern=_pattern(tag, variables),
+        contexts={
+            name: value if is_image(value) else _place(shell, value)
+            for name, _, value in (_text(each).partition("=") for each in found["contexts"])
+        },
     )
 
 
@@ -270,8 +285,12 @@ def _behind(word: _Value, length: int) -> _Value:
 def _dockerfile(shell: _Shell, found: Mapping[str, Sequence[_Value]]) -> str:
     if found["file"]:
         return _place(shell, _text(found["file"][-1]))
-    context = _place(shell, _text(found["context"][-1]) if found["context"] else ".")
+    context = _context(shell, found)
     return "Dockerfile" if context == "." else f"{context}/Dockerfile"
+
+
+def _context(shell: _Shell, found: Mapping[str, Sequence[_Value]]) -> str:
+    return _place(shell, _text(found["context"][-1]) if found["context"] else ".")
 
 
 def _place(shell: _Shell, path: str) -> str:
