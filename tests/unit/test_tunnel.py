@@ -1,5 +1,6 @@
 """An engine on another machine: one tunnel by ssh, and whose disk that is."""
 
+import hashlib
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from imagematrix.engine import connect, tunnel
+from imagematrix.engine import connect, contexts, tunnel
 from imagematrix.errors import NoEngineError
 
 SSH = """\
@@ -114,3 +115,71 @@ def test_whose_disk_it_is(id_: str | None, here: bool, engine: Path, monkeypatch
     if id_ is not None:
         file.write_text(id_)
     assert (connect().storage() is not None) is here
+
+
+def context(folder: Path, name: str, host: str) -> None:
+    """Write a context as `docker context create` does."""
+    file = folder / "contexts/meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+    file.parent.mkdir(parents=True)
+    endpoint = {"Host": host, "SkipTLSVerify": False}
+    file.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}}))
+
+
+@pytest.fixture
+def configuration(engine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of docker's configuration, with the context `here` of an engine."""
+    folder = engine / "config"
+    folder.mkdir()
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("IMAGEMATRIX_ENGINE_DIR", str(engine / "none"))
+    (folder / "config.json").write_text("{}")
+    context(folder, "here", f"unix://{engine}/e.sock")
+    return folder
+
+
+def test_docker_contexts(engine: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is that of the context in use, as for docker: DOCKER_CONTEXT before `docker context use`."""
+    context(configuration, "away", "unix:///nowhere/docker.sock")
+    (configuration / "config.json").write_text(json.dumps({"currentContext": "here"}))
+    assert connect().environment == {"DOCKER_HOST": f"unix://{engine}/e.sock"}
+    assert connect().storage() == engine / "data"
+    monkeypatch.setenv("DOCKER_CONTEXT", "away")
+    with pytest.raises(NoEngineError, match=r"unix:///nowhere/docker\.sock: No such file"):
+        connect()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine}/e.sock")
+    assert connect().environment == {}
+
+
+def test_a_context_with_certificates(configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context(configuration, "tls", "tcp://127.0.0.1:1")
+    certificates = configuration / "contexts/tls" / hashlib.sha256(b"tls").hexdigest() / "docker"
+    certificates.mkdir(parents=True)
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (certificates / name).touch()
+    monkeypatch.setenv("DOCKER_CONTEXT", "tls")
+    wanted = {"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates)}
+    assert contexts.chosen() == wanted
+
+
+def test_a_context_behind_ssh(engine: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context(configuration, "far", f"ssh://me@build.example.com{engine}/e.sock")
+    monkeypatch.setenv("DOCKER_CONTEXT", "far")
+    assert connect().answers()
+    assert "me@build.example.com" in (engine / "ssh.log").read_text()
+
+
+@pytest.mark.parametrize("text", [None, "[]", "{", '{"Name": 1}'])
+def test_no_such_context(text: str | None, engine: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A private engine does not stand in for the context that was asked for."""
+    (engine / "none").mkdir()
+    (engine / "none/docker.sock").symlink_to(engine / "e.sock")
+    assert connect().answers()
+    monkeypatch.setenv("DOCKER_CONTEXT", "typo")
+    if text is not None:
+        context(configuration, "typo", "")
+        (found,) = (file for file in configuration.rglob("meta.json") if "typo" in file.read_text())
+        found.write_text(text)
+    with pytest.raises(NoEngineError, match="context 'typo'"):
+        connect()

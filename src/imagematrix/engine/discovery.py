@@ -3,12 +3,12 @@
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from imagematrix.engine import tunnel
+from imagematrix.engine import contexts, tunnel
 from imagematrix.engine.answering import answering
 from imagematrix.engine.build_cache import EngineCache
 from imagematrix.engine.client import open_client, private_folder
@@ -94,8 +94,9 @@ def connect() -> Engine:
     Raises NoEngineError, saying how to get one.
     """
     tried: list[str] = []
-    for environment in _candidates():
+    for candidate in _candidates():
         try:
+            environment = candidate()
             return Engine(open_client(environment), environment)
         except NoEngineError as error:
             tried.append(str(error))
@@ -105,12 +106,19 @@ def connect() -> Engine:
     )
 
 
-def _candidates() -> Iterator[Mapping[str, str]]:
-    host = os.environ.get("DOCKER_HOST", "")
-    yield {"DOCKER_HOST": tunnel.opened(host)} if tunnel.is_remote(host) else {}
+def _candidates() -> Iterator[Callable[[], Mapping[str, str]]]:
+    """Yield what leads docker's clients to each engine that may answer; each may raise NoEngineError."""
+    yield _usual
     private = private_folder() / "docker.sock"
-    if "DOCKER_HOST" not in os.environ and private.exists():
-        yield {"DOCKER_HOST": f"unix://{private}"}
+    if "DOCKER_HOST" not in os.environ and not contexts.named() and private.exists():
+        yield lambda: {"DOCKER_HOST": f"unix://{private}"}
+
+
+def _usual() -> Mapping[str, str]:
+    """Return what leads to the engine that docker itself would use; one tunnel where that takes ssh."""
+    chosen = contexts.chosen()
+    host = chosen.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+    return {"DOCKER_HOST": tunnel.opened(host)} if tunnel.is_remote(host) else chosen
 
 
 def docker_command(engine: Engine) -> str:
