@@ -55,7 +55,9 @@ ENDS: Final[Mapping[str, Code]] = {
     "SilentRegistryError": Code(
         1007, "A registry does not answer, or is too busy.", "Run the command again later: what was pushed stays."
     ),
-    "DeniedError": Code(1008, "A registry wants another login.", "`docker login HOST`, on the machine that runs this."),
+    "DeniedError": Code(
+        1008, "A registry wants another login.", "Run `docker login HOST` on the machine that runs this."
+    ),
     "DoubtError": Code(
         1009,
         "A registry has another image under a name than the one that belongs there.",
@@ -63,7 +65,7 @@ ENDS: Final[Mapping[str, Code]] = {
     ),
     "MissingError": Code(1010, "A registry has no such image.", "Push it, or correct the name."),
     "StaleError": Code(
-        1011, "Committed files differ from what the matrix renders to.", "`invoke render`, and commit the result."
+        1011, "Committed files differ from what the matrix renders to.", "Run `invoke render`, and commit the result."
     ),
     "ConflictError": Code(
         1015, "Two changes of one file do not go together.", "Resolve them in the file, as in a merge of git."
@@ -114,7 +116,9 @@ FILES: Final[Mapping[str, Code]] = {
     "dockerfile_onbuild": Code(2117, "A layer has ONBUILD, which would act in images of others.", _IN_STAGE),
     "dockerfile_stage": Code(2120, "A stage of a whole Dockerfile is missing, or its name is taken.", _IN_FILE),
     "dockerfile_argument": Code(2121, "A FROM line of a whole Dockerfile names an argument without a value.", _IN_FILE),
-    "dockerfile_scratch": Code(2122, "A whole Dockerfile is from scratch, on something.", _IN_FILE),
+    "dockerfile_scratch": Code(
+        2122, "A whole Dockerfile is FROM scratch, and its layer is built on an image.", _IN_FILE
+    ),
     "dockerfile_cycle": Code(2123, "Stages of a whole Dockerfile are built from one another.", _IN_FILE),
     "dockerfile_parents": Code(2124, "COPY --parents is not supported in a layer.", _IN_FILE),
     "folder": Code(2130, "A folder that a stage copies from is not declared, or cannot be read.", _IN_MATRIX),
@@ -136,10 +140,10 @@ FILES: Final[Mapping[str, Code]] = {
     "import_cycle": Code(2603, "Images that are to be imported are built on one another.", "Build one on a base."),
     "import_nothing": Code(2604, "A folder that is to be imported has no Dockerfile.", "Name one that has some."),
     "import_twice": Code(2605, "Two images that are to be imported have one name.", "Give one another tag."),
-    "import_unread": Code(2606, "A line of a build script is not read.", "Do by hand what builds need of it."),
+    "import_unread": Code(2606, "A line of a build script is not read.", "Do by hand what the builds need from it."),
     "import_difference": Code(2607, "An imported image differs from what it was.", "The message says in what."),
     "lock": Code(2200, "The lock of bases and epochs is not valid.", "`invoke lock` writes it anew."),
-    "unlocked": Code(2201, "Requirements have no lock yet.", "`invoke lock`, and commit locks/."),
+    "unlocked": Code(2201, "Requirements have no lock yet.", "Run `invoke lock`, and commit locks/."),
     "unlockable": Code(2202, "A layer's requirements cannot be locked.", "The message names the layer and the reason."),
     "unsolvable": Code(2203, "Requirements contradict each other.", "The message holds uv's explanation: change one."),
     "changed": Code(2300, "A file was changed while the command ran.", "Run it again."),
@@ -203,18 +207,18 @@ VERSIONS: Final[Mapping[str, Code]] = {
     "tensorflow_on_cuda": Code(3302, "TensorFlow looks for libraries of another CUDA.", _ALLOW),
     "tensorflow_on_cudnn": Code(3303, "TensorFlow was built with another cuDNN.", _ALLOW),
     "tensorflow_on_gpus": Code(3304, "This TensorFlow has no code for a GPU of the row.", _OF_FACT),
-    "tensorflow_on_arm64": Code(3305, "TensorFlow for arm64 does not exist like this.", _OF_FACT),
+    "tensorflow_on_arm64": Code(3305, "This TensorFlow package does not exist for arm64.", _OF_FACT),
     "tensorrt_on_python": Code(3310, "This TensorRT has no wheel for this Python.", _OF_FACT),
     "tensorrt_on_cuda": Code(3311, "This TensorRT is for other CUDAs.", _OF_FACT),
     "tensorrt_of_tensorflow": Code(3312, "This TensorFlow loads another TensorRT.", _OF_FACT),
-    "paddle_package": Code(3400, "Paddle has no package of this name.", "paddlepaddle, or paddlepaddle-gpu."),
+    "paddle_package": Code(3400, "Paddle has no package of this name.", "Take paddlepaddle or paddlepaddle-gpu."),
     "paddle_on_python": Code(3401, "This Paddle has no wheel for this Python.", _OF_FACT),
     "paddle_on_pypi": Code(3402, "PyPI has deleted this release of Paddle.", _OF_FACT),
     "paddle_gpu_on_pypi": Code(3403, "PyPI has another GPU build of this Paddle, or none.", _OF_FACT),
     "paddle_without_cuda": Code(3404, "This Paddle loads CUDA from the base, which has none.", _OF_FACT),
     "paddle_on_cuda": Code(3405, "This Paddle was not built for this CUDA or cuDNN.", _OF_FACT),
     "paddle_on_gpus": Code(3406, "This build of Paddle has no code for a GPU of the row.", _OF_FACT),
-    "paddle_on_arm64": Code(3407, "Paddle for arm64 does not exist like this.", _OF_FACT),
+    "paddle_on_arm64": Code(3407, "This Paddle package does not exist for arm64.", _OF_FACT),
     "numpy_on_python": Code(3500, "This NumPy has no wheel for this Python.", _OF_FACT),
     "numpy_of_pins": Code(3501, "No NumPy that the pins accept has a wheel for this Python.", "Change the pin."),
     "horovod_on_python": Code(3600, "Horovod is not made for this Python.", _ALLOW),

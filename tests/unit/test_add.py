@@ -81,7 +81,7 @@ def test_a_row_is_added_rendered_and_told(add: Add, root: Path) -> None:
         "    torch   build  only for this row\n"
         "    boot    build  only for this row\n"
         "which nodes exist is unknown: no Docker Engine answers\n"
-        "written too: images/pytorch/2.5.0-python3.11-debian/; commit all together\n"
+        "also written: images/pytorch/2.5.0-python3.11-debian/; commit all together\n"
         "next: invoke build --only 'pytorch:2.5.0-python3.11-debian'\n"
     )
     row = '\n[[families.pytorch.row]]\nbase = "debian"\npython = "3.11"\ntorch = "2.5.0"\n'
@@ -117,7 +117,9 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> No
     before = tree(root)
     said = add("--dry-run " + ADD)
     assert said.out.startswith("pytorch:2.5.0-python3.11-debian: would be added to matrix.toml\n")
-    assert said.out.endswith("nothing was written (--dry-run): images/pytorch/2.5.0-python3.11-debian/ would be too\n")
+    assert said.out.endswith(
+        "nothing was written (--dry-run); also to be written: images/pytorch/2.5.0-python3.11-debian/\n"
+    )
     assert tree(root) == before
 
 
@@ -411,7 +413,7 @@ def test_what_the_row_lacks_is_locked_and_nothing_else(root: Path) -> None:
     assert made.locks == 2
     assert len(open_project(str(root / "matrix.toml")).repository.locks()) == 2
     assert (root / "images/pytorch/2.5.0-python3.11-debian/torch/requirements.lock").exists()
-    assert "written too: 2 locks and images/pytorch/2.5.0-python3.11-debian/; commit all together" in added_text(made)
+    assert "also written: 2 locks and images/pytorch/2.5.0-python3.11-debian/; commit all together" in added_text(made)
 
 
 def test_sizes_are_told(root: Path) -> None:

@@ -222,7 +222,7 @@ def test_proxies(server: RegistryServer) -> None:
 def test_a_credential_helper(docker_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is called as docker calls it; a missing one is reported."""
     docker_config.write_text('{"credHelpers": {"registry.example.com": "tests"}}')
-    with pytest.raises(DeniedError, match="docker-credential-tests not installed"):
+    with pytest.raises(DeniedError, match="names docker-credential-tests, which is not installed"):
         login("registry.example.com")
 
     helper = tmp_path / "docker-credential-tests"

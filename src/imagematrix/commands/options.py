@@ -160,7 +160,9 @@ WorkerJobs = Annotated[
 ]
 WorkerPushJobs = Annotated[
     int,
-    _number("Number of images to push in parallel, and of those that other nodes wait for (default: 2).", default=2),
+    _number(
+        "Number of pushes in parallel, and as many more of images that other nodes wait for (default: 2).", default=2
+    ),
 ]
 Emulate = Annotated[
     Sequence[str],
@@ -177,7 +179,7 @@ FreeDisk = Annotated[
 ExecutorName = Annotated[
     str,
     _text(
-        "Do the jobs with this executor of a plugin, which has the engine's at hand (default: $IMAGEMATRIX_EXECUTOR).",
+        "Build with this executor of a plugin, which may use that of the engine (default: $IMAGEMATRIX_EXECUTOR).",
         environment="IMAGEMATRIX_EXECUTOR",
     ),
 ]
@@ -284,14 +286,14 @@ InitDryRun = Annotated[bool, _switch("Print the files in full; write nothing.")]
 ImportFolders = Annotated[
     Sequence[str],
     Option(
-        help="Folders with Dockerfiles, build scripts or bake files; those in the folders below are found.",
+        help="Folders with Dockerfiles, build scripts or bake files; the folders below them are searched too.",
         kind=list,
         default=(),
         varargs=True,
     ),
 ]
 ImportDryRun = Annotated[bool, _switch("Print the draft in full; write nothing.")]
-Yes = Annotated[bool, _switch("Do not ask before files are written among others.")]
+Yes = Annotated[bool, _switch("Do not ask before files are written into a folder that has others.")]
 EngineWords = Annotated[
     Sequence[str],
     Option(

@@ -82,7 +82,7 @@ def _login_of_helper(name: str, registry: str) -> Login | None:
             seconds=_HELPER_SECONDS,
         )
     except FileNotFoundError:
-        raise DeniedError(f"{registry}: {program} not installed, which docker's configuration names") from None
+        raise DeniedError(f"{registry}: docker's configuration names {program}, which is not installed") from None
     except (TimeoutError, OSError) as error:
         raise DeniedError(f"{registry}: docker's configuration gives no login: {error}") from None
     text = b"".join(said).decode(errors="replace")

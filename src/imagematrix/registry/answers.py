@@ -211,7 +211,7 @@ def upload(reply: Reply, registry: str, *, repository: str) -> str:
     prefix = f"/v2/{repository}/"
     path = f"{said.path}?{said.query}" if said.query else said.path
     if not path.startswith(f"{prefix}blobs/uploads/") or ".." in path or not _HEADER.fullmatch(path):
-        raise invalid(registry, "an upload", "another place than one of that repository")
+        raise invalid(registry, "an upload", "a place outside of that repository")
     return path.removeprefix(prefix)
 
 

@@ -65,7 +65,7 @@ def _unproven(leaf: PastLeaf) -> Iterator[ET.Element]:
         ET.SubElement(case, "failure", message=why)
         yield case
     elif leaf.verification is ImageOutcome.NOT_CHECKED:  # no failure of the image
-        case = _case("verify", "the checks came to their end", 0.0)
+        case = _case("verify", "the checks finished", 0.0)
         ET.SubElement(case, "error", message=_xml(f"not checked: {leaf.interruption}"))
         yield case
 

@@ -106,7 +106,7 @@ def _changes(overview: Overview) -> Iterator[str]:
         yield _table("Versions that changed", ("what", "from", "to", "images"), rows)
     grown = sum(overview.growth.values())
     if grown:
-        yield f"All images together: {growth(grown)} since last."
+        yield f"All images together: {growth(grown)} since the last run."
 
 
 def _drifted(overview: Overview) -> Iterator[str]:

@@ -25,7 +25,7 @@ def gc(
 
     project = request.opened(file, site=site)
     if registry and not project.matrix.nodes:
-        raise FlagError('--registry: the matrix does not set nodes =  "host/path"')
+        raise FlagError('--registry: the matrix does not set nodes = "host/path"')
     store = request.node_store(project) if registry else None
     options = run.GcOptions(nights=keep, dry=dry_run, everyones=all)
     engine, machines = None, None

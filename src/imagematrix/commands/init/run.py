@@ -124,7 +124,7 @@ def complete(place: InitPlace, *, say: Say) -> None:
         try:
             say(lock_rows(project, rows, request.site_of(project), say=say))
         except NoIndexError as error:
-            remedy = f"what is missing is locked and rendered by: {_from_here(place)}invoke lock && invoke render"
+            remedy = f"this locks and renders what is missing: {_from_here(place)}invoke lock && invoke render"
             raise NoIndexError(f"{error}\n    {remedy}") from None
     with request.opened_to_write(file) as project:
         files = project.files(project.leaves(request.possible_rows(project, Selection())))

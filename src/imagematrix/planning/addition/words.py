@@ -58,7 +58,7 @@ class WordReader:
                 at = placement.of(name, dict.fromkeys(owners.get(name, ())))
                 (facts.setdefault(at, {}) if at else own)[name] = value
         self._wrong += [
-            f"{name}={value}: other rows have the values that it would follow from\n    write it by hand"
+            f"{name}={value}: a fact for this row alone would change other rows\n    write it by hand"
             for name, value in own.items()
             if name not in ROW_FACTS
         ]

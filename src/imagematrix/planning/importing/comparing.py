@@ -46,7 +46,7 @@ def differences(row: ImportedRow, leaf: Leaf, wholes: Mapping[str, DockerfileLay
         line = wanted[min(start, len(wanted) - 1)][0] if wanted else 0
         before = "; ".join(_shown(action) for _, action in wanted[start:end]) or "nothing"
         after = "; ".join(map(_shown, made[at:to])) or "nothing"
-        what = f"{row.name} has {after} for {before}"
+        what = f"{row.name} has {after} instead of {before}"
         if before == after:
             what = f"{row.name} has other arguments or files for {before}"
         yield Diagnostic(code="import_difference", severity=Severity.NOTE, file=file, line=line, message=what)

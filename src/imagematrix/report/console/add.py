@@ -83,7 +83,8 @@ def _unknown(cost: Cost) -> list[str]:
 
 def _next(cost: Cost) -> str:
     locks = f"{count(cost.locks, 'lock')} and " if cost.locks else ""
+    also = f"{locks}{cost.addition.row.directory}/"
     if cost.dry:
-        return f"nothing was written (--dry-run): {locks}{cost.addition.row.directory}/ would be too"
-    written = f"written too: {locks}{cost.addition.row.directory}/; commit all together"
+        return f"nothing was written (--dry-run); also to be written: {also}"
+    written = f"also written: {also}; commit all together"
     return f"{written}\nnext: invoke build --only '{cost.addition.row.name}'"
