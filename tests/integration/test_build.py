@@ -270,6 +270,23 @@ def test_an_engine_that_dies_costs_neither_the_report_nor_what_was_built(monorep
     assert outcomes(report)["tools"] == ["reused"]
 
 
+def test_a_node_that_is_removed_during_a_build_is_built_again(monorepo: Monorepo) -> None:
+    """By `docker system prune`, or by the gc of another checkout: the run ends well all the same."""
+    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", "RUN sleep 2; cat")
+    process = monorepo.start("build", "--matrix", "--jobs", "1", "--report", "report")
+    wait_for_built(monorepo, "app")
+    [tools] = {node["key"] for node in monorepo.run("plan", "--json").json()["nodes"] if node["layer"] == "tools"}
+    monorepo.client.images.remove(node_ref(tools), force=True)
+    out, _ = process.communicate(timeout=600)
+
+    assert process.returncode == 0, out
+    report = json.loads((monorepo.root / "report/report.json").read_text())
+    assert outcomes(report)["tools"] == ["built"]
+    assert outcomes(report)["app"] == ["built"] * 3
+    assert {leaf["outcome"] for leaf in report["leaves"]} == {"built"}
+    assert "3 images are up to date" in monorepo.run("build", "--matrix").out
+
+
 def test_a_leaf_builds_alone_wherever_it_is_copied(monorepo: Monorepo, tmp_path: Path) -> None:
     monorepo.build()
     image = f"{monorepo.family}:1.0-1.2"

@@ -76,6 +76,7 @@ class FakeBuildx:
     engine: FakeEngine
     before: Callable[[], None] = lambda: None
     """What someone does in the moment before."""
+    code: int = 0
 
     def run(self, argv: Sequence[str], *, stdin: bytes, **_: Any) -> int:
         assert stdin
@@ -89,7 +90,7 @@ class FakeBuildx:
         self.engine.layers[id_of(key)] = (*self.engine.diff_ids(parent), *own)
         made = {"containerimage.digest": id_of(key), "containerimage.config.digest": OTHER}
         Path(words[words.index("--metadata-file") + 1]).write_text(json.dumps(made))
-        return 0
+        return self.code
 
 
 @dataclass
@@ -165,12 +166,23 @@ def test_a_parents_name_that_is_moved_in_the_moment_of_the_build(world: World) -
     assert node_ref(world.parent) in attempt.why
 
 
-def test_a_parent_that_is_gone(world: World) -> None:
-    world.engine.names[node_ref(world.parent)] = OTHER
-    del world.engine.layers[id_of(world.parent)]
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("is_during", [False, True])
+def test_a_parent_that_is_removed(world: World, is_during: bool, code: int) -> None:
+    """Before the build or during it, whatever came of that: only a new plan helps, no retry."""
+
+    def remove() -> None:
+        world.engine.names[node_ref(world.parent)] = OTHER
+        del world.engine.layers[id_of(world.parent)]
+
+    world.buildx.code = code
+    if is_during:
+        world.buildx.before = remove
+    else:
+        remove()
     attempt = world.build()
 
-    assert not attempt.ok
+    assert (attempt.ok, attempt.lost_source, attempt.flake) == (False, True, None)
     assert node_ref(world.parent) in attempt.why
 
 
@@ -190,13 +202,13 @@ def test_a_package_layer_is_linked_by_the_id_of_its_files(world: World, moved: b
     assert (node_ref(files.key) in attempt.why) is moved
 
 
-def test_files_that_are_gone_are_not_linked(world: World) -> None:
+def test_files_that_are_removed_are_not_linked(world: World) -> None:
     files = ParentImage(key=Key("e" * 64), image="sha256:gone", stage="torch-files", repository="")
     assert isinstance(world.job.work, DockerfileBuild)
     world.job = replace(world.job, work=replace(world.job.work, packages=files))
     attempt = world.build()
 
-    assert not attempt.ok
+    assert (attempt.ok, attempt.lost_source) == (False, True)
     assert node_ref(files.key) in attempt.why
 
 

@@ -83,9 +83,13 @@ class Builder:
 
     def _attempt(self, job: BuildJob, log: BuildLog) -> Attempt:
         try:
-            if why := self._point_to_sources(job):
-                return Attempt(ok=False, why=why)
+            if why := self._lost_source(job):
+                return Attempt(ok=False, why=why, lost_source=True)
+            self._point_to_sources(job)
             code, image = self._make(job, log)
+            # Since then: buildx says only that it cannot pull it, and what it made cannot be compared with it.
+            if why := self._lost_source(job):
+                return Attempt(ok=False, why=why, lost_source=True)
             if code == 0:
                 return self._kept(job, image)
         except TimeoutError:
@@ -104,16 +108,20 @@ class Builder:
             flake = Flake(kind=FlakeKind.ENGINE)
         return Attempt(ok=False, flake=flake, why=log.why(cause, code) + failure.remedy(said))
 
-    def _point_to_sources(self, job: BuildJob) -> str:
-        """See that the names of the nodes that a build reads stand for their images; return why they cannot.
+    def _lost_source(self, job: BuildJob) -> str:
+        """Say which node that a build reads is not on the engine; empty: all are."""
+        for role, image in _sources(job):
+            if not image.image or not self.engine.image_id(image.image):
+                return f"the image of its {role} was removed from the engine ({node_ref(image.key)})"
+        return ""
+
+    def _point_to_sources(self, job: BuildJob) -> None:
+        """See that the names of the nodes that a build reads stand for their images.
 
         Builds name them, because no builder takes the id of a local image; a name may be moved by anyone.
         """
-        for role, image in _sources(job):
-            if not image.image or not self.engine.image_id(image.image):
-                return f"the image of its {role} is gone from the engine ({node_ref(image.key)}): run the build again"
+        for _, image in _sources(job):
             self.engine.tag(image.image, node_ref(image.key))
-        return ""
 
     def _kept(self, job: BuildJob, image: str) -> Attempt:
         """Tag the built image; an image that is not built on its parent is not the node."""

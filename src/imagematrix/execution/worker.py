@@ -122,6 +122,7 @@ class Worker:
             log=last.log,
             image=last.image,
             drifted=last.drifted,
+            lost_source=last.lost_source,
         )
         put(StepEnded(step=step, outcome=outcome))
 

@@ -75,6 +75,8 @@ class Attempt:
     """What it took on its machine, without `waited`; None: as long as the executor was busy with it."""
     pulled: float = 0.0
     """How many of these seconds went by while it pulled what it is built on."""
+    lost_source: bool = False
+    """An image that it is built on was removed from the engine: no retry helps, a new plan builds that image again."""
     is_settled: bool = True
     """False of a success that can still be lost: somebody must wait until it cannot, and needs no worker slot for it.
     """
@@ -155,5 +157,7 @@ class Outcome:
     """The id of the image that was built or pulled."""
     drifted: tuple[str, ...] = ()
     """Packages that apt installed in another version than the apt lock names."""
+    lost_source: bool = False
+    """It failed because an image that it is built on was removed from the engine."""
     caused_by: Key | None = None
     """For a skipped node: the node whose failure skipped it."""

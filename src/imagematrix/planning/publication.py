@@ -107,6 +107,11 @@ class Publication:
         """Every tag stands for the image, or will as soon as another run publishes it for the other platforms."""
         return self.built and all(tag.good or self._awaits(tag) for tag in self.tags)
 
+    @property
+    def is_kept(self) -> bool:
+        """Every tag stood for the image already."""
+        return all(tag.outcome is PublishOutcome.KEPT for tag in self.tags)
+
     def _awaits(self, tag: Published) -> bool:
         return bool(self.awaits) and tag.outcome is PublishOutcome.WAITING
 

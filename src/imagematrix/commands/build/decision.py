@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from imagematrix.commands import foreign
@@ -12,7 +12,7 @@ from imagematrix.commands.terminal import note
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.execution.protocol import Executor
-from imagematrix.model import EngineImage, Key, Outcome, Plan, Pushed, Row, Verdict
+from imagematrix.model import EngineImage, Key, Outcome, Plan, Pushed, Row, Status, Verdict
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.plan import to_push
@@ -87,6 +87,35 @@ class BuildDone:
     outcomes: tuple[Outcome, ...]
     pushes: tuple[Pushed, ...] = ()
     published: tuple[Publication, ...] = ()
+
+    @property
+    def lost_sources(self) -> int:
+        """How many nodes failed because what they are built on was removed from the engine."""
+        return sum(outcome.lost_source for outcome in self.outcomes)
+
+    def followed_by(self, later: "BuildDone", *, after: float) -> "BuildDone":
+        """Return what came of both, in the order of the later one, which began `after` seconds after this.
+
+        What this one did, and the later one found there, is this one's.
+        """
+        done = {each.key: each for each in self.outcomes if each.status in (Status.BUILT, Status.REUSED)}
+        pushed = {each.key: each for each in (*self.pushes, *later.pushes)}
+        published = {each.row.name: each for each in self.published}
+        for each in later.published:
+            if each.row.name not in published or not each.is_kept:
+                published[each.row.name] = each
+        return BuildDone(
+            outcomes=tuple(
+                done.get(outcome.key, outcome) if outcome.status is Status.REUSED else _delayed(outcome, after)
+                for outcome in later.outcomes
+            ),
+            pushes=tuple(pushed.values()),
+            published=tuple(published.values()),
+        )
+
+
+def _delayed(outcome: Outcome, seconds: float) -> Outcome:
+    return outcome if outcome.started is None else replace(outcome, started=outcome.started + seconds)
 
 
 def decide(

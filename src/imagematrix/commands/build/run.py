@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from imagematrix import report
 from imagematrix.commands import request
-from imagematrix.commands.build.decision import BuildDone, BuildMeans, BuildOptions, decide
+from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildMeans, BuildOptions, decide
 from imagematrix.commands.build.images import name_leaves, pin
+from imagematrix.commands.terminal import note
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoClusterError, NoEngineError, did_you_mean
@@ -21,6 +23,11 @@ from imagematrix.project import Project
 from imagematrix.registry.store import Store
 from imagematrix.report import Document, Origins, Progress
 from imagematrix.shell import stoppable
+from imagematrix.text.formatting import count
+
+_MOST_NEW_PLANS: Final = 2
+"""How often a run plans again after images were removed from the engine under its hands: not for ever, if someone
+removes them at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +76,11 @@ def run(
 
             project = refresh(project, rows, options, means)
         signs = request.signer(project, store) if options.push and store else None
-        decided = decide(project, rows, options, engine=engine, store=store)
-        plan = decided.plan
-        if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in plan.steps):
-            from imagematrix.commands.build.acting import act  # slow to import, and mostly there is nothing to do
-
-            done = act(project, decided, options, replace(means, signer=signs))
-        else:
-            done = BuildDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
+        decided, done = _done(project, rows, options, replace(means, signer=signs))
         bonds = pin(project, decided)
         facts, sizes, lost = name_leaves(engine, decided, done.outcomes, store, bonds)
     made = report.make(
-        plan,
+        decided.plan,
         done.outcomes,
         facts,
         pushes=done.pushes,
@@ -90,6 +90,35 @@ def run(
         origins=origins(project, rows),
     )
     return BuildResult(report=made, published=done.published, interrupted=stop.is_set(), lost=lost)
+
+
+def _done(
+    project: Project, rows: Sequence[Row], options: BuildOptions, means: BuildMeans
+) -> tuple[BuildDecision, BuildDone]:
+    """Decide and act; once more while images that the plan counted on are removed from the engine by others."""
+    began = time.monotonic()
+    decided = decide(project, rows, options, engine=means.engine, store=means.store)
+    done = _acted(project, decided, options, means)
+    for _ in range(_MOST_NEW_PLANS):
+        if not done.lost_sources or means.stop.is_set():
+            break
+        note(
+            f"{count(done.lost_sources, 'node')} failed: what they are built on was removed from the engine meanwhile\n"
+            "    building it again; `docker image prune --all`, for instance, removes it"
+        )
+        after = time.monotonic() - began
+        decided = decide(project, rows, options, engine=means.engine, store=means.store)
+        done = done.followed_by(_acted(project, decided, options, means), after=after)
+    return decided, done
+
+
+def _acted(project: Project, decided: BuildDecision, options: BuildOptions, means: BuildMeans) -> BuildDone:
+    steps = decided.plan.steps
+    if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in steps):
+        from imagematrix.commands.build.acting import act  # slow to import, and mostly there is nothing to do
+
+        return act(project, decided, options, means)
+    return BuildDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in steps))
 
 
 def wrapper(known: Mapping[str, ExecutorWrapper], name: str) -> Callable[[Executor], Executor]:
