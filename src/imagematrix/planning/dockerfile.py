@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from imagematrix.diagnostics import Diagnostic
@@ -226,8 +227,13 @@ def mount(flag: str) -> Mapping[str, str]:
     return dict(option.partition("=")[::2] for option in value.split(",")) if name == "mount" else {}
 
 
-def instructions(text: str) -> Iterator[Instruction]:
-    """Yield logical lines: comments dropped, continued lines joined, each with its here-documents."""
+@lru_cache(maxsize=256)
+def instructions(text: str) -> tuple[Instruction, ...]:
+    """Return logical lines: comments dropped, continued lines joined, each with its here-documents."""
+    return tuple(_instructions(text))  # each text is looked at for several things, one after the other
+
+
+def _instructions(text: str) -> Iterator[Instruction]:
     written, parts = text.splitlines(), list[str]()
     first = 0
     lines = iter(enumerate(written, start=1))

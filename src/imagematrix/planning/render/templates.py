@@ -106,7 +106,7 @@ class Templates:
     def render(self, name: str, row: Row, **extra: object) -> str:
         """Render a template with a row's values. Raises InputError naming template, line and row."""
         template, values = self._template(name), self.values(row, **extra)
-        key = name, tuple(values.get(each) for each in template.names)
+        key = name, tuple(map(values.get, template.names))
         text = self._texts.get(key)
         if text is None:
             text = self._texts[key] = _rendered(template, values, row)
