@@ -56,6 +56,18 @@ asyncio.run(main())
 """
 
 
+_AWAIT = """\
+import socket, sys, time
+
+for _ in range(600):
+    try:
+        sys.exit(socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close())
+    except ConnectionRefusedError:
+        time.sleep(0.05)
+sys.exit("no relay")
+"""
+
+
 @dataclass
 class Machine:
     """A namespace with an engine, and the processes that a test starts there."""
@@ -109,9 +121,11 @@ class Machine:
     def plug_in(self) -> None:
         _ip("link", "set", f"imxv{self.number}", "up")
 
-    def reach_registry(self) -> None:
+    def reach_registry(self, way: Path | None = None) -> None:
+        """Let it reach the registry, by another way if one is given."""
         port = self.registry.rpartition(":")[2]
-        self.relay = subprocess.Popen([*self._inside(), sys.executable, "-c", _RELAY, port, str(self.way)])
+        self.relay = subprocess.Popen([*self._inside(), sys.executable, "-c", _RELAY, port, str(way or self.way)])
+        self.run(sys.executable, "-c", _AWAIT, port)
 
     def lose_registry(self) -> None:
         if self.relay:
@@ -166,7 +180,7 @@ def pair(registry: str) -> Iterator[tuple[Machine, Machine]]:
     with ExitStack() as stack:
         stack.enter_context(CLUSTER)
         stack.enter_context(_bridge())
-        way = stack.enter_context(_way_to(int(registry.rpartition(":")[2])))
+        way = stack.enter_context(way_to(int(registry.rpartition(":")[2])))
         first, second = (stack.enter_context(_machine(number, registry, way)) for number in (11, 12))
         yield first, second
 
@@ -218,7 +232,7 @@ def _ip(*words: str) -> None:
 
 
 @contextmanager
-def _way_to(port: int) -> Iterator[Path]:
+def way_to(port: int) -> Iterator[Path]:
     """Give a socket, reached from all namespaces, that leads to a port of this machine's loopback."""
     folder = Path(tempfile.mkdtemp(prefix="imx-"))
     server = socket.socket(socket.AF_UNIX)

@@ -19,6 +19,7 @@ import pytest
 from tests.integration import namespaces
 from tests.integration.monorepo import Done, Monorepo, until
 from tests.integration.namespaces import HOST, PROGRAM, Machine
+from tests.integration.proxy import Fault, before
 
 from imagematrix.model import Site
 from imagematrix.registry import Client
@@ -391,6 +392,44 @@ def test_the_registry_is_away_from_one_machine(grid: Monorepo, two: Pair) -> Non
     assert running.returncode == 0, out
     all_there(grid, two, report)
     assert {node["machine"] for node in built(report) if node["attempts"] > 1} == {first.name}
+
+
+def test_a_push_that_fails_after_the_next_build_began(grid: Monorepo, two: Pair) -> None:
+    """The row is there, the summary names the push, and the next run has nothing to build."""
+    grid.edit("matrix.toml", '"app"]', '"app", "boot"]')
+    grid.edit("common/layers/app/Dockerfile.j2", f"sleep {SECONDS}", "sleep 0")
+    only = ("--only", f"{grid.family}:*-2.0")
+    app, boot = (
+        next(node["key"] for node in grid.run("plan", "--json", *only).json()["nodes"] if node["layer"] == layer)
+        for layer in ("app", "boot")
+    )
+    with refusing(two, app):
+        done, report = spread(grid, two, *only, "--retries", "0")
+    assert done.code == 1, done.out + done.err
+    assert {leaf["outcome"] for leaf in report["leaves"]} == {"built"}
+    assert {push["node"]: push["outcome"] for push in report["pushes"]} == {app: "failed", boot: "pushed"}
+    assert "not pushed: 1 node" in done.out
+    assert {*Client(Site()).digests(f"{two.registry}/{grid.family}/nodes", [app, boot])} == {boot}
+
+    done, report = spread(grid, two, *only)
+    assert done.code == 0, done.out + done.err
+    assert {leaf["outcome"] for leaf in report["leaves"]} == {"reused"}
+
+
+@contextmanager
+def refusing(two: Pair, key: str) -> Iterator[None]:
+    """Let the registry refuse what machines push as one node."""
+    with before(two.registry) as proxy, namespaces.way_to(int(proxy.address.rpartition(":")[2])) as way:
+        proxy.faults.append(Fault(method="PUT", path=f"/manifests/{key}", status=500, times=1000))
+        for machine in two.machines:
+            machine.lose_registry()
+            machine.reach_registry(way)
+        try:
+            yield
+        finally:
+            for machine in two.machines:
+                machine.lose_registry()
+                machine.reach_registry()
 
 
 def test_a_full_disk_on_one_machine(grid: Monorepo, two: Pair) -> None:
