@@ -272,14 +272,15 @@ def test_an_engine_that_dies_costs_neither_the_report_nor_what_was_built(monorep
 
 def test_a_node_that_is_removed_during_a_build_is_built_again(monorepo: Monorepo) -> None:
     """By `docker system prune`, or by the gc of another checkout: the run ends well all the same."""
-    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", "RUN sleep 2; cat")
+    monorepo.edit("common/layers/app/Dockerfile.j2", "RUN cat", "RUN sleep 5; cat")
+    [tools] = {node["key"] for node in monorepo.run("plan", "--json").json()["nodes"] if node["layer"] == "tools"}
     process = monorepo.start("build", "--matrix", "--jobs", "1", "--report", "report")
     wait_for_built(monorepo, "app")
-    [tools] = {node["key"] for node in monorepo.run("plan", "--json").json()["nodes"] if node["layer"] == "tools"}
     monorepo.client.images.remove(node_ref(tools), force=True)
     out, _ = process.communicate(timeout=600)
 
     assert process.returncode == 0, out
+    assert "was removed from the engine" in out
     report = json.loads((monorepo.root / "report/report.json").read_text())
     assert outcomes(report)["tools"] == ["built"]
     assert outcomes(report)["app"] == ["built"] * 3
