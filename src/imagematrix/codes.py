@@ -189,6 +189,7 @@ VERSIONS: Final[Mapping[str, Code]] = {
     "package_manager": Code(3111, "A layer installs with a package manager that the base lacks.", "Take another base."),
     "mirror": Code(3112, "The packages of an old distribution have left its mirrors.", "Set apt_mirror or yum_mirror."),
     "musl": Code(3113, "The base has musl, for which frameworks have no wheels.", "Take a base with glibc."),
+    "suite_is_known": Code(3114, "No release is known by the name of the suite in `bootstrap`.", "Correct its name."),
     "base_tag": Code(3120, "NVIDIA has no such tag, or has deleted it.", _OF_FACT),
     "base_facts": Code(3121, "Facts of a base do not agree with its NVIDIA tag.", "Correct the facts in [bases.NAME]."),
     "cuda_used": Code(3122, "Which driver hosts need, or a CUDA of the base that nothing loads.", "Good to know."),

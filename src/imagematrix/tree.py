@@ -268,7 +268,9 @@ def decoded(content: bytes, file: str, *, encoding: str) -> str:
     try:
         return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        problem = Diagnostic(file=file, message=f"is not UTF-8: {error}", code="encoding")
+        line = content[: error.start].count(b"\n") + 1
+        hint = "save it as UTF-8"
+        problem = Diagnostic(file=file, line=line, message=f"is not UTF-8: {error.reason}", hint=hint, code="encoding")
         raise InputError([problem]) from None
 
 

@@ -190,6 +190,21 @@ def test_a_fact_that_contradicts_the_image(tmp_path: Path) -> None:
     assert errors(opened(tmp_path / "3", 'image = "ubuntu:22.04"\nos = "ubuntu"', "own-python")) == []
 
 
+def test_a_fact_that_contradicts_the_suite(tmp_path: Path) -> None:
+    base = 'bootstrap = "trixie"\nos = "{}"'
+    assert errors(opened(tmp_path / "1", base.format("debian12"), "own-python")) == [("broken", "os")]
+    assert errors(opened(tmp_path / "2", base.format("debian13"), "own-python")) == []
+
+
+@pytest.mark.parametrize(("suite", "hint"), [("bokworm", "did you mean 'bookworm'?"), ("zyzzyx", "known: ")])
+def test_a_suite_that_nobody_knows(tmp_path: Path, suite: str, hint: str) -> None:
+    """It is misspelt, or new: a warning where it is written."""
+    project = opened(tmp_path, f'bootstrap = "{suite}"\nos = "debian12"', "own-python")
+    (found,) = (each for each in project.proof() if each.code == "suite_is_known")
+    line = 1 + (tmp_path / "matrix.toml").read_text().splitlines().index(f'bootstrap = "{suite}"')
+    assert (found.severity, found.line, found.hint[: len(hint)]) == (Severity.UNKNOWN, line, hint)
+
+
 def test_os_that_is_said_elsewhere(tmp_path: Path) -> None:
     """Where facts or axes say it, bases leave it to them."""
     text = MATRIX.format(base='image = "debian:12"', layers='["own-python"]', python="3.11")

@@ -783,6 +783,18 @@ RULES = {
         ("schema = 1", 'schema = 1\nplatforms = ["amd64"]'),
         '2: platforms: \'amd64\' is not a valid Docker platform | expected "os/architecture", like "linux/arm64"',
     ),
+    "platform that does not exist": (
+        ("schema = 1", 'schema = 1\nplatforms = ["linux/amd65", "linux/arm64"]'),
+        "2: platforms: 'linux/amd65' is not a platform of Linux that Docker knows | did you mean 'linux/amd64'?",
+    ),
+    "platform in the words of uname": (
+        ("schema = 1", 'schema = 1\nplatforms = ["linux/aarch64"]'),
+        "2: platforms: 'linux/aarch64' is not a platform of Linux that Docker knows | did you mean 'linux/arm64'?",
+    ),
+    "platform of another system": (
+        ("schema = 1", 'schema = 1\nplatforms = ["windows/amd64"]'),
+        "2: platforms: 'windows/amd64' is not a platform of Linux that Docker knows | did you mean 'linux/amd64'?",
+    ),
     "network": (
         ("[bases.cuda121]", '[site]\nnetwork = "bridge"\n[bases.cuda121]'),
         '5: site.network: \'bridge\' is not a valid network of build steps | expected "host" or "none"',
@@ -1188,9 +1200,16 @@ def test_one_mistake_gives_one_message(change: tuple[str, str], message: str) ->
             'schema = 1\nbases.b.image = "x"\n[families.Torch]\nlayers = ["boot"]\ntag = "1"\naxes.base = ["b"]\n',
             [f"3: families.Torch: no registry accepts the name 'Torch' | a family is named with {PATH_RULE}"],
         ),
+        (
+            (
+                'schema = 1\nbases.b.image = "x"\n[families.f]\nlayers = ["boot"]\ntag = "{v}"\n'
+                'axes.base = ["b"]\naxes.v = [2.2]\n'
+            ),
+            [f"7: families.f.axes.v: the number 2.2 is not a string | {QUOTE}"],
+        ),
         ("a = " + "[" * 5000, ["0: values are nested too deeply | "]),
     ],
-    ids=["nothing", "no rows", "no base", "name of a family", "nesting"],
+    ids=["nothing", "no rows", "no base", "name of a family", "an axis of numbers", "nesting"],
 )
 def test_a_grid_that_is_not_there(text: str, messages: list[str]) -> None:
     """An empty grid says what it lacks."""

@@ -303,10 +303,10 @@ def test_no_matrix(repository: Repository) -> None:
 @pytest.mark.parametrize("name", ["matrix.toml", "matrix.lock"])
 def test_text_that_is_not_utf8(repository: Repository, name: str) -> None:
     """Told as a mistake in that file."""
-    (repository.root / name).write_bytes(b"# caf\xe9\n")
+    (repository.root / name).write_bytes(b"# one\n# caf\xe9\n")
     read = repository.matrix_text if name == "matrix.toml" else repository.lock_text
 
-    with pytest.raises(InputError, match=rf"^{name}: error: is not UTF-8: "):
+    with pytest.raises(InputError, match=rf"^{name}:2: error: is not UTF-8: "):
         read()
 
 

@@ -11,7 +11,8 @@ from imagematrix.compat import catalogue
 from imagematrix.compat.catalogue import Distribution
 from imagematrix.compat.finding import broken, impossible, note, unknown
 from imagematrix.diagnostics import Diagnostic
-from imagematrix.text.distributions import of_image, of_suite, own_python
+from imagematrix.errors import did_you_mean
+from imagematrix.text.distributions import of_image, of_suite, own_python, suites
 from imagematrix.text.versions import minor
 
 _GONE: Final = "gone"
@@ -26,13 +27,21 @@ https://help.ubuntu.com/community/EOLUpgrades, https://www.centos.org/download/)
 _RED_HAT: Final = ("dnf", "yum")
 
 
-def base_os(base_image: str, os: str) -> Iterator[Diagnostic]:
-    """Compare the fact `os` with what a well-known image is."""
-    is_so = of_image(base_image)
+def base_os(os: str, base_image: str = "", bootstrap: str = "") -> Iterator[Diagnostic]:
+    """Compare the fact `os` with what a well-known image, or a suite that a base is made from, is."""
+    is_so = of_image(base_image) or of_suite(bootstrap)
     said = catalogue.distributions().get(os)
     is_judged = "nvidia/cuda:" in base_image  # by `nvidia.base_facts`
     if is_so and not is_judged and (said.name if said else os) != is_so and not is_so.startswith(os):
-        yield broken("os", f"{base_image} is {is_so}, not {os}", f"correct the fact of the base: os={is_so}")
+        what = f"{base_image or bootstrap} is {is_so}, not {os}"
+        yield broken("os", what, f"correct the fact of the base: os={is_so}")
+
+
+def suite_is_known(bootstrap: str) -> Iterator[Diagnostic]:
+    """Tell that no release of Debian or Ubuntu is known by the name of a suite: it is misspelt, or new."""
+    if not of_suite(bootstrap):
+        what = f"no release of Debian or Ubuntu is known as {bootstrap!r}"
+        yield unknown("bootstrap", what, did_you_mean(bootstrap, suites()))
 
 
 def package_manager(os: str, apt_layers: str = "", dnf_layers: str = "", apk_layers: str = "") -> Iterator[Diagnostic]:

@@ -44,6 +44,7 @@ RULES: Final[tuple[Rule, ...]] = (
     others.python_end,
     others.miniconda_of_python,
     bases.base_os,
+    bases.suite_is_known,
     bases.package_manager,
     bases.mirror,
     bases.base_python,

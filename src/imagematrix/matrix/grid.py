@@ -151,7 +151,7 @@ class Grid:
 
     def may_be(self, name: str) -> bool:
         """Whether a name that no row has may be one of what was left out of the declaration."""
-        return not self.declared.whole and self._facts.is_named(name)
+        return not self.declared.whole and (name in self.declared.doubted or self._facts.is_named(name))
 
     def _note_idle_promises(self) -> None:
         declared = self.declared
@@ -203,11 +203,12 @@ class Grid:
             seen.setdefault(each.identity, row.at)
 
     def places(self, cell: Cell) -> Mapping[str, KeyPath]:
-        """Return where the values of a row are written: those of its axes, and of what it says itself."""
+        """Return where the values of a row are written: those of its axes and base, and of what it says itself."""
         if cell.row:
             places = {axis: (*cell.row.at, axis) for axis in self.declared.axes}
         else:
             places = {part.axis: self.declared.axes[part.axis][part.value] for part in cell.combination}
+        places["bootstrap"] = ("bases", cell.values["base"], "bootstrap")
         places["platform"] = self._platform_place(cell.platform, [cell.row] if cell.row else [])
         if cell.row and cell.row.impossible:
             places["impossible"] = (*cell.row.at, "impossible")

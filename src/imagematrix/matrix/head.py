@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from imagematrix.errors import did_you_mean
 from imagematrix.text import names, platforms
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Table
@@ -50,4 +51,8 @@ def docker_platforms(table: Table, key: str = PLATFORMS) -> dict[str, KeyPath]:
     for platform, at in found.items():
         if not platforms.is_platform(platform):
             table.wrong(at[len(table.at) :], f"{platform!r} is not a valid Docker platform", platforms.RULE)
+        elif not platforms.is_of_linux(platform):
+            known = [f"linux/{name}" for name in platforms.ARCHITECTURES]
+            hint = did_you_mean(platforms.meant(platform), known)
+            table.wrong(at[len(table.at) :], f"{platform!r} is not a platform of Linux that Docker knows", hint)
     return {platform: at for platform, at in found.items() if platforms.is_platform(platform)}

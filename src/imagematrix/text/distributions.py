@@ -59,6 +59,11 @@ def of_suite(suite: str) -> str:
     return _SUITES.get(suite, "")
 
 
+def suites() -> tuple[str, ...]:
+    """Return the suites that bases are made from."""
+    return tuple(_SUITES)
+
+
 @lru_cache(maxsize=4096)  # thousands of rows share a base
 def of_image(image: str) -> str:
     """Return the distribution of an image, by its name and tag, as bases call it: `ubuntu20.04`; else nothing."""

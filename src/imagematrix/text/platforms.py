@@ -10,6 +10,13 @@ from typing import Final
 RULE: Final = 'expected "os/architecture", like "linux/arm64"'
 DEFAULT: Final = "linux/amd64"
 """Of a matrix that names none."""
+ARCHITECTURES: Final = (
+    *("386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle"),
+    *("ppc64", "ppc64le", "riscv64", "s390x"),
+)
+"""Those of Linux, in the words of Go and Docker (`go tool dist list`)."""
+_OTHER_WORDS: Final = {"x86_64": "amd64", "x64": "amd64", "i386": "386", "aarch64": "arm64", "armv8": "arm64"}
+"""What `uname` and others call them."""
 GRAMMAR: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 _ALSO: Final = {"linux/amd64": frozenset({"linux/386"})}
 """What else a processor runs by itself."""
@@ -18,6 +25,18 @@ _ALSO: Final = {"linux/amd64": frozenset({"linux/386"})}
 def is_platform(text: str) -> bool:
     """Whether a text has the form of a platform's name."""
     return GRAMMAR.fullmatch(text) is not None
+
+
+def is_of_linux(platform: str) -> bool:
+    """Whether a platform is Linux on a processor that Docker has a name for."""
+    system, architecture, *_ = platform.split("/")
+    return system == "linux" and architecture in ARCHITECTURES
+
+
+def meant(platform: str) -> str:
+    """Return the platform of Linux that is meant by other words for its processor, as it may be spelled."""
+    architecture = platform.partition("/")[2]
+    return f"linux/{_OTHER_WORDS.get(architecture, architecture)}"
 
 
 def without_variant(platform: str) -> str:
