@@ -26,6 +26,8 @@ DOCUMENTS: Final = sorted(
 CALL: Final = re.compile(r"(?:imagematrix|invoke|scripts/inv) (?:images\.)?(?P<words>[a-z].*)")
 FENCED: Final = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 INDENTED: Final = re.compile(r"(?:^(?: {4}.*)?\n)+", re.MULTILINE)
+PAGE: Final = re.compile(r"^[a-z-]+$", re.MULTILINE)
+"""A page, in a table of contents."""
 SCHEMA: Final[Mapping[str, Any]] = json.loads(schema.text())
 
 
@@ -113,3 +115,10 @@ def test_keys_of_a_matrix_exist(path: Path) -> None:
 def test_tables_are_found() -> None:
     text = "```toml\nnodes = 'a/b'\n```\n\n    [site]\n    index = 1\n\n```toml\nport = 80\n```\n"
     assert list(tables(text)) == [{"nodes": "a/b"}, {"site": {"index": 1}}]
+
+
+def test_each_how_to_is_in_chinese_too() -> None:
+    """The table of contents of the Chinese pages has what the English one has below "How to"."""
+    english = (ROOT / "docs/index.md").read_text(encoding="utf-8").partition(":caption: How to\n")[2]
+    chinese = (ROOT / "docs/zh/index.md").read_text(encoding="utf-8")
+    assert [name for name in PAGE.findall(english.partition("```")[0]) if f"\n{name}\n" not in chinese] == []
