@@ -68,6 +68,8 @@ def test_a_leafs_names_go_with_it() -> None:
     names = ["app:1", *published, f"registry.example/nodes:{OLD}"]
     found = images(node(OLD, *names, rows={"app:1"}))
     assert removed(found) == [node_ref(OLD), *names]
+    assert found.garbage[0].name == f"app:1 ({OLD[:12]})"
+    assert images(node(OLD)).garbage[0].name == node_ref(OLD)
 
 
 @pytest.mark.parametrize(

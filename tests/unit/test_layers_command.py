@@ -10,6 +10,9 @@ from tests.installed import Installed
 from tests.unit.test_cli import run
 from tests.unit.test_stock import MATRIX
 
+from imagematrix.model import File
+from imagematrix.planning import copies
+from imagematrix.planning.copies import LayerCopy
 from imagematrix.project import open_project
 from imagematrix.repository import STOCK
 
@@ -174,3 +177,24 @@ def test_a_layer_that_the_package_dropped(
     assert "yours alone" in said.err
     assert files(copied) == before
     assert run(capsys, "check").code == 0
+
+
+@pytest.mark.parametrize(
+    ("original", "own", "stock", "executable"),
+    [
+        (False, False, True, True),
+        (True, True, False, False),
+        (False, True, False, True),
+        (True, False, True, False),
+        (None, False, True, True),
+    ],
+)
+def test_whether_a_merged_file_may_be_executed(original: bool | None, own: bool, stock: bool, executable: bool) -> None:
+    """As the package has it, unless the monorepo changed that."""
+    versions = {"original": original, "own": own, "stock": stock}
+    found = {
+        name: {} if mode is None else {"x.sh": File(path="x.sh", content=name.encode(), executable=mode)}
+        for name, mode in versions.items()
+    }
+    copy = LayerCopy(layer="tools", version="1.0.0", **found)
+    assert copies.merged(copy, "x.sh", b"both") == File(path="x.sh", content=b"both", executable=executable)

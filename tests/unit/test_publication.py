@@ -8,7 +8,7 @@ from tests.fakes import row
 
 from imagematrix.model import Key, Row
 from imagematrix.planning import publication
-from imagematrix.planning.publication import Held, Published, PublishOutcome, Target
+from imagematrix.planning.publication import Held, Publication, Published, PublishOutcome, Target
 
 KEY = Key("0123456789abcdef" * 4)
 TARGET = Target(repository="a.io/x/torch", tag="2.4")
@@ -115,3 +115,22 @@ def test_what_an_image_says_of_its_versions(values: Mapping[str, str], label: st
     assert made == label
     assert publication.labelled({"imagematrix.versions": made}) == dict(word.split("=") for word in label.split())
     assert publication.labelled({"imagematrix.row": "torch:2.4"}) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "built", "awaits", "is_good", "is_sound"),
+    [
+        (PublishOutcome.KEPT, True, (), True, True),
+        (PublishOutcome.WAITING, True, (), False, True),
+        (PublishOutcome.WAITING, True, ("linux/arm64",), True, True),
+        (PublishOutcome.REFUSED, True, ("linux/arm64",), False, False),
+        (PublishOutcome.MOVED, False, (), False, False),
+    ],
+)
+def test_what_is_wrong_with_a_publication(
+    outcome: PublishOutcome, built: bool, awaits: tuple[str, ...], is_good: bool, is_sound: bool
+) -> None:
+    """A tag that waits is no fault of a build; it is one of a push, unless another platform's run moves it."""
+    tags = (Published(target=TARGET, outcome=outcome),)
+    made = Publication(row=published(), tags=tags, built=built, awaits=awaits)
+    assert (made.good, made.sound) == (is_good, is_sound)
