@@ -1,5 +1,6 @@
 """Rows for linux/arm64 are judged by the wheels for aarch64, never by those for x86_64."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ from tests.unit.test_compat import row
 from tests.unit.test_matrix import LAYERS
 
 from imagematrix import compat, matrix
-from imagematrix.diagnostics import Severity
+from imagematrix.diagnostics import Diagnostic, Severity
+from imagematrix.errors import InputError
 
 MATRIX = """\
 schema = 1
@@ -104,3 +106,85 @@ def test_what_no_wheel_decides() -> None:
 def test_a_processor_without_facts() -> None:
     """One warning, and no verdict by another's wheels."""
     assert told({"torch": "2.3.0", "python": "3.13"}, "ppc64le") == {("unknown", "platform")}
+
+
+TWO = """\
+schema = 1
+platforms = ["linux/amd64", "linux/arm64"]
+
+[bases.ubuntu]
+image = "ubuntu:22.04"
+os = "ubuntu22.04"
+cuda = "12.1"
+
+[families.f]
+layers = ["system"]
+tag = "{torch}-{base}"
+
+[families.f.axes]
+base = ["ubuntu"]
+torch = ["2.3.0", "2.13.0"]
+"""
+
+
+def errors(text: str) -> dict[str, Diagnostic]:
+    """Return what is wrong with the rows of a matrix, by code."""
+    made = matrix.parse(text, layers=LAYERS)
+    found = compat.diagnose(made.rows, text, file="matrix.toml")
+    return {each.code: each for each in found if each.severity.is_error}
+
+
+def written(hint: str) -> str:
+    """Return the table that a hint names, as a person writes it."""
+    (table,) = re.findall(r"\[\[.*", hint)
+    header, _, pairs = table.partition("]] ")
+    return f"\n{header}]]\n" + "\n".join(pairs.split(", ")) + "\n"
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_what_one_platform_lacks_is_left_out(by_hand: bool) -> None:
+    """The remedy leaves out the row of that platform, and no other one, also where the row is written by hand."""
+    text = TWO
+    if by_hand:
+        rows = ('[[families.f.row]]\nbase = "ubuntu"\ntorch = "' + version + '"\n' for version in ("2.3.0", "2.13.0"))
+        text = text[: text.index("[families.f.axes]")] + "\n".join(rows)
+    found = errors(text)["torch_on_arm64"]
+    assert found.rows == ("f:2.3.0-ubuntu-arm64",)
+    mended = text + written(found.hint)
+    assert errors(mended) == {}
+    assert [row.name for row in matrix.parse(mended, layers=LAYERS).rows] == [
+        "f:2.13.0-ubuntu",
+        "f:2.13.0-ubuntu-arm64",
+        "f:2.3.0-ubuntu",
+    ]
+
+
+def test_a_row_that_names_its_platforms() -> None:
+    text = TWO[: TWO.index("[families.f.axes]")]
+    text += '[[families.f.row]]\nbase = "ubuntu"\ntorch = "2.3.0"\nplatforms = ["linux/amd64", "linux/arm64"]\n'
+    assert errors(text)["torch_on_arm64"].hint.endswith('or take "linux/arm64" out of the row\'s platforms')
+
+
+def test_a_fact_of_one_platform() -> None:
+    """The hint says where it may stand for that platform alone; written there, the row is right."""
+    text = TWO[: TWO.index("[families.f]")] + (
+        '[families.f]\nlayers = ["system"]\ntag = "{python}"\naxes = { base = ["ubuntu"], python = ["3.12"] }\n'
+        '\n[facts.python."3.12"]\nminiconda = "Miniconda3-py312_26.5.3-1-Linux-x86_64.sh"\n'
+    )
+    hint = errors(text)["miniconda_of_python"].hint
+    (table,) = re.findall(r"\[facts[^\]]*\]", hint)
+    (name, value), *_ = errors(text)["miniconda_of_python"].words.items()
+    assert errors(f'{text}\n{table}\n{name} = "{value}"\n') == {}
+
+
+def test_what_no_platform_has_is_not_left_out() -> None:
+    text = TWO.replace('"2.3.0", "2.13.0"', '"2.13.0"').replace("12.1", "12.99")
+    assert not any("exclude" in each.hint for each in errors(text).values())
+
+
+def test_a_row_that_is_left_out_on_every_platform() -> None:
+    """An exclude that leaves nothing of a row by hand contradicts it, whichever platforms it names."""
+    text = TWO[: TWO.index("[families.f.axes]")] + '[[families.f.row]]\nbase = "ubuntu"\ntorch = "2.3.0"\n'
+    each = '\n[[families.f.exclude]]\nplatform = "linux/{}"\nreason = "why"\n'
+    with pytest.raises(InputError, match="an exclude forbids this row: why"):
+        matrix.parse(text + each.format("amd64") + each.format("arm64"), layers=LAYERS)

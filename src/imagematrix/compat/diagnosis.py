@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from imagematrix.compat import catalogue, rules
+from imagematrix.compat.platforms import Twins
 from imagematrix.compat.rules import Told, findings, nothing
 from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.model import Place, Row
@@ -25,16 +26,22 @@ def diagnose(
 
     `locked` returns what the locks of a row hold (package -> version), `demands` what its layers use of its base.
     """
-    found: dict[tuple[Diagnostic, Place], list[str]] = {}
+    rows = tuple(rows)
+    found: dict[tuple[Diagnostic, Place], list[Row]] = {}
     judge = _judge(locked, demands)
     for row in rows:
-        name = row.name  # one text for everything found in the row
         for finding in (*judge(row), *also(row)):
-            found.setdefault((finding, row.place(finding.about)), []).append(name)
-    places = locate(text) if found else {}
+            found.setdefault((finding, row.place(finding.about)), []).append(row)
+    places, twins = locate(text) if found else {}, Twins(rows)
     placed = [
-        replace(finding, file=file, line=line_of(place, places), rows=tuple(sorted(names)))
-        for (finding, place), names in found.items()
+        replace(
+            finding,
+            hint=twins.remedy(finding, place, having),
+            file=file,
+            line=line_of(place, places),
+            rows=tuple(sorted(row.name for row in having)),
+        )
+        for (finding, place), having in found.items()
     ]
     return tuple(sorted(placed, key=lambda each: (_ORDER.index(each.severity), each.line, str(each))))
 

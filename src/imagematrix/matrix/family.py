@@ -6,7 +6,7 @@ from typing import Final
 from imagematrix.errors import did_you_mean
 from imagematrix.matrix import gpus, head
 from imagematrix.matrix.exclusion import Exclude
-from imagematrix.matrix.grid import Declared, HandRow
+from imagematrix.matrix.grid import PLATFORM, Declared, HandRow
 from imagematrix.model import BASE_LAYER, SOURCES, WHEELHOUSE, Base, Destination, Family
 from imagematrix.text import names
 from imagematrix.text.locate import KeyPath
@@ -24,7 +24,6 @@ KEYS: Final = (
 RENAMED: Final = "platform"
 """What `destination` was called before `platforms` named Docker's: a matrix of that time gets a remedy."""
 
-PLATFORM: Final = "platform"
 """What conditions and facts call the Docker platform of a row."""
 
 REASON: Final = "reason"

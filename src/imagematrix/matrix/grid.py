@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, product
+from typing import Final
 
 from imagematrix.errors import did_you_mean
 from imagematrix.matrix import gpus
@@ -12,6 +13,7 @@ from imagematrix.model import Family
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Mistakes
 
+PLATFORM: Final = "platform"
 Combination = tuple[Consequences, ...]
 """One value for each axis, in the order of the axes' names."""
 
@@ -181,11 +183,12 @@ class Grid:
 
     def _of_rows(self, rules: Sequence[Exclusion]) -> Iterator[Cell]:
         seen: dict[tuple[str, Combination], KeyPath] = {}
-        for each in self._by_hand:
+        judged = [(each, *self._judged(each, rules)) for each in self._by_hand]
+        standing = {each.row.at for each, _, _, hits in judged if not hits}
+        for each, values, clashes, hits in judged:
             row = each.row
-            parts = self._common[each.platform] + each.combination + each.own
-            values, clashes = self._merge(parts)
-            hits = _hits(rules, parts, values, has_clashes=bool(clashes))
+            if hits and row.at in standing and _leaves_out(row, hits):
+                continue
             for rule in hits:
                 what = f"an exclude forbids this row: {rule.exclude.reason}"
                 self._mistakes.add(row.at, what, "remove the row or narrow the exclude", other=rule.exclude.at)
@@ -201,6 +204,14 @@ class Grid:
                     allowed_at=(*row.at, "allow"),
                 )
             seen.setdefault(each.identity, row.at)
+
+    def _judged(
+        self, each: _HandCell, rules: Sequence[Exclusion]
+    ) -> tuple[dict[str, str], list[tuple[Consequences, Consequences]], list[Exclusion]]:
+        """Return the values of a row written by hand, what of them clashes, and the rules that exclude it."""
+        parts = self._common[each.platform] + each.combination + each.own
+        values, clashes = self._merge(parts)
+        return values, clashes, _hits(rules, parts, values, has_clashes=bool(clashes))
 
     def places(self, cell: Cell) -> Mapping[str, KeyPath]:
         """Return where the values of a row are written: those of its axes and base, and of what it says itself."""
@@ -283,6 +294,11 @@ class Grid:
         """Return where a Docker platform is named: by one of some rows, else for the whole family."""
         by_rows = (row.platforms[platform] for row in rows if platform in row.platforms)
         return next(by_rows, self.declared.platforms.get(platform, ()))
+
+
+def _leaves_out(row: HandRow, hits: Iterable[Exclusion]) -> bool:
+    """Whether rules exclude a row on a Docker platform that it does not name itself: there it is not wanted."""
+    return not row.platforms and all(PLATFORM in rule.names for rule in hits)
 
 
 def _hits(
