@@ -12,7 +12,7 @@ from imagematrix.project import Project
 
 _PLUGIN: Final = (
     *("plugin.py", "given.py", "containers.py", "shell_backend.py"),
-    *("interpreter.py", "companions.py", "cuda.py"),
+    *("interpreter.py", "companions.py", "cuda.py", "environment.py"),
 )
 _AUDITOR: Final = (
     "filesystem.py",

@@ -20,6 +20,7 @@ from imagematrix.verify.containers import Containers
 from imagematrix.verify.given import Image, Job, Machine, Starter
 from imagematrix.verify.interpreter import Interpreter
 
+pytest.register_assert_rewrite("imagematrix.verify.environment")  # before a check file imports it
 _OPTION: Final = "--image-request"
 _TAIL_LINES: Final = 15
 _WHY_LINES: Final = 6
