@@ -130,7 +130,7 @@ def test_what_an_image_says_of_its_versions(values: Mapping[str, str], label: st
 def test_what_is_wrong_with_a_publication(
     outcome: PublishOutcome, built: bool, awaits: tuple[str, ...], is_good: bool, is_sound: bool
 ) -> None:
-    """A tag that waits is no fault of a build; it is one of a push, unless another platform's run moves it."""
+    """A build has done its part where a tag waits; a push has not, unless the run of another platform moves it."""
     tags = (Published(target=TARGET, outcome=outcome),)
     made = Publication(row=published(), tags=tags, built=built, awaits=awaits)
     assert (made.good, made.sound) == (is_good, is_sound)
