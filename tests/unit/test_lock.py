@@ -72,8 +72,8 @@ def test_no_lock_locks_nothing(text: str) -> None:
         (
             f"schema = 1\n[bases]\nX = '{DIGEST}'",
             (
-                "matrix.lock:3: error: bases.X: no registry accepts this name of a base [IM2200 lock]\n    it"
-                " is written by `invoke lock`"
+                "matrix.lock:3: error: bases.X: no registry accepts this name of a base [IM2200 lock]\n    `invoke"
+                " lock` writes this file"
             ),
         ),
         ("schema = 1\nbases = []", "matrix.lock:2: error: bases: a list is not a table"),
