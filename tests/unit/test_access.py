@@ -136,6 +136,27 @@ def test_a_base_for_another_platform(platform: str, why: str, tmp_path: Path, mo
     assert (found.digest, found.why) == ("" if why else digest_of(INDEX), why)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"linux/amd64"}, ""),
+        ({"linux/arm64"}, ""),
+        ({"linux/amd64", "linux/arm64"}, "is not for linux/amd64: only for linux/arm64"),
+    ],
+)
+def test_a_base_that_is_one_image(wanted: set[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its configuration says what it is for; a digest that is locked is judged whatever its name stands for by now."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with serving() as server:
+        first = server.put("library/base", "1", os="linux", architecture="arm64")
+        server.put("library/base", "1", os="linux", architecture="s390x")
+        site = Site(mirrors={"docker.io": server.address})
+        found = BaseDigests(Client(site, tries=1), site).digest("base:1", wanted, known=first)
+
+    assert (found.digest, found.why) == ("" if why else first, why)
+    assert found.lacking == (("linux/amd64",) if why else ())
+
+
 def test_bases_that_cannot_be_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry without the image answered; one that nobody serves, or that is busy, did not."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))

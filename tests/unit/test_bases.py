@@ -30,10 +30,15 @@ class FakeRegistry:
     digests: Mapping[str, str] = field(default_factory=dict)
     silent: Collection[str] = ()
     asked: list[str] = field(default_factory=list)
+    platforms: Collection[str] = ("linux/amd64",)
+    """Those that all its images are for."""
 
-    def digest(self, image: str, wanted: Collection[str]) -> BaseDigest:
-        assert wanted == {"linux/amd64"}
-        self.asked.append(image)
+    def digest(self, image: str, wanted: Collection[str], *, known: str = "") -> BaseDigest:
+        self.asked.append(f"{image}@{known}" if known else image)
+        if lacking := tuple({*wanted}.difference(self.platforms)):
+            return BaseDigest(why=f"is not for {lacking[0]}", lacking=lacking)
+        if known:
+            return BaseDigest(digest=known)
         if host(image) in self.silent:
             return BaseDigest(why="dial tcp: no route", is_silent=True)
         if image not in self.digests:
@@ -79,6 +84,31 @@ def test_bases_are_locked_once(tmp_path: Path) -> None:
     assert ask(tmp_path, again, upgrade=True)[0] == f"base {CUDA}: sha256:{'b' * 64}"
     assert ask(tmp_path, again, upgrade=True) == []
     assert locked(tmp_path) == {CUDA: "b"}
+
+
+def test_a_platform_that_comes_later(tmp_path: Path) -> None:
+    """The digest that is locked is judged, and not moved; what was found is kept: no registry is asked again."""
+    both = ("linux/amd64", "linux/arm64")
+    matrix = MATRIX.replace("schema = 1", f"schema = 1\nplatforms = {list(both)}")
+    projects.project(tmp_path, matrix=matrix, lock=projects.lock({CUDA: "a"}))
+    digest = f"sha256:{'a' * 64}"
+
+    alone = FakeRegistry({CUDA: "b"})
+    assert ask(tmp_path, alone) == [
+        f"base {CUDA}: is not for linux/arm64",
+        (
+            '    leave its rows out: [[families.NAME.exclude]] platform = "linux/arm64", reason = "…";'
+            " `invoke lock --upgrade` looks for a newer image of the name"
+        ),
+    ]
+    assert (alone.asked, locked(tmp_path)) == ([f"{CUDA}@{digest}"], {CUDA: "a"})
+
+    assert ask(tmp_path, FakeRegistry({CUDA: "b"}, platforms=both)) == ["matrix.lock: commit it"]
+    assert lock.parse((tmp_path / "matrix.lock").read_text()).platforms == {CUDA: ("linux/arm64",)}
+    again = FakeRegistry({CUDA: "b"}, platforms=both)
+    assert (ask(tmp_path, again), again.asked, locked(tmp_path)) == ([], [], {CUDA: "a"})
+    assert ask(tmp_path, again, upgrade=True)[0] == f"base {CUDA}: sha256:{'b' * 64}"
+    assert (again.asked, locked(tmp_path)) == ([CUDA], {CUDA: "b"})
 
 
 def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:

@@ -94,3 +94,10 @@ def test_a_lock_that_would_not_read_back_is_a_bug(locked: Lock) -> None:
     """The toml package turns a backslash with hex digits into a character: never written."""
     with pytest.raises(RuntimeError, match="a lock was written that"):
         lock.dump(locked)
+
+
+def test_platforms_of_bases_are_kept() -> None:
+    """Those that a digest was found to be for, beside the usual one."""
+    made = Lock(bases={"ubuntu:22.04": DIGEST}, platforms={"ubuntu:22.04": ("linux/arm/v7", "linux/arm64")})
+    assert lock.parse(lock.dump(made)) == made
+    assert "platforms" not in lock.dump(Lock(bases={"ubuntu:22.04": DIGEST}))

@@ -55,6 +55,8 @@ class Lock:
     """Layer -> the epoch that counts for its stages instead: it was refreshed since, alone."""
     bases: Mapping[str, str] = field(default_factory=dict)
     """Image reference -> digest (`sha256:…`)."""
+    platforms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Image reference -> the Docker platforms, beside `linux/amd64`, that its digest was found to be for."""
     imagematrix: str = ""
     """The version that rendered all leaves last; empty: not known. It is in no key."""
 

@@ -22,13 +22,14 @@ def parse(text: str, *, file: str = "matrix.lock") -> Lock:
     document = Table(toml_text.read(text, file=file), (), mistakes)
     if not has_schema(document):
         mistakes.raise_any(text, file=file)
-    document.allow("schema", "imagematrix", "epoch", "epochs", "moved", "bases")
-    epochs, moved = document.table("epochs"), document.table("moved")
+    document.allow("schema", "imagematrix", "epoch", "epochs", "moved", "bases", "platforms")
+    epochs, moved, platforms = (document.table(name) for name in ("epochs", "moved", "platforms"))
     lock = Lock(
         epoch=document.text("epoch"),
         epochs={layer: epochs.text(layer) for layer in sorted(epochs)},
         moved={node: moved.text(node) for node in sorted(moved)},
         bases=_bases(document.table("bases")),
+        platforms={image: tuple(platforms.texts(image)) for image in sorted(platforms)},
         imagematrix=document.text("imagematrix"),
     )
     mistakes.raise_any(text, file=file)
@@ -53,7 +54,9 @@ def dump(lock: Lock) -> str:
     moved = {"moved": dict(sorted(lock.moved.items()))} if lock.moved else {}
     version = {"imagematrix": lock.imagematrix} if lock.imagematrix else {}
     epoch = {"epoch": lock.epoch, **epochs, **moved}
+    platforms = {"platforms": {image: [*lock.platforms[image]] for image in sorted(lock.platforms)}}
     document = {"schema": SCHEMA, **version, **epoch, "bases": dict(sorted(lock.bases.items()))}
+    document |= platforms if lock.platforms else {}
     try:
         text = _HEAD + toml.dumps(document)
         is_same = parse(text) == lock

@@ -96,12 +96,20 @@ class ImageConfig:
     """What an image says of itself."""
 
     created: str = ""
+    os: str = ""
+    architecture: str = ""
     config: _Config | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
         """Its labels."""
         return (self.config.Labels if self.config else None) or {}
+
+    @property
+    def platform(self) -> str:
+        """System and processor that it is for, like `linux/amd64`; empty where it does not say so."""
+        found = printable(f"{self.os}/{self.architecture}")
+        return found if platforms.is_platform(found) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
