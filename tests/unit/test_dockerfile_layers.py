@@ -9,6 +9,7 @@ from tests import projects
 
 from imagematrix.errors import InputError
 from imagematrix.model import Downloads, Leaf
+from imagematrix.planning import handwritten
 from imagematrix.planning.handwritten import Ignored, is_match
 from imagematrix.project import Project, open_project
 
@@ -453,3 +454,23 @@ def test_what_a_dockerignore_leaves_out(rules: str, path: str, is_left_out: bool
 
 def test_a_bracket_that_is_not_closed_is_a_bracket() -> None:
     assert is_match("a[b", "a[b")
+
+
+@pytest.mark.parametrize(
+    ("image", "given", "root"),
+    [
+        ("debian:$V", "13", "debian:13"),
+        ("debian:${V}", "", "debian:12"),
+        ("debian:${W:-11}", "13", "debian:11"),
+        ("debian:${V:-11}", "13", "debian:13"),
+        ("debian${V:+:slim}", "13", "debian:slim"),
+        ("debian${W:+:slim}", "13", "debian"),
+        ("debian:$W", "13", "debian:$W"),
+        ("debian:$TARGETARCH", "13", "debian:$TARGETARCH"),
+    ],
+)
+def test_the_image_that_variables_name(image: str, given: str, root: str) -> None:
+    """By a build argument, else by the default before the first FROM; what only the build tells stays as it is."""
+    arguments = {"V": given} if given else {}
+    whole = handwritten.read(f"ARG V=12\nARG W\nFROM {image}\n", given=arguments)
+    assert whole.root(whole.stages[-1]) == root
