@@ -61,7 +61,7 @@ def _broken(overview: Overview) -> Iterator[str]:
         ),
     ]
     rows += [
-        (f"{len(each.names)} names not published", _code(each.why), "", _images(each.leaves))
+        (f"{count(len(each.names), 'name')} not published", _code(each.why), "", _images(each.leaves))
         for each in overview.unpublished
     ]
     if rows:

@@ -121,7 +121,7 @@ class Overview:
     growth: Mapping[str, int]
     """Row -> bytes that its image grew by since the last run that had one."""
     critical: frozenset[Key]
-    """The chain of nodes that took longest: no number of builders would have made the run shorter."""
+    """The chain of nodes that took longest: no number of worker slots would have made the run shorter."""
     outcomes: Mapping[str, int]
     """How many rows ended how."""
     check_outcomes: Mapping[str, int]

@@ -55,7 +55,7 @@ def timeline(overview: Overview) -> Figure:
     builders = {
         "tickvals": list(range(slots + len(lines))),
         "ticktext": [
-            *(machines.get(slot) or f"builder {slot + 1}" for slot in range(slots)),
+            *(machines.get(slot) or f"slot {slot + 1}" for slot in range(slots)),
             *(f"{name} pushes" for name in lines),
         ],
         "autorange": "reversed",
