@@ -122,3 +122,31 @@ def test_each_how_to_is_in_chinese_too() -> None:
     english = (ROOT / "docs/index.md").read_text(encoding="utf-8").partition(":caption: How to\n")[2]
     chinese = (ROOT / "docs/zh/index.md").read_text(encoding="utf-8")
     assert [name for name in PAGE.findall(english.partition("```")[0]) if f"\n{name}\n" not in chinese] == []
+
+
+def test_variables_exist() -> None:
+    read = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    read += "".join(path.read_text(encoding="utf-8") for path in (ROOT / "scripts").rglob("*") if path.is_file())
+    named = {
+        name for path in DOCUMENTS for name in re.findall(r"IMAGEMATRIX_[A-Z_]+", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert {name for name in named if name not in read} == set()
+
+
+@pytest.mark.parametrize("path", sorted({*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md")}), ids=relative)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Those of the pages that the site does not have: it is built with an error for each that leads nowhere."""
+    links = re.findall(r"\]\(([^)#:]+)(?:#([^)]+))?\)", path.read_text(encoding="utf-8"))
+    wrong = [
+        f"{to}#{anchor}"
+        for to, anchor in links
+        if not (path.parent / to).exists() or (anchor and anchor not in anchors(path.parent / to))
+    ]
+    assert wrong == []
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.*)", path.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
