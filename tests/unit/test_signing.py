@@ -185,7 +185,7 @@ def test_what_is_signed_is_believed(tmp_path: Path, server: RegistryServer) -> N
     [pushed] = ended(pushing(server, FakeEngine(server), tip, judge=voucher(server, signs=True)), tip).values()
     assert pushed.status is PushStatus.PUSHED
 
-    store = Store(voucher(server), Client(Site()), say=print)
+    store = Store(voucher(server), say=print)
     assert store.keys(dag, ()) == {tip: pushed.digest}
     assert store.doubts == {}
 
@@ -208,11 +208,11 @@ def test_what_is_not_signed_is_not_believed(tmp_path: Path, server: RegistryServ
         case _:
             pass
 
-    store = Store(voucher(server), Client(Site()), say=print)
+    store = Store(voucher(server), say=print)
     assert store.keys(dag, ()) == {}
     assert store.doubts.keys() == {tip}
     recorded = Bond(key=tip, digest=digest, place=f"{server.address}/nodes")
-    assert Store(voucher(server, recorded), Client(Site()), say=print).keys(dag, ()) == {tip: digest}
+    assert Store(voucher(server, recorded), say=print).keys(dag, ()) == {tip: digest}
 
 
 def test_a_forged_node_is_replaced_by_who_can_sign(server: RegistryServer) -> None:

@@ -122,7 +122,7 @@ def ended(pushes: Publishing, *keys: str) -> dict[str, Pushed]:
 def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
     """Only for final nodes that the engine lacks; then for everything below those that are nowhere."""
     said: list[str] = []
-    store = Store(voucher(f"{server.address}/nodes"), Client(Site()), say=said.append)
+    store = Store(voucher(f"{server.address}/nodes"), say=said.append)
     dag = projects.dag(projects.project(tmp_path))
     for key in dag.nodes:
         server.put_node("nodes", key)
@@ -144,7 +144,7 @@ def test_few_questions(tmp_path: Path, server: RegistryServer) -> None:
 def test_a_registry_that_does_not_answer(tmp_path: Path) -> None:
     """Is told once, and asked no more."""
     said: list[str] = []
-    store = Store(voucher("localhost:9/nodes"), Client(Site(), tries=1), say=said.append)
+    store = Store(voucher("localhost:9/nodes"), say=said.append)
     dag = projects.dag(projects.project(tmp_path))
 
     assert store.keys(dag, ()) == {}
@@ -222,12 +222,12 @@ def test_an_image_that_does_not_say_that_it_is_the_node(
     for key in dag.nodes:
         server.put_node("nodes", key)
     digest = server.put("nodes", tip, config={"Labels": labels})
-    store = Store(voucher(f"{server.address}/nodes"), Client(Site()), say=print)
+    store = Store(voucher(f"{server.address}/nodes"), say=print)
     assert tip not in store.keys(dag, ())
     assert store.doubts.keys() == {tip}
 
     known = Bond(key=tip, digest=digest, place=f"{server.address}/nodes")
-    store = Store(voucher(f"{server.address}/nodes", known), Client(Site()), say=print)
+    store = Store(voucher(f"{server.address}/nodes", known), say=print)
     assert tip in store.keys(dag, ())  # what is on record is not asked again
 
 
@@ -239,7 +239,7 @@ def test_a_node_that_was_replaced(tmp_path: Path, server: RegistryServer) -> Non
     bonds = [Bond(key=key, digest=digest, place=place) for key, digest in digests.items()]
     server.put_node("nodes", tip, content="forged")
 
-    store = Store(voucher(place, *bonds), Client(Site()), say=print)
+    store = Store(voucher(place, *bonds), say=print)
     assert store.keys(dag, ()) == {key: digest for key, digest in digests.items() if key != tip}
     assert store.doubts.keys() == {tip}
     assert digests[tip] in store.doubts[tip]

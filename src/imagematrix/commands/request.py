@@ -102,8 +102,7 @@ def node_store(project: Project) -> Store | None:
     """Return where nodes are kept for all machines, if the matrix names a place."""
     if not project.matrix.nodes:
         return None
-    client = Client(site_of(project))
-    return Store(voucher(project, client), client, say=note)
+    return Store(voucher(project, Client(site_of(project))), say=note)
 
 
 def voucher(project: Project, client: Client) -> Voucher:

@@ -7,7 +7,7 @@ from typing import Final
 from imagematrix.errors import RegistryError
 from imagematrix.model import Key
 from imagematrix.planning.graph import Dag
-from imagematrix.registry import Client, Manifest
+from imagematrix.registry import Manifest
 from imagematrix.registry.vouching import Voucher
 
 _NONE: Final[Mapping[Key, str]] = MappingProxyType({})
@@ -21,9 +21,9 @@ def node_name(repository: str, key: Key) -> str:
 class Store:
     """The node cache. A registry that does not answer, or refuses, is reported once and treated as empty."""
 
-    def __init__(self, voucher: Voucher, client: Client, *, say: Callable[[str], None]) -> None:
+    def __init__(self, voucher: Voucher, *, say: Callable[[str], None]) -> None:
         self.repository = voucher.repository
-        self.client = client
+        self.client = voucher.client
         self.voucher = voucher
         self._say = say
         self.is_silent = False
