@@ -19,9 +19,12 @@ from imagematrix.cluster.messages import Answer, MachineFacts, NoAnswer, RemoteP
 from imagematrix.cluster.plugins import ClusterPlugin
 from imagematrix.cluster.security import address
 from imagematrix.errors import SilentRegistryError
-from imagematrix.model import Attempt, BuildJob, Key, Plan, Pushed, PushStatus
+from imagematrix.model import KEY_LABEL, Attempt, BuildJob, Key, Plan, Pushed, PushStatus, Site
 from imagematrix.planning import estimates, placement
 from imagematrix.planning.ready_queue import remaining_paths
+from imagematrix.planning.reproducible import Difference, Fingerprint, difference
+from imagematrix.registry import Client, Manifest
+from imagematrix.registry.answers import ImageConfig, _Config
 
 REGISTRY = "registry.example.com/nodes"
 NO_ANSWER = NoAnswer(why="its engine does not answer")
@@ -44,10 +47,15 @@ class FolderMachine:
     """What it pushes, before it is stopped; None: everything."""
     answer: Answer = NO_ANSWER
     """To any question."""
+    downloads: Callable[[BuildJob], str] = lambda _job: ""
+    """What a build downloads."""
+    compares: Callable[[], object] = lambda: None
+    """What happens while it compares."""
     done: list[Key] = field(default_factory=list)
     """What it built, in order."""
     pulled: list[Key] = field(default_factory=list)
     pushed: list[Key] = field(default_factory=list)
+    removed: list[Key] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
 
@@ -59,6 +67,7 @@ class FolderMachine:
     def opened(self, voice: Voice, _compression: str) -> Iterator["FolderMachine"]:
         """Open it for a run: it is its own host."""
         self._voice = voice
+        self.stopped.clear()  # by the end of the run before
         yield self
 
     def image(self, ids: tuple[str, ...]) -> str:
@@ -76,10 +85,12 @@ class FolderMachine:
             return Attempt(ok=False, why="cancelled")
         if wrong := self.attempt(job):
             return wrong
-        is_pull = hasattr(job.work, "digest")
+        is_pull, folder = hasattr(job.work, "digest"), self.root / self.name / job.key
         made = self._folders._attempt(self.name, job)
         if made.ok:
-            self._ids[digest(self.root / self.name / job.key)] = job.key
+            if not is_pull:
+                (folder / f"{job.layer}.downloads").write_text(self.downloads(job))
+            self._ids[digest(folder)] = job.key
             (self.pulled if is_pull else self.done).append(job.key)
         return Attempt(ok=made.ok, why=made.why, image=digest(self.root / self.name / job.key) if made.ok else "")
 
@@ -98,6 +109,18 @@ class FolderMachine:
         self.pushed.append(key)
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)
 
+    def difference(self, old: str, new: str) -> Difference | None:
+        """Compare folders, without the arguments and labels of builds."""
+        self.compares()
+        before, after = (_content(self.root / self.name / self._ids[image]) for image in (old, new))
+        return difference(before, after)
+
+    def remove(self, key: Key) -> None:
+        shutil.rmtree(self.root / self.name / key)
+        for image in [image for image, other in tuple(self._ids.items()) if other == key]:
+            self._ids.pop(image)
+        self.removed.append(key)
+
     def size(self, image: str) -> int:
         return 200_000_000 if image else 0
 
@@ -111,6 +134,38 @@ class FolderMachine:
     def _reach(self) -> None:
         if self.is_registry_away:
             raise SilentRegistryError("the registry is away")
+
+
+def _content(folder: Path) -> Mapping[str, Fingerprint]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
+    return {str(path.relative_to(folder)): _fingerprint(path) for path in files}
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    return Fingerprint(kind="file", mode="644", owner="0:0", time=0, target="", content=path.read_text())
+
+
+class FolderClient(Client):
+    """Asks the registry of such machines."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(Site())
+        self._root = root
+
+    def digests(self, repository: str, tags: Collection[str]) -> Mapping[str, str]:
+        folders = {tag: self._root / repository / tag for tag in tags}
+        return {tag: digest(folder) for tag, folder in folders.items() if folder.exists()}
+
+    def manifests(self, repository: str, tags: Collection[str]) -> Mapping[str, Manifest]:
+        return {tag: _manifest(repository, tag) for tag in tags}
+
+    def configs(self, repository: str, digests: Collection[str]) -> Mapping[str, ImageConfig]:
+        keys = {digest(folder): folder.name for folder in (self._root / repository).iterdir()}
+        return {each: ImageConfig(config=_Config(Labels={KEY_LABEL: keys[each]})) for each in digests}
+
+
+def _manifest(repository: str, digest: str) -> Manifest:
+    return Manifest(repository=repository, digest=digest, media_type="", text=b"", blobs={}, config=digest)
 
 
 class LocalCluster:

@@ -99,6 +99,9 @@ class Machines:
         for machine in self._machines.values():
             machine.listen(lambda _run, news: jobs(news))
 
+    def try_of(self, key: Key) -> str:
+        return f"{key}-{next(self._number)}"
+
     def connect(self) -> None:
         """Be connected."""
 
@@ -231,6 +234,12 @@ class _Host:
         self._world.sleep_until(lambda now: self._takes_line(now, key), lambda: self._pushed(key))
         name = f"{repository}:{key}"
         return Pushed(key=key, name=name, status=PushStatus.PUSHED, attempts=1, digest=image)
+
+    def difference(self, old: str, new: str) -> None:
+        """Find none: nothing is compared here."""
+
+    def remove(self, key: Key) -> None:
+        self._there.discard(key)
 
     def size(self, image: str) -> int:
         return round(self._world.grid.missing(Key(image), ()))

@@ -11,11 +11,10 @@ from tests import projects
 from tests.projects import CUDA, FILES, PLAIN, PYTORCH
 
 from imagematrix.audit import Entry, Kind
-from imagematrix.commands.build import refreshing
-from imagematrix.engine import saved
+from imagematrix.engine import comparing, saved
 from imagematrix.planning import moved
 from imagematrix.planning.reproducible import Fingerprint
-from imagematrix.project import Project, Selection, open_project
+from imagematrix.project import Project
 
 EPOCH, LATER = "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"
 DEBIAN = "pytorch:2.3.0-python3.10-debian"
@@ -68,17 +67,6 @@ def test_a_name_is_the_same_at_each_epoch(tmp_path: Path) -> None:
     assert named(at(project, named(project, PLAIN, "base")), PLAIN, "base") == named(project, PLAIN, "base")
 
 
-def test_where_nothing_can_be_compared_all_move(tmp_path: Path) -> None:
-    """Each node once, also those whose names change with what they are built on; the lock is written and reads back."""
-    project = projects.project(tmp_path, lock=projects.lock({CUDA: "c"}))
-    rows = project.possible(project.rows(Selection()))
-    after = refreshing.all_moved(project, rows, EPOCH)
-    assert {node.inputs.get("epoch") for node in projects.dag(after).nodes.values() if node.moving} == {EPOCH}
-    assert projects.keys(open_project(str(tmp_path / "matrix.toml"))) == projects.keys(after)
-    again = refreshing.all_moved(after, rows, LATER)
-    assert len(again.lock.moved) == len(after.lock.moved)  # what no longer exists is forgotten
-
-
 def test_nodes_that_download_nothing_that_moves_are_left_alone(tmp_path: Path) -> None:
     files = {**FILES, **{f"common/layers/{layer}/Dockerfile.j2": "ENV X=1\n" for layer in ("system", "torch")}}
     project = projects.project(tmp_path, files=files)
@@ -111,7 +99,7 @@ def _content(files: Mapping[str, tuple[bytes, int, int]]) -> dict[str, Fingerpri
     """Return what a filesystem layer with some files (path -> content, mode, time) holds."""
     manifest = b'[{"Layers": ["blobs/sha256/aa"]}]'
     image = _tar({"blobs/sha256/aa": (_tar(files), 0o644, 0), "manifest.json": (manifest, 0o644, 0)})
-    (layer,) = saved.layers(iter([image]), refreshing.fingerprints)
+    (layer,) = saved.layers(iter([image]), comparing.fingerprints)
     return dict(layer)
 
 

@@ -1,6 +1,5 @@
 """Checks of images on the machines of a cluster: each is sent to a machine, and again if that went away."""
 
-import itertools
 import queue
 import threading
 from collections.abc import Collection
@@ -43,7 +42,6 @@ class ClusterChecks:
         self._machines = Machines(version=version, platforms=platforms, changed=lambda: None)
         self._begun: queue.SimpleQueue[tuple[Key, str]] = queue.SimpleQueue()
         self._on: dict[Key, str] = {}
-        self._number = itertools.count(1)
         self._cancelled = threading.Event()
 
     def open(self) -> int:
@@ -114,7 +112,7 @@ class ClusterChecks:
             run=self._link.run, repository=self._repository, compression="", image=image, kit=self._kit, task=task
         )
         return Task(
-            name=("checks", f"{image.key[:12]}-{next(self._number)}"),
+            name=("checks", self._link.try_of(image.key)),
             version=self._version,
             data=packing.pack_checks(remote),
             machines=tuple(sorted(machines)),

@@ -1,12 +1,11 @@
 """An executor of many machines: sends each job where its parents' images are, and makes again what got lost."""
 
-import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imagematrix.cluster import packing
@@ -32,6 +31,7 @@ from imagematrix.engine.log import LogFile
 from imagematrix.errors import InputError, NoClusterError
 from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, PushStatus, UsedMachine
 from imagematrix.planning import placement
+from imagematrix.planning.reproducible import Difference
 
 JOBS_A_SLOT: Final = 4
 """Jobs in flight for each worker slot: then Dask has a choice. In a simulation of 684 builds a run took 1.19 x its
@@ -66,6 +66,8 @@ class ClusterPlan:
     """Says why what the registry has under a key, by its digest, is not believed to be the node; empty: it is."""
     is_signed: bool = False
     """Nodes are signed: what is not believed is built again, and replaced."""
+    compared: Mapping[Key, RemoteParent] = field(default_factory=dict)
+    """Nodes that are built to be compared -> what they are compared with. Only what differs is pushed."""
 
 
 @dataclass(slots=True)
@@ -109,11 +111,13 @@ class Cluster:
         self._weights = Weights(link, plan.shared)
         self._trying: dict[Key, _Trying] = {}
         self._streams: dict[Key, LogFile] = {}
+        self._awaited = frozenset({*plan.shared, *plan.final, *plan.compared})
+        """Nodes whose tries end when they are in the registry."""
+        self._changes: dict[Key, Difference | None] = {}
         self._doubted: dict[Key, str] = {}
         """Digests of what the registry has and is not believed."""
         self._remakes: dict[Key, threading.Lock] = {}
         self._begun: queue.SimpleQueue[tuple[Key, str]] = queue.SimpleQueue()
-        self._number = itertools.count(1)
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
 
@@ -128,8 +132,7 @@ class Cluster:
         """Try once to do a job; parents that got lost are made again."""
         with self._logs(f"{job.layer}-{job.key[:12]}.log") as stream, self._logged(job.key, stream):
             attempt = self._try(job)
-        is_settled = job.key not in self._plan.shared and job.key not in self._plan.final
-        return replace(attempt, log=stream.path, is_settled=is_settled)
+        return replace(attempt, log=stream.path, is_settled=job.key not in self._awaited or self._is_same(job.key))
 
     def settle(self, job: BuildJob, attempt: Attempt) -> Attempt:
         """Wait until the image of a node is in the registry; return how its machine failed to push it, if it did."""
@@ -191,6 +194,10 @@ class Cluster:
         """Return the digests of the nodes that the registry has since this run."""
         return self._images.digests()
 
+    def changes(self) -> Mapping[Key, Difference | None]:
+        """Return what differs first of the nodes that were compared; None: they hold the same, and were removed."""
+        return dict(self._changes)
+
     def pushes(self) -> ClusterPushes:
         """Return what became of the pushes."""
         return ClusterPushes(self._images, lambda machine: self._link.is_up() and self._machines.has(machine))
@@ -251,17 +258,19 @@ class Cluster:
 
     def _task(self, job: BuildJob, parents: Collection[Key], machines: Collection[str]) -> Task:
         """Return a try at a job as it is sent. Raises InputError where its files are too big."""
+        compared = self._plan.compared.get(job.key)
         remote = RemoteJob(
             run=self._link.run,
-            job=job,
+            job=replace(job, names=()) if compared else job,  # names stay with what they stand for
             repository=self._plan.repository,
             compression=self._plan.compression,
             parents=tuple(self._images.parent(key) for key in parents),
             is_shared=job.key in self._plan.shared,
             replaces=self._doubted.get(job.key, ""),
+            compared=compared,
         )
         return Task(
-            name=(job.layer, f"{job.key[:12]}-{next(self._number)}"),
+            name=(job.layer, self._link.try_of(job.key)),
             version=self._plan.version,
             data=packing.pack(remote),
             machines=tuple(sorted(machines)),
@@ -284,10 +293,17 @@ class Cluster:
             self._doubted[job.key] = result.pushed.digest
             flake = Flake(kind=FlakeKind.SERVER) if self._plan.is_signed else None
             return replace(attempt, ok=False, flake=flake, why=why)
+        if result.is_same or result.difference:
+            self._changes[job.key] = result.difference
+        if result.is_same:
+            return attempt
         self._images.add(job, result)
         if not result.pushed:
             self._weights.add((job.key, *parents), result)
         return attempt
+
+    def _is_same(self, key: Key) -> bool:
+        return key in self._changes and self._changes[key] is None
 
     def _hear_of_job(self, news: JobNews) -> None:
         match news:

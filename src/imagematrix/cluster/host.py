@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from imagematrix.cluster.machine import HeldNode, Voice
-from imagematrix.engine import Engine, builder, connect
+from imagematrix.engine import Engine, builder, comparing, connect
 from imagematrix.engine.builder import Builder
-from imagematrix.model import Attempt, BuildJob, Key, Pushed, Site
+from imagematrix.model import Attempt, BuildJob, Key, Pushed, Site, node_ref
+from imagematrix.planning.reproducible import Difference
 from imagematrix.planning.trust import Bonds
 from imagematrix.registry import Client
 from imagematrix.registry.publisher import Publisher
@@ -61,6 +62,14 @@ class EngineHost:
             stop=self.stopped,
         )
         return publisher.push(key, image, replaces=replaces)
+
+    def difference(self, old: str, new: str) -> Difference | None:
+        """Compare two images of a node."""
+        return comparing.change(self.engine, old, new, stopped=self.stopped.is_set)
+
+    def remove(self, key: Key) -> None:
+        """Remove the image of a node."""
+        self.engine.untag(node_ref(key))
 
     def size(self, image: str) -> int:
         """Return the size of an image."""

@@ -1,6 +1,7 @@
 """The coordinator's connection to a scheduler: connected again after it broke, with errors that say what to do."""
 
 import asyncio
+import itertools
 import pickle
 import threading
 import uuid
@@ -25,6 +26,7 @@ from imagematrix.cluster.messages import (
 from imagematrix.cluster.outbox import Outbox, Task, Try
 from imagematrix.errors import NoClusterError
 from imagematrix.execution.parallel import CancelledError
+from imagematrix.model import Key
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -58,6 +60,7 @@ class Link:
 
     def __init__(self, to: guard.ClusterAddress, certificates: str, *, who: str) -> None:
         self.run = uuid.uuid4().hex
+        self._number = itertools.count(1)
         self._to = to
         self._certificates = certificates
         self._who = who
@@ -72,6 +75,10 @@ class Link:
     def name(self) -> str:
         """The address of the scheduler."""
         return str(self._to)
+
+    def try_of(self, key: Key) -> str:
+        """Return a name for a try at a node, unlike those of all others of this run."""
+        return f"{key[:12]}-{next(self._number)}"
 
     def connect(self) -> None:
         """Connect, if that is not so already, as the one coordinator. Raises NoClusterError."""

@@ -29,6 +29,7 @@ from imagematrix.cluster.messages import (
 from imagematrix.errors import InputError, NoEngineError, RegistryError
 from imagematrix.execution import parallel
 from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, NodePull, Pushed, PushStatus
+from imagematrix.planning.reproducible import Difference
 from imagematrix.secrecy import hidden
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ class Host(Protocol):
 
     def push(self, repository: str, key: Key, image: str, *, replaces: str) -> Pushed:
         """Push an image as a node, unless the registry has one: another than that with the digest `replaces`."""
+
+    def difference(self, old: str, new: str) -> Difference | None:
+        """Return what differs first between two images of a node, by their ids; None: they hold the same."""
+
+    def remove(self, key: Key) -> None:
+        """Remove the image of a node."""
 
     def size(self, image: str) -> int:
         """Return the size of an image."""
@@ -217,6 +224,17 @@ class Voice:
         self._tell(self._run, JobPrinted(key=key, lines=tuple(self._lines.pop(key))))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What came of a job, as in `RemoteResult`."""
+
+    attempt: Attempt
+    pushed: Pushed | None = None
+    checked: bytes = b""
+    is_same: bool = False
+    difference: Difference | None = None
+
+
 class _Bench:
     """Does the jobs of one run."""
 
@@ -237,37 +255,34 @@ class _Bench:
 
     def work(self, remote: RemoteJob | RemoteChecks, slot: int) -> RemoteResult:
         """Do a job: look whether it is done already, get its parents, build, push; or get an image and check it."""
-        begun, pushed, checked, pulled = time.monotonic(), None, b"", _Stopwatch()
+        begun, pulled = time.monotonic(), _Stopwatch()
         try:
-            if isinstance(remote, RemoteChecks):
-                image = self._image(remote.repository, remote.image, _pull_of(remote), pulled)
-                attempt, checked = Attempt(ok=True, image=image), self._host.check(remote.kit, remote.task, image)
-            else:
-                attempt, pushed = self._do(remote, pulled)
+            made = self._check(remote, pulled) if isinstance(remote, RemoteChecks) else self._do(remote, pulled)
         except (RegistryError, NoEngineError) as error:
             kind = FlakeKind.NETWORK if isinstance(error, RegistryError) else FlakeKind.ENGINE
-            attempt = Attempt(ok=False, flake=Flake(kind=kind), why=f"{self._machine}: {error}")
+            made = _Made(attempt=Attempt(ok=False, flake=Flake(kind=kind), why=f"{self._machine}: {error}"))
         except InputError as error:
-            attempt = Attempt(ok=False, why=str(error))
+            made = _Made(attempt=Attempt(ok=False, why=str(error)))
         finally:
             self._voice.flush()
         size = 0
-        if attempt.ok and not pushed:
+        if made.attempt.ok and not made.pushed and not made.is_same:
             with suppress(NoEngineError):
-                size = self._host.size(attempt.image)
+                size = self._host.size(made.attempt.image)
+        attempt = replace(
+            _judged(made.attempt, self._machine),
+            seconds=time.monotonic() - begun - made.attempt.waited,
+            pulled=pulled.seconds,
+        )
         return RemoteResult(
-            attempt=_without_secrets(
-                replace(
-                    _judged(attempt, self._machine),
-                    seconds=time.monotonic() - begun - attempt.waited,
-                    pulled=pulled.seconds,
-                )
-            ),
+            attempt=_without_secrets(attempt),
             machine=self._machine,
             slot=slot,
-            pushed=pushed,
+            pushed=made.pushed,
             size=size,
-            checked=checked,
+            checked=made.checked,
+            is_same=made.is_same,
+            difference=made.difference,
         )
 
     def cancel(self) -> None:
@@ -279,21 +294,31 @@ class _Bench:
         self._host.cancel()
         self._resources.close()
 
-    def _do(self, remote: RemoteJob, pulled: "_Stopwatch") -> tuple[Attempt, Pushed | None]:
+    def _check(self, remote: RemoteChecks, pulled: "_Stopwatch") -> _Made:
+        image = self._image(remote.repository, remote.image, _pull_of(remote), pulled)
+        return _Made(attempt=Attempt(ok=True, image=image), checked=self._host.check(remote.kit, remote.task, image))
+
+    def _do(self, remote: RemoteJob, pulled: "_Stopwatch") -> _Made:
         job = remote.job
         if there := self._there(remote):  # another machine was faster, or a lost result
             return there
+        # What a trial is compared with comes first: where nobody can pull it, nothing is built.
+        old = self._image(remote.repository, remote.compared, job, pulled) if remote.compared else ""
         images = {parent.key: self._image(remote.repository, parent, job, pulled) for parent in remote.parents}
         attempt = self._host.do(packing.with_images(job, images))
         if not attempt.ok:
-            return attempt, None
+            return _Made(attempt=attempt)
         if there := self._there(remote):  # by a machine that was cut off: what follows is built on that image
             return there
+        difference = self._host.difference(old, attempt.image) if old else None
+        if old and difference is None:
+            self._host.remove(job.key)
+            return _Made(attempt=attempt, is_same=True)
         pool = self._pushing_shared if remote.is_shared else self._pushing
         pool.submit(self._push, remote, attempt.image)
-        return attempt, None
+        return _Made(attempt=attempt, difference=difference)
 
-    def _there(self, remote: RemoteJob) -> tuple[Attempt, Pushed] | None:
+    def _there(self, remote: RemoteJob) -> _Made | None:
         """Return the image that the registry has of a job's node, as what a try made."""
         key = remote.job.key
         held = self._host.held(remote.repository, key)
@@ -301,7 +326,7 @@ class _Bench:
             return None
         name = f"{remote.repository}:{key}"
         pushed = Pushed(key=key, name=name, status=PushStatus.PUSHED, digest=held.digest)
-        return Attempt(ok=True, image=held.ids[0]), pushed
+        return _Made(attempt=Attempt(ok=True, image=held.ids[0]), pushed=pushed)
 
     def _pushers(self, number: int) -> "ThreadPoolExecutor":
         return self._resources.enter_context(parallel.pool(number, name="push", waits=False))

@@ -5,6 +5,7 @@ from typing import Final
 
 from imagematrix.model import Attempt, BuildJob, Key, Pushed
 from imagematrix.planning.garbage import CleanupResult, EngineCleanup
+from imagematrix.planning.reproducible import Difference
 
 CHECKS: Final = "checks"
 GPU: Final = "gpu"
@@ -56,6 +57,8 @@ class RemoteJob:
     """The digest of what the registry has and is not the node: it is built and pushed all the same."""
     is_shared: bool
     """Nodes wait for its push, which goes before those that nobody waits for."""
+    compared: RemoteParent | None = None
+    """What the node held so far: what is built is compared with it, and pushed only where it differs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,10 @@ class RemoteResult:
     """The bytes of the image on the engine, with everything below it."""
     checked: bytes = b""
     """What checks found, as `verify.remote` reads it; empty: none ran to their end."""
+    is_same: bool = False
+    """What was built to be compared holds what the node held so far, and was removed."""
+    difference: Difference | None = None
+    """What differs of it first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,139 +1,95 @@
-"""Builds anew what downloads something that no lock names, and keeps the nodes whose content is the same."""
+"""Decides which nodes have moved that download something no lock names: they are built anew, and compared."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from imagematrix.commands.build.acting import act
-from imagematrix.commands.build.decision import BuildMeans, BuildOptions, decide
 from imagematrix.commands.terminal import note
-from imagematrix.engine import Engine, saved
-from imagematrix.engine.saved import Blob
-from imagematrix.model import EngineImage, Key, Leaf, Node, Row, Step, Verdict, node_ref
+from imagematrix.model import Key, Leaf, Node, Row
 from imagematrix.planning import lock, moved
 from imagematrix.planning.graph import Dag
-from imagematrix.planning.reproducible import Difference, Fingerprint
-from imagematrix.planning.trust import nodes
+from imagematrix.planning.reproducible import Difference
 from imagematrix.project import Project
+from imagematrix.text.formatting import count
 
 
-def refresh(project: Project, rows: Sequence[Row], options: BuildOptions, means: BuildMeans) -> Project:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A node that is built anew, to be compared with what it holds so far."""
+
+    node: Node
+    new: Key
+    """Its key if it has moved."""
+    digest: str
+    """What the registry has of it so far; empty: the engine has it."""
+
+    @property
+    def name(self) -> str:
+        """The node as `--only-nodes` names it."""
+        return f"{self.node.leaf.row.name}/{self.node.layer}"
+
+
+class Trials(Protocol):
+    """Builds nodes anew and compares them, with an engine or on the machines of a cluster."""
+
+    def there(self, dag: Dag) -> Mapping[Key, str]:
+        """Return which nodes of a DAG have an image to compare with: key -> digest in the registry, as in `Trial`."""
+
+    def compare(self, tried: Project, trials: Sequence[Trial]) -> Mapping[Key, Difference | None]:
+        """Build nodes anew, as a project has them; return what differs first, by new key, of those compared.
+
+        The new images of nodes that hold the same are removed.
+        """
+
+
+def refresh(project: Project, rows: Sequence[Row], epoch: str, trials: Trials, stop: threading.Event) -> Project:
     """Return the project with a lock in which exactly the nodes of the rows have moved whose content did.
 
     A node that is built on another one of them is looked at only where that did not move: else it is rebuilt anyway.
-    One that is nowhere is not looked at: the build downloads it today. What cannot be built counts as moved, so that
-    the build tries it again and reports it.
+    One that is nowhere is not looked at: the build downloads it today. What cannot be built or compared counts as
+    moved, so that the build tries it again and reports it. Once `stop` is set, the project is returned as it was. What
+    `trials` raises leaves the lock as it was, too.
     """
-    return _settled(project, rows, _Trial(options=options, rows=rows, means=means).moved)
-
-
-def all_moved(project: Project, rows: Sequence[Row], epoch: str) -> Project:
-    """Return the project with a lock in which all such nodes of the rows have moved, for where none can be compared."""
-    return _settled(project, rows, lambda project, due, _dag, _leaves: _at(project, due, epoch))
-
-
-_Judge = Callable[[Project, Sequence[Node], Dag, Mapping[str, Leaf]], Project]
-
-
-def _settled(project: Project, rows: Sequence[Row], judge: _Judge) -> Project:
     leaves = project.leaves(rows)
-    before, settled = project.lock, set[str]()
-    while due := moved.due(dag := project.dag(leaves), settled):
-        project = judge(project, due, dag, leaves)
+    found, settled = project, set[str]()
+    while due := moved.due(dag := found.dag(leaves), settled):
+        tried = _at(found, due, epoch)
+        these = _trials(tried, due, dag, leaves, trials)
+        if these:
+            note(f"{count(len(these), 'node')} with downloads that no lock names: built again, and compared")
+        changes = trials.compare(tried, these) if these else {}
+        if stop.is_set():
+            return project
+        found = _at(found, [each.node for each in these if _has_moved(each, changes)], epoch)
         settled.update(node.moving for node in due)
-    if project.lock != before:
-        whole = project.dag(project.leaves(project.obtainable))
-        project = replace(project, lock=moved.pruned(project.lock, whole))
-        project.repository.write_lock(lock.dump(project.lock))
-    return project
+    if found.lock != project.lock:
+        whole = found.dag(found.leaves(found.obtainable))
+        found = replace(found, lock=moved.pruned(found.lock, whole))
+        found.repository.write_lock(lock.dump(found.lock))
+    return found
 
 
 def _at(project: Project, due: Sequence[Node], epoch: str) -> Project:
     return replace(project, lock=moved.recorded(project.lock, [node.moving for node in due], epoch))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trial:
-    """How nodes are built anew."""
-
-    options: BuildOptions
-    rows: Sequence[Row]
-    means: BuildMeans
-
-    def moved(self, project: Project, due: Sequence[Node], dag: Dag, leaves: Mapping[str, Leaf]) -> Project:
-        """Build nodes anew; return the project at a lock in which those have moved whose content differs."""
-        present = nodes(self.means.engine.images(), project.state.bonds())
-        kept = self.means.store.keys(dag.restricted([node.key for node in due]), present) if self.means.store else {}
-        tried = _at(project, due, self.options.refresh)
-        new = {node.moving: node.key for node in tried.dag(leaves).nodes.values() if node.moving}
-        # A resumed run meets those that it has moved before.
-        later = [node for node in due if new[node.moving] != node.key]
-        there = [node for node in later if node.key in present or node.key in kept]
-        if not there or self.means.stop.is_set():
-            return project
-        self._build(tried, there, {node.key: kept[node.key] for node in there if node.key not in present})
-        if self.means.stop.is_set():
-            return project
-        after = nodes(self.means.engine.images(), project.state.bonds())
-
-        def is_changed(node: Node) -> bool:
-            return self._is_changed(node, after.get(node.key), after.get(new[node.moving]), present)
-
-        return _at(project, [node for node in there if is_changed(node)], self.options.refresh)
-
-    def _build(self, tried: Project, there: Sequence[Node], pulled: Mapping[Key, str]) -> None:
-        names = tuple(map(_name, there))
-        note(f"{len(there)} nodes download what no lock names: they are built again, and compared")
-        options = replace(self.options, only_nodes=names, push=False, fresh=False)
-        decided = decide(tried, self.rows, options, engine=self.means.engine, store=self.means.store)
-        pulls = tuple(_pull(node, pulled[node.key]) for node in there if node.key in pulled)
-        plan = replace(decided.plan, steps=(*decided.plan.steps, *pulls))
-        act(tried, replace(decided, plan=plan), options, self.means)
-
-    def _is_changed(
-        self, node: Node, old: EngineImage | None, new: EngineImage | None, present: Mapping[Key, EngineImage]
-    ) -> bool:
-        name = _name(node)
-        if old is None or new is None:
-            return True
-        change = _change(self.means.engine, old.id, new.id)
-        if change:
-            note(f"{name}: what it downloads has moved: /{change.path} ({change.what})")
-            return True
-        note(f"{name}: what it downloads has not moved")
-        for each in present[node.key].names if node.key in present else ():
-            self.means.engine.tag(old.id, each)  # the new image took the names of rows
-        self.means.engine.untag(node_ref(new.key))
-        return False
+def _trials(
+    tried: Project, due: Sequence[Node], dag: Dag, leaves: Mapping[str, Leaf], trials: Trials
+) -> Sequence[Trial]:
+    new = {node.moving: node.key for node in tried.dag(leaves).nodes.values() if node.moving}
+    later = [node for node in due if new[node.moving] != node.key]  # a resumed run meets those that it has moved
+    there = trials.there(dag.restricted([node.key for node in later])) if later else {}
+    return [Trial(node=node, new=new[node.moving], digest=there[node.key]) for node in later if node.key in there]
 
 
-def _name(node: Node) -> str:
-    """Name a node as `--only-nodes` does."""
-    return f"{node.leaf.row.name}/{node.layer}"
-
-
-def _pull(node: Node, digest: str) -> Step:
-    """Return a step that pulls what a node held so far; nothing else must be there for it."""
-    alone = replace(node, parent=None, packages=None)
-    return Step(node=alone, verdict=Verdict.PULL, reason="to be compared", leaves=(node.leaf.row.name,), digest=digest)
-
-
-def _change(engine: Engine, old: str, new: str) -> Difference | None:
-    """Return the first difference between two images of one node."""
-    before, after = engine.diff_ids(old), engine.diff_ids(new)
-    if before == after:
-        return None
-    shared = {one for one, other in zip(before, after, strict=False) if one == other}
-    return moved.change(_content(engine, old, shared), _content(engine, new, shared))
-
-
-def _content(engine: Engine, image: str, shared: Collection[str]) -> Mapping[str, Fingerprint]:
-    """Return what the filesystem layers of an image hold that are not shared: path -> fingerprint."""
-    found: dict[str, Fingerprint] = {}
-    for layer in saved.layers(engine.saved(image), fingerprints, skipped=shared):
-        found |= layer
-    return found
-
-
-def fingerprints(blob: Blob) -> Mapping[str, Fingerprint]:
-    """Return what is compared of a filesystem layer: path -> fingerprint."""
-    return {entry.path: moved.fingerprint(entry) for entry in blob.entries() if not moved.is_noise(entry.path)}
+def _has_moved(trial: Trial, changes: Mapping[Key, Difference | None]) -> bool:
+    if trial.new not in changes:
+        note(f"{trial.name}: it could not be compared, and counts as moved")
+        return True
+    change = changes[trial.new]
+    if change:
+        note(f"{trial.name}: what it downloads has moved: /{change.path} ({change.what})")
+    else:
+        note(f"{trial.name}: what it downloads has not moved")
+    return change is not None

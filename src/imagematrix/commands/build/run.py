@@ -72,9 +72,11 @@ def run(
         if options.fresh:
             project = move_epoch(project, now(), options.fresh_layers)
         if options.refresh:
+            from imagematrix.commands.build.local_trials import LocalTrials
             from imagematrix.commands.build.refreshing import refresh
 
-            project = refresh(project, rows, options, means)
+            trials = LocalTrials(project=project, rows=rows, options=options, means=means)
+            project = refresh(project, rows, options.refresh, trials, stop)
         signs = request.signer(project, store) if options.push and store else None
         decided, done = _done(project, rows, options, replace(means, signer=signs))
         bonds = pin(project, decided)
