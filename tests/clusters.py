@@ -14,8 +14,9 @@ from tests.folders import FolderExecutor, digest
 
 from imagematrix import __version__
 from imagematrix.cluster import Cluster, ClusterPlan, Link, service
+from imagematrix.cluster.answering import held
 from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
-from imagematrix.cluster.messages import Answer, MachineFacts, NoAnswer, RemoteParent
+from imagematrix.cluster.messages import Answer, ImagesQuestion, MachineFacts, NoAnswer, Question, RemoteParent
 from imagematrix.cluster.plugins import ClusterPlugin
 from imagematrix.cluster.security import address
 from imagematrix.errors import SilentRegistryError
@@ -27,6 +28,8 @@ from imagematrix.registry import Client, Manifest
 from imagematrix.registry.answers import ImageConfig, _Config
 
 REGISTRY = "registry.example.com/nodes"
+_IMAGE_BYTES = 500_000_000_000
+"""Nobody would pull it without need."""
 NO_ANSWER = NoAnswer(why="its engine does not answer")
 _T = TypeVar("_T")
 
@@ -46,7 +49,7 @@ class FolderMachine:
     pushes: Collection[Key] | None = None
     """What it pushes, before it is stopped; None: everything."""
     answer: Answer = NO_ANSWER
-    """To any question."""
+    """To any question but which images it has."""
     downloads: Callable[[BuildJob], str] = lambda _job: ""
     """What a build downloads."""
     compares: Callable[[], object] = lambda: None
@@ -62,6 +65,9 @@ class FolderMachine:
     def __post_init__(self) -> None:
         self._folders = FolderExecutor(self.root, machines=(self.name,))
         self._ids: dict[str, Key] = {}
+
+    def answered(self, question: Question) -> Answer:
+        return held(question, self._ids.keys()) if isinstance(question, ImagesQuestion) else self.answer
 
     @contextmanager
     def opened(self, voice: Voice, _compression: str) -> Iterator["FolderMachine"]:
@@ -165,7 +171,9 @@ class FolderClient(Client):
 
 
 def _manifest(repository: str, digest: str) -> Manifest:
-    return Manifest(repository=repository, digest=digest, media_type="", text=b"", blobs={}, config=digest)
+    return Manifest(
+        repository=repository, digest=digest, media_type="", text=b"", blobs={digest: _IMAGE_BYTES}, config=digest
+    )
 
 
 class LocalCluster:
@@ -186,9 +194,7 @@ class LocalCluster:
     def add(self, machine: FolderMachine, *, slots: int = 2, **facts: Any) -> FolderMachine:
         """Let a machine join."""
         known = {"name": machine.name, "version": __version__, "platform": "linux/amd64", **facts}
-        made = BuildMachine(
-            MachineFacts(**known, slots=slots), machine.opened, answers=lambda _question: machine.answer
-        )
+        made = BuildMachine(MachineFacts(**known, slots=slots), machine.opened, answers=machine.answered)
         self.join(made)
         return machine
 

@@ -111,8 +111,8 @@ class Machines:
     def machines(self) -> list[ListedMachine]:
         return [ListedMachine(address="", facts=each.facts, away="") for each in self._machines.values()]
 
-    def weigh(self, _weight: object, _machine: str) -> Any:
-        return SimpleNamespace(status="finished")
+    def weigh(self, weights: Collection[object], _machines: object) -> Any:
+        return [SimpleNamespace(status="finished") for _ in weights]
 
     def stop(self) -> None:
         """Stop nothing."""

@@ -192,6 +192,7 @@ class Nights:
         for machine in self.machines.values():
             machine.done.clear()
             machine.removed.clear()
+            machine.pulled.clear()
             machine.pushed.clear()
         return spread.run(
             project,
@@ -231,7 +232,7 @@ def outcomes(result: BuildResult) -> set[str]:
 
 
 def test_a_quiet_night_pushes_nothing(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each node is built once more, by one machine, and removed there."""
+    """Each node is built once more, by a machine that has what it is compared with, and removed there."""
     before, tried = nights.registry, {node.moving for node in projects.dag(nights.project).nodes.values()} - {""}
     result = nights.run(EPOCH)
     assert result.good
@@ -242,6 +243,7 @@ def test_a_quiet_night_pushes_nothing(nights: Nights, capsys: pytest.CaptureFixt
     assert built == nights.did(lambda machine: machine.removed)
     assert len(built) == len(tried)
     assert before.isdisjoint(built)
+    assert nights.did(lambda machine: machine.pulled) == []
     assert not any((nights.root / "machines" / name / key).exists() for name in nights.machines for key in built)
     assert capsys.readouterr().err.count("what it downloads has not moved") == len(tried)
 

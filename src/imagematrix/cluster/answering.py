@@ -1,10 +1,19 @@
-"""What a machine answers to commands that build nothing: `doctor` asks how it is, `gc` has its engine cleaned up."""
+"""What a machine answers: to `doctor` how it is, to `gc` what its engine is rid of, to a build which images it has."""
 
 import shutil
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from imagematrix import cleanup
-from imagematrix.cluster.messages import Answer, HealthQuestion, MachineHealth, NoAnswer, Question
+from imagematrix.cluster.messages import (
+    Answer,
+    HealthQuestion,
+    HeldImages,
+    ImagesQuestion,
+    MachineHealth,
+    NoAnswer,
+    Question,
+)
 from imagematrix.engine import builder, buildx_command, connect
 from imagematrix.errors import NoEngineError, RegistryError
 from imagematrix.model import Site
@@ -15,14 +24,21 @@ from imagematrix.shell import Shell
 
 def answer(question: Question, name: str, where: Site) -> Answer:
     """Answer as this machine, whose site is `where`."""
-    match question:
-        case HealthQuestion():
-            return _health(question, name, where)
-        case EngineCleanup():
-            try:
+    try:
+        match question:
+            case HealthQuestion():
+                return _health(question, name, where)
+            case EngineCleanup():
                 return cleanup.clean(connect(), question)
-            except NoEngineError as error:
-                return NoAnswer(why=_first_line(error))
+            case ImagesQuestion():
+                return held(question, {image.id for image in connect().images()})
+    except NoEngineError as error:
+        return NoAnswer(why=_first_line(error))
+
+
+def held(question: ImagesQuestion, ids: AbstractSet[str]) -> HeldImages:
+    """Return which images are among those of an engine, by their ids."""
+    return HeldImages(keys=frozenset(each.key for each in question.images if not ids.isdisjoint(each.ids)))
 
 
 def _health(question: HealthQuestion, name: str, where: Site) -> MachineHealth:

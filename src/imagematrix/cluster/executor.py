@@ -126,6 +126,7 @@ class Cluster:
         self._link.listen(self._hear_of_job, self._hear_of_machine)
         self._link.connect()
         self._machines.take(self._link)
+        self._weights.ask((*self._plan.kept.values(), *self._plan.compared.values()), self._plan.version)
         return JOBS_A_SLOT * self._machines.slots()
 
     def build(self, job: BuildJob) -> Attempt:
@@ -275,7 +276,7 @@ class Cluster:
             data=packing.pack(remote),
             machines=tuple(sorted(machines)),
             priority=self._plan.paths.get(job.key, 0.0),
-            weights=self._weights.of(parents),
+            weights=self._weights.of([*parents, *([compared.key] if compared else ())]),
         )
 
     def _taken_in(self, job: BuildJob, parents: Collection[Key], result: RemoteResult, *, took: float) -> Attempt:

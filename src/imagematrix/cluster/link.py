@@ -5,7 +5,7 @@ import itertools
 import pickle
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -153,17 +153,19 @@ class Link:
         with suppress(LostMachineError):
             _ask(self._open(), "imagematrix_stop", run=self.run)
 
-    def weigh(self, weight: Weight, machine: str) -> "Future[Weight]":
-        """Note that a machine has an image, so that the tasks that depend on the weight are placed there.
+    def weigh(self, weights: Sequence[Weight], machines: Collection[str]) -> "Sequence[Future[Weight]]":
+        """Note that each of some machines has images, so that tasks that depend on their weights are placed there.
 
         Raises LostMachineError.
         """
         client = self._open()
         try:
-            found = client.scatter([weight], workers=[machine], hash=False, timeout=_LOOK_SECONDS)
+            found = client.scatter(
+                [*weights], workers=[*machines], broadcast=len(machines) > 1, hash=False, timeout=_LOOK_SECONDS
+            )
         except (Exception, *_CANCELLED) as error:  # noqa: BLE001  (Dask's own, of any type)
-            raise LostMachineError(f"{machine} went away: {error!r}") from None
-        return cast("list[Future[Weight]]", found)[0]
+            raise LostMachineError(f"{' or '.join(machines)} went away: {error!r}") from None
+        return cast("list[Future[Weight]]", found)
 
     def do(self, task: Task, *, lasts: Callable[[], bool]) -> RemoteResult:
         """Do a job on one of its machines; once `lasts` is false it is given up. Raises LostMachineError."""

@@ -203,14 +203,28 @@ class MachineHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesQuestion:
+    """Asks a machine which images of nodes its engine has."""
+
+    images: tuple[RemoteParent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldImages:
+    """The nodes, of those asked for, whose images an engine has."""
+
+    keys: frozenset[Key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
     """Why a machine cannot answer a question."""
 
     why: str
 
 
-Question = HealthQuestion | EngineCleanup
-Answer = MachineHealth | CleanupResult | NoAnswer
+Question = HealthQuestion | EngineCleanup | ImagesQuestion
+Answer = MachineHealth | CleanupResult | HeldImages | NoAnswer
 JobNews = JobBegan | JobPrinted | JobWaits | JobPushed
 TryNews = JobEnded | JobLost
 MachineNews = MachineJoined | MachineLeft

@@ -1,11 +1,12 @@
 """Draws what is built on a node to the machines that have its image: Dask places a task where its weights are."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.messages import RemoteResult, Weight
+from imagematrix.cluster.messages import HeldImages, ImagesQuestion, RemoteParent, RemoteResult, Weight
+from imagematrix.errors import NoClusterError
 from imagematrix.model import Key
 
 if TYPE_CHECKING:
@@ -35,12 +36,29 @@ class Weights:
         """Note that a machine has images by now."""
         for key in {*keys}.intersection(self._shared):
             if not self.of([key]):
-                self._add(key, result)
+                self._add({key: result.size}, [result.machine])
 
-    def _add(self, key: Key, result: RemoteResult) -> None:
+    def ask(self, images: Collection[RemoteParent], version: str) -> None:
+        """Ask the machines of a version which of some images they have from earlier runs."""
+        question = ImagesQuestion(images=tuple(images))
         try:
-            weight = self._link.weigh(Weight(result.size), result.machine)
+            answers = self._link.ask(question, version) if images else {}
+        except NoClusterError:  # who builds hears of it
+            return
+        held = {name: answer.keys for name, answer in answers.items() if isinstance(answer, HeldImages)}
+        together: dict[tuple[str, ...], dict[Key, int]] = {}
+        for image in images:
+            machines = tuple(sorted(name for name, keys in held.items() if image.key in keys))
+            together.setdefault(machines, {})[image.key] = image.bytes
+        for machines, sizes in together.items():
+            if machines:
+                self._add(sizes, machines)
+
+    def _add(self, sizes: Mapping[Key, int], machines: Collection[str]) -> None:
+        """Add weights of images, by their sizes in bytes, that each of some machines has."""
+        try:
+            weights = self._link.weigh([*map(Weight, sizes.values())], machines)
         except LostMachineError:
             return
         with self._lock:
-            self._known[key] = weight
+            self._known.update(zip(sizes, weights, strict=True))
