@@ -199,9 +199,7 @@ class Nights:
             project.possible(project.rows(Selection())),
             BuildOptions(jobs=4, retries=2, refresh=refresh),
             link=Link(address(self.cluster.address), "", who="a test"),
-            store=Store(
-                Voucher(repository=REGISTRY, bonds=project.state.bonds(), client=client), client, say=pytest.fail
-            ),
+            store=Store(Voucher(repository=REGISTRY, bonds=project.state.bonds(), client=client), say=pytest.fail),
             listen=functools.partial(report.listener, sys.stdout),
             waiting=lambda: None,
         )
