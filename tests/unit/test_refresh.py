@@ -246,6 +246,17 @@ def test_a_quiet_night_pushes_nothing(nights: Nights, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.count("what it downloads has not moved") == len(tried)
 
 
+def test_a_node_that_did_not_move_is_what_was_built_last(nights: Nights) -> None:
+    """What changes later is compared with that, not with its trial at another epoch."""
+    nights.run(EPOCH)
+    template = nights.root / "project/common/layers/torch/Dockerfile.j2"
+    template.write_text(template.read_text() + "ENV MORE=1\n")
+    steps = projects.plan(nights.project).steps
+    assert {step.reason for step in steps if step.node.layer == "torch"} == {
+        "its Dockerfile stage changed: (nothing) -> ENV MORE=1"
+    }
+
+
 def test_a_download_that_moved_pays_for_itself_and_what_stands_on_it(
     nights: Nights, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,7 +61,9 @@ def refresh(project: Project, rows: Sequence[Row], epoch: str, trials: Trials, s
         changes = trials.compare(tried, these) if these else {}
         if stop.is_set():
             return project
-        found = _at(found, [each.node for each in these if _has_moved(each, changes)], epoch)
+        moving = [each for each in these if _has_moved(each, changes)]
+        _remember_again(found, [each for each in these if each not in moving])
+        found = _at(found, [each.node for each in moving], epoch)
         settled.update(node.moving for node in due)
     if found.lock != project.lock:
         whole = found.dag(found.leaves(found.obtainable))
@@ -83,9 +85,17 @@ def _trials(
     return [Trial(node=node, new=new[node.moving], digest=there[node.key]) for node in later if node.key in there]
 
 
+def _remember_again(project: Project, same: Sequence[Trial]) -> None:
+    """Record nodes that stay as built last, in place of their trials: what changes later is compared with them."""
+    built = {record.key: record for record in project.state.history()} if same else {}
+    for trial in same:
+        if trial.new in built:
+            project.state.remember(replace(built[trial.new], key=trial.node.key, inputs=trial.node.inputs))
+
+
 def _has_moved(trial: Trial, changes: Mapping[Key, Difference | None]) -> bool:
     if trial.new not in changes:
-        note(f"{trial.name}: it could not be compared, and counts as moved")
+        note(f"{trial.name}: it was not compared, and counts as moved")
         return True
     change = changes[trial.new]
     if change:
