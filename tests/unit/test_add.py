@@ -10,7 +10,7 @@ from tests.unit.test_cli import Said, run, tree
 from tests.unit.test_requirements import LOCKED, FakeResolver
 
 from imagematrix.commands.add import run as adding
-from imagematrix.errors import FlagError, InputError, NoIndexError
+from imagematrix.errors import ExitCode, FlagError, InputError, NoIndexError
 from imagematrix.planning.cost import Cost
 from imagematrix.project import open_project
 from imagematrix.report.console.add import added_text
@@ -111,6 +111,58 @@ def test_a_row_for_several_platforms(add: Add, root: Path) -> None:
     before = tree(root)
     refused = add("pytorch torch=2.5.0 python=3.14 base=debian")
     assert (refused.code, tree(root)) == (2, before)
+
+
+def test_a_row_for_another_platform(add: Add, root: Path) -> None:
+    """A row that exists gets its twin; where one of several platforms has it, the message names the others."""
+    there = "plain python=3.11 base=debian platforms="
+    both = add(there + "linux/amd64,linux/arm64")
+    assert (both.code, both.err) == (
+        ExitCode.BAD_INPUT,
+        (
+            "matrix.toml:26: plain:3.11-debian exists already, from the axes of the family: nothing to add\n"
+            "    for the others: invoke add plain python=3.11 base=debian platforms=linux/arm64\n"
+        ),
+    )
+    said = add(there + "linux/arm64")
+    assert said.out.endswith("next: invoke build --only 'plain:3.11-debian-arm64'\n")
+    row = '\n[[families.plain.row]]\nbase = "debian"\npython = "3.11"\nplatforms = ["linux/arm64"]\n'
+    assert (root / "matrix.toml").read_text().endswith(row)
+    assert {leaf.name for leaf in (root / "images/plain").iterdir()} == {"3.11-debian-arm64"}
+
+
+def test_a_row_that_names_its_platforms(add: Add, root: Path) -> None:
+    """The output names a leaf for each; the platforms of its family need no word."""
+    said = add("plain python=3.12 base=debian platforms=linux/amd64,linux/arm64", "--dry-run")
+    assert 'platforms = ["linux/amd64", "linux/arm64"]\n' in said.out
+    assert said.out.endswith("images/plain/3.12-debian/, images/plain/3.12-debian-arm64/\n")
+    assert "platforms" not in add("plain python=3.12 base=debian platforms=linux/amd64").out
+    assert 'python = ["3.11", "3.12"]' in (root / "matrix.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("platforms=arm64", 'expected "os/architecture", like "linux/arm64"'),
+        ("platforms=linux/amd64,linux/x86_64", "did you mean 'linux/amd64'?"),
+        ("platform=linux/arm64", "did you mean 'platforms'?"),
+        ("platforms=", "axes of plain: base, python"),
+    ],
+)
+def test_platforms_that_are_not_there(add: Add, word: str, hint: str) -> None:
+    said = add(f"plain python=3.12 base=debian {word}")
+    assert (said.code, said.err.splitlines()[-1].strip()) == (ExitCode.BAD_INPUT, hint)
+
+
+def test_a_platform_on_which_the_row_works(add: Add, root: Path) -> None:
+    """What works on some of the platforms is offered for these; other rows are offered if they work on all."""
+    both = MATRIX.replace("schema = 1", 'schema = 1\nplatforms = ["linux/amd64", "linux/arm64"]', 1)
+    (root / "matrix.toml").write_text(both)
+    said = add("pytorch torch=2.5.1 python=3.13 base=debian --dry-run")
+    offers = [line.strip() for line in said.err.splitlines() if "invoke add" in line and "allow" not in line]
+    assert offers[0] == "invoke add pytorch torch=2.5.1 python=3.13 base=debian platforms=linux/amd64"
+    for offer in offers:
+        assert add(f"{offer.removeprefix('invoke add ')} --dry-run").code == 0
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(add: Add, root: Path) -> None:
@@ -435,6 +487,13 @@ def test_without_a_solution_nothing_is_written(root: Path, dry: bool) -> None:
         "nothing was written\nthe nearest existing row: pytorch:2.4.1-python3.11-debian"
     )
     assert tree(root) == before
+
+
+def test_a_version_that_nobody_released(root: Path) -> None:
+    """The message has the resolver's reason, and what the catalogue knows instead."""
+    projects.write(root, files=LOCKED)
+    with pytest.raises(FlagError, match=r"torch 2\.5\.77 is not in the catalogue .*: known of 2\.5: 2\.5\.0, 2\.5\.1"):
+        added(root, FakeResolver(impossible=["torch==2.5.77"]), ADD.replace("2.5.0", "2.5.77"))
 
 
 def test_without_an_index_nothing_is_written(root: Path) -> None:

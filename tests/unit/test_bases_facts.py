@@ -230,3 +230,14 @@ def test_what_a_failed_build_says_of_an_old_base_is_what_check_says(os: str) -> 
 
 def test_a_living_base_is_where_it_should_be() -> None:
     assert bases.moved("debian13") == bases.moved("nosuch") == ""
+
+
+def test_an_installer_that_no_layer_reads(tmp_path: Path) -> None:
+    """A fact of a Python reaches rows without Miniconda, too."""
+    fact = '\n[facts.python."3.11"]\nminiconda = "Miniconda3-py311_26.5.3-1-Linux-x86_64.sh"\n'
+    files = {**FILES, "common/layers/conda/Dockerfile.j2": "RUN sh {{ miniconda }}\n"}
+    for layer, codes in (("own-python", []), ("conda", ["miniconda_of_python"])):
+        text = MATRIX.format(base='image = "debian:12"', layers=f'["{layer}"]', python="3.11") + fact
+        arm64 = text.replace("schema = 1", 'schema = 1\nplatforms = ["linux/arm64"]')
+        project = projects.project(tmp_path / layer, matrix=arm64, files=files)
+        assert [each.code for each in project.proof() if each.severity.is_error] == codes

@@ -75,3 +75,17 @@ def test_a_layer_of_the_package_may_include_what_one_of_the_monorepo_stands_befo
     matrix = MATRIX.replace('"boot"', '"miniconda", "boot"')
     project = projects.project(tmp_path, matrix=matrix, files=own)
     assert project.unrendered() == () or {each.code for each in project.unrendered()} <= {"unlocked", "undefined"}
+
+
+def test_the_tensorflow_of_a_platform(tmp_path: Path) -> None:
+    """For CPUs it is a package of its own, which only x86_64 has."""
+    matrix = MATRIX.replace("schema = 1", 'schema = 1\nplatforms = ["linux/amd64", "linux/arm64"]')
+    matrix = matrix.replace('"system", "boot"', '"system", "python", "tensorflow"').replace(
+        'os = "debian12"', 'os = "debian12"\npython = "3.11"'
+    )
+    project = projects.project(tmp_path, matrix=matrix + 'axes.tensorflow = ["2.20.0"]\n', files={})
+    stacks = project.requirement_stacks(project.rows(Selection()))
+    assert {name: stack.layers[-1].text.split()[0] for stack, names in stacks.items() for name in names} == {
+        "plain:1": "tensorflow-cpu==2.20.0",
+        "plain:1-arm64": "tensorflow==2.20.0",
+    }

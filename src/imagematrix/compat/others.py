@@ -46,8 +46,15 @@ _ENOUGH: Final = 2
 """So many releases in a row without a Python mean that there are none for it any more, or none yet."""
 
 
-def miniconda_of_python(miniconda: str, architecture: str, python: str = "", os: str = "") -> Iterator[Diagnostic]:
-    """Installers bring one Python each, for one processor, and need a glibc. An unknown one may exist."""
+def miniconda_of_python(
+    miniconda: str, architecture: str, python: str = "", os: str = "", without_miniconda: str = ""
+) -> Iterator[Diagnostic]:
+    """Installers bring one Python each, for one processor, and need a glibc. An unknown one may exist.
+
+    Facts of a Python reach rows that install no Miniconda too: their installer is not judged.
+    """
+    if without_miniconda:
+        return
     match = _INSTALLER.fullmatch(miniconda)
     release = match["release"] if match else ""
     pythons = catalogue.miniconda().get(release, ())

@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-from imagematrix.errors import did_you_mean
 from imagematrix.text import names, platforms
 from imagematrix.text.locate import KeyPath
 from imagematrix.text.shape import Table
@@ -49,10 +48,7 @@ def docker_platforms(table: Table, key: str = PLATFORMS) -> dict[str, KeyPath]:
     if table.raw(key) == []:
         table.wrong(key, "the list is empty", 'name at least one platform, like "linux/amd64", or remove it')
     for platform, at in found.items():
-        if not platforms.is_platform(platform):
-            table.wrong(at[len(table.at) :], f"{platform!r} is not a valid Docker platform", platforms.RULE)
-        elif not platforms.is_of_linux(platform):
-            known = [f"linux/{name}" for name in platforms.ARCHITECTURES]
-            hint = did_you_mean(platforms.meant(platform), known)
-            table.wrong(at[len(table.at) :], f"{platform!r} is not a platform of Linux that Docker knows", hint)
+        if wrong := platforms.fault(platform):
+            what, _, hint = wrong.partition("\n    ")
+            table.wrong(at[len(table.at) :], what, hint)
     return {platform: at for platform, at in found.items() if platforms.is_platform(platform)}

@@ -1,6 +1,6 @@
 """Rows that are not written: what a family's row with any values would be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -59,26 +59,49 @@ class RowFactory:
         base = next((base for base, at in found.items() if at == (*self._family.at, "base")), "")
         return {"base": base} if base else {}
 
-    def row(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> Row | None:
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The Docker platforms of the family's rows that name none."""
+        return tuple(self._family.platforms)
+
+    def row(
+        self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "", platforms: Sequence[str] = ()
+    ) -> Row | None:
         """Return the row with these values, by axis, and own facts; nothing where the matrix does not let it be.
 
         Of those for several Docker platforms it is that for the first.
         """
-        mistakes = Mistakes("matrix")
-        rows = self._rows(values, facts, allow, mistakes)
-        return None if mistakes or not rows else rows[0]
+        rows = self.rows(values, facts=facts, allow=allow, platforms=platforms)
+        return rows[0] if rows else None
 
-    def proven(self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "") -> tuple[Row, ...]:
+    def rows(
+        self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "", platforms: Sequence[str] = ()
+    ) -> tuple[Row, ...]:
+        """Return the rows with these values, one for each Docker platform; none where the matrix forbids one."""
+        mistakes = Mistakes("matrix")
+        rows = self._rows(values, facts, allow, platforms, mistakes)
+        return () if mistakes else rows
+
+    def proven(
+        self, values: Mapping[str, str], *, facts: Mapping[str, str], allow: str = "", platforms: Sequence[str] = ()
+    ) -> tuple[Row, ...]:
         """Return the rows with these values, one for each Docker platform. Raises InputError with every problem."""
         mistakes = Mistakes("matrix")
-        rows = self._rows(values, facts, allow, mistakes)
+        rows = self._rows(values, facts, allow, platforms, mistakes)
         mistakes.raise_any(self._text, file=self._file)
         return rows
 
     def _rows(
-        self, values: Mapping[str, str], facts: Mapping[str, str], allow: str, mistakes: Mistakes
+        self,
+        values: Mapping[str, str],
+        facts: Mapping[str, str],
+        allow: str,
+        platforms: Sequence[str],
+        mistakes: Mistakes,
     ) -> tuple[Row, ...]:
-        row = HandRow(at=(*self._family.at, "row"), values=values, facts=facts, allow=allow)
+        at = (*self._family.at, "row")
+        named = dict.fromkeys(platforms, (*at, "platforms"))
+        row = HandRow(at=at, values=values, facts=facts, allow=allow, platforms=named)
         grid = Grid(_only(row, self._family), self._facts, mistakes)
         return tuple(
             tagging.rows(

@@ -33,7 +33,10 @@ def with_value(text: str, family: str, axis: str, value: str) -> str:
     return _bom(text) + lines.with_element(path, _index(values, value), tomlkit.item(value).as_string())
 
 
-def with_row(text: str, family: str, values: Mapping[str, str]) -> str:
+Value = str | Sequence[str]
+
+
+def with_row(text: str, family: str, values: Mapping[str, Value]) -> str:
     """Return the text with one more row of a family: behind its last one, or at the end of its section.
 
     The keys come in the order of the axes, then in that of `values`; they are aligned where its neighbours are.
@@ -46,7 +49,7 @@ def with_row(text: str, family: str, values: Mapping[str, str]) -> str:
     rows = table.get(_ROW, [])
     if isinstance(rows, tomlkit.items.Array):  # row = [{…}, {…}]
         item = tomlkit.inline_table()
-        item.update(ordered)
+        item.update({key: value if isinstance(value, str) else [*value] for key, value in ordered.items()})
         rows.append(item)
         return _bom(text) + str(tomlkit.dumps(document))
     return _bom(text) + _Lines(text.removeprefix(_BOM), family).with_row(ordered)
@@ -109,7 +112,20 @@ def _keys(values: Sequence[str]) -> list[Any]:
     return [[(part.isdecimal(), part.zfill(20)) for part in _DIGITS.split(value) if part] for value in values]
 
 
-def _ordered(values: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, str]:
+def _written(value: Value) -> str:
+    import tomlkit
+
+    return str(tomlkit.item(value).as_string()) if isinstance(value, str) else list_of(value)
+
+
+def list_of(words: Sequence[str]) -> str:
+    """Return a list of strings as TOML writes it."""
+    import tomlkit
+
+    return str(tomlkit.item([*words]).as_string())
+
+
+def _ordered(values: Mapping[str, Value], table: Mapping[str, Any]) -> dict[str, Value]:
     known: Iterable[str] = table.get("axes") or next(iter(table.get(_ROW, [])), {})
     return {key: values[key] for key in (*(key for key in known if key in values), *values)}
 
@@ -138,7 +154,7 @@ class _Lines:
             made = [f"{before}{element},{lone['ending']}", whole]
         return "\n".join([*self._lines[: line - 1], *made, *self._lines[line:]])
 
-    def with_row(self, values: Mapping[str, str]) -> str:
+    def with_row(self, values: Mapping[str, Value]) -> str:
         rows = [path for path in self._places if path[:3] == (*self._family, _ROW) and len(path) == len("fnri")]
         model: KeyPath = rows[-1] if rows else (*self._family, "axes")
         made = self._table((*self._family, _ROW), values, like=model, brackets=2)
@@ -159,7 +175,7 @@ class _Lines:
             return "\n".join([*self._lines, *put_in, ""])
         return "\n".join([*self._lines[:end], *put_in, *self._lines[end:]])
 
-    def _table(self, path: KeyPath, values: Mapping[str, str], *, like: KeyPath, brackets: int = 1) -> list[str]:
+    def _table(self, path: KeyPath, values: Mapping[str, Value], *, like: KeyPath, brackets: int = 1) -> list[str]:
         """Return the lines of a table; aligned and indented as its model is."""
         import tomlkit
 
@@ -167,7 +183,7 @@ class _Lines:
         is_aligned = len({pair.index("=") for pair in self._pairs(like)}) <= 1
         width = max(map(len, keys.values())) if is_aligned else 0
         header = "[" * brackets + tomlkit.key(map(str, path)).as_string() + "]" * brackets
-        lines = [header, *(f"{keys[key]:<{width}} = {tomlkit.item(values[key]).as_string()}" for key in values)]
+        lines = [header, *(f"{keys[key]:<{width}} = {_written(values[key])}" for key in values)]
         return [self._indent(like) + line for line in lines]
 
     def _pairs(self, table: KeyPath) -> list[str]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from imagematrix.errors import did_you_mean
+
 RULE: Final = 'expected "os/architecture", like "linux/arm64"'
 DEFAULT: Final = "linux/amd64"
 """Of a matrix that names none."""
@@ -33,10 +35,16 @@ def is_of_linux(platform: str) -> bool:
     return system == "linux" and architecture in ARCHITECTURES
 
 
-def meant(platform: str) -> str:
-    """Return the platform of Linux that is meant by other words for its processor, as it may be spelled."""
+def fault(platform: str) -> str:
+    """Return what is wrong with the name of a platform, and in the next line what was expected; empty: nothing."""
+    if not is_platform(platform):
+        return f"{platform!r} is not a valid Docker platform\n    {RULE}"
+    if is_of_linux(platform):
+        return ""
     architecture = platform.partition("/")[2]
-    return f"linux/{_OTHER_WORDS.get(architecture, architecture)}"
+    meant = f"linux/{_OTHER_WORDS.get(architecture, architecture)}"
+    hint = did_you_mean(meant, (f"linux/{name}" for name in ARCHITECTURES))
+    return f"{platform!r} is not a platform of Linux that Docker knows\n    {hint}"
 
 
 def without_variant(platform: str) -> str:

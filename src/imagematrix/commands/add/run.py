@@ -12,7 +12,7 @@ from typing import Final
 from imagematrix import compat
 from imagematrix.commands.lock import run as locking
 from imagematrix.commands.lock.run import Resolver
-from imagematrix.diagnostics import Diagnostic
+from imagematrix.diagnostics import Diagnostic, Severity
 from imagematrix.errors import FlagError, InputError
 from imagematrix.model import EngineImage, File, Leaf, Row
 from imagematrix.planning import addition, cost
@@ -73,8 +73,9 @@ def _locked(
         try:
             locking.settle(session, stacks, resolver=resolver(), say=say)
         except InputError as error:
-            near = f"\nthe nearest existing row: {decided.near}" if decided.near else ""
-            raise FlagError(f"{error}\nnothing was written{near}") from None
+            doubts = [f"{each}" for each in decided.findings if each.severity is Severity.UNKNOWN]
+            near = [f"the nearest existing row: {decided.near}"] if decided.near else []
+            raise FlagError("\n".join([str(error), *doubts, "nothing was written", *near])) from None
     return {path: text for path, text in session.locks().items() if path not in committed}
 
 

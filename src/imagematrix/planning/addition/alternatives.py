@@ -47,13 +47,14 @@ class Alternatives:
         return "".join(f"\n    {line}" for line in lines)
 
     def _row(self, values: Mapping[str, str]) -> Row | None:
-        row = self._factory.row(values, facts=self._request.own)
+        row = self._factory.row(values, facts=self._request.own, platforms=self._request.platforms)
         is_new = row and tuple(row.axes.items()) not in self._there and row.tag not in self._there
         return row if is_new else None
 
     def _has_all(self, row: Row) -> bool:
-        whole = replace(row, values={**row.values, **self._facts(row)})
-        return is_good(whole, self._renderer)
+        rows = self._factory.rows(row.axes, facts=self._request.own, platforms=self._request.platforms)
+        whole = (replace(each, values={**each.values, **self._facts(each)}) for each in rows)
+        return all(is_good(each, self._renderer) for each in whole)
 
     def _facts(self, row: Row) -> Mapping[str, str]:
         """Return what the catalogue says of new values, which the command may say too."""

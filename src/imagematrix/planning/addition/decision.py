@@ -13,7 +13,7 @@ from imagematrix.model import Matrix, Place, Row
 from imagematrix.planning import editing
 from imagematrix.planning.addition.alternatives import Alternatives, is_good, refusal, unavailable_bases
 from imagematrix.planning.addition.facts import FactPlacement, Missing, facts_of_row, missing_fact, missing_facts
-from imagematrix.planning.addition.request import ALLOW, RowRequest, without
+from imagematrix.planning.addition.request import ALLOW, PLATFORMS, RowRequest, without
 from imagematrix.planning.addition.words import WordReader
 from imagematrix.planning.render import Renderer
 from imagematrix.text.locate import locate
@@ -97,7 +97,8 @@ class _Decision:
         rows = _proven_rows(request, factory, self._siblings, alternatives)
         row, found = rows[0], tuple(dict.fromkeys(each for row in rows for each in self._renderer.findings(row)))
         if errors := [finding for finding in found if finding.severity.is_error]:
-            raise FlagError(refusal(request, errors, alternatives.told(self._mended(request, errors))))
+            mended = self._narrowed(request, rows) or self._mended(request, errors)
+            raise FlagError(refusal(request, errors, alternatives.told(mended)))
         new, made = self._edited(rows, request, factory)
         near = nearest.existing(row.axes, (each for each in self._siblings if is_good(each, self._renderer)))
         return Addition(
@@ -129,6 +130,7 @@ class _Decision:
         row = rows[0]
         values = ", ".join(f'{axis} = "{value}"' for axis, value in {**row.axes, **request.own}.items())
         what = f"{row.name} can be built, but {self._file} cannot hold it without changing other rows"
+        values += f", platforms = {editing.list_of(request.platforms)}" if request.platforms else ""
         raise FlagError(f"{what}\n    write it by hand, as [[families.{request.family}.row]] with {values}")
 
     def _completed(self, request: RowRequest) -> RowRequest:
@@ -169,8 +171,13 @@ class _Decision:
 
     def _row(self, request: RowRequest) -> Row | None:
         return self._factory(self._informed(request)[-1], request.family).row(
-            request.values, facts=request.own, allow=request.allow
+            request.values, facts=request.own, allow=request.allow, platforms=request.platforms
         )
+
+    def _narrowed(self, request: RowRequest, rows: Sequence[Row]) -> str:
+        """Return the command of the row for those of its Docker platforms that it works on; empty: for none."""
+        working = tuple(row.platform for row in rows if is_good(row, self._renderer))
+        return replace(request, platforms=working).command() if working else ""
 
     def _mended(self, request: RowRequest, errors: Iterable[Diagnostic]) -> str:
         """Return the command of the row with the facts that its errors require, else without those that they blame.
@@ -195,15 +202,19 @@ class _Decision:
 
 
 def _refuse_existing(request: RowRequest, siblings: Iterable[Row], text: str, *, file: str) -> None:
-    for row in siblings:
-        if row.axes == request.values:
-            place = next(iter(row.places.values()), ())
-            by = "its own [[row]]" if "row" in place else "the axes of the family"
-            there = f"{file}:{_line(place, text)}: {row.name} exists already, from {by}"
-            if row.impossible:
-                raise FlagError(f"{there}: it is impossible: {row.impossible}")
-            facts = ", ".join(f'{name} = "{value}"' for name, value in request.own.items())
-            raise FlagError(f"{there}: nothing to add" + (f"\n    write {facts} by hand" if facts else ""))
+    there = {row.platform: row for row in siblings if row.axes == request.values}
+    existing = [row for platform, row in there.items() if platform in (request.platforms or there)]
+    for row in existing:
+        place = next(iter(row.places.values()), ())
+        by = "its own [[row]]" if "row" in place else "the axes of the family"
+        what = f"{file}:{_line(place, text)}: {row.name} exists already, from {by}"
+        if row.impossible:
+            raise FlagError(f"{what}: it is impossible: {row.impossible}")
+        facts = ", ".join(f'{name} = "{value}"' for name, value in request.own.items())
+        others = tuple(platform for platform in request.platforms if platform not in there)
+        ways = [f"write {facts} by hand"] if facts else []
+        ways += [f"for the others: {replace(request, platforms=others).command()}"] if others else []
+        raise FlagError("\n    ".join([f"{what}: nothing to add", *ways]))
 
 
 def _line(place: Place, text: str) -> int:
@@ -214,7 +225,7 @@ def _proven_rows(
     request: RowRequest, factory: RowFactory, siblings: Iterable[Row], alternatives: Alternatives
 ) -> tuple[Row, ...]:
     try:
-        rows = factory.proven(request.values, facts=request.own, allow=request.allow)
+        rows = factory.proven(request.values, facts=request.own, allow=request.allow, platforms=request.platforms)
     except InputError as error:
         raise FlagError(f"{request} cannot be added:\n{error}{alternatives.told()}") from None
     taken = {other.tag: other for other in siblings}
@@ -233,13 +244,14 @@ def _named(rows: Iterable[Row], name: str) -> Row:
 
 def _edits(request: RowRequest, text: str, factory: RowFactory) -> Iterator[str]:
     preset = factory.preset()
-    if not request.allow and not request.own:
+    if not (request.allow or request.own or request.platforms):
         new = [axis for axis, value in request.values.items() if value not in factory.listed(axis)]
         if len(new) == 1 and factory.listed(new[0]) and new[0] not in preset:
             yield editing.with_value(text, request.family, new[0], request.values[new[0]])
     values = {axis: value for axis, value in request.values.items() if preset.get(axis) != value}
+    said = {PLATFORMS: request.platforms, ALLOW: request.allow}
     yield editing.with_row(
-        text, request.family, {**values, **request.own, **({ALLOW: request.allow} if request.allow else {})}
+        text, request.family, {**values, **request.own, **{name: value for name, value in said.items() if value}}
     )
 
 
@@ -252,12 +264,19 @@ def _added(rows: Sequence[Row], text: str, old: Matrix, *, layers: Mapping[str, 
     names = {row.name for row in rows}
     others = [each for each in made.rows if each.name not in names]
     is_same = len(others) == len(old.rows) and all(map(_is_unharmed, others, old.rows))
-    is_there = all(row in made.rows for row in rows) and len(made.rows) == len(old.rows) + len(rows)
+    there = {row.name: row for row in made.rows}
+    is_there = all(_is_same(row, there.get(row.name)) for row in rows) and len(made.rows) == len(old.rows) + len(rows)
     return made if is_same and is_there else None
+
+
+def _is_same(row: Row, other: Row | None) -> bool:
+    """Whether rows are equal, whatever other platforms their tag has."""
+    return other is not None and replace(row, shares=other.shares) == other
 
 
 def _is_unharmed(row: Row, old: Row) -> bool:
     """Whether a row is as it was, or only has more facts, which no template of it reads and no rule minds."""
+    row = replace(row, shares=old.shares)  # a row for another platform may have come
     if row == old:
         return True
     known = {name: value for name, value in row.values.items() if name in old.values}

@@ -7,6 +7,8 @@ from typing import Final
 
 ALLOW: Final = "allow"
 """The word that is not an axis: why a row is built though upstream broke it."""
+PLATFORMS: Final = "platforms"
+"""Another: the Docker platforms of the row, with commas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class RowRequest:
     """What the row says of itself."""
     declined: frozenset[str]
     """Facts that are not to be proposed."""
+    platforms: tuple[str, ...] = ()
+    """The Docker platforms that it names; empty: it is for those of its family."""
     proposed: frozenset[str] = frozenset()
     """Facts that were not given: the catalogue knows them, and adds them again when the command is repeated."""
 
@@ -32,6 +36,7 @@ class RowRequest:
         for (axis, value), facts in self.facts.items():
             chosen |= facts if chosen[axis] == value else {}
         chosen |= {**self.own, **dict.fromkeys(sorted(self.declined), ""), **more}
+        chosen |= {PLATFORMS: ",".join(self.platforms)} if self.platforms else {}
         said = {name: value for name, value in chosen.items() if name not in self.proposed or name in more}
         return " ".join(["invoke add", self.family, *_pairs(said)])
 

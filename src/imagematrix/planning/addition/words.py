@@ -1,14 +1,15 @@
 """The words of a command -> the row that they request."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.matrix import ROW_FACTS, RowFactory
 from imagematrix.model import Matrix, Row
 from imagematrix.planning.addition.facts import OWNERS, FactPlacement, facts_of_row
-from imagematrix.planning.addition.request import ALLOW, RowRequest
+from imagematrix.planning.addition.request import ALLOW, PLATFORMS, RowRequest
 from imagematrix.planning.render import Renderer
+from imagematrix.text import platforms
 
 _USAGE: Final = "invoke add FAMILY AXIS=VALUE …"
 
@@ -43,7 +44,8 @@ class WordReader:
                 for axis in factory.axes
                 if axis not in values
             ]
-        said = {name: value for name, value in given.items() if name not in factory.axes and name != ALLOW}
+        of_row = {*factory.axes, ALLOW, PLATFORMS}
+        said = {name: value for name, value in given.items() if name not in of_row}
         facts: dict[tuple[str, str], dict[str, str]] = {}
         own: dict[str, str] = {}
         placement = FactPlacement(self._old, factory, self._renderer, values)
@@ -70,6 +72,7 @@ class WordReader:
             allow=given.get(ALLOW, ""),
             facts=facts,
             own=own,
+            platforms=_others_than(factory.platforms, given.get(PLATFORMS, "")),
             declined=frozenset(name for name, value in said.items() if not value),
         )
 
@@ -77,7 +80,7 @@ class WordReader:
         """Return the words by name; an empty fact leaves it out."""
         of_base = {name for name, axes in owners.items() if set(axes) == {"base"}} - ROW_FACTS
         facts = (owners.keys() | ROW_FACTS | self._wanted(factory)) - of_base
-        known = (*factory.axes, ALLOW, *sorted(facts - {*factory.axes}))
+        known = (*factory.axes, ALLOW, PLATFORMS, *sorted(facts - {*factory.axes}))
         given: dict[str, str] = {}
         for pair in self._pairs:
             name, sign, value = pair.partition("=")
@@ -89,6 +92,8 @@ class WordReader:
                 self._wrong.append(
                     f"{pair}: {self.family} has no axis {name!r}\n    {self._near(name, known, factory)}"
                 )
+            elif name == PLATFORMS and (wrong := tuple(filter(None, map(platforms.fault, value.split(","))))):
+                self._wrong += [f"{pair}: {each}" for each in wrong]
             elif name in given:
                 before = f"{name} is given twice, before as {given[name]!r}"
                 self._wrong.append(f"{pair}: {before}\n    keep one of them")
@@ -121,6 +126,12 @@ class WordReader:
             f"base={word}: {'more than one base begins so' if found else 'there is no such base'}\n    {hint}"
         )
         return word
+
+
+def _others_than(usual: Collection[str], word: str) -> tuple[str, ...]:
+    """Return the platforms that a word names; nothing where they are the usual ones, which need not be said."""
+    named = tuple(dict.fromkeys(filter(None, word.split(","))))
+    return () if {*named} == {*usual} else named
 
 
 def _plain(name: str) -> str:

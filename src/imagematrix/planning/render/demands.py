@@ -1,10 +1,11 @@
 """What the stages of rows take from their bases, as their rendered text shows."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 
 from imagematrix.errors import InputError
 from imagematrix.model import Row, Sources
 from imagematrix.planning import demands
+from imagematrix.planning.render.sources import template_names
 from imagematrix.planning.render.templates import Templates
 
 
@@ -45,7 +46,13 @@ class Demands:
                 if demand != demands.BASE_PYTHON or not has_python:
                     takers.setdefault(demand, []).append(layer)
             has_python = has_python or demands.sets_path(text)
-        return {demand: " ".join(names) for demand, names in takers.items()}
+        found = {demand: " ".join(names) for demand, names in takers.items()}
+        return found if self._reads(layers, "miniconda") else {**found, "without_miniconda": "yes"}
+
+    def _reads(self, layers: Iterable[str], fact: str) -> bool:
+        """Whether a template of some layers reads a fact, which may be there for other rows alone."""
+        names = [name for layer in layers for name in template_names(self._sources.layers[layer])]
+        return fact in self._templates.known_names(names)
 
     def _taken(self, text: str) -> tuple[str, ...]:
         known = self._taken_by.get(text)

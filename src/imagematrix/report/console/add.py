@@ -83,8 +83,8 @@ def _unknown(cost: Cost) -> list[str]:
 
 def _next(cost: Cost) -> str:
     locks = f"{count(cost.locks, 'lock')} and " if cost.locks else ""
-    also = f"{locks}{cost.addition.row.directory}/"
+    also = locks + ", ".join(f"{row.directory}/" for row in cost.addition.rows)
     if cost.dry:
         return f"nothing was written (--dry-run); also to be written: {also}"
     written = f"also written: {also}; commit all together"
-    return f"{written}\nnext: invoke build --only '{cost.addition.row.name}'"
+    return f"{written}\nnext: invoke build " + " ".join(f"--only '{row.name}'" for row in cost.addition.rows)
