@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from tests import projects
 from tests.clusters import FolderMachine, LocalCluster, coordinator
 
 from imagematrix.cli import program
-from imagematrix.cluster import Link, certificates, packing, security, status
+from imagematrix.cluster import Link, certificates, packing, security, service, status
 from imagematrix.cluster.machines import Machines
 from imagematrix.cluster.messages import MachineFacts, MachineHealth, RemoteJob
 from imagematrix.cluster.security import address
@@ -362,6 +363,14 @@ def test_commands_that_are_refused(
         program.run(["imagematrix", *words])
     assert end.value.code == code
     assert part in capsys.readouterr().err
+
+
+def test_a_port_that_another_program_has() -> None:
+    """One paragraph, also where Dask wraps what the system said."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        to = address(f"tcp://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(NoClusterError, match=rf"^cannot listen on {to}: Address already in use\n    `imagematrix"):
+            service.schedule(to, "", say=pytest.fail)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,14 @@ class ClusterAddress:
     host: str
     port: int
 
+    @property
+    def scheme(self) -> str:
+        """How it is spoken to."""
+        return "tls" if self.secure else "tcp"
+
     def __str__(self) -> str:
         """Return it as Dask writes it."""
-        return f"{'tls' if self.secure else 'tcp'}://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 def address(text: str) -> ClusterAddress:

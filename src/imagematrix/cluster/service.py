@@ -49,8 +49,14 @@ def schedule(to: ClusterAddress, certificates: str, *, say: Say) -> None:
                 await scheduler.register_scheduler_plugin(plugin, name=plugin.name, idempotent=True)
                 say(f"scheduler: listening on {to}")
                 await stop.wait()
-        except OSError as error:
-            raise NoClusterError(f"cannot listen on {to}: {error.strerror or error}") from None
+        except (OSError, RuntimeError) as error:
+            cause = error.__cause__ if isinstance(error, RuntimeError) else error  # Dask wraps it when it starts
+            if not isinstance(cause, OSError):
+                raise
+            hint = (
+                f"`imagematrix cluster start {to.scheme}://HOST:PORT` names an address of this machine and a free port"
+            )
+            raise NoClusterError(f"cannot listen on {to}: {cause.strerror or cause}\n    {hint}") from None
 
     asyncio.run(_until_signal(run))
 
