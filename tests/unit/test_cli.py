@@ -124,6 +124,17 @@ def test_render_and_its_check(root: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "run `invoke render`" in said.err
 
 
+def test_a_row_that_is_gone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its leaf is called removed, and not written; what people put there stays, and is named so."""
+    run(capsys, "render")
+    (root / "images/plain/3.11-debian/NOTES").touch()
+    projects.write(root, matrix=projects.MATRIX.partition("[families.plain]")[0])
+    said = run(capsys, "render")
+    assert "images/plain/3.11-debian: removed, except what render did not write\n" in said.out
+    assert said.out.endswith("0 of 8 leaves written, 1 removed\n")
+    assert [path.name for path in (root / "images/plain/3.11-debian").iterdir()] == ["NOTES"]
+
+
 def test_without_an_engine_a_plan_is_made_all_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "plan", "--only", PYTORCH, "--json")
     assert said.code == 0

@@ -29,8 +29,12 @@ def render(*, check: RenderCheck, summary: Summary, file: File) -> None:
             )
         print(f"{len(files)} leaves are up to date")
         return
-    written = sum(path != project.repository.lock_file for path in touched)
-    print("\n".join([*map(here, touched), f"{written} of {len(files)} leaves written"]))
+    removed = [path for path in touched if path != project.repository.lock_file and path not in files]
+    kept = {path for path in removed if (project.repository.root / path).is_dir()}
+    told = {path: ": removed, except what render did not write" if path in kept else ": removed" for path in removed}
+    total = f"{sum(path in files for path in touched)} of {len(files)} leaves written"
+    total += f", {len(removed)} removed" if removed else ""
+    print("\n".join([*(f"{here(path)}{told.get(path, '')}" for path in touched), total]))
 
 
 def _summary(file: str, revision: str) -> str:
