@@ -116,6 +116,15 @@ def test_files_that_cannot_be_read_are_all_named(tmp_path: Path, capsys: pytest.
     assert [each["code"] for each in document["diagnostics"][:3]] == ["encoding", "encoding", "torch_on_python"]
 
 
+def test_what_a_person_mends_comes_before_what_is_to_be_locked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, IMPOSSIBLE, LOCKED)
+    codes = [each["code"] for each in check(capsys, tmp_path, "--json")[1]["diagnostics"] if each["level"] == "error"]
+    assert codes[0] == "torch_on_python"
+    assert "unlocked" in codes[1:]
+
+
 def test_no_matrix_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, document = check(capsys, tmp_path, "--json")
     assert (code, document["good"], document["rows"]) == (2, False, None)

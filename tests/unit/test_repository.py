@@ -296,7 +296,7 @@ def test_no_matrix(repository: Repository) -> None:
         repository.matrix_text()
     assert str(caught.value) == (
         f"{repository.matrix_file}: error: no such file [IM2007 unreadable]\n"
-        "    run this in a project's root, or name its matrix with --file"
+        "    run this in a project's root, name its matrix with --file, or begin a project with `invoke init`"
     )
 
 

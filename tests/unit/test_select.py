@@ -91,3 +91,14 @@ def test_all_wrong_flags_at_once() -> None:
     with pytest.raises(FlagError) as error:
         matrix.select(ROWS, only=["a", "*", "b"], groups=["c"])
     assert [line.split(":")[0] for line in str(error.value).splitlines()[::2]] == ["--group c", "--only a", "--only b"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "hint"),
+    [("linux/arm64", "`platforms` of the matrix"), ("linux/amd65", "did you mean 'linux/amd64'?")],
+)
+def test_a_platform_without_rows(platform: str, hint: str) -> None:
+    """One that exists can be added; another is misspelt."""
+    with pytest.raises(FlagError) as refused:
+        matrix.select(ROWS, platforms=[platform])
+    assert hint in str(refused.value)

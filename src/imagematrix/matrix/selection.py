@@ -9,6 +9,7 @@ from typing import Final
 
 from imagematrix.errors import FlagError, did_you_mean
 from imagematrix.model import Row
+from imagematrix.text import platforms as docker
 
 _COMPARED_NAMES: Final = 2000  # difflib takes a second for tens of thousands
 
@@ -56,7 +57,10 @@ def _no_group(group: str, rows: Sequence[Row]) -> str:
 
 
 def _no_platform(platform: str, rows: Sequence[Row]) -> str:
-    return f"--platform {platform}: no row is for it\n    {did_you_mean(platform, {row.platform for row in rows})}"
+    used = {row.platform for row in rows}
+    hint = f"rows are for {', '.join(sorted(used))}; `platforms` of the matrix, a family or a row adds others"
+    wrong = docker.fault(platform)
+    return f"--platform {platform}: no row is for it\n    {did_you_mean(platform, used) if wrong else hint}"
 
 
 def _no_match(pattern: str, rows: Sequence[Row]) -> str:

@@ -58,7 +58,7 @@ class Repository:
         try:
             return tree.decoded(_read_named(self.matrix_file), self.matrix_file.name, encoding="utf-8-sig")
         except OSError as error:
-            hint = "run this in a project's root, or name its matrix with --file"
+            hint = "run this in a project's root, name its matrix with --file, or begin a project with `invoke init`"
             problem = Diagnostic(file=str(self.matrix_file), message=disk_words(error), hint=hint, code="unreadable")
             raise InputError([problem]) from None
 

@@ -61,8 +61,14 @@ def _changed_copies(project: Project) -> Iterator[Diagnostic]:
 
 
 def _worst_first(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Order what was found; what one command locks comes behind the errors that people mend themselves."""
     order = {severity: at for at, severity in enumerate(Severity)}
-    return tuple(sorted(found, key=lambda each: (order[each.severity], each.file, each.line, each.message)))
+
+    def place(each: Diagnostic) -> tuple[int, bool, int, str, int, str]:
+        level = order[each.severity]
+        return int(not each.severity.is_error), each.code == "unlocked", level, each.file, each.line, each.message
+
+    return tuple(sorted(found, key=place))
 
 
 def _too_big(project: Project) -> Iterator[Diagnostic]:
