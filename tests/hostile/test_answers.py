@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -233,6 +234,26 @@ def test_odd_challenges(tmp_path: Path, what: str) -> None:
     with serving(always(challenge(CHALLENGES[what]))) as address:
         log_in(tmp_path / "config.json", address)
         refused(lambda: Client(Site(), tries=1).digest(f"{address}/a", "1"), address)
+
+
+@pytest.mark.parametrize(
+    "realm",
+    ["http://tokens.example.com/t", "http://10.0.0.1/t", "http://localhost.example.com/t", "file:///etc/passwd", ""],
+)
+def test_no_login_goes_to_a_machine_in_the_clear(tmp_path: Path, realm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a request: it would be of no use without the login."""
+    asked: list[str] = []
+    ask = web.Web.ask
+
+    def recorded(self: web.Web, method: str, url: str, **more: Any) -> web.Reply:
+        asked.append(url)
+        return ask(self, method, url, **more)
+
+    monkeypatch.setattr(web.Web, "ask", recorded)
+    with serving(always(challenge(f'Bearer realm="{realm}"'))) as address:
+        log_in(tmp_path / "config.json", address)
+        refused(lambda: Client(Site(), tries=1).digest(f"{address}/a", "1"), address)
+        assert {urlsplit(url).netloc for url in asked} == {address}
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "404 Not Found"])

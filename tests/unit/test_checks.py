@@ -70,6 +70,21 @@ def test_what_passed_is_not_repeated(opened: Project) -> None:
     assert told == [("test_ssh", "passed", "", True), ("test_cuda", "skipped", "why", True)]
 
 
+@pytest.mark.parametrize(
+    ("system", "torch", "is_verified"),
+    [
+        (CheckOutcome.PASSED, CheckOutcome.PASSED, True),
+        (CheckOutcome.PASSED, CheckOutcome.SKIPPED, True),
+        (CheckOutcome.PASSED, CheckOutcome.FAILED, False),
+        (CheckOutcome.SKIPPED, CheckOutcome.SKIPPED, False),
+    ],
+)
+def test_an_image_is_verified(opened: Project, system: CheckOutcome, torch: CheckOutcome, is_verified: bool) -> None:
+    """Once all is settled, and something has passed: one check that is open keeps its tags where they are."""
+    history = ran(decide(opened), check("system", "test_ssh", system), check("torch", "test_cuda", torch))
+    assert decide(opened, history=history).verified is is_verified
+
+
 def test_what_passed_on_another_image_of_the_same_key_proves_nothing(opened: Project) -> None:
     history = ran(decide(opened), check("system", "test_ssh"), check("torch", "test_cuda"))
 

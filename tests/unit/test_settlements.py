@@ -107,3 +107,14 @@ def test_what_is_not_ours_settles_nothing(server: RegistryServer) -> None:
     tag = f"{digest.replace(':', '-')}.checks"
     server.put("nodes", tag)
     assert settlements(server).of(Key("a" * 64), manifest) == ()
+
+
+@pytest.mark.parametrize(("label", "found"), [("a" * 64, 2), ("b" * 64, 0), ("", 0)])
+def test_only_what_is_believed_to_be_the_node_is_settled(server: RegistryServer, label: str, found: int) -> None:
+    """Who may write there could put another image under the key, with checks that passed."""
+    key = Key("a" * 64)
+    digest = server.put("nodes", key, config={"Labels": {KEY_LABEL: label}})
+    one = Settled(key=key, image=digest, owner="torch", fingerprint=Key("f" * 64), checks=(), whole=True)
+    settlements(server).add(key, digest, [one])
+    assert len(settlements(server).of_key(key)) == found
+    assert settlements(server).of_key(Key("c" * 64)) == ()
