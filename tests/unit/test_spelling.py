@@ -99,3 +99,23 @@ def test_a_matrix_named_on_the_command_line_counts(root: Path) -> None:
     assert code == 0
     assert said.splitlines()[0].startswith("plain:")
     assert f"(default:{root}/infra/gpu.toml)" in "".join(invoke(root, "--help", "gpu.list")[1].split())
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("run `invoke lock`", "run `imagematrix lock --file 'my gpu.toml'`"),
+        ("next: invoke build --only 'a:1'", "next: imagematrix build --file 'my gpu.toml' --only 'a:1'"),
+        ("`invoke engine start`", "`imagematrix engine start`"),
+        ("`invoke export make --file x.toml`", "`imagematrix export make --file x.toml`"),
+        ("invoke --list", "invoke --list"),
+    ],
+)
+def test_commands_that_are_suggested_name_the_matrix_that_was_named(text: str, typed: str) -> None:
+    assert spelling.respelled(text, "imagematrix ", file="my gpu.toml") == typed
+
+
+def test_a_suggestion_for_a_second_matrix(root: Path) -> None:
+    code, said = invoke(root, "gpu.render", "--check", "--file", "infra/matrix.toml")
+    assert code == 5
+    assert "run `invoke gpu.render --file infra/matrix.toml` and commit" in said

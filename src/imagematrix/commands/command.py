@@ -120,9 +120,10 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
     """Return what invoke runs: values from the environment filled in, errors turned into messages and exit codes."""
     name = body.__name__.strip("_")
 
-    def reworded(text: str) -> str:
+    def reworded(text: str, file: str) -> str:
         typed = spelling.prefix(sys.argv, os.environ, name)
-        return text if name == "schema" else spelling.respelled(text, typed)  # a file that is the same everywhere
+        # The schema is a file that is the same everywhere.
+        return text if name == "schema" else spelling.respelled(text, typed, file=file)
 
     @functools.wraps(body)
     def run(_: Context, **values: Any) -> None:  # noqa: ANN401 - of any flag
@@ -130,11 +131,12 @@ def _task(body: Callable[..., None], options: Mapping[str, Option]) -> Callable[
 
         secrecy.learn_environment()
         given = {name: _value(option, values.get(name)) for name, option in options.items()}
+        respelled = functools.partial(reworded, file=str(values.get(_FILE) or ""))
         try:
-            with secrecy.guarded_output(reworded):
+            with secrecy.guarded_output(respelled):
                 body(**given)
         except UserError as error:
-            raise Exit(secrecy.hidden(reworded(_message(error, given))), code=int(error.code)) from None
+            raise Exit(secrecy.hidden(respelled(_message(error, given))), code=int(error.code)) from None
         except BrokenPipeError:
             mute()
         except KeyboardInterrupt:
