@@ -35,6 +35,14 @@ LOCK = projects.lock({CUDA: "c"})
 DIFFERENT = Difference(path="opt/x", what="content", first="1", second="2")
 
 
+class _Everything(frozenset[Key]):
+    def __contains__(self, _key: object) -> bool:
+        return True
+
+
+EVERYTHING = _Everything()
+
+
 @dataclass
 class Foreseen:
     """Trials of which it is known how they end."""
@@ -310,6 +318,32 @@ def test_a_machine_that_dies_while_it_compares_loses_nothing(nights: Nights) -> 
     assert result.good
     assert nights.project.lock.moved == {}
     assert outcomes(result) == {"reused"}
+
+
+def test_what_differs_and_cannot_be_pushed_is_built_elsewhere(nights: Nights) -> None:
+    """It is in the registry before the next level is looked at."""
+    before = nights.registry
+    nights.download(lambda job: "another" if job.layer == "system" else "")
+    nights.machines["a"].refused = EVERYTHING
+    result = nights.run(EPOCH)
+    assert result.good
+    systems = {key for (_, layer), key in projects.keys(nights.project).items() if layer == "system"}
+    assert len(systems) == len(nights.project.lock.moved) == 2
+    assert systems <= nights.registry - before
+    assert nights.machines["a"].pushed == []
+
+
+def test_a_trial_takes_no_names(nights: Nights) -> None:
+    """Those of its rows and of its base stay with the images that they stand for."""
+    names = list[str]()
+
+    def download(job: BuildJob) -> str:
+        names.extend(job.names)
+        return ""
+
+    nights.download(download)
+    assert nights.run(EPOCH).good
+    assert names == []
 
 
 def test_a_comparison_that_fails_is_made_elsewhere(nights: Nights) -> None:
