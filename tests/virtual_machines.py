@@ -111,7 +111,7 @@ class Machines:
     def machines(self) -> list[ListedMachine]:
         return [ListedMachine(address="", facts=each.facts, away="") for each in self._machines.values()]
 
-    def weigh(self, weights: Collection[object], _machines: object) -> Any:
+    def weigh(self, weights: Collection[object], _machines: object, *, seconds: float) -> Any:  # noqa: ARG002
         return [SimpleNamespace(status="finished") for _ in weights]
 
     def stop(self) -> None:

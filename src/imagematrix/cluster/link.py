@@ -153,7 +153,9 @@ class Link:
         with suppress(LostMachineError):
             _ask(self._open(), "imagematrix_stop", run=self.run)
 
-    def weigh(self, weights: Sequence[Weight], machines: Collection[str]) -> "Sequence[Future[Weight]]":
+    def weigh(
+        self, weights: Sequence[Weight], machines: Collection[str], *, seconds: float
+    ) -> "Sequence[Future[Weight]]":
         """Note that each of some machines has images, so that tasks that depend on their weights are placed there.
 
         Raises LostMachineError.
@@ -161,7 +163,7 @@ class Link:
         client = self._open()
         try:
             found = client.scatter(
-                [*weights], workers=[*machines], broadcast=len(machines) > 1, hash=False, timeout=_LOOK_SECONDS
+                [*weights], workers=[*machines], broadcast=len(machines) > 1, hash=False, timeout=seconds
             )
         except (Exception, *_CANCELLED) as error:  # noqa: BLE001  (Dask's own, of any type)
             raise LostMachineError(f"{' or '.join(machines)} went away: {error!r}") from None

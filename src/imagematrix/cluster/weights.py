@@ -12,6 +12,9 @@ from imagematrix.model import Key
 if TYPE_CHECKING:
     from distributed import Future
 
+_ADD_SECONDS: Final = 1.0
+_BEGIN_SECONDS: Final = 10.0
+"""How long a scheduler may take to note weights: when a build ends, and when a run begins."""
 _THERE: Final = "finished"
 """How Dask calls a weight that no machine has lost. A task that depends on a lost one cannot run."""
 
@@ -36,7 +39,7 @@ class Weights:
         """Note that a machine has images by now."""
         for key in {*keys}.intersection(self._shared):
             if not self.of([key]):
-                self._add({key: result.size}, [result.machine])
+                self._add({key: result.size}, [result.machine], seconds=_ADD_SECONDS)
 
     def ask(self, images: Collection[RemoteParent], version: str) -> None:
         """Ask the machines of a version which of some images they have from earlier runs."""
@@ -52,12 +55,12 @@ class Weights:
             together.setdefault(machines, {})[image.key] = image.bytes
         for machines, sizes in together.items():
             if machines:
-                self._add(sizes, machines)
+                self._add(sizes, machines, seconds=_BEGIN_SECONDS)
 
-    def _add(self, sizes: Mapping[Key, int], machines: Collection[str]) -> None:
+    def _add(self, sizes: Mapping[Key, int], machines: Collection[str], *, seconds: float) -> None:
         """Add weights of images, by their sizes in bytes, that each of some machines has."""
         try:
-            weights = self._link.weigh([*map(Weight, sizes.values())], machines)
+            weights = self._link.weigh([*map(Weight, sizes.values())], machines, seconds=seconds)
         except LostMachineError:
             return
         with self._lock:
