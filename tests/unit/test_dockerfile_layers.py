@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests import projects
 
 from imagematrix.errors import InputError
@@ -474,3 +476,8 @@ def test_the_image_that_variables_name(image: str, given: str, root: str) -> Non
     arguments = {"V": given} if given else {}
     whole = handwritten.read(f"ARG V=12\nARG W\nFROM {image}\n", given=arguments)
     assert whole.root(whole.stages[-1]) == root
+
+
+@given(st.text())
+def test_a_quoted_text_is_read_back(text: str) -> None:
+    assert handwritten.unquoted(handwritten.quoted(text)) == text

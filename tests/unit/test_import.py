@@ -455,6 +455,13 @@ def test_bake_that_fails(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.parametrize("said", ["[]", "no JSON", '{"target": {"x": {"context": "https://example.com/x.git"}}}'])
+def test_bake_that_says_nothing_of_use(root: Path, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_bake", lambda _: (said, ""))
+    write(root, {"b/docker-bake.hcl": "", "b/Dockerfile": "FROM debian:12\nRUN y\n"})
+    assert ("import_bake", "b/docker-bake.hcl", 0) in told(imported("b"))
+
+
 BAKE: Final = """{"target": {
   "app": {"context": "app", "dockerfile": "Dockerfile", "contexts": {"below": "target:below"}, "args": {"V": "1"},
           "tags": ["app:1"]},
@@ -554,6 +561,24 @@ def test_arguments_on_one_line_before_the_first_stage(root: Path) -> None:
     write(root, {"app/Dockerfile": dockerfile, "app/b.sh": call})
     result = imported("app")
     assert ([row.base.image for row in opened().matrix.rows], result.differences) == (["debian:13"], ())
+
+
+def test_each_difference_is_told(root: Path) -> None:
+    """What a row cannot have of its image, at the line of the Dockerfile or of the call."""
+    dockerfile = "FROM --platform=linux/amd64 debian:12\nCOPY --from=tools /a /a\nRUN x\n"
+    call = "docker build -t a.io/one/app:1 -t a.io/one/again:1 --build-arg NONE=1 .\n"
+    other = {"o/Dockerfile": "FROM debian:12\nRUN y\n", "o/b.sh": "docker build -t b.io/two/other:1 .\n"}
+    write(root, {"app/Dockerfile": dockerfile, "app/b.sh": call, **other})
+    told_at = {(each.file, each.line): each.message for each in imported("app", "o").differences}
+    assert told_at.keys() >= {("app/Dockerfile", 1), ("app/Dockerfile", 0), ("app/b.sh", 1), ("o/b.sh", 1)}
+    assert "NONE" in told_at["app/Dockerfile", 0]
+    assert "COPY --from=tools:latest /a /a" in leaves()["app:1"].dockerfile
+
+
+def test_a_default_that_only_quotes_can_hold(root: Path) -> None:
+    write(root, {"a/Dockerfile": "FROM debian:12\nARG A='say \"x\" \\ once'\nRUN echo\n"})
+    imported("a")
+    assert steps(leaves()["a:latest"])[0] == r'ARG A="say \"x\" \\ once"'
 
 
 SCRIPT_OF_APP: Final = "docker build -t app:1 --build-arg B=debian:13 .\n"

@@ -1,7 +1,7 @@
 """A Dockerfile that people wrote, as one layer: what it reads of its context, and its stages as they are in a leaf."""
 
 from imagematrix.planning.handwritten.ignoring import Ignored, is_match, literal
-from imagematrix.planning.handwritten.reading import Whole, WrittenStage, faults, read, unquoted, words
+from imagematrix.planning.handwritten.reading import Whole, WrittenStage, faults, quoted, read, unquoted, words
 from imagematrix.planning.handwritten.stages import WholeStage, sources, stages
 from imagematrix.planning.handwritten.template import escaped, plain, template, variable
 
@@ -15,6 +15,7 @@ __all__ = [
     "is_match",
     "literal",
     "plain",
+    "quoted",
     "read",
     "sources",
     "stages",

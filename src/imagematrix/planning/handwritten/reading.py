@@ -17,6 +17,7 @@ _VARIABLE: Final = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?::(?P<how>[
 _WORD: Final = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 _QUOTED: Final = re.compile(r""""((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)""")
 _ESCAPED: Final = re.compile(r'\\(["\\$])')
+_SPECIAL: Final = re.compile(r'["\\$]')
 _AUTOMATIC: Final = frozenset(
     f"{which}{what}"
     for which in ("BUILD", "TARGET")
@@ -161,6 +162,15 @@ def words(argument: Instruction) -> list[str]:
 def unquoted(word: str) -> str:
     """Return a word without its quotes and backslashes; what variables it names stays."""
     return _QUOTED.sub(_bare, word)
+
+
+def quoted(text: str) -> str:
+    """Return a text as a word that stands for just that: what `unquoted` reads back."""
+    return f'"{_SPECIAL.sub(_backslashed, text)}"'
+
+
+def _backslashed(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
 
 
 def _bare(found: re.Match[str]) -> str:

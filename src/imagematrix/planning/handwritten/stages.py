@@ -10,12 +10,11 @@ from typing import Final
 from imagematrix.model import SOURCES
 from imagematrix.planning import dockerfile
 from imagematrix.planning.dockerfile import Instruction
-from imagematrix.planning.handwritten.reading import Whole, WrittenStage, unquoted, words
+from imagematrix.planning.handwritten.reading import Whole, WrittenStage, quoted, unquoted, words
 from imagematrix.text.names import SCRATCH
 
 _BARE: Final = re.compile(r"[a-z0-9._-]+")
 """The name of an image that may be taken for that of a stage."""
-_SPECIAL: Final = re.compile(r'(["\\$])')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +112,7 @@ class _Writer:
     def _argument(self, word: str) -> str:
         """Give an argument the value that it has before the first stage: in a leaf other stages are before it."""
         value = self._whole.arguments.get(word)
-        return word if value is None else f'{word}="{_SPECIAL.sub(_escaped, value)}"'
+        return word if value is None else f"{word}={quoted(value)}"
 
     def _copy(self, instruction: Instruction, root: str) -> str:
         """Write a COPY whose sources are in a folder of the leaf."""
@@ -191,7 +190,3 @@ def _normal(path: str) -> str:
 def _tagged(image: str) -> str:
     """Return an image by a name that is not taken for that of a stage of the leaf."""
     return f"{image}:latest" if _BARE.fullmatch(image) and image != SCRATCH else image
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\{found[1]}"

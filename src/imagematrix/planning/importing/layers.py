@@ -17,7 +17,6 @@ from imagematrix.planning.importing.sharing import Recipe, Segment, segments
 from imagematrix.text import names
 
 _LAYERS: Final = "common/layers"
-_SPECIAL: Final = re.compile(r'(["\\$])')
 _STRANGE: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -166,7 +165,7 @@ class _Writer:
         for user, each in theirs.items():
             self.values[user][name] = each.value or ""
             self.variables[user][step.argument] = name
-        is_plain = not any(_SPECIAL.search(value) for value in values)
+        is_plain = all(handwritten.quoted(value) == f'"{value}"' for value in values)
         quoted = name if is_plain else handwritten.escaped(name)
         return f'ARG {handwritten.plain(step.argument)}="{{{{ {quoted} }}}}"'
 
@@ -205,11 +204,7 @@ _RESERVED: Final = frozenset({"base", "os", "reason", "allow", "impossible", "gp
 def _literal(step: ImportedStep) -> str:
     if step.value is None:
         return handwritten.plain(f"ARG {step.argument}")
-    return handwritten.plain(f'ARG {step.argument}="{_SPECIAL.sub(_escaped, step.value)}"')
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\{found[1]}"
+    return handwritten.plain(f"ARG {step.argument}={handwritten.quoted(step.value)}")
 
 
 def _step(step: ImportedStep, layer: str) -> str:
