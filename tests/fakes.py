@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagematrix.model import (
     Attempt,
@@ -99,6 +99,12 @@ def plan_of(
 def factory_of(plan: Plan) -> JobFactory:
     """Return what makes the jobs of a plan that pushes nothing, as a build makes them."""
     return jobs.factory(plan, lock=Lock(), repository="", pushed=(), kept=(), revision="", seconds=60.0)
+
+
+def of_platform(step: Step, platform: str) -> Step:
+    """Return a step whose node is for another Docker platform."""
+    leaf = replace(step.node.leaf, row=replace(step.node.leaf.row, platform=platform))
+    return replace(step, node=replace(step.node, leaf=leaf))
 
 
 def job_of(plan: Plan) -> Callable[[Step, Mapping[Key, str]], BuildJob]:

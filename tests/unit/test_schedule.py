@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import FakeExecutor, Recorder, job_of, plan_of
+from tests.fakes import FakeExecutor, Recorder, job_of, of_platform, plan_of
 from tests.virtual import World, lower_bound, nature
 
 from imagematrix.execution import schedule
@@ -91,6 +91,26 @@ def test_jobs_builds_run_at_once() -> None:
     run(plan_of(dict.fromkeys("abcdefgh")), executor, jobs=3)
 
     assert executor.most_running == 3
+
+
+def test_the_builds_of_one_platform_leave_room_for_those_of_another() -> None:
+    """However long their chains are: their machines are not the same."""
+    plan = plan_of(dict.fromkeys(["arm 1", "arm 2", "arm 3", "amd 1"]))
+    steps = [of_platform(step, step.node.key.partition(" ")[0]) for step in plan.steps]
+    other = threading.Event()
+
+    class Waiting(FakeExecutor):
+        """What is for one platform ends when something for the other has begun."""
+
+        def build(self, job: BuildJob) -> Attempt:
+            if job.key == "amd 1":
+                other.set()
+            return super().build(job) if other.wait(5) else Attempt(ok=False, why="the other one never began")
+
+    seconds = {step.node.key: 1.0 + step.node.key.startswith("arm") for step in steps}
+    plan = replace(plan, steps=tuple(steps))
+    outcomes = run(plan, Waiting(), jobs=2, limits={"arm": 1, "amd": 1}, seconds=seconds)
+    assert {outcome.why for outcome in outcomes.values()} == {""}
 
 
 def test_no_jobs_is_an_error() -> None:

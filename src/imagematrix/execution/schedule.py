@@ -9,8 +9,10 @@ import heapq
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from imagematrix.execution import parallel
@@ -41,6 +43,7 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     job: Callable[[Step, Mapping[Key, str]], BuildJob],
     images: Mapping[Key, str] | None = None,
     jobs: int,
+    limits: Mapping[str, int] = MappingProxyType({}),
     stop: threading.Event,
     retries: int = 2,
     fail_fast: bool = False,
@@ -55,9 +58,10 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
 
     - `job` makes the job of a step, from the ids of the images that exist: `images` at the start, later also what was
       built and pulled.
-    - At most `jobs` builds at once. A transient failure is retried up to `retries` times, with exponential back-off and
-      jitter, at least Retry-After, at most ten minutes; after a failure of the engine, not before it answers, for up to
-      three minutes. A waiting node keeps its place among the `jobs`.
+    - At most `jobs` builds at once, and of a Docker platform that has a limit in `limits` at most so many: where its
+      machines are not those of the others, its builds would leave these idle. A transient failure is retried up to
+      `retries` times, with exponential back-off and jitter, at least Retry-After, at most ten minutes; after a failure
+      of the engine, not before it answers, for up to three minutes. A waiting node keeps its place among the `jobs`.
     - A failed node skips only what is built on it. With `fail_fast` nothing starts after it.
     - Setting `stop` (best from a signal handler, which then cannot hit between two lines) or Ctrl-C cancels
       the executor and waits for what runs. What ran is `INTERRUPTED`, what had not begun is `SKIPPED`, what
@@ -74,7 +78,7 @@ def run(  # noqa: PLR0913  (each is its caller's choice)
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     worker = Worker(executor=executor, settle=settle, retries=retries, stop=stop, clock=clock, sleep=sleep or stop.wait)
-    policy = _Policy(jobs=jobs, fail_fast=fail_fast, refuses=refuses, job=job, tick=tick)
+    policy = _Policy(jobs=jobs, limits=limits, fail_fast=fail_fast, refuses=refuses, job=job, tick=tick)
     ready = ReadyQueue(plan.steps, seconds or estimates.seconds(plan.steps))
     coordinator = _Coordinator(plan, listener, worker, policy, ready, images or {})
     try:
@@ -91,6 +95,7 @@ class _Policy:
     """What the caller of `run` chose."""
 
     jobs: int
+    limits: Mapping[str, int]
     fail_fast: bool
     refuses: Callable[[Step, Collection[Key]], str]
     job: Callable[[Step, Mapping[Key, str]], BuildJob]
@@ -119,6 +124,8 @@ class _Coordinator:
         self._slots = list(range(policy.jobs))
         """A heap of those that are free."""
         self._taken: dict[Key, int] = {}
+        self._running: Counter[str] = Counter()
+        """Slots that are taken, by Docker platform."""
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._threads: dict[Key, threading.Thread] = {}
         self._begun: dict[Key, Begun] = {}
@@ -152,7 +159,7 @@ class _Coordinator:
         return tuple(self._outcomes[step.node.key] for step in self._plan.steps)
 
     def _start_ready(self) -> None:
-        while self._slots and (step := self._ready.take()):
+        while self._slots and (step := self._ready.take(self._full())):
             refusal = self._policy.refuses(step, self._threads.keys())
             if refusal:
                 self._ready.give_back(step)
@@ -161,9 +168,13 @@ class _Coordinator:
                 return
             self._start(step)
 
+    def _full(self) -> Collection[str]:
+        return [platform for platform, most in self._policy.limits.items() if self._running[platform] >= most]
+
     def _start(self, step: Step) -> None:
         key = step.node.key
         slot = self._taken[key] = heapq.heappop(self._slots)
+        self._running[step.node.platform] += 1
         begun = Begun(step=step, job=self._policy.job(step, self._images), started=self._now(), slot=slot)
         self._begun[key] = begun
         work = functools.partial(self._worker.work, begun, self._news.put)
@@ -176,7 +187,7 @@ class _Coordinator:
         if isinstance(news, StepRetried):
             self._listener.retried(news.step, news.retry)
             return
-        self._free_slot(news.step.node.key)
+        self._free_slot(news.step.node)
         if isinstance(news, StepSettles):
             return
         self._threads.pop(news.step.node.key, None)
@@ -187,10 +198,11 @@ class _Coordinator:
         elif news.outcome.status is Status.FAILED:
             self._cascade(news.step.node)
 
-    def _free_slot(self, key: Key) -> None:
+    def _free_slot(self, node: Node) -> None:
         """Free the worker slot of a step, unless it was freed before: what is tried again after that needs none."""
-        if key in self._taken:
-            heapq.heappush(self._slots, self._taken.pop(key))
+        if node.key in self._taken:
+            heapq.heappush(self._slots, self._taken.pop(node.key))
+            self._running[node.platform] -= 1
 
     def _cascade(self, failed: Node) -> None:
         for step in self._ready.failed(failed.key):

@@ -27,16 +27,17 @@ class ReadyQueue:
                 if key in self._children:
                     self._children[key].append(step.node.key)
         self._path = remaining_paths(wanted, seconds)
-        self._ready: list[tuple[float, int, Key]] = []
+        self._ready: dict[str, list[tuple[float, int, Key]]] = {step.node.platform: [] for step in wanted}
+        """Heaps, by Docker platform."""
+        self._platforms = {step.node.key: step.node.platform for step in wanted}
         self._push(key for key in self._waiting if not self._missing[key])
 
-    def take(self) -> Step | None:
-        """Give the next step to build; None when nothing is ready."""
-        while self._ready:
-            step = self._waiting.pop(heapq.heappop(self._ready)[-1], None)
-            if step:  # what `drain` gave out, or had begun, may still be on the heap
-                return step
-        return None
+    def take(self, full: Collection[str] = ()) -> Step | None:
+        """Give the next step to build, of none of the Docker platforms `full`; None when no such step is ready."""
+        heaps = [heap for platform, heap in self._ready.items() if platform not in full and self._is_ready(heap)]
+        if not heaps:
+            return None
+        return self._waiting.pop(heapq.heappop(min(heaps, key=lambda heap: heap[0]))[-1])
 
     def give_back(self, step: Step) -> None:
         """Take back a step that was not begun after all."""
@@ -63,9 +64,14 @@ class ReadyQueue:
         """Give out everything that was not given out yet, in plan order: nothing more will start."""
         return self._give_out(tuple(self._waiting))
 
+    def _is_ready(self, heap: list[tuple[float, int, Key]]) -> bool:
+        while heap and heap[0][-1] not in self._waiting:
+            heapq.heappop(heap)  # `drain` gave it out, or it had begun
+        return bool(heap)
+
     def _push(self, ready: Iterable[Key]) -> None:
         for key in ready:
-            heapq.heappush(self._ready, (-self._path[key], self._index[key], key))
+            heapq.heappush(self._ready[self._platforms[key]], (-self._path[key], self._index[key], key))
 
     def _give_out(self, lost: Iterable[Key]) -> tuple[Step, ...]:
         return tuple(self._waiting.pop(key) for key in sorted(lost, key=self._index.__getitem__))
