@@ -15,12 +15,13 @@ from tests.folders import FolderExecutor, digest
 from imagematrix import __version__
 from imagematrix.cluster import Cluster, ClusterPlan, Link, service
 from imagematrix.cluster.answering import held
-from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
+from imagematrix.cluster.machine import BuildMachine, HeldNode
 from imagematrix.cluster.messages import Answer, ImagesQuestion, MachineFacts, NoAnswer, Question, RemoteParent
 from imagematrix.cluster.plugins import ClusterPlugin
 from imagematrix.cluster.security import address
+from imagematrix.cluster.voice import Voice
 from imagematrix.errors import SilentRegistryError
-from imagematrix.model import KEY_LABEL, Attempt, BuildJob, Key, Plan, Pushed, PushStatus, Site
+from imagematrix.model import KEY_LABEL, Attempt, BuildJob, Key, NodePull, Plan, Pushed, PushStatus, Site
 from imagematrix.planning import estimates, placement
 from imagematrix.planning.ready_queue import remaining_paths
 from imagematrix.planning.reproducible import Difference, Fingerprint, difference
@@ -87,11 +88,11 @@ class FolderMachine:
     def do(self, job: BuildJob) -> Attempt:
         self.begun.set()
         self._voice.say(job.key, f"{job.layer} on {self.name}")
-        if self.stopped.wait(self.seconds(job)):
+        is_pull, folder = isinstance(job.work, NodePull), self.root / self.name / job.key
+        if self.stopped.wait(0.0 if is_pull else self.seconds(job)):
             return Attempt(ok=False, why="cancelled")
-        if wrong := self.attempt(job):
+        if not is_pull and (wrong := self.attempt(job)):
             return wrong
-        is_pull, folder = hasattr(job.work, "digest"), self.root / self.name / job.key
         made = self._folders._attempt(self.name, job)
         if made.ok:
             if not is_pull:
@@ -201,10 +202,6 @@ class LocalCluster:
     def join(self, machine: BuildMachine) -> None:
         self._workers[machine.facts.name] = self.run(self._join(machine))
 
-    def taken(self, name: str) -> int:
-        """Return how many tasks run or wait on a machine."""
-        return len(self._scheduler.workers[self._workers[name].address].processing)
-
     def kill(self, name: str) -> None:
         """Cut a machine's connection, as when its power fails: no word to the scheduler."""
         worker = self._workers.pop(name)
@@ -217,9 +214,9 @@ class LocalCluster:
         self._loop.call_soon_threadsafe(service.turn, worker, trouble)
         until(lambda: worker.address in plugin._away)
 
-    def steal_no_more(self) -> None:
-        """Let what waits on a machine stay there."""
-        self.run(self._scheduler.extensions["stealing"].stop())
+    def forget(self, name: str) -> None:
+        """Let the scheduler not find a machine, as when it has left and the coordinator has not heard of it."""
+        del self._scheduler.plugins[ClusterPlugin.name]._addresses[name]
 
     def restart_scheduler(self) -> None:
         """Kill the scheduler, and start another one at the same address."""
@@ -274,12 +271,14 @@ def coordinator(
 def cluster_plan(
     plan: Plan, kept: Mapping[Key, RemoteParent], *, seconds: Mapping[Key, float] | None = None
 ) -> ClusterPlan:
+    known = seconds or estimates.seconds(plan.steps)
     return ClusterPlan(
         version=__version__,
         repository=REGISTRY,
         compression="gzip",
-        platforms={"linux/amd64"},
-        paths=remaining_paths(plan.steps, seconds or estimates.seconds(plan.steps)),
+        platforms={step.node.platform for step in plan.steps},
+        seconds=known,
+        paths=remaining_paths(plan.steps, known),
         shared=placement.shared(plan),
         final=frozenset(plan.final_nodes.values()),
         kept=kept,

@@ -1,31 +1,31 @@
-"""Machines with a clock of their own: the real scheduler, executor and machines, without Dask, as fast as they can.
+"""Machines with a clock of their own: the real scheduler, executor, dispatcher and machines, as fast as they can.
 
-Which machine takes which job is decided here as late as possible: the most urgent job that it may do and that costs it
-the least. The clock moves when every thread that could sleep does; the world knows how many these are.
+Dask alone is not there. The clock moves when every thread that could sleep does; the world knows how many these are.
 """
 
 import contextlib
 import heapq
 import itertools
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, Self
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from imagematrix import __version__
 from imagematrix.cluster import packing
 from imagematrix.cluster.link import ListedMachine
-from imagematrix.cluster.machine import BuildMachine, HeldNode, Voice
-from imagematrix.cluster.messages import JobNews, MachineFacts, RemoteJob, RemoteResult
-from imagematrix.cluster.outbox import Task
+from imagematrix.cluster.machine import BuildMachine, HeldNode
+from imagematrix.cluster.messages import JobEnded, JobNews, MachineFacts, RemoteJob, SentJob
+from imagematrix.cluster.voice import Voice
 from imagematrix.model import Attempt, BuildJob, Key, NodePull, Plan, Pushed, PushStatus
 
 PULLED_A_SECOND = 100e6
 PUSHED_A_SECOND = 50e6
 PUSHES = 2
 """How many of each kind a machine pushes at once."""
+_LOOK_SECONDS = 0.001
 _REAL_SECONDS = 20.0
 """After which a world that stands still is given up."""
 
@@ -54,14 +54,6 @@ class Grid:
         return found
 
 
-@dataclass(kw_only=True)
-class _Waiting:
-    key: Key
-    task: Task
-    go: threading.Event = field(default_factory=threading.Event)
-    machine: str = ""
-
-
 class Machines:
     """The world, and the connection to it in the place of `cluster.link.Link`."""
 
@@ -73,9 +65,9 @@ class Machines:
         self.slowness = slowness
         self.ended = 0.0
         """When the last build did."""
+        self.waiting: Callable[[], int] = lambda: 0
+        """How many jobs wait for a worker slot."""
         self._jobs = jobs
-        self._slots = dict.fromkeys(slowness, slots)
-        """Those that are free."""
         self._hosts = {name: _Host(self, name) for name in slowness}
         self._machines = {
             name: BuildMachine(
@@ -84,20 +76,22 @@ class Machines:
             for name, opened in ((host.name, host.opened) for host in self._hosts.values())
         }
         self._could_run = set(grid.children[None])
-        self._waiting: list[_Waiting] = []
-        self._running = 0
+        self._running: dict[str, Key] = {}
+        """The nodes that machines build, by the names of their tasks."""
         self._expected = 0
         """How many threads sleep when all do."""
         self._sleepers: list[tuple[float, int, threading.Event]] = []
         self._number = itertools.count()
         self._lock = threading.RLock()
         self._now = 0.0
+        self._moved = time.monotonic()
+        """When the clock last did, in real time."""
 
     # What an executor asks of a connection.
 
-    def listen(self, jobs: Callable[[JobNews], None], _machines: object) -> None:
+    def listen(self, jobs: Callable[[Sequence[JobNews | JobEnded]], None], _machines: object, _renewed: object) -> None:
         for machine in self._machines.values():
-            machine.listen(lambda _run, news: jobs(news))
+            machine.listen(lambda _run, news: self._hear(news, jobs))
 
     def try_of(self, key: Key) -> str:
         return f"{key}-{next(self._number)}"
@@ -111,32 +105,33 @@ class Machines:
     def machines(self) -> list[ListedMachine]:
         return [ListedMachine(address="", facts=each.facts, away="") for each in self._machines.values()]
 
-    def weigh(self, weights: Collection[object], _machines: object, *, seconds: float) -> Any:  # noqa: ARG002
-        return [SimpleNamespace(status="finished") for _ in weights]
+    def session(self) -> object:
+        return self
+
+    def lasts(self, _session: object) -> bool:
+        return True
 
     def stop(self) -> None:
         """Stop nothing."""
 
-    def do(self, task: Task, *, lasts: object) -> RemoteResult:  # noqa: ARG002
-        remote = packing.unpack(task.data)
+    def send(self, sent: SentJob) -> None:
+        remote = packing.unpack(sent.data)
         assert isinstance(remote, RemoteJob)
-        job = remote.job
-        waiting = _Waiting(key=job.key, task=task)
         with self._lock:
-            self._waiting.append(waiting)
-            self._go_on()
-        if not waiting.go.wait(_REAL_SECONDS):
-            raise TimeoutError("less runs than could: the world stands still")
-        result = self._machines[waiting.machine].work(task.version, task.data)
+            self._running[sent.task] = remote.job.key
+            self._expected += self._hosts[sent.machine].begins(self.grid.parents[remote.job.key])
+        self._machines[sent.machine].begin(self.run, sent.task, sent.version, sent.data)
+
+    def _hear(self, news: JobNews | JobEnded, jobs: Callable[[Sequence[JobNews | JobEnded]], None]) -> None:
+        jobs([news])  # what waits for the worker slot has it now
+        if not isinstance(news, JobEnded):
+            return
         with self._lock:
-            self._running -= 1
+            key = self._running.pop(news.task)
             self._expected -= 1
-            self._slots[waiting.machine] += 1
-            self._could_run.remove(job.key)
-            if job.key not in self.grid.shared:
-                self._could_run.update(self.grid.children.get(job.key, ()))
-            self._go_on()
-        return result
+            self._could_run.remove(key)
+            if key not in self.grid.shared:
+                self._could_run.update(self.grid.children.get(key, ()))
 
     # What machines ask of the world.
 
@@ -145,9 +140,8 @@ class Machines:
         awake = threading.Event()
         with self._lock:
             heapq.heappush(self._sleepers, (moment(self._now), next(self._number), awake))
+        while not awake.wait(_LOOK_SECONDS):
             self._go_on()
-        if not awake.wait(_REAL_SECONDS):
-            raise TimeoutError("less runs than could: the world stands still")
         with self._lock:
             then()
 
@@ -158,7 +152,6 @@ class Machines:
     def expect(self, number: int) -> None:
         """Note that so many threads more, or fewer, sleep from now on."""
         self._expected += number
-        self._go_on()
 
     def pushed(self, key: Key) -> None:
         """Let nodes be built on what others can pull now."""
@@ -166,26 +159,15 @@ class Machines:
             self._could_run.update(self.grid.children.get(key, ()))
 
     def _go_on(self) -> None:
-        if len(self._waiting) + self._running != min(self._jobs, len(self._could_run)):
-            return
-        self._hand_out()
-        if self._sleepers and len(self._sleepers) == self._expected:
-            self._now, _, awake = heapq.heappop(self._sleepers)
-            awake.set()
-
-    def _hand_out(self) -> None:
-        for each in sorted(self._waiting, key=lambda one: (-one.task.priority, one.key)):
-            free = [name for name in each.task.machines if self._slots[name]]
-            if free:
-                self._waiting.remove(each)
-                each.machine = min(free, key=lambda name, key=each.key: self._cost(name, key))  # type: ignore[misc]
-                self._slots[each.machine] -= 1
-                self._running += 1
-                self._expected += self._hosts[each.machine].begins(self.grid.parents[each.key])
-                each.go.set()
-
-    def _cost(self, name: str, key: Key) -> tuple[float, int, str]:
-        return self._hosts[name].lacks(self.grid.parents[key]), -self._slots[name], name
+        """Move the clock, if all that could run does and sleeps."""
+        with self._lock:
+            is_full = self.waiting() + len(self._running) == min(self._jobs, len(self._could_run))
+            if is_full and self._sleepers and len(self._sleepers) == self._expected:
+                self._now, _, awake = heapq.heappop(self._sleepers)
+                awake.set()
+                self._moved = time.monotonic()
+            elif time.monotonic() - self._moved > _REAL_SECONDS:
+                raise TimeoutError("less runs than could: the world stands still")
 
 
 class _Host:

@@ -11,12 +11,25 @@ from pathlib import Path
 import pytest
 from tests import projects
 from tests.clusters import REGISTRY, FolderMachine, LocalCluster, coordinator, until
+from tests.fakes import of_platform
 from tests.folders import digest, passing
 
 from imagematrix.cluster import Cluster
 from imagematrix.errors import NoClusterError
 from imagematrix.execution import schedule
-from imagematrix.model import Attempt, BuildJob, FlakeKind, Key, Lock, Outcome, Plan, PushStatus, Retry, Status, Step
+from imagematrix.model import (
+    Attempt,
+    BuildJob,
+    FlakeKind,
+    Key,
+    Lock,
+    Outcome,
+    Plan,
+    PushStatus,
+    Retry,
+    Status,
+    Step,
+)
 from imagematrix.planning import jobs, placement
 from imagematrix.planning.jobs import JobFactory
 
@@ -80,6 +93,7 @@ def ran(plan: Plan, executor: Cluster, night: Night, *, jobs: int = 8) -> Mappin
         night,
         job=factory(plan).job,
         jobs=jobs,
+        limits=executor.limits(),
         stop=night.stop,
         settle=executor.settle,
         sleep=lambda _seconds: None,
@@ -173,7 +187,13 @@ def test_a_machine_dies_with_an_unpushed_parent(
     victim.seconds = dies
 
     def kill() -> None:
-        until(lambda: bool(stands) and executor._trying[stands[0]].machine == "a")
+        heard = set[tuple[Key, str]]()
+
+        def stands_there() -> bool:
+            heard.update(executor.begun())
+            return bool(stands) and (stands[0], "a") in heard
+
+        until(stands_there)
         cluster.kill("a")
 
     victim.pushes = placement.shared(plan)
@@ -191,10 +211,10 @@ def test_a_machine_dies_with_an_unpushed_parent(
     assert {retry.flake.kind for retry in night.retries} == {FlakeKind.ENGINE}
 
 
-def test_what_waits_on_a_machine_that_dies_is_not_tried_again(
+def test_what_waits_while_a_machine_dies_is_not_tried_again(
     plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
 ) -> None:
-    """It is sent to another machine: nothing of it was tried."""
+    """Nothing of it was tried."""
     night, begun, dead = Night(), {name: set[Key]() for name in machines}, threading.Event()
     victims, heard = list[str](), set[Key]()
 
@@ -208,9 +228,11 @@ def test_what_waits_on_a_machine_that_dies_is_not_tried_again(
         machine.seconds = partial(stands, name=name)
 
     def full() -> list[str]:
-        """Return the machines on which others wait for the two that stand, as the coordinator knows."""
+        """Return the machines with two builds that stand, as the coordinator knows, while others wait."""
         heard.update(key for key, _ in executor.begun())
-        return [name for name, keys in begun.items() if len(keys) == 2 < cluster.taken(name) and keys <= heard]
+        return [
+            name for name, keys in begun.items() if len(keys) == 2 and keys <= heard and executor._dispatcher.waiting()
+        ]
 
     def kill() -> None:
         until(lambda: bool(full()))
@@ -358,13 +380,96 @@ def test_a_scheduler_is_restarted(
     assert all((tmp_path / "machines" / REGISTRY / key).is_dir() for key in plan.final_nodes.values())
 
 
-@pytest.mark.parametrize("steals", [True, False])
-def test_what_waits_on_a_machine_whose_engine_goes_away_begins_elsewhere(
-    plan: Plan, cluster: LocalCluster, tmp_path: Path, *, steals: bool
+def test_a_job_for_a_machine_that_has_just_left(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
 ) -> None:
-    """Nobody waits for a weight, or for a turn, on a machine that takes no jobs."""
-    if not steals:
-        cluster.steal_no_more()
+    """The scheduler sends it back, and another machine does it within the same try."""
+    night = Night()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        cluster.forget("a")
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    assert {(outcome.status, outcome.attempts, outcome.machine) for outcome in outcomes.values()} == {
+        (Status.BUILT, 1, "b")
+    }
+    assert machines["a"].done == []
+
+
+ARM = "linux/arm64"
+
+
+def for_two_platforms(plan: Plan) -> Plan:
+    """Let everything on one of the two bases be for arm64."""
+    arm, steps = set[Key](), list[Step]()
+    for step in plan.steps:
+        if step.node.parent in arm or (not step.node.parent and steps and not arm):
+            arm.add(step.node.key)
+        steps.append(of_platform(step, ARM) if step.node.key in arm else step)
+    return replace(plan, steps=tuple(steps))
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_the_only_machine_of_a_platform_leaves(
+    plan: Plan, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, comes_back: bool
+) -> None:
+    """Its nodes wait as long as a lost engine is waited for, and then give up together; the others go on meanwhile."""
+    plan, night, ended = for_two_platforms(plan), Night(), dict[Key, float]()
+    monkeypatch.setattr("imagematrix.cluster.machines.ENGINE_SECONDS", 30.0 if comes_back else 3.0)
+    monkeypatch.setattr(night, "finished", lambda step, _: ended.setdefault(step.node.key, time.monotonic()))
+    folder = tmp_path / "machines"
+    cluster.add(FolderMachine(folder, "amd"))
+    arm = cluster.add(FolderMachine(folder, "arm"), platform=ARM)
+    arm.seconds = lambda _job: 0.0 if len(arm.done) < 2 else 60.0
+
+    def leave() -> None:
+        until(lambda: len(arm.done) >= 2)
+        cluster.kill("arm")
+        if comes_back:
+            time.sleep(1)
+            cluster.add(FolderMachine(folder, "arm"), platform=ARM)
+
+    threading.Thread(target=leave).start()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+
+    of_arm = {step.node.key for step in plan.steps if step.node.platform == ARM}
+    assert {outcomes[key].status for key in outcomes.keys() - of_arm} == {Status.BUILT}
+    if comes_back:
+        assert {outcomes[key].status for key in of_arm} == {Status.BUILT}
+        return
+    failed = {key: outcomes[key].why for key in of_arm if outcomes[key].status is Status.FAILED}
+    assert set(failed.values()) == {f"no machine takes jobs for {ARM}"}
+    assert {outcomes[key].status for key in of_arm - failed.keys()} == {Status.BUILT, Status.SKIPPED}
+    assert max(ended[key] for key in failed) - min(ended[key] for key in failed) < 1
+
+
+def test_the_connection_to_the_scheduler_breaks(
+    plan: Plan, cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """What machines were told to stop for it is done again by the same ones."""
+    night = Night()
+    for machine in machines.values():
+        machine.seconds = lambda _job: 0.1
+
+    def cut() -> None:
+        until(lambda: sum(len(machine.done) for machine in machines.values()) >= 3)
+        client = executor._link._client
+        client.loop.add_callback(client.scheduler_comm.comm.abort)  # type: ignore[union-attr]
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once)
+    cutter.join()
+
+    assert {(outcome.status, outcome.why) for outcome in outcomes.values()} == {(Status.BUILT, "")}
+    assert night.retries
+
+
+def test_what_waits_for_a_machine_whose_engine_goes_away_begins_elsewhere(
+    plan: Plan, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """A machine that takes no jobs gets none, and finishes those that it has."""
     folder = tmp_path / "machines"
     first, second = (cluster.add(FolderMachine(folder, name), slots=1) for name in ("first", "second"))
     first.seconds = second.seconds = lambda _job: 0.2
@@ -372,7 +477,7 @@ def test_what_waits_on_a_machine_whose_engine_goes_away_begins_elsewhere(
 
     def leave() -> None:
         until(second.begun.is_set)
-        until(lambda: cluster.taken("second") > 1)  # one waits behind the other
+        until(lambda: executor._dispatcher.waiting() > 0)
         before.extend(second.done)
         cluster.away("second", "its engine does not answer")
         gone.set()

@@ -96,6 +96,7 @@ def test_a_run_is_near_the_shortest_possible(slowness: Mapping[str, float], goal
         said=lambda _key, _line: None,
         waiting=lambda _key, _cache: None,
     )
+    world.waiting = executor._dispatcher.waiting
     outcomes = schedule.run(
         work.plan,
         executor,

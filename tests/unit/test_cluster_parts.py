@@ -98,7 +98,7 @@ def job(*files: File) -> BuildJob:
 
 
 def remote(of: BuildJob) -> RemoteJob:
-    return RemoteJob(run="r", job=of, repository="r/nodes", compression="gzip", parents=(), is_shared=False)
+    return RemoteJob(job=of, repository="r/nodes", compression="gzip", parents=(), is_shared=False)
 
 
 def stored(path: Path, *, size: int | None = None) -> File:

@@ -405,8 +405,10 @@ def test_a_stop_leaves_the_lock_as_it_was_and_the_next_run_goes_on(
     assert new.isdisjoint(nights.did(lambda machine: machine.done))
 
 
-def test_a_cluster_that_goes_away_leaves_the_lock_as_it_was(nights: Nights) -> None:
+def test_a_cluster_that_goes_away_leaves_the_lock_as_it_was(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else all nodes would count as moved."""
+    for waits in ("execution.worker", "cluster.machines"):
+        monkeypatch.setattr(f"imagematrix.{waits}.ENGINE_SECONDS", 1.0)
     before = lock_of(nights.project)
     for machine in nights.machines.values():
         machine.attempt = lambda _job: passing(FlakeKind.ENGINE)

@@ -6,20 +6,18 @@ from collections.abc import Collection
 from typing import Final
 
 from imagematrix.cluster import packing
+from imagematrix.cluster.dispatcher import Dispatcher, Task
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.machines import Machines, gone
+from imagematrix.cluster.machines import gone
 from imagematrix.cluster.messages import (
     CHECKS,
     GPU,
     JobBegan,
     JobNews,
-    MachineJoined,
-    MachineNews,
     RemoteChecks,
     RemoteParent,
     RemoteResult,
 )
-from imagematrix.cluster.outbox import Task
 from imagematrix.errors import NoClusterError
 from imagematrix.model import Attempt, Key
 
@@ -39,16 +37,14 @@ class ClusterChecks:
         self._platforms = platforms
         self._repository = repository
         self._kit = kit
-        self._machines = Machines(version=version, platforms=platforms, changed=lambda: None)
+        self._dispatcher = Dispatcher(link, version=version, platforms=platforms, heard=self._hear_of_job)
+        self._machines = self._dispatcher.machines
         self._begun: queue.SimpleQueue[tuple[Key, str]] = queue.SimpleQueue()
-        self._on: dict[Key, str] = {}
         self._cancelled = threading.Event()
 
     def open(self) -> int:
         """Connect; return how many images are checked at once. Raises NoClusterError."""
-        self._link.listen(self._hear_of_job, self._hear_of_machine)
-        self._link.connect()
-        self._machines.take(self._link)
+        self._dispatcher.open()
         for platform in sorted(self._platforms):
             if not self._checking(platform):
                 raise NoClusterError(
@@ -63,19 +59,13 @@ class ClusterChecks:
         """Check an image for a Docker platform; what a machine's own fault cut short is tried on another one."""
         result = _lost("no machine takes jobs")
         for _ in range(_TRIES):
-            machines = self._places(image.key, platform, needs_gpu=needs_gpu)
-            if self._cancelled.is_set() or not machines:
+            if self._cancelled.is_set() or not self._places(image.key, platform, needs_gpu=needs_gpu):
                 return result
             try:
-                result = self._link.do(
-                    self._task(image, task, machines, priority),
-                    lasts=lambda machines=machines: (  # type: ignore[misc]
-                        bool(machines & self._machines.usable()) and not self._cancelled.is_set()
-                    ),
-                )
+                result = self._dispatcher.do(self._task(image, task, platform, priority, needs_gpu=needs_gpu))
             except LostMachineError as error:
                 result = _lost(str(error))
-                self._machines.shun(image.key, filter(None, [self._on.get(image.key, "")]))
+                self._machines.shun(image.key, filter(None, [error.began_on]))
                 continue
             if result.attempt.ok or not result.attempt.flake:
                 return result
@@ -96,6 +86,7 @@ class ClusterChecks:
     def cancel(self) -> None:
         """Stop the checks of this run on all machines."""
         self._cancelled.set()
+        self._dispatcher.give_up("interrupted")
         self._link.stop()
 
     def _checking(self, platform: str) -> frozenset[str]:
@@ -107,29 +98,21 @@ class ClusterChecks:
         wanted = better or usable
         return wanted.difference(self._machines.shunned(key)) or wanted
 
-    def _task(self, image: RemoteParent, task: bytes, machines: Collection[str], priority: float) -> Task:
-        remote = RemoteChecks(
-            run=self._link.run, repository=self._repository, compression="", image=image, kit=self._kit, task=task
-        )
+    def _task(self, image: RemoteParent, task: bytes, platform: str, priority: float, *, needs_gpu: bool) -> Task:
+        remote = RemoteChecks(repository=self._repository, compression="", image=image, kit=self._kit, task=task)
         return Task(
-            name=("checks", self._link.try_of(image.key)),
+            name=self._link.try_of(image.key),
             version=self._version,
             data=packing.pack_checks(remote),
-            machines=tuple(sorted(machines)),
             priority=priority,
-            weights=(),
+            seconds=0.0,
+            where=lambda: self._places(image.key, platform, needs_gpu=needs_gpu),
+            lacks=lambda _machine: 0.0,
         )
 
     def _hear_of_job(self, news: JobNews) -> None:
         if isinstance(news, JobBegan):
-            self._on[news.key] = news.machine
             self._begun.put((news.key, news.machine))
-
-    def _hear_of_machine(self, news: MachineNews) -> None:
-        if isinstance(news, MachineJoined):
-            self._machines.joined(news.facts)
-        else:
-            self._machines.left(news.name)
 
 
 def _lost(why: str) -> RemoteResult:

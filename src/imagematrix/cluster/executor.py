@@ -1,44 +1,44 @@
-"""An executor of many machines: sends each job where its parents' images are, and makes again what got lost."""
+"""An executor of many machines: says where each job may go, and makes again what got lost."""
 
 import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imagematrix.cluster import packing
+from imagematrix.cluster.dispatcher import Dispatcher, Task
 from imagematrix.cluster.images import ClusterImages
 from imagematrix.cluster.link import Link, LostMachineError
-from imagematrix.cluster.machines import Machines, gone
+from imagematrix.cluster.machines import gone
 from imagematrix.cluster.messages import (
+    HeldImages,
+    ImagesQuestion,
     JobBegan,
     JobNews,
     JobPrinted,
     JobPushed,
     JobWaits,
-    MachineJoined,
-    MachineNews,
     RemoteJob,
     RemoteParent,
     RemoteResult,
 )
-from imagematrix.cluster.outbox import Task
 from imagematrix.cluster.pushes import ClusterPushes
-from imagematrix.cluster.weights import Weights
 from imagematrix.engine.log import LogFile
 from imagematrix.errors import InputError, NoClusterError
 from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, PushStatus, UsedMachine
 from imagematrix.planning import placement
+from imagematrix.planning.placement import Placement
 from imagematrix.planning.reproducible import Difference
 
 JOBS_A_SLOT: Final = 4
-"""Jobs in flight for each worker slot: then Dask has a choice. In a simulation of 684 builds a run took 1.19 x its
-bound with 1, and 1.09 x with 4."""
+"""Jobs that wait or run for each worker slot: some of them wait for the one machine that has their parent. In a
+simulation of 684 builds a run took 1.19 x its bound with 1, and 1.09 x with 4."""
 _MOST_SENDS: Final = 3
 """How often a job is sent within one try, or its lost parents are made again: a machine that leaves takes with it what
-waits there, which no machine has begun."""
+it has not begun."""
 _INTERRUPTED: Final = "interrupted"
 
 
@@ -54,6 +54,8 @@ class ClusterPlan:
     """How filesystem layers are compressed there: gzip, or zstd."""
     platforms: Collection[str]
     """Those of the nodes that are to be built: a run needs a machine for each."""
+    seconds: Mapping[Key, float]
+    """How long nodes are thought to take."""
     paths: Mapping[Key, float]
     """Seconds of the longest chain that begins with a node: the longest goes first."""
     shared: Collection[Key]
@@ -68,17 +70,6 @@ class ClusterPlan:
     """Nodes are signed: what is not believed is built again, and replaced."""
     compared: Mapping[Key, RemoteParent] = field(default_factory=dict)
     """Nodes that are built to be compared -> what they are compared with. Only what differs is pushed."""
-
-
-@dataclass(slots=True)
-class _Trying:
-    """A job on its way."""
-
-    task: str
-    """Its name, which tells this try from all others."""
-    machines: frozenset[str]
-    machine: str = ""
-    """Where it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +97,15 @@ class Cluster:
         self._logs = logs
         self._said = said
         self._waiting = waiting
-        self._images = ClusterImages(plan.kept, plan.shared)
-        self._machines = Machines(version=plan.version, platforms=plan.platforms, changed=self._end_hopeless)
-        self._weights = Weights(link, plan.shared)
-        self._trying: dict[Key, _Trying] = {}
+        self._images = ClusterImages(plan.kept, plan.shared, plan.compared.values())
+        self._dispatcher = Dispatcher(
+            link,
+            version=plan.version,
+            platforms=plan.platforms,
+            heard=self._hear_of_job,
+            changed=self._images.wake,  # a push may not end any more
+        )
+        self._machines = self._dispatcher.machines
         self._streams: dict[Key, LogFile] = {}
         self._awaited = frozenset({*plan.shared, *plan.final, *plan.compared})
         """Nodes whose tries end when they are in the registry."""
@@ -123,11 +119,13 @@ class Cluster:
 
     def open(self) -> int:
         """Connect; return how many jobs to give at once. Raises NoClusterError."""
-        self._link.listen(self._hear_of_job, self._hear_of_machine)
-        self._link.connect()
-        self._machines.take(self._link)
-        self._weights.ask((*self._plan.kept.values(), *self._plan.compared.values()), self._plan.version)
+        self._dispatcher.open()
+        self._ask_for_images()
         return JOBS_A_SLOT * self._machines.slots()
+
+    def limits(self) -> Mapping[str, int]:
+        """Return how many jobs of each Docker platform to give at once: no platform takes the places of another."""
+        return {each: JOBS_A_SLOT * self._machines.slots(each) for each in self._plan.platforms}
 
     def build(self, job: BuildJob) -> Attempt:
         """Try once to do a job; parents that got lost are made again."""
@@ -153,23 +151,15 @@ class Cluster:
 
     def answers(self) -> bool:
         """Whether a machine takes jobs, if need be after connecting again."""
-        try:
-            if not self._link.is_up():
-                self._images.missed_news()
-                self._link.connect()
-            self._machines.reset(each.facts for each in self._link.machines() if not each.away)
-        except NoClusterError:
-            return False
-        return bool(self._machines.usable())
+        if not self._link.is_up():
+            self._images.missed_news()
+        return self._dispatcher.answers()
 
     def cancel(self) -> None:
         """Stop this run's jobs on all machines."""
         self._cancelled.set()
         self._images.missed_news()
-        with self._lock:
-            trying = tuple(self._trying.values())
-        for each in trying:
-            self._link.give_up(each.task, _INTERRUPTED)
+        self._dispatcher.give_up(_INTERRUPTED)
         self._link.stop()
 
     def begun(self) -> tuple[tuple[Key, str], ...]:
@@ -203,26 +193,51 @@ class Cluster:
         """Return what became of the pushes."""
         return ClusterPushes(self._images, lambda machine: self._link.is_up() and self._machines.has(machine))
 
+    def _ask_for_images(self) -> None:
+        """Ask machines which images they have from earlier runs; nothing is known of one that does not answer."""
+        images = (*self._plan.kept.values(), *self._plan.compared.values())
+        with suppress(NoClusterError):
+            answers = self._link.ask(ImagesQuestion(images=images), self._plan.version) if images else {}
+            for name, answer in answers.items():
+                if isinstance(answer, HeldImages):
+                    self._images.note_held(answer.keys, name)
+
     def _try(self, job: BuildJob) -> Attempt:
-        parents = [parent.key for parent in packing.parents(job)]
+        begun, parents = time.monotonic(), [parent.key for parent in packing.parents(job)]
         why = "the image of its parent got lost again and again"
         for _ in range(_MOST_SENDS):
-            usable, shunned = self._machines.usable(job.platform), self._machines.shunned(job.key)
+            usable = self._machines.await_usable(job.platform, lasts=self._lasts)
             if self._cancelled.is_set():
                 return Attempt(ok=False, why=_INTERRUPTED)
             if not usable:
-                return _lost(f"no machine takes jobs for {job.platform}")
-            spot = placement.place([self._images.whereabouts(key) for key in parents], machines=usable, shunned=shunned)
+                return self._without_machine(job.platform)
+            spot = self._place(job, parents)
             if not spot.lost:
-                made = self._send(job, parents, frozenset(spot.machines))
+                made = self._send(job, parents, begun=begun)
                 if isinstance(made, Attempt):
                     return made
                 why = made.why
             for key in spot.lost:
-                again = self._make_again(key, usable=usable, shunned=shunned)
+                again = self._make_again(key, usable=usable, shunned=self._machines.shunned(job.key))
                 if not again.ok:
                     return again
         return _lost(why)
+
+    def _without_machine(self, platform: str) -> Attempt:
+        if not self._link.is_up():
+            return _lost(f"the connection to {self._link.name} broke")
+        return Attempt(ok=False, why=f"no machine takes jobs for {platform}", seconds=0.0)
+
+    def _lasts(self) -> bool:
+        return self._link.is_up() and not self._cancelled.is_set()
+
+    def _place(self, job: BuildJob, parents: Collection[Key]) -> Placement:
+        """Decide where a job may go, as things stand."""
+        return placement.place(
+            [self._images.whereabouts(key) for key in parents],
+            machines=self._machines.usable(job.platform),
+            shunned=self._machines.shunned(job.key),
+        )
 
     def _make_again(self, key: Key, *, usable: Collection[str], shunned: Collection[str]) -> Attempt:
         """Make a parent's image again; who comes second takes what the first one made."""
@@ -235,33 +250,27 @@ class Cluster:
             self._machines.shun(key, shunned)
             return self._try(self._images.job(key))
 
-    def _send(self, job: BuildJob, parents: Collection[Key], machines: frozenset[str]) -> "Attempt | _NotBegun":
-        """Send a job to one of some machines, and take in how it ended."""
+    def _send(self, job: BuildJob, parents: Collection[Key], *, begun: float) -> "Attempt | _NotBegun":
+        """Send a job to one of the machines that may do it, and take in how it ended."""
         try:
-            task = self._task(job, parents, machines)
+            task = self._task(job, parents)
         except InputError as error:
             return Attempt(ok=False, why=str(error))
         self._images.begin(job.key)
-        trying, begun = _Trying(task.name[-1], machines), time.monotonic()
-        with self._lock:
-            self._trying[job.key] = trying
         try:
-            result = self._link.do(task, lasts=lambda: bool(machines & self._machines.usable()))
+            result = self._dispatcher.do(task)
         except LostMachineError as error:
-            if not trying.machine:
+            if not error.began_on:
                 return _NotBegun(str(error))
-            self._machines.shun(job.key, [trying.machine])
-            return replace(_lost(str(error)), machine=trying.machine)
-        finally:
-            with self._lock:
-                self._trying.pop(job.key, None)
-        return self._taken_in(job, parents, result, took=time.monotonic() - begun)
+            self._machines.shun(job.key, [error.began_on])
+            return replace(_lost(str(error)), machine=error.began_on)
+        return self._taken_in(job, result, took=time.monotonic() - begun)
 
-    def _task(self, job: BuildJob, parents: Collection[Key], machines: Collection[str]) -> Task:
+    def _task(self, job: BuildJob, parents: Collection[Key]) -> Task:
         """Return a try at a job as it is sent. Raises InputError where its files are too big."""
         compared = self._plan.compared.get(job.key)
+        needed = [*parents, *([compared.key] if compared else ())]
         remote = RemoteJob(
-            run=self._link.run,
             job=replace(job, names=()) if compared else job,  # names stay with what they stand for
             repository=self._plan.repository,
             compression=self._plan.compression,
@@ -270,16 +279,23 @@ class Cluster:
             replaces=self._doubted.get(job.key, ""),
             compared=compared,
         )
+        pinned = {self._images.machine(parent.key) for parent in remote.parents if not parent.digest}
+
+        def where() -> frozenset[str]:
+            found = frozenset(self._place(job, parents).machines)
+            return found & pinned if pinned else found  # as it is packed, only that machine finds its parent
+
         return Task(
-            name=(job.layer, self._link.try_of(job.key)),
+            name=self._link.try_of(job.key),
             version=self._plan.version,
             data=packing.pack(remote),
-            machines=tuple(sorted(machines)),
             priority=self._plan.paths.get(job.key, 0.0),
-            weights=self._weights.of([*parents, *([compared.key] if compared else ())]),
+            seconds=self._plan.seconds.get(job.key, 0.0),
+            where=where,
+            lacks=lambda machine: self._images.lacks(needed, machine),
         )
 
-    def _taken_in(self, job: BuildJob, parents: Collection[Key], result: RemoteResult, *, took: float) -> Attempt:
+    def _taken_in(self, job: BuildJob, result: RemoteResult, *, took: float) -> Attempt:
         attempt = replace(
             result.attempt,
             machine=result.machine,
@@ -296,11 +312,8 @@ class Cluster:
             return replace(attempt, ok=False, flake=flake, why=why)
         if result.is_same or result.difference:
             self._changes[job.key] = result.difference
-        if result.is_same:
-            return attempt
-        self._images.add(job, result)
-        if not result.pushed:
-            self._weights.add((job.key, *parents), result)
+        if not result.is_same:
+            self._images.add(job, result)
         return attempt
 
     def _is_same(self, key: Key) -> bool:
@@ -309,22 +322,13 @@ class Cluster:
     def _hear_of_job(self, news: JobNews) -> None:
         match news:
             case JobBegan():
-                self._note_begun(news)
+                self._begun.put((news.key, news.machine))
             case JobPrinted():
                 self._print(news)
             case JobWaits():
                 self._waiting(news.key, news.cache)
             case JobPushed():
                 self._images.pushed(replace(news.pushed, machine=news.machine, ended=time.monotonic()))
-
-    def _note_begun(self, news: JobBegan) -> None:
-        with self._lock:
-            trying = self._trying.get(news.key)
-            if trying:
-                trying.machine = news.machine
-        if trying and not self._machines.has(news.machine):  # it left in the meantime
-            self._link.give_up(trying.task, f"{news.machine} takes no jobs any more")
-        self._begun.put((news.key, news.machine))
 
     def _print(self, news: JobPrinted) -> None:
         with self._lock:
@@ -333,28 +337,6 @@ class Cluster:
                 stream.write("".join(f"{line}\n" for line in news.lines))
         for line in news.lines[-1:]:
             self._said(news.key, line)
-
-    def _hear_of_machine(self, news: MachineNews) -> None:
-        if isinstance(news, MachineJoined):
-            self._machines.joined(news.facts)
-            return
-        self._machines.left(news.name)
-        with self._lock:
-            trying = tuple(self._trying.values())
-        # Dask leaves what waits on a machine there, even if it takes no jobs any more: it is sent again.
-        waiting = [each for each in trying if not each.machine and news.name in each.machines]
-        there = [each for each in trying if each.machine == news.name] if news.ends_jobs else []
-        for each in (*waiting, *there):
-            self._link.give_up(each.task, f"{news.name}: {news.why}")
-
-    def _end_hopeless(self) -> None:
-        """End the tries that no machine can do any more, and the waits for pushes of machines that left."""
-        usable = self._machines.usable()
-        with self._lock:
-            hopeless = [each for each in self._trying.values() if not each.machines & usable]
-        for each in hopeless:
-            self._link.give_up(each.task, "its machine went away")
-        self._images.wake()
 
     @contextmanager
     def _logged(self, key: Key, stream: LogFile) -> Iterator[None]:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from imagematrix.cluster.machine import HeldNode, Voice
+from imagematrix.cluster.machine import HeldNode
+from imagematrix.cluster.voice import Voice
 from imagematrix.engine import Engine, builder, comparing, connect
 from imagematrix.engine.builder import Builder
 from imagematrix.model import Attempt, BuildJob, Key, Pushed, Site, node_ref

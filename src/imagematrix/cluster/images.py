@@ -1,10 +1,12 @@
 """Where the images of a run are: which machine made them, whether they are pushed, and what becomes of their pushes."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from imagematrix.cluster import packing
 from imagematrix.cluster.messages import RemoteParent, RemoteResult
 from imagematrix.model import BuildJob, Key, Pushed, PushStatus
 from imagematrix.planning.placement import Whereabouts
@@ -26,8 +28,10 @@ class MadeImage:
 class ClusterImages:
     """What is known of the images of a run. Its methods may be called from any thread."""
 
-    def __init__(self, kept: Mapping[Key, RemoteParent], shared: Collection[Key]) -> None:
-        """Take what the registry had before the run, and the nodes that several are built on."""
+    def __init__(
+        self, kept: Mapping[Key, RemoteParent], shared: Collection[Key], compared: Collection[RemoteParent] = ()
+    ) -> None:
+        """Take what the registry had before the run, the nodes that several are built on, and what is compared."""
         self._kept = kept
         self._shared = shared
         self._unheard: set[Key] = set()
@@ -36,6 +40,9 @@ class ClusterImages:
         self._pushes: dict[Key, Pushed] = {}
         """Those that have ended."""
         self._news: list[Pushed] = []
+        self._bytes = {parent.key: parent.bytes for parent in (*kept.values(), *compared)}
+        self._holders: dict[Key, set[str]] = defaultdict(set)
+        """The machines that have an image."""
         self._changed = threading.Condition()
 
     def begin(self, key: Key) -> None:
@@ -49,6 +56,9 @@ class ClusterImages:
         with self._changed:
             self._made[job.key] = MadeImage(job=job, machine=result.machine, image=result.attempt.image)
             self._unheard.discard(job.key)
+            if not result.pushed:
+                self._bytes[job.key] = result.size
+                self._hold((job.key, *(parent.key for parent in packing.parents(job))), result.machine)
         if result.pushed:
             self.pushed(result.pushed)
 
@@ -86,6 +96,21 @@ class ClusterImages:
             is_pushed = key in self._kept or self._is_pushed(key)
         machine = made.machine if made else ""
         return Whereabouts(key=key, machine=machine, is_pushed=is_pushed, is_shared=key in self._shared)
+
+    def note_held(self, keys: Collection[Key], machine: str) -> None:
+        """Note images that a machine has from earlier runs."""
+        with self._changed:
+            self._hold(keys, machine)
+
+    def machine(self, key: Key) -> str:
+        """Return the machine that made an image in this run."""
+        with self._changed:
+            return self._made[key].machine
+
+    def lacks(self, keys: Collection[Key], machine: str) -> float:
+        """Return about how many bytes a machine must pull to have some images."""
+        with self._changed:
+            return sum(self._missing(key, machine) for key in keys)
 
     def parent(self, key: Key) -> RemoteParent:
         """Return how any machine finds a parent's image."""
@@ -131,3 +156,15 @@ class ClusterImages:
     def _is_pushed(self, key: Key) -> bool:
         push = self._pushes.get(key)
         return push is not None and push.status is PushStatus.PUSHED
+
+    def _hold(self, keys: Collection[Key], machine: str) -> None:
+        for key in keys:
+            self._holders[key].add(machine)
+
+    def _missing(self, key: Key, machine: str) -> float:
+        """Return the bytes of an image without those of the nearest one below it that a machine has."""
+        below: Key | None = key
+        while below and machine not in self._holders[below]:
+            made = self._made.get(below)
+            below = next((parent.key for parent in packing.parents(made.job)), None) if made else None
+        return self._bytes.get(key, 0) - (self._bytes.get(below, 0) if below else 0)

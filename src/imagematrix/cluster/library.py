@@ -1,29 +1,13 @@
 """Dask, configured for builds before it is imported: it reads some of its settings only then."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Final
 
-from imagematrix.cluster.messages import SCALE
-
-_BYTES_A_SECOND: Final = 100_000_000
-"""How fast a machine is thought to pull an image: a network of 1 Gbit/s."""
-BANDWIDTH: Final = _BYTES_A_SECOND // SCALE
-"""The same, in the unit of weights."""
-
 SETTINGS: Final = {
-    # A try that was running on a machine that died fails; `execution.worker` decides about the next one.
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.scheduler.bandwidth": BANDWIDTH,
-    # It would remove weights from machines that have the image.
+    # There are no tasks of Dask's to be moved.
     "distributed.scheduler.active-memory-manager.start": False,
-    # Tasks without parents are placed like all others.
-    "distributed.scheduler.rootish-taskgroup": 0,
-    "distributed.scheduler.rootish-taskgroup-dependencies": 0,
-    "distributed.scheduler.worker-saturation": "inf",
-    "distributed.scheduler.unknown-task-duration": "20s",
+    "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,
@@ -55,12 +39,3 @@ def dask() -> ModuleType:
     for name in ("distributed", "tornado.application"):  # what matters of it is an error of ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
-
-
-def submitting(
-    priorities: Mapping[tuple[str, str], float], machines: Mapping[tuple[str, str], Sequence[str]]
-) -> AbstractContextManager[None]:
-    """Let tasks that are submitted in this `with` have a priority and machines of their own, by their names."""
-    from dask.base import annotate
-
-    return annotate(priority=priorities.__getitem__, workers=machines.__getitem__)

@@ -5,10 +5,10 @@ import itertools
 import pickle
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from imagematrix.cluster import security as guard
 from imagematrix.cluster.library import dask
@@ -20,29 +20,30 @@ from imagematrix.cluster.messages import (
     MachineFacts,
     MachineNews,
     Question,
-    RemoteResult,
-    Weight,
+    SentJob,
 )
-from imagematrix.cluster.outbox import Outbox, Task, Try
 from imagematrix.errors import NoClusterError
 from imagematrix.execution.parallel import CancelledError
 from imagematrix.model import Key
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
 _HEALTH_SECONDS: Final = 5.0
 """How long a machine may look at itself: `doctor` ends within ten seconds."""
-_LOOK_SECONDS: Final = 1.0
-"""How soon a waiting thread sees what nobody reports: that the connection broke."""
 _CANCELLED: Final = (asyncio.CancelledError, CancelledError)
 _TLS_WORDS: Final = ("ssl", "certificate", "tlsv1", "handshake")
 
 
 class LostMachineError(Exception):
     """A machine, or the scheduler, went away while it had a job."""
+
+    def __init__(self, why: str, *, began_on: str = "") -> None:
+        super().__init__(why)
+        self.began_on = began_on
+        """The machine that had begun it; empty: none had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +60,20 @@ class Link:
     """A connection to a scheduler, for one run. Its methods may be called from any thread."""
 
     def __init__(self, to: guard.ClusterAddress, certificates: str, *, who: str) -> None:
-        self.run = uuid.uuid4().hex
-        self._number = itertools.count(1)
+        self.run = ""
+        """Tells the jobs of this connection from all others."""
         self._to = to
         self._certificates = certificates
         self._who = who
         self._client: Client | None = None
         self._stream: object = None
         self._connecting = threading.Lock()
-        self._tries: dict[str, Try] = {}
-        self._jobs: Callable[[JobNews], None] = lambda _: None
+        self._number = itertools.count(1)
+        self._outgoing: list[SentJob] = []
+        self._sending = threading.Lock()
+        self._jobs: Callable[[Sequence[JobNews | JobEnded | JobLost]], None] = lambda _: None
         self._machines: Callable[[MachineNews], None] = lambda _: None
+        self._renewed: Callable[[], None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -77,7 +81,7 @@ class Link:
         return str(self._to)
 
     def try_of(self, key: Key) -> str:
-        """Return a name for a try at a node, unlike those of all others of this run."""
+        """Return a name for a try at a node, unlike those of all others."""
         return f"{key[:12]}-{next(self._number)}"
 
     def connect(self) -> None:
@@ -87,12 +91,15 @@ class Link:
                 return
             self.close()
             client = self._connected()
+            self.run = uuid.uuid4().hex  # machines were told to stop what was sent before
             try:
                 self._join(client)
             except (NoClusterError, LostMachineError):
                 client.close(timeout=2)
                 raise
-            self._outbox = Outbox(client, self.run)
+            with self._sending:
+                self._outgoing = []
+            self._renewed()
             self._stream, self._client = client.scheduler_comm, client  # by now it hears of everything
 
     def look(self) -> None:
@@ -127,9 +134,17 @@ class Link:
         client = self._client
         return client is not None and client.status == "running" and client.scheduler_comm is self._stream
 
-    def listen(self, jobs: Callable[[JobNews], None], machines: Callable[[MachineNews], None]) -> None:
-        """Hand news of this run's jobs and of machines to these from now on; they are called from one thread."""
-        self._jobs, self._machines = jobs, machines
+    def listen(
+        self,
+        jobs: Callable[[Sequence[JobNews | JobEnded | JobLost]], None],
+        machines: Callable[[MachineNews], None],
+        renewed: Callable[[], None],
+    ) -> None:
+        """Hand news of this run's jobs and of machines to these from now on; they are called from one thread.
+
+        `renewed` is called before a connection is used: nothing is heard any more of what was sent by the one before.
+        """
+        self._jobs, self._machines, self._renewed = jobs, machines, renewed
 
     def machines(self) -> Sequence[ListedMachine]:
         """Return the machines of the cluster. Raises NoClusterError."""
@@ -153,43 +168,25 @@ class Link:
         with suppress(LostMachineError):
             _ask(self._open(), "imagematrix_stop", run=self.run)
 
-    def weigh(
-        self, weights: Sequence[Weight], machines: Collection[str], *, seconds: float
-    ) -> "Sequence[Future[Weight]]":
-        """Note that each of some machines has images, so that tasks that depend on their weights are placed there.
+    def session(self) -> object:
+        """Return what tells this connection from one before or after. Raises LostMachineError without one."""
+        return self._open()
 
-        Raises LostMachineError.
-        """
-        client = self._open()
-        try:
-            found = client.scatter(
-                [*weights], workers=[*machines], broadcast=len(machines) > 1, hash=False, timeout=seconds
-            )
-        except (Exception, *_CANCELLED) as error:  # noqa: BLE001  (Dask's own, of any type)
-            raise LostMachineError(f"{' or '.join(machines)} went away: {error!r}") from None
-        return cast("list[Future[Weight]]", found)
+    def lasts(self, session: object) -> bool:
+        """Whether a connection is still the one that there is."""
+        return self.is_up() and self._client is session
 
-    def do(self, task: Task, *, lasts: Callable[[], bool]) -> RemoteResult:
-        """Do a job on one of its machines; once `lasts` is false it is given up. Raises LostMachineError."""
-        client = self._open()
-        one = self._tries[task.name[-1]] = Try(task)
-        try:
-            self._outbox.send(one)
-            while not one.ended.wait(_LOOK_SECONDS):
-                if self._open() is not client:
-                    raise LostMachineError(f"the connection to {self._to} broke")
-                if one.is_lost() or not lasts():
-                    raise LostMachineError("its machine went away")
-            if one.result is None:
-                raise LostMachineError(one.why)
-            return one.result
-        finally:
-            self._tries.pop(task.name[-1], None)
-            one.forget()
-
-    def give_up(self, name: str, why: str) -> None:
-        """Let a try end as lost, by the name of its task."""
-        self._end(name, None, why)
+    def send(self, job: SentJob) -> None:
+        """Send a job soon, together with those that follow at once: a message is dear, and its size is not."""
+        client = self._client
+        if client is None:
+            return
+        with self._sending:
+            is_first = not self._outgoing
+            self._outgoing.append(job)
+        if is_first:
+            loop: Any = client.loop
+            loop.add_callback(self._flush, client.scheduler_comm)
 
     def close(self) -> None:
         """End the connection."""
@@ -212,23 +209,15 @@ class Link:
                 f"{self._to} already builds for {holder}: a cluster builds one matrix at a time\n"
                 "    wait until that run has ended, or stop it there with Ctrl-C"
             )
-        client.subscribe_topic(topic(self.run), lambda event: self._hear(_read(event)))
+        client.subscribe_topic(topic(self.run), lambda event: self._jobs(_read(event)))
         client.subscribe_topic(MACHINES, lambda event: self._machines(_read(event)))
 
-    def _hear(self, bundle: Sequence[JobNews | JobEnded | JobLost]) -> None:
-        for news in bundle:
-            match news:
-                case JobEnded():
-                    self._end(news.task, news.result, "")
-                case JobLost():
-                    self._end(news.task, None, news.why)
-                case _:
-                    self._jobs(news)
-
-    def _end(self, name: str, result: RemoteResult | None, why: str) -> None:
-        one = self._tries.get(name)
-        if one:
-            one.end(result, why)
+    def _flush(self, stream: Any) -> None:  # noqa: ANN401 - Dask's, without types
+        with self._sending:
+            jobs, self._outgoing = self._outgoing, []
+        message = {"op": "imagematrix-jobs", "jobs": [(job.machine, job.task, job.version, job.data) for job in jobs]}
+        with suppress(OSError):  # the connection broke: who waits sees it
+            stream.send(message)
 
 
 NAME: Final = "imagematrix"

@@ -14,10 +14,8 @@ from imagematrix.cluster import packing
 from imagematrix.cluster.messages import (
     Answer,
     JobBegan,
-    JobNews,
-    JobPrinted,
+    JobEnded,
     JobPushed,
-    JobWaits,
     MachineFacts,
     NoAnswer,
     Question,
@@ -26,6 +24,7 @@ from imagematrix.cluster.messages import (
     RemoteParent,
     RemoteResult,
 )
+from imagematrix.cluster.voice import Tell, Voice
 from imagematrix.errors import InputError, NoEngineError, RegistryError
 from imagematrix.execution import parallel
 from imagematrix.model import Attempt, BuildJob, Flake, FlakeKind, Key, NodePull, Pushed, PushStatus
@@ -40,12 +39,6 @@ PUSHES: Final = 2
 _PULL_SECONDS: Final = 7200.0
 _FULL: Final = "no space left on device"
 _TRACE_LINES: Final = 15
-_FLUSH_SECONDS: Final = 0.2
-_MOST_LINES: Final = 50
-"""Lines travel in bundles: one by one, 1,100 of them were a burden to the scheduler."""
-
-Tell = Callable[[str, JobNews], None]
-"""Sends news of a run's jobs to the coordinator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +90,7 @@ def _nothing(_question: Question) -> Answer:
 
 
 class BuildMachine:
-    """Does the jobs that reach this machine. Several threads call `work` at once."""
+    """Does the jobs that reach this machine, each in a thread."""
 
     def __init__(
         self,
@@ -115,6 +108,8 @@ class BuildMachine:
         self._tell: Tell = lambda _run, _news: None
         self._lock = threading.Lock()
         self._slots = list(range(facts.slots))
+        self._freed = threading.Condition(self._lock)
+        self._pool: ThreadPoolExecutor | None = None
         self._bench: _Bench | None = None
         self._stopped = ""
         """The run that was stopped last: its late jobs do nothing."""
@@ -123,19 +118,11 @@ class BuildMachine:
         """Send news to `tell` from now on."""
         self._tell = tell
 
-    def work(self, version: str, data: bytes) -> RemoteResult:
-        """Do a job, packed by a coordinator of some version."""
-        with self._lock:
-            slot = heapq.heappop(self._slots)
-        try:
-            return self._work(version, data, slot)
-        except Exception as error:  # noqa: BLE001  (what is raised here would look like a fault of Dask's)
-            lines = "".join(traceback.format_exception(error)).splitlines()
-            attempt = Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
-            return RemoteResult(attempt=attempt, machine=self.facts.name, slot=slot)
-        finally:
-            with self._lock:
-                heapq.heappush(self._slots, slot)
+    def begin(self, run: str, task: str, version: str, data: bytes) -> None:
+        """Begin a job, packed by a coordinator of some version, when a worker slot is free; tell how it ended."""
+        if self._pool is None:
+            self._pool = parallel.ThreadPoolExecutor(self.facts.slots, thread_name_prefix="job")
+        self._pool.submit(self._do, run, task, version, data)
 
     def answer(self, version: str, data: bytes) -> bytes:
         """Answer a question, packed by a command of some version; another version gets no answer."""
@@ -155,73 +142,59 @@ class BuildMachine:
         """Stop everything."""
         with self._lock:
             bench, self._bench = self._bench, None
+            pool, self._pool = self._pool, None
+        if pool:
+            pool.shutdown(wait=False, cancel_futures=True)
         if bench:
             bench.close()
 
-    def _work(self, version: str, data: bytes, slot: int) -> RemoteResult:
+    def _do(self, run: str, task: str, version: str, data: bytes) -> None:
+        self._tell(run, JobEnded(task=task, result=self._work_in_slot(run, task, version, data)))
+
+    def _work_in_slot(self, run: str, task: str, version: str, data: bytes) -> RemoteResult:
+        with self._freed:
+            self._freed.wait_for(lambda: self._slots)  # what was stopped may still end
+            slot = heapq.heappop(self._slots)
+        try:
+            return self._work(run, task, version, data, slot)
+        except Exception as error:  # noqa: BLE001  (what is raised here would look like a fault of Dask's)
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            attempt = Attempt(ok=False, why=f"{type(error).__name__}: {error}", tail=tuple(lines[-_TRACE_LINES:]))
+            return RemoteResult(attempt=attempt, machine=self.facts.name, slot=slot)
+        finally:
+            with self._freed:
+                heapq.heappush(self._slots, slot)
+                self._freed.notify()
+
+    def _work(self, run: str, task: str, version: str, data: bytes, slot: int) -> RemoteResult:
         if version != self.facts.version:  # what was packed there may not even be readable here
             return self._refusal(slot, f"has imagematrix {self.facts.version}, this run is of {version}")
         remote = packing.unpack(data)
         try:
-            bench = self._bench_of(remote)
+            bench = self._bench_of(run, remote.compression)
         except NoEngineError as error:
             return self._refusal(slot, f"has no usable engine: {error}")
         if bench is None:
             return self._refusal(slot, "was stopped")
         key = remote.job.key if isinstance(remote, RemoteJob) else remote.image.key
-        self._tell(remote.run, JobBegan(key=key, machine=self.facts.name, slot=slot))
+        self._tell(run, JobBegan(task=task, key=key, machine=self.facts.name, slot=slot))
         return bench.work(remote, slot)
 
     def _refusal(self, slot: int, why: str) -> RemoteResult:
         attempt = Attempt(ok=False, flake=Flake(kind=FlakeKind.ENGINE), why=f"{self.facts.name} {why}", seconds=0.0)
         return RemoteResult(attempt=attempt, machine=self.facts.name, slot=slot)
 
-    def _bench_of(self, remote: RemoteJob | RemoteChecks) -> "_Bench | None":
+    def _bench_of(self, run: str, compression: str) -> "_Bench | None":
         """Return what does the jobs of a run; a new run closes that of the one before. None: it was stopped."""
         with self._lock:
-            if remote.run == self._stopped:
+            if run == self._stopped:
                 return None
-            if self._bench is None or self._bench.run != remote.run:
+            if self._bench is None or self._bench.run != run:
                 if self._bench:
                     self._bench.close()
                 self._bench = None
-                self._bench = _Bench(remote, self.facts.name, self._open, self._tell, self._pushes)
+                self._bench = _Bench(run, compression, self.facts.name, self._open, self._tell, self._pushes)
             return self._bench
-
-
-class Voice:
-    """Sends what builds print to the coordinator, in bundles."""
-
-    def __init__(self, run: str, tell: Tell) -> None:
-        self._run = run
-        self._tell = tell
-        self._lines: dict[Key, list[str]] = {}
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-
-    def say(self, key: Key, line: str) -> None:
-        """Take a line that a build printed."""
-        with self._lock:
-            lines = self._lines.setdefault(key, [])
-            lines.append(hidden(line))
-            if len(lines) >= _MOST_LINES:
-                self._send(key)
-            elif self._timer is None:
-                self._timer = parallel.after(_FLUSH_SECONDS, self.flush)
-
-    def waits(self, key: Key, cache: str) -> None:
-        """Take it that a build waits for a cache, or no longer does."""
-        self._tell(self._run, JobWaits(key=key, cache=cache))
-
-    def flush(self) -> None:
-        """Send all lines."""
-        with self._lock:
-            self._timer = None
-            for key in tuple(self._lines):
-                self._send(key)
-
-    def _send(self, key: Key) -> None:
-        self._tell(self._run, JobPrinted(key=key, lines=tuple(self._lines.pop(key))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,15 +211,13 @@ class _Made:
 class _Bench:
     """Does the jobs of one run."""
 
-    def __init__(
-        self, remote: RemoteJob | RemoteChecks, machine: str, open_host: OpenHost, tell: Tell, pushes: int
-    ) -> None:
-        self.run = remote.run
+    def __init__(self, run: str, compression: str, machine: str, open_host: OpenHost, tell: Tell, pushes: int) -> None:
+        self.run = run
         self._machine = machine
         self._tell = tell
         self._voice = Voice(self.run, tell)
         self._resources = ExitStack()
-        self._host = self._resources.enter_context(open_host(self._voice, remote.compression))
+        self._host = self._resources.enter_context(open_host(self._voice, compression))
         self._pushing = self._pushers(pushes)
         self._pushing_shared = self._pushers(pushes)
         self._guard = threading.Lock()

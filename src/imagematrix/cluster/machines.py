@@ -1,15 +1,21 @@
 """Which machines of a cluster take jobs, and which are avoided."""
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 from imagematrix.cluster.link import Link, ListedMachine
 from imagematrix.cluster.messages import MachineFacts
 from imagematrix.errors import NoClusterError
+from imagematrix.execution.worker import ENGINE_SECONDS
 from imagematrix.model import FlakeKind, Key, UsedMachine
 from imagematrix.planning import placement
 from imagematrix.text import platforms
+
+_LOOK_SECONDS: Final = 1.0
+"""How soon a thread that waits for a machine sees that it need not wait any more."""
 
 
 def none_usable(cluster: str, found: Sequence[ListedMachine], *, version: str, platform: str) -> str:
@@ -46,6 +52,14 @@ def gone(link: Link, machines: "Machines") -> str:
     return "" if machines.usable() else f"no machine of {link.name} takes jobs any more"
 
 
+def went_away(left: str, why: str, *, kept: str) -> NoClusterError:
+    """Return that a cluster went away: what is `left`, and what was done and is `kept`."""
+    return NoClusterError(
+        f"{left}: {why}\n"
+        f"    what was {kept} is kept: start the scheduler and the machines, and run the same command again"
+    )
+
+
 class Machines:
     """The machines of a run. Its methods may be called from any thread."""
 
@@ -61,7 +75,12 @@ class Machines:
         self._slots_given = 0
         self._shunned: dict[Key, set[str]] = {}
         self._faults: Counter[str] = Counter()
+        self._usable: dict[str, frozenset[str]] = {}
+        """By Docker platform: asked for with each job."""
+        self._none_since: dict[str, float] = {}
+        """Docker platforms that no machine takes jobs for, and since when."""
         self._lock = threading.Lock()
+        self._came = threading.Condition(self._lock)
 
     def take(self, link: Link) -> None:
         """Take the machines of a cluster. Raises NoClusterError for a Docker platform that none of them is for."""
@@ -73,22 +92,25 @@ class Machines:
 
     def reset(self, found: Iterable[MachineFacts]) -> None:
         """Take it that exactly these are there."""
-        with self._lock:
+        with self._came:
             self._there.clear()
             for facts in found:
                 self._add(facts)
+            self._note_change()
         self._changed()
 
     def joined(self, facts: MachineFacts) -> None:
         """Note a machine that takes jobs; one of another version or platform would refuse them."""
-        with self._lock:
+        with self._came:
             self._add(facts)
+            self._note_change()
         self._changed()
 
     def left(self, name: str) -> None:
         """Note a machine that takes no more jobs."""
-        with self._lock:
+        with self._came:
             self._there.pop(name, None)
+            self._note_change()
         self._changed()
 
     def usable(self, platform: str = "") -> frozenset[str]:
@@ -97,10 +119,26 @@ class Machines:
         Those that emulate it count only if no other machine is for it, and last those that were set aside.
         """
         with self._lock:
-            there = frozenset(self._there)
-            if platform:
-                there = self._builders(platform, natively=True) or self._builders(platform, natively=False)
-            return there - self._set_aside() or there
+            return self._find_usable(platform)
+
+    def await_usable(self, platform: str, *, lasts: Callable[[], bool]) -> frozenset[str]:
+        """Return those that take jobs for a Docker platform; if there are none, wait for one while `lasts` is true.
+
+        When the last one has left, a machine is waited for as long as a lost engine is. So all that waits gives up at
+        once, and what comes later does not wait any more.
+        """
+        with self._came:
+            while not (found := self._find_usable(platform)) and lasts():
+                left = self._none_since.setdefault(platform, time.monotonic()) + ENGINE_SECONDS - time.monotonic()
+                if left <= 0:
+                    break
+                self._came.wait(min(left, _LOOK_SECONDS))
+            return found
+
+    def wake(self) -> None:
+        """Let those who wait for a machine look again whether they need one."""
+        with self._came:
+            self._came.notify_all()
 
     def has(self, name: str) -> bool:
         """Whether a machine takes jobs, or was only set aside."""
@@ -112,10 +150,16 @@ class Machines:
         with self._lock:
             return frozenset(name for name, facts in self._there.items() if label in facts.labels)
 
-    def slots(self) -> int:
-        """Return how many nodes all of them build at once."""
+    def capacities(self) -> Mapping[str, int]:
+        """Return how many nodes each machine builds at once."""
         with self._lock:
-            return sum(facts.slots for facts in self._there.values())
+            return {name: facts.slots for name, facts in self._there.items()}
+
+    def slots(self, platform: str = "") -> int:
+        """Return how many nodes all of them build at once, or those that take jobs for a Docker platform."""
+        with self._lock:
+            wanted = self._find_usable(platform) if platform else self._there
+            return sum(facts.slots for name, facts in self._there.items() if name in wanted)
 
     def slot(self, machine: str, number: int) -> int:
         """Return the number of a worker slot among those of all machines."""
@@ -140,6 +184,7 @@ class Machines:
         if kind is FlakeKind.ENGINE:
             with self._lock:
                 self._faults[machine] += 1
+                self._usable.clear()
 
     def used(self) -> tuple[UsedMachine, ...]:
         """Return the machines that have been there, those that left too."""
@@ -161,6 +206,22 @@ class Machines:
             self._first_slots.setdefault(facts.name, self._slots_given)
             if self._first_slots[facts.name] == self._slots_given:
                 self._slots_given += facts.slots
+
+    def _note_change(self) -> None:
+        self._usable.clear()
+        for platform in [platform for platform in self._none_since if self._find_usable(platform)]:
+            del self._none_since[platform]
+        now = time.monotonic()
+        self._none_since |= {each: now for each in self._platforms if not self._find_usable(each)} | self._none_since
+        self._came.notify_all()
+
+    def _find_usable(self, platform: str) -> frozenset[str]:
+        if platform not in self._usable:
+            there = frozenset(self._there)
+            if platform:
+                there = self._builders(platform, natively=True) or self._builders(platform, natively=False)
+            self._usable[platform] = there - self._set_aside() or there
+        return self._usable[platform]
 
     def _builders(self, platform: str, *, natively: bool) -> frozenset[str]:
         return frozenset(name for name, facts in self._there.items() if builds_for(facts, platform, natively=natively))

@@ -45,8 +45,6 @@ class RemoteParent:
 class RemoteJob:
     """A try at a node, for whichever machine gets it."""
 
-    run: str
-    """The id of the run: what a machine keeps open for one run is closed when the next one begins."""
     job: BuildJob
     repository: str
     """The node cache."""
@@ -65,7 +63,6 @@ class RemoteJob:
 class RemoteChecks:
     """The checks of one image, for whichever machine gets them."""
 
-    run: str
     repository: str
     """The node cache."""
     compression: str
@@ -96,29 +93,23 @@ class RemoteResult:
     """What differs of it first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """Stands for an image in Dask's eyes: a task is placed where the weights are that it depends on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentJob:
+    """A packed job on its way to a machine."""
 
-    It claims a hundred-thousandth of the image's size. With its real size, Dask would measure absurd bandwidths from
-    it, because it travels within a millisecond; Dask learns nothing from what is below 1 MB.
-    """
-
-    image_bytes: int
-
-    def __sizeof__(self) -> int:
-        """Return what Dask takes for its size, in bytes."""
-        return max(1, self.image_bytes // SCALE)
-
-
-SCALE = 100_000
-"""How many bytes of an image stand behind one byte of a weight."""
+    machine: str
+    task: str
+    """Tells this try from all others."""
+    version: str
+    """Of imagematrix at the coordinator."""
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobBegan:
     """A machine begins a job."""
 
+    task: str
     key: Key
     machine: str
     slot: int
@@ -158,10 +149,10 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLost:
-    """A try will not end: its machine went away, or could not even begin it."""
+    """A try never reached its machine, which had gone."""
 
     task: str
-    why: str
+    machine: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +170,8 @@ class MachineLeft:
     why: str
     ends_jobs: bool
     """Those that it has will not end, or nobody will hear of it."""
+    is_gone: bool = False
+    """Its connection ended: when it joins again, it has none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,17 @@
-"""What runs inside Dask's scheduler and workers: news of machines, one coordinator at a time, and how jobs reach us.
+"""What runs inside Dask's scheduler and workers: news of machines, one coordinator at a time, and the way of jobs.
 
-Results travel as news, not as results of Dask's: the coordinator would have to fetch each from its machine, by way of
-the scheduler, with five messages.
+A job is a message to its machine, and its result one of its news. Tasks of Dask's would cost a message for each of
+their states, and Dask would choose their machines before these have a worker slot for them.
 """
 
 import asyncio
 import pickle
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from distributed import SchedulerPlugin, WorkerPlugin, get_worker
-
-from imagematrix.cluster.library import BANDWIDTH
+from imagematrix.cluster.library import dask
 from imagematrix.cluster.messages import (
     JobEnded,
     JobLost,
@@ -22,6 +21,10 @@ from imagematrix.cluster.messages import (
     MachineLeft,
     MachineNews,
 )
+
+dask()  # before it is imported: it reads our settings then
+
+from distributed import SchedulerPlugin, WorkerPlugin  # noqa: E402
 
 if TYPE_CHECKING:
     from distributed import Scheduler, Worker
@@ -48,24 +51,29 @@ class ClusterPlugin(SchedulerPlugin):
     idempotent = True
 
     async def start(self, scheduler: "Scheduler") -> None:
-        """Set what a scheduler that others started has otherwise, and take the questions of coordinators."""
+        """Take the questions of coordinators, and pass on jobs and news."""
         self._scheduler = scheduler
         self._machines: dict[str, MachineFacts] = {}
+        """By their addresses."""
+        self._addresses: dict[str, str] = {}
+        """Of machines, by their names."""
         self._away: dict[str, str] = {}
         """Machines that take no jobs now, and why."""
         self._holder: tuple[str, str, str] | None = None
         """The client that builds, its run, and what it calls itself."""
-        scheduler.allowed_failures = 0
-        scheduler.bandwidth = BANDWIDTH
-        scheduler.rootish_tg_dependencies_threshold = 0
-        scheduler.extensions["amm"].stop()
         scheduler.handlers.update(
             imagematrix_take=self._take,
             imagematrix_stop=self._stop_run,
             imagematrix_machines=self._list,
             imagematrix_ask=self._ask,
         )
-        scheduler.stream_handlers["imagematrix-away"] = self._note_away
+        scheduler.stream_handlers.update(
+            {
+                "imagematrix-away": self._note_away,
+                "imagematrix-jobs": self._pass_jobs,
+                "imagematrix-news": self._pass_news,
+            }
+        )
         for address in scheduler.workers:
             self.add_worker(scheduler, address)
 
@@ -74,6 +82,7 @@ class ClusterPlugin(SchedulerPlugin):
         facts = scheduler.workers[worker].extra.get(NAME)
         if facts:
             self._machines[worker] = MachineFacts(**facts)
+            self._addresses[self._machines[worker].name] = worker
             self._tell(MachineJoined(facts=self._machines[worker]))
 
     def remove_worker(self, scheduler: "Scheduler", worker: str, **_: object) -> None:  # noqa: ARG002
@@ -81,16 +90,9 @@ class ClusterPlugin(SchedulerPlugin):
         facts = self._machines.pop(worker, None)
         self._away.pop(worker, None)
         if facts:
+            self._addresses.pop(facts.name, None)
             why = "it left the cluster, or its connection broke"
-            self._tell(MachineLeft(name=facts.name, why=why, ends_jobs=True))
-
-    def transition(self, key: object, start: str, finish: str, *_: object, **how: Any) -> None:  # noqa: ANN401, ARG002
-        """Report a try that will not end."""
-        if finish == "erred" and self._holder:
-            machine = self._machines.get(str(how.get("worker")))
-            went_away = f"the machine {machine.name if machine else how.get('worker')} went away"
-            lost = JobLost(task=task_name(key), why=how.get("exception_text") or went_away)
-            self._scheduler.log_event(topic(self._holder[1]), pickle.dumps([lost]))
+            self._tell(MachineLeft(name=facts.name, why=why, ends_jobs=True, is_gone=True))
 
     def remove_client(self, scheduler: "Scheduler", client: str) -> None:
         """Stop the builds of a coordinator that went away. Dask never awaits an asynchronous method here."""
@@ -129,6 +131,29 @@ class ClusterPlugin(SchedulerPlugin):
             for address, facts in self._machines.items()
         ]
 
+    def _pass_jobs(self, client: str, jobs: Sequence[tuple[str, str, str, bytes]]) -> None:
+        """Pass jobs of the coordinator that builds on to their machines."""
+        if not self._holder or self._holder[0] != client:
+            return
+        sent: dict[str, list[tuple[str, str, bytes]]] = defaultdict(list)
+        lost = list[JobLost]()
+        for machine, task, version, data in jobs:
+            if address := self._addresses.get(machine):
+                sent[address].append((task, version, data))
+            else:
+                lost.append(JobLost(task=task, machine=machine))
+        for address, bundle in sent.items():
+            message = {"op": "imagematrix-jobs", "run": self._holder[1], "jobs": bundle}
+            self._scheduler.worker_send(address, message)
+        if lost:
+            self._pass_news("", self._holder[1], pickle.dumps(lost))
+
+    def _pass_news(self, worker: str, run: str, news: bytes) -> None:  # noqa: ARG002
+        """Pass news on to the coordinator that builds. Dask would keep what `log_event` is given."""
+        if self._holder and self._holder[1] == run:
+            event = {"op": "event", "topic": topic(run), "event": (0.0, news)}
+            self._scheduler.client_send(self._holder[0], event)
+
     def _note_away(self, worker: str, why: str, ends_jobs: bool) -> None:
         facts = self._machines.get(worker)
         if facts and why:
@@ -150,16 +175,20 @@ class MachinePlugin(WorkerPlugin):
         self.machine = machine
 
     def setup(self, worker: "Worker") -> None:
-        """Take the requests to stop, and send news of jobs."""
+        """Take jobs and the requests to stop, and send news of jobs."""
         worker.batched_stream.interval = _BETWEEN_SECONDS
         worker.handlers["imagematrix_stop"] = self._stop
         worker.handlers["imagematrix_ask"] = self._answer
-        self.post = _Post(worker)
-        self.machine.listen(self.post.send)
+        worker.stream_handlers["imagematrix-jobs"] = self._begin
+        self.machine.listen(_Post(worker).send)
 
     def teardown(self, worker: "Worker") -> None:  # noqa: ARG002
         """Stop what still runs."""
         self.machine.close()
+
+    def _begin(self, run: str, jobs: Sequence[tuple[str, str, bytes]]) -> None:
+        for task, version, data in jobs:
+            self.machine.begin(run, task, version, data)
 
     def _stop(self, run: str) -> None:
         self.machine.stop(run)
@@ -188,15 +217,4 @@ class _Post:
         with self._lock:
             bundles, self._bundles = self._bundles, {}
         for run, news in bundles.items():
-            self._worker.log_event(topic(run), pickle.dumps(news))
-
-
-def task_name(key: object) -> str:
-    """Return what tells a try from all others: the last part of its key in Dask."""
-    return str(key[-1]) if isinstance(key, Sequence) and not isinstance(key, str) and key else str(key)
-
-
-def work(version: str, run: str, task: str, data: bytes, _weights: object) -> None:
-    """Do a job on the machine that this runs on: the only function that is ever sent to a cluster."""
-    plugin = cast("MachinePlugin", get_worker().plugins[NAME])
-    plugin.post.send(run, JobEnded(task=task, result=plugin.machine.work(version, data)))
+            self._worker.batched_send({"op": "imagematrix-news", "run": run, "news": pickle.dumps(news)})

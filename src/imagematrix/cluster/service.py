@@ -116,7 +116,7 @@ def dask_worker(address: str, secure: object, machine: BuildMachine, folder: Pat
     made: Worker = dask().Worker(
         address,
         name=machine.facts.name,
-        nthreads=machine.facts.slots,  # Dask counts threads when it moves work from one machine to another
+        nthreads=1,  # for tasks of Dask's, which there are none of
         memory_limit=0,
         security=secure,
         host=_address_towards(address) if secure else _LOOPBACK,

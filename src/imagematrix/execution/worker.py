@@ -14,9 +14,10 @@ from imagematrix.model import Attempt, BuildJob, FlakeKind, Outcome, Retry, Stat
 INTERRUPTED: Final = "interrupted"
 _TRACE_LINES: Final = 15
 
-_ENGINE_POLLS: Final = 180
+ENGINE_SECONDS: Final = 180.0
+"""How long an engine that went away is waited for: long enough for most restarts."""
 _ENGINE_POLL_SECONDS: Final = 1.0
-"""How often an engine that went away is asked whether it is back: for three minutes, long enough for most restarts."""
+"""How often it is asked whether it is back."""
 
 _LONGEST_WAIT_SECONDS: Final = 600.0
 """The longest wait that a source can ask for."""
@@ -137,7 +138,7 @@ class Worker:
         """Wait until the engine answers, or for so long that it may as well be tried; return that it may."""
         backoff.poll(
             self.executor.answers,
-            times=_ENGINE_POLLS,
+            times=round(ENGINE_SECONDS / _ENGINE_POLL_SECONDS),
             seconds=_ENGINE_POLL_SECONDS,
             stop=self.stop,
             sleep=self.sleep,
