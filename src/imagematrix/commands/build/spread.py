@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import report
-from imagematrix.cluster import Link, security
+from imagematrix.cluster import Link, security, went_away
 from imagematrix.commands import request
 from imagematrix.commands.build import run as local
 from imagematrix.commands.build.decision import BuildDecision, BuildOptions
@@ -135,10 +135,7 @@ def _lost(done: MachinesDone, repository: str, missing: Sequence[str]) -> NoClus
     """Return that the cluster went away before all was built, or that its registry lacks what was."""
     failed = [outcome for outcome in done.outcomes if outcome.status is Status.FAILED]
     if done.gone and failed:
-        return NoClusterError(
-            f"{count(len(failed), 'node')} not built: {done.gone}\n"
-            "    what was pushed is kept: start the scheduler and the machines, and run the same command again"
-        )
+        return went_away(f"{count(len(failed), 'node')} not built", done.gone, kept="pushed")
     if not missing:
         return None
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

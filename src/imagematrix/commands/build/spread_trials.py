@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from imagematrix.cluster import went_away
 from imagematrix.commands.build.decision import BuildOptions
 from imagematrix.commands.build.refreshing import Trial
 from imagematrix.commands.build.spread_acting import SpreadMeans, act, as_parents, decided_for_machines, refuse_silent
-from imagematrix.errors import NoClusterError
 from imagematrix.model import Key, Row, Status
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.reproducible import Difference
@@ -41,8 +41,5 @@ class SpreadTrials:
         compared = {trial.new: before[trial.node.key] for trial in trials if trial.node.key in before}
         done = act(tried, decided, options, self.means, compared=compared)
         if done.gone and any(outcome.status is Status.FAILED for outcome in done.outcomes):
-            raise NoClusterError(
-                f"what no lock names could not be compared: {done.gone}\n"
-                "    start the scheduler and the machines, and run the same command again"
-            )
+            raise went_away("what no lock names could not be compared", done.gone, kept="pushed")
         return done.changes

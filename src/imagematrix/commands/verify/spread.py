@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from imagematrix import __version__
-from imagematrix.cluster import ClusterChecks, Link
+from imagematrix.cluster import ClusterChecks, Link, went_away
 from imagematrix.cluster.messages import RemoteParent
 from imagematrix.commands.verify.cache import KeptImages
 from imagematrix.commands.verify.run import VerifyResult, destination_of
@@ -84,10 +84,7 @@ def _lost(images: Sequence[Verified], gone: str) -> NoClusterError | None:
     bad = [image for image in images if not image.good]
     if not bad or not all(image.interruption for image in bad):
         return None
-    return NoClusterError(
-        f"{count(len(bad), 'image')} not checked: {gone}\n"
-        "    what was checked is remembered: start the scheduler and the machines, and run the same command again"
-    )
+    return went_away(f"{count(len(bad), 'image')} not checked", gone, kept="checked")
 
 
 def _subject(judge: Judge, dag: Dag, name: str, cache: KeptImages, also: Destination | None) -> Subject:
