@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests import projects
 from tests.clusters import REGISTRY, FolderMachine, LocalCluster, coordinator, until
-from tests.fakes import of_platform
+from tests.fakes import of_platform, plan_of
 from tests.folders import digest, passing
 
 from imagematrix.cluster import Cluster
@@ -86,7 +86,14 @@ def machines(cluster: LocalCluster, tmp_path: Path) -> Mapping[str, FolderMachin
     return {name: cluster.add(FolderMachine(tmp_path / "machines", name)) for name in ("a", "b")}
 
 
-def ran(plan: Plan, executor: Cluster, night: Night, *, jobs: int = 8) -> Mapping[Key, Outcome]:
+def ran(
+    plan: Plan,
+    executor: Cluster,
+    night: Night,
+    *,
+    jobs: int = 8,
+    sleep: Callable[[float], object] = lambda _seconds: None,
+) -> Mapping[Key, Outcome]:
     outcomes = schedule.run(
         plan,
         executor,
@@ -96,7 +103,7 @@ def ran(plan: Plan, executor: Cluster, night: Night, *, jobs: int = 8) -> Mappin
         limits=executor.limits(),
         stop=night.stop,
         settle=executor.settle,
-        sleep=lambda _seconds: None,
+        sleep=sleep,
     )
     return {outcome.key: outcome for outcome in outcomes}
 
@@ -261,6 +268,21 @@ def test_a_machine_that_fails_for_its_own_reasons_is_avoided(
         (Status.BUILT, "b", "")
     }
     assert max(outcome.attempts for outcome in outcomes.values()) == 2
+
+
+def test_what_waits_for_a_machine_that_is_set_aside_goes_elsewhere(
+    cluster: LocalCluster, machines: Mapping[str, FolderMachine]
+) -> None:
+    """Not only when the first failure is tried again: until then it would fail one job after the other."""
+    plan, night = plan_of(dict.fromkeys(f"node-{number}" for number in range(16))), Night()
+    machines["a"].attempt = lambda _job: passing(FlakeKind.ENGINE)
+    machines["b"].seconds = lambda _job: 0.2
+    with coordinator(cluster, plan, night.log) as (executor, at_once):
+        outcomes = ran(plan, executor, night, jobs=at_once, sleep=night.stop.wait)
+        faults = {machine.name: machine.faults for machine in executor.used()}
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
+    assert faults["a"] <= 4
 
 
 def test_a_machine_that_does_not_reach_the_registry_is_no_black_hole(

@@ -185,6 +185,7 @@ class Machines:
             with self._lock:
                 self._faults[machine] += 1
                 self._usable.clear()
+            self._changed()  # what waits for it goes elsewhere if it is set aside now
 
     def used(self) -> tuple[UsedMachine, ...]:
         """Return the machines that have been there, those that left too."""
