@@ -30,7 +30,7 @@ from imagematrix.registry.answers import ImageConfig, _Config
 
 REGISTRY = "registry.example.com/nodes"
 _IMAGE_BYTES = 50_000_000_000
-"""Nobody would pull it without need. From weights of more than 100 GB Dask would measure bandwidths."""
+"""Nobody would pull it without need."""
 NO_ANSWER = NoAnswer(why="its engine does not answer")
 _T = TypeVar("_T")
 
