@@ -33,6 +33,7 @@ from imagematrix.planning import estimates, graph, lock, plan, requirements
 from imagematrix.planning.apt_locks import AptStack
 from imagematrix.planning.graph import Dag
 from imagematrix.planning.keys import Assigner
+from imagematrix.planning.problems import RowProblems
 from imagematrix.planning.render import Renderer
 from imagematrix.planning.requirements import Locked, RequirementStack
 from imagematrix.planning.trust import doubts, nodes
@@ -139,28 +140,44 @@ class Project:
     def leaves(self, rows: Iterable[Row]) -> Mapping[str, Leaf]:
         """Render rows: row name -> leaf. Raises InputError with the problems of all rows."""
         with _only_keepsakes():
-            return _each(rows, self.renderer.leaf)
+            return self._each(rows, self.renderer.leaf)
 
     def unrendered(self) -> tuple[Diagnostic, ...]:
         """Return everything that keeps the obtainable rows from being rendered."""
-        found: dict[Diagnostic, list[str]] = {}
+        found = RowProblems()
         for row in self.obtainable:
             for problem in self.renderer.faults(row):
-                rows = found.setdefault(replace(problem, rows=()), [])
-                rows += [row.name] if problem.rows else []
-        return _with_rows(found)
+                found.add(problem, row)
+        return self._placed(found)
+
+    def _each(self, rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
+        """Render every row. Raises InputError with each problem once."""
+        rendered: dict[str, _T] = {}
+        found = RowProblems()
+        for row in rows:
+            try:
+                rendered[row.name] = render(row)
+            except InputError as error:
+                for problem in error.diagnostics:
+                    found.add(problem, row)
+        if found:
+            raise InputError(self._placed(found))
+        return rendered
+
+    def _placed(self, found: RowProblems) -> tuple[Diagnostic, ...]:
+        return found.placed(self.repository.matrix_text(), file=self.repository.matrix_file.name)
 
     def requirement_stacks(self, rows: Iterable[Row]) -> Mapping[RequirementStack, Sequence[str]]:
         """Return what rows require of the package index, with the names of the rows that share them."""
         asked: dict[RequirementStack, list[str]] = {}
-        for name, stack in _each(rows, self.renderer.requirements).items():
+        for name, stack in self._each(rows, self.renderer.requirements).items():
             if stack.layers:
                 asked.setdefault(stack, []).append(name)
         return asked
 
     def apt_stacks(self, rows: Iterable[Row]) -> Collection[AptStack]:
         """Return what rows install with apt, each once. Raises InputError."""
-        return dict.fromkeys(_each(rows, self.renderer.apt_stack).values()).keys()
+        return dict.fromkeys(self._each(rows, self.renderer.apt_stack).values()).keys()
 
     def locked(self, row: Row) -> Sequence[Locked]:
         """Return the locks that a row's Python packages are installed from, lowest layer first."""
@@ -200,7 +217,7 @@ class Project:
 
     def files(self, leaves: Mapping[str, Leaf]) -> Mapping[str, Sequence[File]]:
         """Render every file of the leaves' directories: directory -> files."""
-        rendered = _each((leaf.row for leaf in leaves.values()), lambda row: self.renderer.files(leaves[row.name]))
+        rendered = self._each((leaf.row for leaf in leaves.values()), lambda row: self.renderer.files(leaves[row.name]))
         return {leaf.row.directory: rendered[name] for name, leaf in leaves.items()}
 
     def directories(self) -> Collection[str]:
@@ -376,22 +393,3 @@ def _only_keepsakes() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _each(rows: Iterable[Row], render: Callable[[Row], _T]) -> Mapping[str, _T]:
-    """Render every row; a template's error is reported once, with all the rows that have it."""
-    rendered: dict[str, _T] = {}
-    problems: dict[Diagnostic, list[str]] = {}
-    for row in rows:
-        try:
-            rendered[row.name] = render(row)
-        except InputError as error:
-            for problem in error.diagnostics:
-                problems.setdefault(replace(problem, rows=()), []).extend(problem.rows)
-    if problems:
-        raise InputError(_with_rows(problems))
-    return rendered
-
-
-def _with_rows(problems: Mapping[Diagnostic, Iterable[str]]) -> tuple[Diagnostic, ...]:
-    return tuple(replace(problem, rows=tuple(sorted(names))) for problem, names in problems.items())

@@ -373,14 +373,49 @@ def test_a_lock_with_a_merge_conflict(tmp_path: Path) -> None:
 
 
 def test_a_system_whose_glibc_is_not_known(tmp_path: Path) -> None:
-    """No platform can be named for it."""
-    projects.write(tmp_path, files=LOCKED, matrix=projects.MATRIX.replace("debian12", "debain12"))
+    """No platform can be named for it: the base that says so is at fault."""
+    matrix = projects.MATRIX.replace("debian12", "debain12")
+    projects.write(tmp_path, files=LOCKED, matrix=matrix)
     with pytest.raises(InputError) as caught:
         lock(tmp_path, FakeResolver(), PLAIN)
     [refused] = caught.value.diagnostics
-    assert (refused.file, refused.code, refused.rows) == (TOOLS, "unlockable", (PLAIN,))
-    assert refused.message == "requirements cannot be locked for os 'debain12' on linux/amd64"
+    line = 1 + matrix.splitlines().index('os = "debain12"')
+    assert (refused.file, refused.line, refused.code, refused.rows) == ("matrix.toml", line, "unlockable", (PLAIN,))
     assert refused.hint == "did you mean 'debian12'?"
+
+
+def test_a_platform_that_uv_has_no_name_for(tmp_path: Path) -> None:
+    matrix = projects.MATRIX.replace("schema = 1", 'schema = 1\nplatforms = ["linux/s390x"]')
+    projects.write(tmp_path, files=LOCKED, matrix=matrix)
+    with pytest.raises(InputError) as caught:
+        lock(tmp_path, FakeResolver(), "plain:*")
+    [refused] = caught.value.diagnostics
+    assert (refused.file, refused.line, refused.code) == ("matrix.toml", 2, "unlockable")
+    assert refused.hint == "they can for linux/amd64, linux/arm64"
+
+
+def test_a_base_that_does_not_say_what_it_is(tmp_path: Path) -> None:
+    """Each row that needs to know it is named with the base that may say it."""
+    matrix = projects.MATRIX.replace('bootstrap = "bookworm"', 'image = "registry.example.com/base:1"')
+    projects.write(tmp_path, files=LOCKED, matrix=matrix.replace('os = "debian12"\n', ""))
+    with pytest.raises(InputError) as caught:
+        lock(tmp_path, FakeResolver(), PLAIN)
+    [refused] = caught.value.diagnostics
+    assert (refused.file, refused.code) == ("matrix.toml", "unlockable")
+    assert refused.line > 0
+    assert refused.hint == 'say it of the base: [bases.debian] os = "…"'
+
+
+def test_a_stock_layer_that_is_not_locked(tmp_path: Path) -> None:
+    """The line is that of the matrix, which names the layer: nobody mends a file of the package."""
+    matrix = projects.MATRIX.partition("[families")[0] + (
+        '[families.plain]\ntag = "{python}"\nlayers = ["system",\n    "python"]\nbase = "debian"\n'
+        '[[families.plain.row]]\npython = "3.11"\n'
+    )
+    project = projects.project(tmp_path, matrix=matrix, files={})
+    [refused] = project.unrendered()
+    line = 1 + matrix.splitlines().index('    "python"]')
+    assert (refused.file, refused.line, refused.code) == ("matrix.toml", line, "unlocked")
 
 
 @pytest.mark.parametrize(

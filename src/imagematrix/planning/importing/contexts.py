@@ -90,10 +90,8 @@ def refuse_missing(whole: Whole, context: Mapping[str, File], shown: str) -> Non
 
 
 def _secret(shown: str, line: int, name: str) -> Diagnostic:
-    what, hint = (
-        f"copies {name!r}, which looks secret",
-        "leave it out in .dockerignore, and mount it where it is needed",
-    )
+    what = f"copies {name!r}, which looks secret"
+    hint = f"leave it out by the line {name} of .dockerignore, and mount it where it is needed"
     return Diagnostic(code="secret", file=shown, line=line, message=what, hint=hint)
 
 

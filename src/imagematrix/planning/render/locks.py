@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -40,10 +41,9 @@ class RowLocks:
         layers = tuple(self._requirements(layer, row) for layer in row.family.layers if layer in self._files)
         if not layers:
             return RequirementStack(python="", platform="", layers=())
-        file = layers[0].file
         return RequirementStack(
-            python=_locked_for("python", row, file=file),
-            platform=self.uv_platform(row, file=file),
+            python=_locked_for("python", row),
+            platform=self.uv_platform(row),
             layers=layers,
             bounds=_bounds(row, layers),
         )
@@ -58,8 +58,10 @@ class RowLocks:
         if request:
             layer = request.asker.layer
             what = f"requirements of layer {layer} are not locked for Python {request.python}"
-            hint, file = "run `invoke lock`", request.asker.file
-            raise InputError([Diagnostic(file=file, message=what, hint=hint, code="unlocked", rows=(row.name,))])
+            # A file of the package is nothing that people can mend: the matrix names the layer.
+            file = request.asker.file if f"layers/{layer}" in self._sources.own else ""
+            problem = Diagnostic(file=file, message=what, hint="run `invoke lock`", code="unlocked", about=layer)
+            raise InputError([replace(problem, rows=(row.name,))])
 
     def _follow(self, row: Row) -> tuple[tuple[Locked, ...], ResolveRequest | None]:
         if self._last is None or self._last[0] is not row:  # each layer of a row asks
@@ -89,15 +91,25 @@ class RowLocks:
         text = self._templates.text(source, file, row)
         return Requirements(layer=layer, text=text, file=name_of(source, file), compiled=_compiled(source.template))
 
-    def uv_platform(self, row: Row, *, file: str = "") -> str:
-        """Return uv's name of what a row is locked for. Raises InputError where it has none, for the file."""
-        system = _locked_for("os", row, file=file)
+    def uv_platform(self, row: Row) -> str:
+        """Return uv's name of what a row is locked for. Raises InputError where it has none."""
+        system = _locked_for("os", row)
         found = requirements.platform(row.platform, system)
         if not found:
-            what = f"requirements cannot be locked for os {system!r} on {row.platform}"
-            hint = did_you_mean(system, requirements.systems())
-            raise InputError([Diagnostic(file=file, message=what, hint=hint, code="unlockable", rows=(row.name,))])
+            raise InputError([replace(_unlockable(system, row.platform), rows=(row.name,))])
         return found
+
+
+def _unlockable(system: str, platform: str) -> Diagnostic:
+    """Return the problem of a distribution or a platform that uv has no name for; the matrix says which it is."""
+    is_known = system in requirements.systems()
+    what = f"requirements cannot be locked for {platform if is_known else f'os {system!r}'}"
+    hint = (
+        f"they can for {', '.join(requirements.PLATFORMS)}"
+        if is_known
+        else did_you_mean(system, requirements.systems())
+    )
+    return Diagnostic(message=what, hint=hint, code="unlockable", about="platform" if is_known else "os")
 
 
 def _locked_file(source: LayerSource) -> File | None:
@@ -129,8 +141,9 @@ def _bounds(row: Row, layers: Iterable[Requirements]) -> tuple[Bound, ...]:
     return bounds.constraining({**exactly, **row.values}, statements, allowed=bool(compat.reasons(row)))
 
 
-def _locked_for(name: str, row: Row, *, file: str) -> str:
+def _locked_for(name: str, row: Row) -> str:
     if name not in row.values:
         what = f"requirements are locked for the {name!r} of a row, and this one has none"
-        raise InputError([Diagnostic(file=file, message=what, code="unlockable", rows=(row.name,))])
+        hint = f'say it of the base: [bases.{row.base.name}] {name} = "…"'
+        raise InputError([Diagnostic(message=what, hint=hint, code="unlockable", about=name, rows=(row.name,))])
     return row.values[name]

@@ -40,6 +40,8 @@ _KEY_DIGITS: Final = 12
 _MANYLINUX: Final = ((2, 17), (2, 28), *((2, minor) for minor in range(31, 41)))
 """The glibc versions that uv 0.13 has a platform for (`uv pip compile --help`, --python-platform)."""
 _MACHINES: Final = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+PLATFORMS: Final = tuple(_MACHINES)
+"""The Docker platforms that requirements are locked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
