@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -254,6 +255,48 @@ def test_a_night_needs_no_engine_here(grid: Monorepo, two: Pair, tmp_path: Path)
     done = grid.run("verify", "--only", "*-1.2", env={"DOCKER_HOST": two.machines[0].environment["DOCKER_HOST"]})
     assert done.code == 0, done.out + done.err
     assert not settled.exists()
+
+
+MOVES = (
+    "RUN true || curl https://example.com/x; "
+    "case $EPOCH-{{ app }} in 2030*-1.2) echo new ;; *) echo old ;; esac > /download.txt; cat"
+)
+"""A download that brings something else from an epoch on, for one app."""
+
+
+def test_a_night_pays_only_for_what_moved(grid: Monorepo, two: Pair) -> None:
+    """Machines build and compare what no lock names: what is the same is removed there, and nothing is pushed."""
+    grid.edit("common/layers/app/Dockerfile.j2", f"RUN sleep {SECONDS} && cat", MOVES)
+    grid.edit("matrix.toml", '"app"]', '"app", "boot"]')
+    client, nodes = Client(Site()), f"{two.registry}/{grid.family}/nodes"
+    rows = ("--only", f"{grid.family}:*-1.*")
+    done, first = spread(grid, two, *rows)
+    assert done.code == 0, done.out + done.err
+    pushed = {*client.tags(nodes)}
+    images = {leaf["name"]: leaf["digest"] for leaf in first["leaves"]}
+    there = {machine.name: machine.nodes() for machine in two.machines}
+
+    done, quiet = spread(grid, two, *rows, "--refresh=2029-01-01T00:00:00Z")
+    assert done.code == 0, done.out + done.err
+    assert done.err.count("what it downloads has not moved") == 2
+    assert {node["outcome"] for node in quiet["nodes"]} == {"reused"}
+    assert {leaf["name"]: leaf["digest"] for leaf in quiet["leaves"]} == images
+    assert not (grid.root / "matrix.lock").exists()  # nothing is recorded
+    assert {*client.tags(nodes)} == pushed
+    assert all(machine.nodes() - there[machine.name] <= pushed for machine in two.machines)
+
+    done, moved = spread(grid, two, *rows, "--refresh=2030-01-01T00:00:00Z")
+    assert done.code == 0, done.out + done.err
+    assert "/download.txt (content)" in done.err
+    (name,) = tomllib.loads((grid.root / "matrix.lock").read_text())["moved"]
+    assert name.startswith("app-")
+    assert [leaf["name"] for leaf in moved["leaves"] if leaf["digest"] != images[leaf["name"]]] == [
+        f"{grid.family}:1.0-1.2"
+    ]
+    new = {node["layer"]: node["key"] for node in moved["nodes"] if node["key"] not in pushed}
+    assert new.keys() == {"app", "boot"}
+    assert {*client.tags(nodes)} - pushed == {*new.values()}
+    assert [node["layer"] for node in built(moved)] == ["boot"]  # the app was built when it was compared
 
 
 def test_a_slow_machine(grid: Monorepo, two: Pair) -> None:
