@@ -84,6 +84,14 @@ def test_what_may_come_next(capsys: pytest.CaptureFixture[str], line: str, found
     assert completed(capsys, *shlex.split(line)) == found
 
 
+def test_the_platforms_of_a_row(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (root / "matrix.toml").read_text()
+    (root / "matrix.toml").write_text(
+        text.replace("schema = 1", 'schema = 1\nplatforms = ["linux/amd64", "linux/arm64"]')
+    )
+    assert completed(capsys, "add", "pytorch", "platf") == {"platforms=linux/amd64", "platforms=linux/arm64"}
+
+
 def test_flags_that_name_what_a_project_has_name_a_known_kind() -> None:
     options = [
         option

@@ -61,13 +61,14 @@ class ProjectNames:
         return (folder.name for folder in _folders(self._root / _LAYERS) if (folder / ".copied").is_file())
 
     def row_words(self, words: Sequence[str]) -> Iterable[str]:
-        """Return families; behind one, its axes with the values that they have: `torch=2.4.1`."""
+        """Return families; behind one, its axes with the values that they have, `torch=2.4.1`, and its platforms."""
         families = self._table("families")
         family = families.get(words[0]) if words else None
         if not isinstance(family, dict):
             return families
         given = {word.partition("=")[0] for word in words[1:]}
-        return (f"{axis}={value}" for axis, value in _row_values(family) if axis not in given)
+        pairs = (*_row_values(family), *(("platforms", name) for name in self.platforms(())))
+        return (f"{axis}={value}" for axis, value in pairs if axis not in given)
 
     def _table(self, name: str) -> Mapping[str, Any]:
         table = self._document.get(name)
