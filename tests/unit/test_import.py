@@ -240,6 +240,22 @@ def test_what_does_no_work_is_not_shared(root: Path) -> None:
     assert {leaf.row.family.layers for leaf in leaves().values()} == {("x",), ("y",)}
 
 
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("debian:bookworm-slim", "debian-bookworm-slim"),
+        ("continuumio/miniconda3:24.1.2-0", "miniconda3-24.1.2-0"),
+        ("ubuntu:22.04", "ubuntu22.04"),
+        ("registry.example.com/team/base", "base"),
+    ],
+)
+def test_what_a_base_is_called(root: Path, image: str, name: str) -> None:
+    """Its image's name and tag, parted where they would run into one another."""
+    write(root, {"a/Dockerfile": f"FROM {image}\nRUN true\n"})
+    imported("a")
+    assert opened().matrix.bases[name].image == image
+
+
 def test_an_image_that_is_built_on_another_one(root: Path) -> None:
     files = {
         "x/Dockerfile": "FROM r.example.com/team/y:1\nRUN x\n",

@@ -221,10 +221,13 @@ def _bases(images: Sequence[LinkedImage], there: ExistingMatrix) -> Mapping[str,
 
 
 def _base_name(image: str) -> str:
+    """Return what a base is called after its image: `ubuntu22.04`, `debian-bookworm`."""
     reference, _, digest = image.partition("@")
     repository, tag = names.split(reference)
     last = repository.rpartition("/")[2]
-    name = last + (tag if ":" in reference[len(repository) :] else "") + (f"-{digest[7:15]}" if digest else "")
+    tag = tag if ":" in reference[len(repository) :] else ""
+    dash = "-" if tag and last[-1].isdigit() == tag[0].isdigit() else ""
+    name = f"{last}{dash}{tag}" + (f"-{digest[7:15]}" if digest else "")
     return name if names.is_component(name) else slug(name)
 
 
