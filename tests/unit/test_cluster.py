@@ -282,7 +282,7 @@ def test_what_waits_for_a_machine_that_is_set_aside_goes_elsewhere(
         faults = {machine.name: machine.faults for machine in executor.used()}
 
     assert {outcome.status for outcome in outcomes.values()} == {Status.BUILT}
-    assert faults["a"] <= 4
+    assert faults["a"] <= 3  # one more may have been sent when the second one failed
 
 
 def test_a_machine_that_does_not_reach_the_registry_is_no_black_hole(

@@ -69,7 +69,6 @@ class ClusterChecks:
                 continue
             if result.attempt.ok or not result.attempt.flake:
                 return result
-            self._machines.failed(image.key, result.machine, result.attempt.flake.kind)
         return result
 
     def begun(self) -> tuple[tuple[Key, str], ...]:
@@ -102,6 +101,7 @@ class ClusterChecks:
         remote = RemoteChecks(repository=self._repository, compression="", image=image, kit=self._kit, task=task)
         return Task(
             name=self._link.try_of(image.key),
+            key=image.key,
             version=self._version,
             data=packing.pack_checks(remote),
             priority=priority,

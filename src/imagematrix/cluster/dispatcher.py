@@ -18,6 +18,7 @@ from imagematrix.cluster.messages import (
     SentJob,
 )
 from imagematrix.errors import NoClusterError
+from imagematrix.model import Key
 from imagematrix.planning.dispatch import Dispatch
 
 _BYTES_A_SECOND: Final = 100e6
@@ -32,6 +33,7 @@ class Task:
 
     name: str
     """Tells this try from all others."""
+    key: Key
     version: str
     """Of imagematrix here."""
     data: bytes
@@ -185,8 +187,11 @@ class Dispatcher:
 
     def _end(self, name: str, result: RemoteResult | None, why: str = "") -> None:
         with self._lock:
-            self._dispatch.done(name)
             one = self._tries.get(name)
+        if one and result and not result.attempt.ok and result.attempt.flake:  # before its worker slot is free
+            self.machines.failed(one.task.key, result.machine, result.attempt.flake.kind)
+        with self._lock:
+            self._dispatch.done(name)
         if one:
             one.end(result, why)
 

@@ -287,6 +287,7 @@ class Cluster:
 
         return Task(
             name=self._link.try_of(job.key),
+            key=job.key,
             version=self._plan.version,
             data=packing.pack(remote),
             priority=self._plan.paths.get(job.key, 0.0),
@@ -303,8 +304,6 @@ class Cluster:
             queued=max(0.0, took - (result.attempt.seconds or 0.0) - result.attempt.waited),
         )
         if not attempt.ok:
-            if attempt.flake:
-                self._machines.failed(job.key, result.machine, attempt.flake.kind)
             return attempt
         if result.pushed and (why := self._plan.doubt(job.key, result.pushed.digest)):
             self._doubted[job.key] = result.pushed.digest

@@ -43,17 +43,19 @@ class ClusterImages:
         self._bytes = {parent.key: parent.bytes for parent in (*kept.values(), *compared)}
         self._holders: dict[Key, set[str]] = defaultdict(set)
         """The machines that have an image."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._waits: dict[Key, threading.Condition] = {}
+        """Who waits for the end of a push: each for its own, as many wait at once."""
 
     def begin(self, key: Key) -> None:
         """Note that an image is about to be made: how an earlier push of it failed says nothing any more."""
-        with self._changed:
+        with self._lock:
             if not self._is_pushed(key):
                 self._pushes.pop(key, None)
 
     def add(self, job: BuildJob, result: RemoteResult) -> None:
         """Note an image that a machine made, or found in the registry."""
-        with self._changed:
+        with self._lock:
             self._made[job.key] = MadeImage(job=job, machine=result.machine, image=result.attempt.image)
             self._unheard.discard(job.key)
             if not result.pushed:
@@ -64,34 +66,37 @@ class ClusterImages:
 
     def pushed(self, push: Pushed) -> None:
         """Note how a push ended. What the registry has once stays there."""
-        with self._changed:
+        with self._lock:
             before = self._pushes.get(push.key)
             if before is None or before.status is not PushStatus.PUSHED:
                 self._pushes[push.key] = push
                 self._news.append(push)
-            self._changed.notify_all()
+            if push.key in self._waits:
+                self._waits[push.key].notify_all()
 
     def wake(self) -> None:
         """Let those who wait for a push look again whether it can still come."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            for wait in self._waits.values():
+                wait.notify_all()
 
     def missed_news(self) -> None:
         """Take it that pushes may have ended unheard: nobody waits for them any more."""
-        with self._changed:
+        with self._lock:
             self._unheard.update(self._made.keys() - self._pushes.keys())
-            self._changed.notify_all()
+        self.wake()
 
     def await_push(self, key: Key, *, lasts: Callable[[], bool]) -> Pushed | None:
         """Wait for the end of a push; None: it is not heard of any more, for instance because `lasts` became false."""
-        with self._changed:
+        with self._lock:
             while key not in self._pushes and key not in self._unheard and lasts():
-                self._changed.wait(_POLL_SECONDS)
+                self._waits.setdefault(key, threading.Condition(self._lock)).wait(_POLL_SECONDS)
+            self._waits.pop(key, None)
             return self._pushes.get(key)
 
     def whereabouts(self, key: Key) -> Whereabouts:
         """Return where a parent's image is."""
-        with self._changed:
+        with self._lock:
             made = self._made.get(key)
             is_pushed = key in self._kept or self._is_pushed(key)
         machine = made.machine if made else ""
@@ -99,22 +104,22 @@ class ClusterImages:
 
     def note_held(self, keys: Collection[Key], machine: str) -> None:
         """Note images that a machine has from earlier runs."""
-        with self._changed:
+        with self._lock:
             self._hold(keys, machine)
 
     def machine(self, key: Key) -> str:
         """Return the machine that made an image in this run."""
-        with self._changed:
+        with self._lock:
             return self._made[key].machine
 
     def lacks(self, keys: Collection[Key], machine: str) -> float:
         """Return about how many bytes a machine must pull to have some images."""
-        with self._changed:
+        with self._lock:
             return sum(self._missing(key, machine) for key in keys)
 
     def parent(self, key: Key) -> RemoteParent:
         """Return how any machine finds a parent's image."""
-        with self._changed:
+        with self._lock:
             if key in self._kept:
                 return self._kept[key]
             digest = self._pushes[key].digest if self._is_pushed(key) else ""
@@ -123,34 +128,34 @@ class ClusterImages:
 
     def job(self, key: Key) -> BuildJob:
         """Return the job that makes an image again."""
-        with self._changed:
+        with self._lock:
             return self._made[key].job
 
     def image(self, key: Key) -> str:
         """Return the id of the image that was made of a node."""
-        with self._changed:
+        with self._lock:
             return self._made[key].image
 
     def news(self) -> tuple[Pushed, ...]:
         """Return the pushes that ended since this was last asked."""
-        with self._changed:
+        with self._lock:
             news, self._news = tuple(self._news), []
         return news
 
     def unpushed(self) -> Mapping[Key, str]:
         """Return the images whose pushes have not ended, with their machines."""
-        with self._changed:
+        with self._lock:
             waited = self._made.keys() - self._pushes.keys() - self._unheard
             return {key: self._made[key].machine for key in waited}
 
     def pushes(self) -> tuple[Pushed, ...]:
         """Return how the pushes of this run ended; what the registry had already was not pushed."""
-        with self._changed:
+        with self._lock:
             return tuple(push for push in self._pushes.values() if push.attempts)
 
     def digests(self) -> Mapping[Key, str]:
         """Return the digests of what the registry has by now, also of what it had already when a machine looked."""
-        with self._changed:
+        with self._lock:
             return {key: push.digest for key, push in self._pushes.items() if self._is_pushed(key)}
 
     def _is_pushed(self, key: Key) -> bool:
