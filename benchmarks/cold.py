@@ -1,32 +1,42 @@
 """Measures a cold build: ours, `docker buildx bake` of the same leaves, and the leaves' own scripts one after another.
 
-Run `python benchmarks/cold.py [GROUP] [--no-scripts]` (default: quickstart) in the project's environment, with the
-private engine of `scripts/engine`: any other is refused, because ALL ITS IMAGES AND CACHES ARE REMOVED before each
-measurement, but for the bootstrapped bases, which all three are built on and bake cannot make. The scripts start with
-an empty cache each.
+Run `python -m benchmarks.cold nothing bake` in the project's environment, with the private engine of `scripts/engine`:
+any other is refused, because ALL ITS IMAGES AND CACHES ARE REMOVED before each measurement. What is named is measured
+in turn:
+
+    nothing   ours, which makes the bases as well
+    ours      ours, on bases that are there
+    bake      bake, which cannot make bases
+    scripts   the leaves' own scripts, each with an empty cache, on bases that are there
+
+Without a name all are measured. `--group` and `--only` select other rows than those of quickstart.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks.cost import Cost, measured
+
 from imagematrix import site
 from imagematrix.engine import Engine, buildx_command, connect, docker_command
 from imagematrix.engine.buildx import ENVIRONMENT
+from imagematrix.engine.client import private_folder
 from imagematrix.model import Row, Site
 from imagematrix.planning import site_files
 from imagematrix.project import Project, Selection, open_project
 
 REPOSITORY: Final = Path(__file__).parents[1]
 _BASE: Final = "imagematrix/base"
+WHAT: Final = ("nothing", "ours", "bake", "scripts")
 TRIES: Final = 5
 """How often a measurement is begun before it is given up."""
 
@@ -49,47 +59,57 @@ class Bench:
         docker = str(Path(docker_command(self.engine)).parent)
         return {**os.environ, **self.engine.environment, **ENVIRONMENT, "PATH": f"{docker}:{os.environ['PATH']}"}
 
-    def timed(self, *argv: str, folder: Path = REPOSITORY) -> float:
-        """Run a command; return its seconds."""
-        begun = time.perf_counter()
+    @property
+    def bases(self) -> Sequence[str]:
+        """Return the images of the bases of the rows."""
+        return sorted({f"{_BASE}:{row.base.bootstrap}" for row in self.rows})
+
+    def run(self, *argv: str, folder: Path = REPOSITORY) -> None:
+        """Run a command."""
         done = subprocess.run(argv, cwd=folder, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise _BrokenError(f"{' '.join(argv)[:300]}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-        return time.perf_counter() - begun
 
-    def cold(self, what: Callable[[], float]) -> float:
+    def cold(self, what: Callable[[], None], *, bases: bool = True) -> Cost:
         """Measure something on an emptied engine; what a mirror's whim ends is begun anew, as people would."""
         for attempt in range(1, TRIES + 1):
-            self.empty()
+            self.empty(bases=bases)
             try:
-                return what()
+                with measured(private_folder()) as cost:
+                    what()
             except _BrokenError as error:
                 print(f"  try {attempt} failed: {str(error)[-300:]}", flush=True)
+            else:
+                return cost
         raise SystemExit(f"failed {TRIES} times")
 
-    def empty(self) -> None:
-        """Remove every image and cache but the bootstrapped bases."""
+    def empty(self, *, bases: bool) -> None:
+        """Remove every image and cache; the bootstrapped bases stay, if so."""
         client = self.engine._client  # noqa: SLF001  (the tool has no such sweep, and must not)
         for image in client.images.list():
-            if not any(tag.startswith(f"{_BASE}:") for tag in image.tags):
+            if not bases or not any(tag.startswith(f"{_BASE}:") for tag in image.tags):
                 client.images.remove(str(image.id), force=True)
-        self.timed(buildx_command(self.engine), "prune", "--all", "--force")
+        self.run(buildx_command(self.engine), "prune", "--all", "--force")
 
 
-def ours(bench: Bench, group: str) -> float:
-    """Build a group with imagematrix."""
-    return bench.timed(sys.executable, "-m", "imagematrix", "build", "--group", group)
+def ours(bench: Bench) -> None:
+    """Build the rows with imagematrix."""
+    only = (word for row in bench.rows for word in ("--only", row.name))
+    bench.run(sys.executable, "-m", "imagematrix", "build", *only)
 
 
-def bake(bench: Bench, where: Site, folder: Path) -> float:
+def bake(bench: Bench) -> None:
     """Build the same leaves with bake, with the same secrets."""
+    where = site.discover(bench.project.matrix.site, root=REPOSITORY)
     secrets = {"ca": where.ca_bundle} if where.ca_bundle else {}
-    for name, text in site_files.secret_files(where).items():
-        (folder / name).write_text(text)
-        secrets[name] = str(folder / name)
-    file = folder / "bake.json"
-    file.write_text(json.dumps(_targets(bench.rows, where, secrets)))
-    return bench.timed(buildx_command(bench.engine), "bake", "--file", str(file), "--provenance=false", "--load")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for secret, text in site_files.secret_files(where).items():
+            (folder / secret).write_text(text)
+            secrets[secret] = str(folder / secret)
+        file = folder / "bake.json"
+        file.write_text(json.dumps(_targets(bench.rows, where, secrets)))
+        bench.run(buildx_command(bench.engine), "bake", "--file", str(file), "--provenance=false", "--load")
 
 
 def _targets(rows: Sequence[Row], where: Site, secrets: Mapping[str, str]) -> Mapping[str, object]:
@@ -110,32 +130,35 @@ def scripts(bench: Bench) -> float:
     """Build the same leaves by their own scripts, each with an empty cache; return the sum, without the emptying."""
     total = 0.0
     for row in bench.rows:
-        seconds = bench.cold(partial(bench.timed, "sh", "build-scripts.sh", folder=REPOSITORY / row.directory))
-        print(f"  {row.name}: {seconds:.0f} s", flush=True)
-        total += seconds
+        build = partial(bench.run, "sh", "build-scripts.sh", folder=REPOSITORY / row.directory)
+        cost = bench.cold(build)
+        print(f"  {row.name}: {cost}", flush=True)
+        total += cost.seconds
     return total
 
 
 def main() -> None:
-    """Measure the three, in turn."""
-    words = [word for word in sys.argv[1:] if not word.startswith("--")]
-    group = words[0] if words else "quickstart"
+    """Measure what is named, in turn."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", nargs="*", choices=WHAT, default=WHAT)
+    parser.add_argument("--group", default="quickstart")
+    parser.add_argument("--only", action="append", default=[])
+    words = parser.parse_args()
     project = open_project(str(REPOSITORY / "matrix.toml"))
-    rows = project.possible(project.rows(Selection(groups=(group,))))
-    bench = Bench(engine=connect(), project=project, rows=rows)
-    if not bench.engine.environment:
+    selection = Selection(only=tuple(words.only)) if words.only else Selection(groups=(words.group,))
+    bench = Bench(engine=connect(), project=project, rows=project.possible(project.rows(selection)))
+    if not bench.engine.facts().is_private:
         raise SystemExit("this would remove all images of an engine that is not ours: see the head of this file")
-    where = site.discover(project.matrix.site, root=REPOSITORY)
-    ours(bench, group)  # the bases, and nobody's first start
-    mine = bench.cold(lambda: ours(bench, group))
-    print(f"imagematrix, {len(rows)} leaves: {mine:.0f} s", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        theirs = bench.cold(lambda: bake(bench, where, Path(folder)))
-    print(f"bake: {theirs:.0f} s; ours takes {mine / theirs:.2f} of it", flush=True)
-    if "--no-scripts" in sys.argv:
-        return
-    each = scripts(bench)
-    print(f"the leaves' scripts: {each:.0f} s; ours takes {mine / each:.2f} of it")
+    print(f"{len(bench.rows)} leaves", flush=True)
+    if "nothing" in words.what:
+        print(f"imagematrix, from nothing: {bench.cold(partial(ours, bench), bases=False)}", flush=True)
+    elif missing := [base for base in bench.bases if not bench.engine.image_id(base)]:
+        raise SystemExit(f"there is no {', '.join(missing)}: measure `nothing` first")
+    for name, build in (("ours", ours), ("bake", bake)):
+        if name in words.what:
+            print(f"{name}: {bench.cold(partial(build, bench))}", flush=True)
+    if "scripts" in words.what:
+        print(f"the leaves' scripts: {scripts(bench):.0f} s")
 
 
 if __name__ == "__main__":
