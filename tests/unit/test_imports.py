@@ -16,6 +16,7 @@ from imagematrix.repository import STOCK
 
 SOURCE: Final = Path(__file__).parents[2] / "src"
 PACKAGE: Final = "imagematrix"
+TEMPLATES: Final = SOURCE / PACKAGE / "templates"
 
 LEVELS: Final = (
     "codes",
@@ -99,7 +100,7 @@ def modules() -> Mapping[str, ast.Module]:
     """Return each module of the package by its name in it: `plan`, `matrix.grid`, `matrix` for its `__init__`."""
     found = {}
     for path in sorted((SOURCE / PACKAGE).rglob("*.py")):
-        if STOCK in path.parents:  # layers and their checks: what runs in images, and in pytest
+        if not {STOCK, TEMPLATES}.isdisjoint(path.parents):  # what runs in images, and in pytest
             continue
         parts = path.relative_to(SOURCE / PACKAGE).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)

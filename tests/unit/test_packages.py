@@ -259,7 +259,7 @@ def test_jobs_name_what_they_read(tmp_path: Path) -> None:
     assert (install.target, install.packages) == ("torch-files", None)
     assert (install.source.key, install.source.stage) == (files.tool, "python")
     assert install.labels[TOOL_LABEL] == install.source.image
-    assert [file.path for file in install.files] == ["torch/requirements.lock"]
+    assert [file.path for file in install.files] == ["torch/place.py", "torch/requirements.lock"]
     assert isinstance(link, DockerfileBuild)
     assert link.packages == ParentImage(
         key=files.node.key, image=f"sha256:{files.node.key}", stage="torch-files", repository=""

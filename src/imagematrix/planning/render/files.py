@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Final
 
 from imagematrix.diagnostics import Diagnostic
 from imagematrix.errors import InputError
@@ -11,6 +12,9 @@ from imagematrix.planning.render.apt import RowAptLocks
 from imagematrix.planning.render.packages import Installations
 from imagematrix.planning.render.sources import TEMPLATE_SUFFIX, folder_of, is_section, is_template
 from imagematrix.planning.render.templates import Templates
+
+_PLACING: Final = "place.py"
+"""The program that puts the files of a package layer into place."""
 
 
 class LayerFiles:
@@ -25,22 +29,25 @@ class LayerFiles:
         self._templates = templates
         self._installations = installations
         self._apt = apt
-        self._known: dict[tuple[str, tuple[str, ...], str | None, File | None], tuple[File, ...]] = {}
+        self._placing = templates.own(_PLACING).encode()
+        self._known: dict[tuple[str, tuple[str, ...], str | None, bool, File | None], tuple[File, ...]] = {}
 
     def of(self, layer: str, row: Row) -> tuple[File, ...]:
         """Return the files of a layer. Raises InputError where one cannot be rendered, or two have one place."""
         source = self._sources.layers[layer]
         rendered = tuple(self._templates.text(source, file, row) for file in self._rendered[layer])
-        lock, apt_lock = self._installations.of(layer, row).lock, self._apt.file(row, layer)
-        known = self._known.get((layer, rendered, lock, apt_lock))
+        chosen, apt_lock = self._installations.of(layer, row), self._apt.file(row, layer)
+        lock, is_placed = chosen.lock, chosen.tool is not None
+        known = self._known.get((layer, rendered, lock, is_placed, apt_lock))
         if known is None:
             texts = iter(rendered)
             known = tuple(_placed(layer, file, texts.__next__) for file in self._placed[layer])
             _refuse_twins(source, known)
             if lock is not None:
                 known += (File(path=f"{layer}/{requirements.LOCK}", content=lock.encode()),)
+            known += (File(path=f"{layer}/{_PLACING}", content=self._placing),) if is_placed else ()
             known += (apt_lock,) if apt_lock else ()
-            self._known[layer, rendered, lock, apt_lock] = known
+            self._known[layer, rendered, lock, is_placed, apt_lock] = known
         return known
 
 

@@ -103,6 +103,10 @@ class Templates:
         """Return the names of our own templates that begin so."""
         return [name for name in self._package.list_templates() if name.startswith(prefix)]
 
+    def own(self, name: str) -> str:
+        """Return the text of a plain file of ours."""
+        return self._package.get_source(self._environment, name)[0]
+
     def render(self, name: str, row: Row, **extra: object) -> str:
         """Render a template with a row's values. Raises InputError naming template, line and row."""
         template, values = self._template(name), self.values(row, **extra)
