@@ -59,6 +59,7 @@ SHAPES: Final = (
     Shape("", r"ERROR: Ignored the following (?:yanked )?versions", NOISE),
     Shape("", r"(?i:warning|note|hint|notice|info|debug)\b(?!.*: FAILED)", NOISE),
     Shape("", r"curl: .*(?:show this help|for more information)", NOISE),
+    Shape("apt", r"W: ", NOISE),
     Shape("", r"debconf: |dpkg-preconfigure: |invoke-rc\.d: |update-rc\.d: |perl: ", NOISE),
     # pip
     Shape("pip", r"ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", read=hash_alarm),
@@ -88,6 +89,8 @@ SHAPES: Final = (
     Shape("uv", r"\u00d7 ", read=tree),
     # apt and dpkg
     Shape("apt", r"E: (?:The repository|.* is not signed)", read=unsigned),
+    Shape("bootstrap", r"bootstrap: cannot read ", ECHO, reach=10),
+    Shape("apt", r"E: Download Failed", ECHO, reach=10),
     Shape("apt", r"E: Sub-process \S+ returned an error code", ECHO),
     Shape("apt", r"E: Unable to correct problems", ECHO, reach=20),
     Shape("apt", r"E: (?:Unable to fetch some archives|Some index files failed|Aborting install)", ECHO, reach=20),
@@ -162,7 +165,7 @@ SHAPES: Final = (
     Shape("sh", r"Aborted(?: \(core dumped\))?$", ECHO, reach=5),
     Shape("sh", r"terminate called after throwing", read=with_next),
     Shape("sh", r"Could not execute "),
-    Shape("bootstrap", r"bootstrap: (?:failed: |mmdebstrap could not make|cannot read )", ECHO, reach=60),
+    Shape("bootstrap", r"bootstrap: (?:failed: |mmdebstrap could not make)", ECHO, reach=60),
     # whatever else calls itself an error
     Shape("", r"(?:\S+: )?(?:fatal |internal )?error: "),
     Shape("", r"(?:\S+: )?(?:FATAL |Internal )?(?:ERROR|Error|FATAL|Fatal)\b(?: \w+){0,2}[:!] "),
