@@ -2,7 +2,7 @@
 
 A job is bound to a machine as late as possible, when a worker slot is free: what waits on a slow machine, or on one
 that goes away, waits there in vain. (Dask binds early and moves jobs later: 684 simulated builds took 1.14 to 1.18 x
-their bound, and 1.07 x in this way.)
+their bound, and 1.11 x in this way.)
 """
 
 import bisect
