@@ -61,13 +61,6 @@ def test_tools_of_a_python(tmp_path: Path, source: str, python: str, tools: list
     assert [line for line in files[f"{source}/requirements.txt"].splitlines() if not line.startswith("#")] == tools
 
 
-def test_a_python_is_checked_alike_wherever_it_comes_from() -> None:
-    """By three files of one text: links are not followed."""
-    checks = open_project(str(ROOT / "matrix.toml")).repository.common.checks()
-
-    assert checks["adopt"] == checks["miniconda"] == checks["python"]
-
-
 @pytest.mark.parametrize(
     ("python", "command"),
     [("3.7", " pip install --no-compile"), ("3.8", " uv pip install --prefix /out/opt/python")],

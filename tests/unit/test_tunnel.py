@@ -163,7 +163,7 @@ def test_a_context_with_certificates(configuration: Path, monkeypatch: pytest.Mo
     assert contexts.chosen() == wanted
 
 
-def test_a_context_behind_ssh(engine: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ssh_context(engine: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context(configuration, "far", f"ssh://me@build.example.com{engine}/e.sock")
     monkeypatch.setenv("DOCKER_CONTEXT", "far")
     assert connect().answers()
