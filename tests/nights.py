@@ -124,7 +124,7 @@ def _outcome(
     key, parent, layer = step.node.key, step.node.parent, step.node.layer
     if parent and ended[parent][0] is not Status.BUILT:
         ended[key] = (Status.SKIPPED, 0.0)
-        return Outcome(key=key, status=Status.SKIPPED, why="skipped: its parent failed", caused_by=parent)
+        return Outcome(key=key, status=Status.SKIPPED, why="its parent failed", caused_by=parent)
     slot = min(range(SLOTS), key=free.__getitem__)
     started = max(free[slot], ended[parent][1] if parent else 0.0)
     seconds = _SECONDS[layer] * chance.uniform(0.7, 1.6)

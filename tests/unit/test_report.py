@@ -194,7 +194,7 @@ def test_json_is_the_contract() -> None:
             tail=("E",),
             log="logs/tf.log",
         ),
-        Outcome(key=Key("nb"), status=Status.SKIPPED, why="skipped: tf failed", caused_by=Key("tf")),
+        Outcome(key=Key("nb"), status=Status.SKIPPED, why="tf failed", caused_by=Key("tf")),
     )
     east = timezone(timedelta(hours=8))
 
@@ -283,7 +283,7 @@ def test_json_is_the_contract() -> None:
                 "started": None,
                 "lane": None,
                 "machine": "",
-                "why": "skipped: tf failed",
+                "why": "tf failed",
                 "tail": [],
                 "bytes": None,
                 "drifted": [],
@@ -317,7 +317,7 @@ def test_json_is_the_contract() -> None:
                 "bytes": None,
                 "blame": {"node": "tf", "label": f"tf {TENSORFLOW}"},
                 "seconds": 3.0,
-                "why": "skipped: tf failed",
+                "why": "tf failed",
                 "base": "debian:12",
                 "locks": [],
             },
@@ -489,9 +489,9 @@ def test_plain_log_is_one_line_per_event() -> None:
             tf, Outcome(key=Key("tf"), status=Status.FAILED, seconds=3, attempts=1, why="no wheel", log="l.log")
         )
         log.finished(
-            tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="skipped: python failed", caused_by=Key("python"))
+            tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="python failed", caused_by=Key("python"))
         )
-        log.finished(tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="skipped: interrupted before it started"))
+        log.finished(tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="interrupted before it started"))
         log.finished(tf, Outcome(key=Key("tf"), status=Status.INTERRUPTED, seconds=3, attempts=1, why="interrupted"))
 
     assert stream.getvalue().splitlines() == [

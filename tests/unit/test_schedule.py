@@ -124,7 +124,7 @@ def test_a_skipped_node_names_what_failed() -> None:
     outcomes = run(plan_of(CHAIN_AND_FORK), FakeExecutor(fails={"python"}))
 
     notebook = outcomes["notebook"]
-    assert (notebook.why, notebook.caused_by) == ("skipped: python failed", "python")
+    assert (notebook.why, notebook.caused_by) == ("python failed", "python")
     python = outcomes["python"]
     assert (python.why, python.tail, python.log) == (
         "no such package: python",
@@ -332,7 +332,7 @@ def test_fail_fast_starts_nothing_after_a_failure() -> None:
 
     assert executor.tries == {"a": 1}
     assert outcomes["on-a"].caused_by == "a"
-    assert (outcomes["b"].caused_by, outcomes["b"].why) == (None, "skipped: not started after a failed (--fail-fast)")
+    assert (outcomes["b"].caused_by, outcomes["b"].why) == (None, "not started after a failed (--fail-fast)")
 
 
 def test_fail_fast_lets_what_runs_end() -> None:
@@ -381,7 +381,7 @@ def test_what_is_refused_alone_ends_the_starting() -> None:
     outcomes = run(plan_of({"a": None, "b": "a", "c": "b", "d": None}), executor, jobs=1, refuses=refuses)
 
     assert statuses(outcomes) == {"a": "built", "b": "skipped", "c": "skipped", "d": "skipped"}
-    assert {(outcomes[key].why, outcomes[key].caused_by) for key in "bcd"} == {("skipped: disk guard: full", None)}
+    assert {(outcomes[key].why, outcomes[key].caused_by) for key in "bcd"} == {("disk guard: full", None)}
 
 
 def test_seconds_and_start_are_of_the_run_clock() -> None:
@@ -440,7 +440,7 @@ def test_an_interrupt_cancels_what_runs_and_keeps_what_is_done(interrupt: Callab
     outcomes = interrupted_run(executor, interrupt)
 
     assert statuses(outcomes) == {"quick": "built", "slow": "interrupted", "late": "skipped", "queued": "skipped"}
-    assert outcomes["late"].why == "skipped: interrupted before it started"
+    assert outcomes["late"].why == "interrupted before it started"
     assert outcomes["slow"].why == "interrupted"
     assert executor.cancels == 1
 

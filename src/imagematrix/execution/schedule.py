@@ -206,13 +206,13 @@ class _Coordinator:
 
     def _cascade(self, failed: Node) -> None:
         for step in self._ready.failed(failed.key):
-            self._skip(step, f"skipped: {failed.layer} failed", caused_by=failed.key)
+            self._skip(step, f"{failed.layer} failed", caused_by=failed.key)
         if self._policy.fail_fast:
             self._skip_rest(f"not started after {failed.layer} failed (--fail-fast)")
 
     def _skip_rest(self, why: str) -> None:
         for step in self._ready.drain():
-            self._skip(step, f"skipped: {why}")
+            self._skip(step, why)
 
     def _skip(self, step: Step, why: str, *, caused_by: Key | None = None) -> None:
         self._record(step, Outcome(key=step.node.key, status=Status.SKIPPED, why=why, caused_by=caused_by))
@@ -246,7 +246,7 @@ class _Coordinator:
                 slot=begun.slot,
                 why=INTERRUPTED,
             )
-        return Outcome(key=key, status=Status.SKIPPED, why="skipped: interrupted before it started")
+        return Outcome(key=key, status=Status.SKIPPED, why="interrupted before it started")
 
     def _now(self) -> float:
         """Return the seconds since the run began."""

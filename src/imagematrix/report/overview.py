@@ -246,7 +246,7 @@ def _untried(run: PastRun) -> Iterator[Untried]:
     reasons: dict[str, list[str]] = {}
     for leaf in run.leaves:
         if leaf.outcome is Status.SKIPPED:
-            reasons.setdefault(leaf.why.removeprefix("skipped: "), []).append(leaf.name)
+            reasons.setdefault(leaf.why, []).append(leaf.name)
         elif leaf.outcome is None and not leaf.is_built:
             reasons.setdefault("not built, so not checked", []).append(leaf.name)
         if leaf.verification is ImageOutcome.UNCHECKED:

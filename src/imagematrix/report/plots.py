@@ -233,7 +233,7 @@ def _words(node: NodeEntry) -> str:
         took,
         f"on {node.machine}" if node.machine else "",
         waited,
-        node.why.removeprefix("skipped: "),
+        node.why,
         *_tries(node),
         _shared(node),
     ]

@@ -138,7 +138,7 @@ def _draw_untried(console: "Console", report: Document) -> None:
     untried: dict[str, list[str]] = {}
     for leaf in report.leaves:
         if leaf.outcome is Status.SKIPPED:
-            untried.setdefault(leaf.why.removeprefix("skipped: "), []).append(leaf.name)
+            untried.setdefault(leaf.why, []).append(leaf.name)
     for why, names in untried.items():
         _say(console, f"skipped: {count(len(names), 'image')}: {why}", _STYLES[Status.SKIPPED])
         _say(console, f"  {abbreviate(names, _NAMES_SHOWN)}\n")

@@ -319,7 +319,7 @@ _VERBS: Mapping[Status, str] = {Status.INTERRUPTED: "stopped"}
 
 def _details(outcome: Outcome) -> Iterator[str]:
     if outcome.status is Status.SKIPPED:
-        yield f"  ({outcome.why.removeprefix('skipped: ')})"
+        yield f"  ({outcome.why})"
         return
     tries = f", {outcome.attempts} attempts" if outcome.attempts > 1 else ""
     where = f", on {outcome.machine}" if outcome.machine else ""
