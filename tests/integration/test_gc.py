@@ -51,14 +51,14 @@ def _a_night_keeps_it(monorepo: Monorepo, goes: set[str], report: Any) -> None:
     folder = monorepo.root / ".imagematrix/runs"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "1.json").write_text(json.dumps(report))
+    now = datetime.now(UTC)
+    (folder / "1.json").write_text(json.dumps({**report, "started": (now - timedelta(days=1)).isoformat()}))
     removed = monorepo.run("gc", "--keep", "1").out
     # Other tests' downloads on this engine may have outgrown what this small project installs.
     assert not any(name in removed for name in goes)
     assert goes <= names(monorepo)
     # A later night takes its place.
-    tomorrow = datetime.now(UTC) + timedelta(hours=23)
-    (folder / "2.json").write_text(json.dumps({"started": tomorrow.isoformat(), "nodes": [], "leaves": []}))
+    (folder / "2.json").write_text(json.dumps({"started": now.isoformat(), "nodes": [], "leaves": []}))
     assert "would remove 2 images" in monorepo.run("gc", "--keep", "1", "--dry-run").out
     assert goes <= names(monorepo)
 
