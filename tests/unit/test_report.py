@@ -488,9 +488,7 @@ def test_plain_log_is_one_line_per_event() -> None:
         log.finished(
             tf, Outcome(key=Key("tf"), status=Status.FAILED, seconds=3, attempts=1, why="no wheel", log="l.log")
         )
-        log.finished(
-            tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="python failed", caused_by=Key("python"))
-        )
+        log.finished(tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="python failed", caused_by=Key("python")))
         log.finished(tf, Outcome(key=Key("tf"), status=Status.SKIPPED, why="interrupted before it started"))
         log.finished(tf, Outcome(key=Key("tf"), status=Status.INTERRUPTED, seconds=3, attempts=1, why="interrupted"))
 
