@@ -210,10 +210,11 @@ class Machines:
 
     def _note_change(self) -> None:
         self._usable.clear()
-        for platform in [platform for platform in self._none_since if self._find_usable(platform)]:
-            del self._none_since[platform]
-        now = time.monotonic()
-        self._none_since |= {each: now for each in self._platforms if not self._find_usable(each)} | self._none_since
+        for platform in {*self._platforms, *self._none_since}:
+            if self._find_usable(platform):
+                self._none_since.pop(platform, None)
+            else:
+                self._none_since.setdefault(platform, time.monotonic())
         self._came.notify_all()
 
     def _find_usable(self, platform: str) -> frozenset[str]:
