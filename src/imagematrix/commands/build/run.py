@@ -8,14 +8,14 @@ from typing import Final
 
 from imagematrix import report
 from imagematrix.commands import request
-from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildMeans, BuildOptions, decide
+from imagematrix.commands.build.decision import BuildDecision, BuildDone, BuildMeans, BuildOptions, all_reused, decide
 from imagematrix.commands.build.images import name_leaves, pin
 from imagematrix.commands.terminal import note
 from imagematrix.compat import catalogue
 from imagematrix.engine import Engine
 from imagematrix.errors import FlagError, NoClusterError, NoEngineError, did_you_mean
 from imagematrix.execution.protocol import Executor
-from imagematrix.model import ExecutorWrapper, Outcome, Plan, PushStatus, Row, Status, Verdict
+from imagematrix.model import ExecutorWrapper, Plan, PushStatus, Row, Status, Verdict
 from imagematrix.planning import lock
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.publication import Publication
@@ -115,12 +115,11 @@ def _done(
 
 
 def _acted(project: Project, decided: BuildDecision, options: BuildOptions, means: BuildMeans) -> BuildDone:
-    steps = decided.plan.steps
-    if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in steps):
+    if decided.pushes or decided.to_publish or any(step.verdict is Verdict.BUILD for step in decided.plan.steps):
         from imagematrix.commands.build.acting import act  # slow to import, and mostly there is nothing to do
 
         return act(project, decided, options, means)
-    return BuildDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in steps))
+    return BuildDone(outcomes=all_reused(decided.plan))
 
 
 def wrapper(known: Mapping[str, ExecutorWrapper], name: str) -> Callable[[Executor], Executor]:

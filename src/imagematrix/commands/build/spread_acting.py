@@ -10,13 +10,13 @@ from imagematrix import __version__
 from imagematrix.cluster import Cluster, ClusterPlan, Link
 from imagematrix.cluster.messages import RemoteParent
 from imagematrix.commands.build.acting import job_factory
-from imagematrix.commands.build.decision import BuildDecision, BuildOptions, decide
+from imagematrix.commands.build.decision import BuildDecision, BuildOptions, all_reused, decide
 from imagematrix.commands.build.machine_progress import MachineProgress
 from imagematrix.commands.build.recorder import BuildRecorder
 from imagematrix.commands.build.signed_pushes import signed
 from imagematrix.errors import NoClusterError
 from imagematrix.execution import schedule
-from imagematrix.model import Key, Outcome, Plan, Pushed, Row, Status, UsedMachine, Verdict
+from imagematrix.model import Key, Outcome, Plan, Pushed, Row, UsedMachine, Verdict
 from imagematrix.planning import estimates, placement
 from imagematrix.planning.forecast import Forecast
 from imagematrix.planning.ready_queue import remaining_paths
@@ -86,7 +86,7 @@ def act(
     store, signer = means.store, means.signer
     plan = decided.plan
     if all(step.verdict is Verdict.REUSE for step in plan.steps):
-        return MachinesDone(outcomes=tuple(Outcome(key=step.node.key, status=Status.REUSED) for step in plan.steps))
+        return MachinesDone(outcomes=all_reused(plan))
     seconds = estimates.seconds(plan.steps, history=project.state.history(), sizes=project.node_sizes(plan))
     kept = _kept_parents(decided, store)
     shown = MachineProgress(plan)
